@@ -1,0 +1,33 @@
+"""The words of zt-gate as frozen values: no I/O, no clock, no randomness, standard library only.
+
+Everything that the gate decides is expressed in these types, and they are all that the rooms to the right and
+left of the judge have in common.
+"""
+
+from zt_gate.domain.canonical import canonical_json
+from zt_gate.domain.digest import Digest
+from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
+from zt_gate.domain.finding import Finding, Severity
+from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
+from zt_gate.domain.text import printable
+from zt_gate.domain.verdict import Decision, Reason, Verdict, WaivedFinding
+
+__all__ = [
+    "Claim",
+    "Decision",
+    "Digest",
+    "Entry",
+    "Evidence",
+    "Finding",
+    "Gap",
+    "Manifest",
+    "Mode",
+    "Reason",
+    "Severity",
+    "Status",
+    "Subject",
+    "Verdict",
+    "WaivedFinding",
+    "canonical_json",
+    "printable",
+]

@@ -1,0 +1,29 @@
+"""Text that came from outside, made safe to print.
+
+File names, pickle globals and metadata keys are chosen by whoever made the model. Printed raw they can forge a
+line of a CI log, recolour a terminal or reverse the reading direction (CVE-2021-42574).
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the direction of the text around them."""
+
+_LINE_BREAKS = ("Cc", "Cs", "Zl", "Zp")
+
+
+def is_unsafe(char: str) -> bool:
+    """Whether a character may not be printed: controls, surrogates, line separators, direction marks."""
+    return char in BIDI or unicodedata.category(char) in _LINE_BREAKS
+
+
+def printable(value: str | bytes | os.PathLike[str], limit: int = 300) -> str:
+    """Return one line of text without escapes, controls or surrogates, at most `limit` characters."""
+    text = os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else value
+    if not (text.isascii() and text.isprintable()):
+        text = text.encode("utf-8", "backslashreplace").decode()
+        text = "".join(char.encode("unicode_escape").decode() if is_unsafe(char) else char for char in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

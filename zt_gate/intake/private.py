@@ -1,0 +1,56 @@
+"""Private folders: where copies live while they are judged, and how they go away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from zt_gate.errors import ToolError
+
+
+def private_folder() -> Path:
+    """Create a folder that only this user can enter, under TMPDIR.
+
+    Raises:
+        ToolError: the folder cannot be created.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="zt-gate-"))
+    except OSError as error:
+        raise ToolError(
+            f"cannot create a private folder: {error.strerror}", "point TMPDIR at a writable disk"
+        ) from error
+
+
+def make_read_only(root: Path) -> None:
+    """Take the write permission from every folder below `root`; the files have none from the start."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        os.chmod(folder, 0o500)
+
+
+def remove(root: Path) -> None:
+    """Remove a private folder, read-only parts included. Never raises: it runs while other errors travel."""
+    for folder, _, _ in os.walk(root):
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def disk_errors(path: str) -> Iterator[None]:
+    """Say in words that a private copy could not be written.
+
+    Raises:
+        ToolError: in place of any `OSError` inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ToolError(
+            f"cannot copy {path} into {tempfile.gettempdir()}: {error.strerror}",
+            "free some space there, or point TMPDIR at a larger disk",
+        ) from error

@@ -1,0 +1,148 @@
+"""What every static check is, and what it may say about one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity
+from zt_gate.errors import ZtGateError
+from zt_gate.intake import Frozen, Source
+
+
+class Check(Protocol):
+    """One inspector of a frozen target."""
+
+    id: ClassVar[str]
+    """Short name used in policies and reports, such as `artifacts`."""
+    version: ClassVar[str]
+    """Changes whenever the same bytes may yield other evidence."""
+
+    def run(self, frozen: Frozen) -> Evidence:
+        """Inspect the target. Anything that could not be inspected is a gap, never an omission."""
+
+
+@dataclass(slots=True)
+class Examination:
+    """A note pad for the examination of one file: findings, gaps and the ledger of claimed bytes.
+
+    Analysers write to it; nobody reads a verdict from it before `claim` has been worked out from the ledger.
+    """
+
+    path: str
+    size: int
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    """Half-open byte ranges of the file that an analyser accounted for."""
+    formats: list[str] = field(default_factory=list)
+    """Names of the formats that were recognised, outermost first."""
+
+    def finding(
+        self,
+        rule: str,
+        severity: Severity,
+        message: str,
+        *,
+        member: str = "",
+        offset: int | None = None,
+        line: int | None = None,
+        symbol: str = "",
+        fix: str = "",
+    ) -> None:
+        """Note a finding in this file."""
+        self.findings.append(
+            Finding(
+                rule=rule,
+                severity=severity,
+                message=message,
+                path=self.path,
+                member=member,
+                offset=offset,
+                line=line,
+                symbol=symbol,
+                fix=fix,
+            )
+        )
+
+    def gap(self, reason: str, fix: str = "") -> None:
+        """Note that something could not be examined; the file is incomplete from here on."""
+        self.gaps.append(Gap(reason=reason, path=self.path, fix=fix))
+
+    def cover(self, start: int, end: int) -> None:
+        """Account for the bytes `[start, end)` of the *file* (never of a member).
+
+        Raises:
+            ValueError: the range lies outside the file.
+        """
+        if not 0 <= start <= end <= self.size:
+            raise ValueError(f"{self.path}: range {start}..{end} lies outside the file of {self.size} bytes")
+        if start < end:
+            self.ranges.append((start, end))
+
+    def cover_all(self) -> None:
+        """Account for the whole file."""
+        self.cover(0, self.size)
+
+    def holes(self) -> Iterator[tuple[int, int]]:
+        """Yield the byte ranges that nobody accounted for."""
+        position = 0
+        for start, end in sorted(self.ranges):
+            if start > position:
+                yield position, start
+            position = max(position, end)
+        if position < self.size:
+            yield position, self.size
+
+    def claim(self) -> Claim | None:
+        """Return the claim over the whole file, or None where a gap or an unclaimed byte is left."""
+        if self.gaps or not self.formats or next(self.holes(), None) is not None:
+            return None
+        return Claim(path=self.path, size=self.size, by="+".join(self.formats))
+
+    @contextmanager
+    def guarded(self, what: str) -> Iterator[None]:
+        """Turn any exception inside into a gap: a parser that fails has not examined anything."""
+        try:
+            yield
+        except ZtGateError as error:
+            self.gap(f"{what}: {error.message}", error.advice)
+        except RecursionError:
+            self.gap(f"{what}: nested too deeply to examine")
+        except MemoryError:
+            self.gap(f"{what}: needs more memory than the limit")
+        except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
+            self.gap(f"{what}: {type(error).__name__}: {str(error)[:200]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What identification may look at: the first and last bytes and the name, in that order of trust."""
+
+    source: Source
+    start: bytes
+    """Up to 4,096 bytes from the beginning."""
+    end: bytes
+    """Up to 1,024 bytes from the end."""
+
+    @classmethod
+    def of(cls, source: Source) -> Head:
+        """Read the head of a source."""
+        return cls(
+            source=source,
+            start=source.read_at(0, 4096),
+            end=source.read_at(max(0, source.size - 1024), 1024),
+        )
+
+    @property
+    def name(self) -> str:
+        """Last component of the member or path, lower case."""
+        return (self.source.member.rsplit("!", 1)[-1] or self.source.path).rsplit("/", 1)[-1].lower()
+
+    @property
+    def suffix(self) -> str:
+        """Last extension with its dot, lower case; empty when there is none."""
+        dot = self.name.rfind(".")
+        return self.name[dot:] if dot > 0 else ""
