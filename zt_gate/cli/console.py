@@ -1,0 +1,56 @@
+"""Where words leave the program: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from zt_gate.errors import PolicyError, ZtGateError
+
+_STYLES = {"red": "31;1", "green": "32;1", "yellow": "33", "dim": "2", "bold": "1", "cyan": "36"}
+
+
+class Console:
+    """Two streams and a decision about colour: NO_COLOR and FORCE_COLOR win, then whether it is a terminal."""
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self.quiet = quiet
+
+    def result(self, text: str) -> None:
+        """Print to standard output: the answer that was asked for."""
+        self._out.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """Print to standard error: progress and hints, left out under `--quiet`."""
+        if not self.quiet:
+            self._err.write(text + "\n")
+
+    def style(self, text: str, name: str) -> str:
+        """Colour a piece of text for standard output, where colour is wanted."""
+        return f"\033[{_STYLES[name]}m{text}\033[0m" if wants_colour(self._out) else text
+
+    def error(self, error: ZtGateError) -> None:
+        """Say what went wrong, where, and what to do."""
+        mark = "\033[31;1merror:\033[0m" if wants_colour(self._err) else "error:"
+        place = ""
+        if isinstance(error, PolicyError) and error.file:
+            place = error.file + (f":{error.line}:{error.column}" if error.line else "") + ": "
+        self._err.write(f"{mark} {place}{error.message}\n")
+        if isinstance(error, PolicyError) and error.source_line:
+            number = str(error.line)
+            self._err.write(f"{' ' * len(number)} |\n{number} | {error.source_line}\n")
+            self._err.write(f"{' ' * len(number)} | {' ' * (error.column - 1)}^\n")
+        if error.advice:
+            self._err.write(f"  help: {error.advice}\n")
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether to colour a stream (https://no-color.org, https://force-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,25 @@
+"""Finds the files under `rules/`: inside an installed wheel, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from zt_gate.errors import ToolError
+
+
+@cache
+def rules_folder() -> Path:
+    """Return the folder that holds packs, catalogue and globals.
+
+    Raises:
+        ToolError: neither place exists, so the installation is broken.
+    """
+    package = Path(__file__).resolve().parent.parent
+    # An editable install has no zt_gate/_rules, a wheel has no ../rules: exactly one of the two exists.
+    for folder in (package / "_rules", package.parent / "rules"):
+        if (folder / "packs").is_dir():
+            return folder
+    raise ToolError(
+        "the rules of zt-gate are not installed", "reinstall the package: pip install --force-reinstall zt-gate"
+    )
