@@ -102,7 +102,7 @@ class Trust(_Strict):
     @property
     def ids(self) -> list[str]:
         """All names that `by` lists may use."""
-        return [item.id for item in (*self.keys, *self.identities)]
+        return [key.id for key in self.keys] + [identity.id for identity in self.identities]
 
 
 class Signature(_Strict):
@@ -134,8 +134,12 @@ class Tests(_Strict):
     max_age_days: Days | None = None
 
 
-Weight = Literal["required", "advisory"]
-"""`required`: must end in pass or not_applicable. `advisory`: may be absent; its findings count all the same."""
+Weight = Literal["required", "opinion"]
+"""What a static check is worth.
+
+`required`: it must finish, over everything. `opinion`: a second opinion, which must report and whose findings count,
+but where it cannot finish the required checks decide. An engine that chokes on an honest file is an `opinion`.
+"""
 
 
 class Stage(_Strict):
@@ -150,6 +154,12 @@ class Stage(_Strict):
     tests: Tests | None = None
     audit_log: bool = False
     """Whether a run without an audit log is refused."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Stage:
+        if "checks" in self.model_fields_set and not self.checks:
+            raise ValueError("an empty `checks` asks for nothing; name checks, or leave the key out to keep the pack's")
+        return self
 
     @property
     def threshold(self) -> Severity:

@@ -20,6 +20,4 @@ def rules_folder() -> Path:
     for folder in (package / "_rules", package.parent / "rules"):
         if (folder / "packs").is_dir():
             return folder
-    raise ToolError(
-        "the rules of zt-gate are not installed", "reinstall the package: pip install --force-reinstall zt-gate"
-    )
+    raise ToolError("the rules of zt-gate are not installed", "reinstall it: pip install --force-reinstall zt-gate")

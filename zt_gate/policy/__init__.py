@@ -1,0 +1,1 @@
+"""The policy: strict YAML to typed rules, packs, waivers, and the judge."""

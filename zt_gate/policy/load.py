@@ -1,0 +1,227 @@
+"""A policy file, its packs and the files it names, turned into one complete `Policy`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from zt_gate.domain import Digest, canonical_json, printable
+from zt_gate.errors import PolicyError
+from zt_gate.policy import document
+from zt_gate.policy.merge import Loosening, merge
+from zt_gate.policy.model import Policy, Trust
+from zt_gate.policy.rules import rules_folder
+
+PACK_PREFIX = "pack:"
+_MAX_KEY_BYTES = 64 << 10
+_MAX_ROOT_BYTES = 4 << 20
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy that is complete in itself."""
+
+    source: str
+    """As the user named it: a path, or `pack:NAME`."""
+    policy: Policy
+
+    @cached_property
+    def digest(self) -> Digest:
+        """SHA-256 over the effective policy: packs, keys and trusted root included, file paths not."""
+        value = self.policy.model_dump(mode="json", by_alias=True)
+        for key in value["trust"]["keys"]:
+            del key["file"]
+        if value["trust"]["trusted_root"]:
+            del value["trust"]["trusted_root"]["file"]
+        return Digest.of(canonical_json(value))
+
+
+def load_policy(reference: str) -> LoadedPolicy:
+    """Load a policy file, or a pack by `pack:NAME`.
+
+    Raises:
+        PolicyError: the file or a file that it names is missing, ambiguous, invalid, or loosens a pack.
+    """
+    if reference.startswith(PACK_PREFIX):
+        return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), Path(), (reference,)))
+    path = Path(reference)
+    text = _read(path, printable(reference), document.MAX_BYTES, "name a policy file, or a pack such as pack:baseline")
+    source = document.parse(text, printable(reference))
+    return LoadedPolicy(printable(reference), _effective(validate(source, Policy), source, path.parent, ()))
+
+
+def pack_names() -> list[str]:
+    """Return the packs that ship with zt-gate."""
+    return sorted(path.stem for path in (rules_folder() / "packs").glob("*.yaml"))
+
+
+def validate(source: document.Document, model: type[_Model]) -> _Model:
+    """Turn a parsed document into a typed model.
+
+    Raises:
+        PolicyError: the first thing that is wrong, with its place and a suggestion.
+    """
+    try:
+        # JSON mode: strict about types, yet lists may become tuples.
+        return model.model_validate_json(json.dumps(source.data))
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = tuple(item for item in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            message, advice = _unknown_key(str(where[-1]), model, where[:-1])
+            raise source.error(where, message, advice, at_key=True) from None
+        name = ".".join(str(item) for item in where)
+        text = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        if problem["type"] == "missing":
+            raise source.error(where[:-1], f"{name} is missing", f"add `{where[-1]}:`") from None
+        raise source.error(
+            where, f"{name}: {printable(text)}" if name else printable(text), "see docs/policy.md"
+        ) from None
+
+
+def _unknown_key(key: str, model: type[BaseModel], parent: document.Path) -> tuple[str, str]:
+    known = _fields_at(model, parent)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    shown = printable(key, 60)
+    if close:
+        return f"unknown key {shown!r}", f"did you mean {close[0]!r}?"
+    return f"unknown key {shown!r}", f"known here: {', '.join(known)}"
+
+
+def _fields_at(model: Any, path: document.Path) -> list[str]:
+    """Return the keys that a model accepts at a place."""
+    here = _unwrap(model)
+    for step in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            by_alias = {(info.alias or name): info.annotation for name, info in here.model_fields.items()}
+            here = _unwrap(by_alias.get(str(step)))
+        else:
+            # dict[str, X] and tuple[X, ...]: what stands inside is the last argument that is a type.
+            inner = [argument for argument in typing.get_args(here) if argument is not Ellipsis]
+            here = _unwrap(inner[-1]) if inner else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return [info.alias or name for name, info in here.model_fields.items()]
+    return []
+
+
+def _unwrap(annotation: Any) -> Any:
+    while typing.get_origin(annotation) in (typing.Annotated, typing.Union, types.UnionType):
+        annotation = next(arg for arg in typing.get_args(annotation) if arg is not type(None))
+    return annotation
+
+
+def _effective(policy: Policy, source: document.Document, folder: Path, seen: tuple[str, ...]) -> Policy:
+    """Read the files that a policy names and lay it over its packs."""
+    policy = policy.model_copy(update={"trust": _complete_trust(policy.trust, source, folder)})
+    _check_references(policy, source)
+    for index, reference in enumerate(policy.extends):
+        pack, pack_source = _read_pack(reference, source.error(("extends", index), ""), seen)
+        parent = _effective(pack, pack_source, Path(), (*seen, reference))
+        try:
+            policy = merge(parent, policy, reference)
+        except Loosening as error:
+            raise source.error(error.path, error.message, error.advice) from None
+    return policy.model_copy(update={"extends": ()})
+
+
+def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...]) -> tuple[Policy, document.Document]:
+    name = reference.removeprefix(PACK_PREFIX)
+    known = pack_names()
+    problem, advice = "", ""
+    if not reference.startswith(PACK_PREFIX) or name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        problem = f"there is no pack {printable(reference, 60)!r}"
+        advice = (
+            f"did you mean 'pack:{close[0]}'?" if close else f"packs: {', '.join('pack:' + item for item in known)}"
+        )
+    elif reference in seen:
+        problem, advice = f"{reference} extends itself", "remove one `extends`"
+    if problem:
+        at = place or PolicyError("")
+        raise PolicyError(
+            problem, advice, file=at.file, line=at.line, column=at.column, source_line=at.source_line
+        ) from None
+    path = rules_folder() / "packs" / f"{name}.yaml"
+    source = document.parse(_read(path, reference, document.MAX_BYTES, "reinstall zt-gate"), reference)
+    return validate(source, Policy), source
+
+
+def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Trust:
+    keys = []
+    for index, key in enumerate(trust.keys):
+        if key.file is not None:
+            pem = _named_file(source, ("trust", "keys", index, "file"), folder / key.file, _MAX_KEY_BYTES)
+            key = key.model_copy(update={"pem": pem.decode("ascii", "replace")})  # noqa: PLW2901
+        if "PRIVATE KEY" in (key.pem or ""):
+            place = ("trust", "keys", index, "file" if key.file else "pem")
+            raise source.error(
+                place, f"key {key.id} is a private key", "name the .pub file; keep the private key secret"
+            )
+        keys.append(key)
+    root = trust.trusted_root
+    if root is not None:
+        text = _named_file(source, ("trust", "trusted_root", "file"), folder / root.file, _MAX_ROOT_BYTES)
+        if Digest.of(text).hex != root.sha256:
+            place = ("trust", "trusted_root", "sha256")
+            raise source.error(
+                place, f"{root.file} has {Digest.of(text)}", "check who changed it, then pin the new digest"
+            )
+        root = root.model_copy(update={"json_text": text.decode("utf-8", "replace")})
+    return trust.model_copy(update={"keys": tuple(keys), "trusted_root": root})
+
+
+def _check_references(policy: Policy, source: document.Document) -> None:
+    """Every id in a `by` list must be somebody; every id must be one body only."""
+    ids = policy.trust.ids
+    for kind, items in (("keys", policy.trust.keys), ("identities", policy.trust.identities)):
+        for index, item in enumerate(items):
+            if ids.count(item.id) > 1:
+                raise source.error(
+                    ("trust", kind, index, "id"), f"id {item.id!r} is used twice", "rename one of the two"
+                )
+    if policy.trust.identities and policy.trust.trusted_root is None:
+        advice = "add `trusted_root: {file: trusted_root.json, sha256: …}` under `trust`"
+        raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
+    for name, stage in policy.stages.items():
+        for field in ("signature", "provenance", "tests"):
+            rule = getattr(stage, field)
+            for index, who in enumerate(rule.by if rule else ()):
+                if who not in ids:
+                    close = difflib.get_close_matches(who, ids, n=1)
+                    advice = f"did you mean {close[0]!r}?" if close else "add the key or identity under `trust`"
+                    raise source.error(("stages", name, field, "by", index), f"nobody is called {who!r}", advice)
+
+
+def _named_file(source: document.Document, place: document.Path, path: Path, limit: int) -> bytes:
+    def complain(message: str, advice: str) -> PolicyError:
+        return source.error(place, message, advice)
+
+    return _read(path, printable(path), limit, "check the path; it is relative to the policy file", complain)
+
+
+def _read(
+    path: Path, shown: str, limit: int, advice: str, complain: Callable[[str, str], PolicyError] = PolicyError
+) -> bytes:
+    """Read a small regular file whole."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise complain(f"cannot read {shown}: {error.strerror}", advice) from None
+    except ValueError as error:
+        raise complain(f"cannot read {shown}: {error}", advice) from None
+    if len(data) > limit:
+        raise complain(f"{shown} is larger than {limit} bytes", "this is hardly the right file")
+    return data
