@@ -9,7 +9,7 @@ forms.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -41,12 +41,25 @@ for _name, _pattern, _first in (
 
 
 @dataclass(frozen=True)
+class _Place:
+    """A file that errors point into."""
+
+    file: str
+    lines: tuple[str, ...]
+
+    def at(self, line: int, column: int, message: str, advice: str) -> PolicyError:
+        shown = self.lines[line] if line < len(self.lines) else ""
+        return PolicyError(message, advice, file=self.file, line=line + 1, column=column + 1, source_line=shown)
+
+    def error(self, mark: Any, message: str, advice: str) -> PolicyError:
+        return self.at(mark.line if mark else 0, mark.column if mark else 0, message, advice)
+
+
+@dataclass(frozen=True)
 class Document:
     """A parsed YAML file that still knows where everything stood."""
 
-    file: str
-    """As the user named it."""
-    lines: tuple[str, ...]
+    place: _Place
     data: Any
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """0-based line and column of each key or list item."""
@@ -59,7 +72,7 @@ class Document:
         while path and path not in marks:
             path = path[:-1]
         line, column = marks.get(path, (0, 0))
-        return _error(self.file, self.lines, line, column, message, advice)
+        return self.place.at(line, column, message, advice)
 
 
 def parse(text: bytes, file: str) -> Document:
@@ -74,37 +87,28 @@ def parse(text: bytes, file: str) -> Document:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PolicyError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8", file=file) from None
-    lines = tuple(printable(line, 400) for line in decoded.splitlines())
+    place = _Place(file, tuple(printable(line, 400) for line in decoded.splitlines()))
     try:
-        _refuse_ambiguity(decoded, file, lines)
+        _refuse_ambiguity(decoded, place)
         root = yaml.compose(decoded, _CoreLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
         problem = printable(getattr(error, "problem", None) or str(error))
-        raise _error(
-            file, lines, mark.line if mark else 0, mark.column if mark else 0, problem, "mend the YAML"
-        ) from None
-    document = Document(file=file, lines=lines, data=None)
-    data = None if root is None else _construct(root, (), document)
-    return Document(file=file, lines=lines, data=data, keys=document.keys, values=document.values)
+        raise place.error(getattr(error, "problem_mark", None), problem, "mend the YAML") from None
+    document = Document(place, None)
+    return replace(document, data=None if root is None else _construct(root, (), document))
 
 
-def _refuse_ambiguity(text: str, file: str, lines: tuple[str, ...]) -> None:
+def _refuse_ambiguity(text: str, place: _Place) -> None:
     """Walk the events, which alone still show aliases, anchors and tags; stop before anything is built."""
     depth = 0
     for event in yaml.parse(text, _CoreLoader):
-        mark = event.start_mark
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _error(
-                file, lines, mark.line, mark.column, "anchors and aliases are not allowed", "write the value out"
-            )
-        if getattr(event, "tag", None):
-            raise _error(
-                file, lines, mark.line, mark.column, f"tag {printable(event.tag)} is not allowed", "remove the tag"
-            )
+            raise place.error(event.start_mark, "anchors and aliases are not allowed", "write the value out")
+        if tag := getattr(event, "tag", None):
+            raise place.error(event.start_mark, f"tag {printable(tag)} is not allowed", "remove the tag")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise _error(file, lines, mark.line, mark.column, f"nested deeper than {MAX_DEPTH}", "flatten it")
+            raise place.error(event.start_mark, f"nested deeper than {MAX_DEPTH}", "flatten it")
 
 
 def _construct(node: yaml.Node, path: Path, document: Document) -> Any:
@@ -120,14 +124,14 @@ def _construct(node: yaml.Node, path: Path, document: Document) -> Any:
 def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     for key, value in node.value:
-        line, column = key.start_mark.line, key.start_mark.column
+        mark = key.start_mark
         if not isinstance(key, yaml.ScalarNode) or key.tag != _STRING:
             shown = printable(str(getattr(key, "value", "")), 60)
-            raise _error(document.file, document.lines, line, column, f"key {shown!r} is not text", "put it in quotes")
+            raise document.place.error(mark, f"key {shown!r} is not text", "put it in quotes")
         if key.value in mapping:
             message = f"key {printable(key.value, 60)!r} appears twice"
-            raise _error(document.file, document.lines, line, column, message, "remove one of the two")
-        document.keys[(*path, key.value)] = (line, column)
+            raise document.place.error(mark, message, "remove one of the two")
+        document.keys[(*path, key.value)] = (mark.line, mark.column)
         mapping[key.value] = _construct(value, (*path, key.value), document)
     return mapping
 
@@ -143,8 +147,3 @@ def _scalar(node: yaml.Node) -> Any:
         # int() of a huge literal is quadratic; no setting of a policy has 20 digits.
         return int(text) if len(text) < 20 else text
     return float(text) if kind == "float" else text
-
-
-def _error(file: str, lines: tuple[str, ...], line: int, column: int, message: str, advice: str) -> PolicyError:
-    shown = lines[line] if line < len(lines) else ""
-    return PolicyError(message, advice, file=file, line=line + 1, column=column + 1, source_line=shown)

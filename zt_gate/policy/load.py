@@ -184,12 +184,9 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
 def _check_references(policy: Policy, source: document.Document) -> None:
     """Every id in a `by` list must be somebody; every id must be one body only."""
     ids = policy.trust.ids
-    for kind, items in (("keys", policy.trust.keys), ("identities", policy.trust.identities)):
-        for index, item in enumerate(items):
-            if ids.count(item.id) > 1:
-                raise source.error(
-                    ("trust", kind, index, "id"), f"id {item.id!r} is used twice", "rename one of the two"
-                )
+    for place, name in zip(_places(policy.trust), ids, strict=True):
+        if ids.count(name) > 1:
+            raise source.error(place, f"id {name!r} is used twice", "rename one of the two")
     if policy.trust.identities and policy.trust.trusted_root is None:
         advice = "add `trusted_root: {file: trusted_root.json, sha256: …}` under `trust`"
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
@@ -201,6 +198,12 @@ def _check_references(policy: Policy, source: document.Document) -> None:
                     close = difflib.get_close_matches(who, ids, n=1)
                     advice = f"did you mean {close[0]!r}?" if close else "add the key or identity under `trust`"
                     raise source.error(("stages", name, field, "by", index), f"nobody is called {who!r}", advice)
+
+
+def _places(trust: Trust) -> list[document.Path]:
+    """Where the ids of `trust.ids` stand in the file, in the same order."""
+    kinds = (("keys", len(trust.keys)), ("identities", len(trust.identities)))
+    return [("trust", kind, index, "id") for kind, count in kinds for index in range(count)]
 
 
 def _named_file(source: document.Document, place: document.Path, path: Path, limit: int) -> bytes:
