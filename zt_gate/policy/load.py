@@ -8,43 +8,22 @@ import os
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from zt_gate.domain import Digest, canonical_json, printable
+from zt_gate.domain import Digest, printable
 from zt_gate.errors import PolicyError
 from zt_gate.policy import document
 from zt_gate.policy.merge import Loosening, merge
-from zt_gate.policy.model import Policy, Trust
+from zt_gate.policy.model import LoadedPolicy, Policy, Trust
 from zt_gate.policy.rules import rules_folder
 
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class LoadedPolicy:
-    """A policy that is complete in itself."""
-
-    source: str
-    """As the user named it: a path, or `pack:NAME`."""
-    policy: Policy
-
-    @cached_property
-    def digest(self) -> Digest:
-        """SHA-256 over the effective policy: packs, keys and trusted root included, file paths not."""
-        value = self.policy.model_dump(mode="json", by_alias=True)
-        for key in value["trust"]["keys"]:
-            del key["file"]
-        if value["trust"]["trusted_root"]:
-            del value["trust"]["trusted_root"]["file"]
-        return Digest.of(canonical_json(value))
 
 
 def load_policy(reference: str) -> LoadedPolicy:
@@ -173,10 +152,8 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
     if root is not None:
         text = _named_file(source, ("trust", "trusted_root", "file"), folder / root.file, _MAX_ROOT_BYTES)
         if Digest.of(text).hex != root.sha256:
-            place = ("trust", "trusted_root", "sha256")
-            raise source.error(
-                place, f"{root.file} has {Digest.of(text)}", "check who changed it, then pin the new digest"
-            )
+            advice = "find out who changed it, then pin the new digest"
+            raise source.error(("trust", "trusted_root", "sha256"), f"{root.file} is {Digest.of(text)}", advice)
         root = root.model_copy(update={"json_text": text.decode("utf-8", "replace")})
     return trust.model_copy(update={"keys": tuple(keys), "trusted_root": root})
 

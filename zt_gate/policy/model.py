@@ -8,12 +8,14 @@ loaded policy is complete in itself and its digest covers the keys as well.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from zt_gate.domain import Digest, Severity
+from zt_gate.domain import Digest, Severity, canonical_json
 
 API_VERSION = "zt-gate/v1"
 
@@ -210,3 +212,22 @@ class Policy(_Strict):
     stages: dict[Identifier, Stage] = Field(default_factory=dict)
     rules: dict[str, RuleSetting] = Field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy that is complete in itself."""
+
+    source: str
+    """As the user named it: a path, or `pack:NAME`."""
+    policy: Policy
+
+    @cached_property
+    def digest(self) -> Digest:
+        """SHA-256 over the effective policy: packs, keys and trusted root included, file paths not."""
+        value = self.policy.model_dump(mode="json", by_alias=True)
+        for key in value["trust"]["keys"]:
+            del key["file"]
+        if value["trust"]["trusted_root"]:
+            del value["trust"]["trusted_root"]["file"]
+        return Digest.of(canonical_json(value))

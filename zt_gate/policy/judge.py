@@ -1,0 +1,200 @@
+"""The judge: a pure function from evidence to verdict.
+
+It reads no file, no clock and no environment. It asks one thing only: is every demand of the stage met by evidence
+about this very digest? Whatever is not said counts against the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from zt_gate.domain import (
+    Decision,
+    Digest,
+    Evidence,
+    Finding,
+    Gap,
+    Reason,
+    Severity,
+    Status,
+    Subject,
+    Verdict,
+    WaivedFinding,
+)
+from zt_gate.policy.model import LoadedPolicy, Policy, Stage, Waiver, Weight, parse_instant
+
+INTAKE = "intake"
+AUDIT = "audit"
+_STATEMENTS = ("signature", "provenance", "tests")
+# A static check may find that nothing of its kind is there. These may not: somebody has to have frozen, examined,
+# signed and written down.
+_ALWAYS_APPLICABLE = (INTAKE, AUDIT, "artifacts", *_STATEMENTS)
+# Rules about whether these are the right bytes at all; letting one through would let everything through.
+_NEVER_WAIVED = ("INT-", "SIG-", "PRV-", "TST-")
+
+
+def judge(
+    subject: Subject, evidence: Iterable[Evidence], loaded: LoadedPolicy, stage_name: str, now: datetime
+) -> Verdict:
+    """Decide whether a subject may enter a stage.
+
+    Args:
+        subject: the frozen target.
+        evidence: everything that was gathered; what names another digest is not evidence about this subject.
+        loaded: a complete policy.
+        stage_name: a stage that the policy defines; an unknown one blocks.
+        now: the only clock, in UTC.
+    """
+    policy = loaded.policy
+    stage = policy.stages.get(stage_name)
+    demands = _demands(stage) if stage else {}
+    asked = [item for item in evidence if item.check in demands and item.subject == subject.digest]
+    judged = sorted((_raised(item, policy) for item in asked), key=_evidence_key)
+    waived: list[WaivedFinding] = []
+    reasons = list(_policy_reasons(policy, stage, stage_name, now))
+    if stage is not None:
+        for check, weight in demands.items():
+            reasons += _check_reasons(check, weight, [item for item in judged if item.check == check])
+        for item in judged:
+            reasons += _finding_reasons(item, stage, policy.waivers, now, waived)
+        reasons += _coverage_reasons(subject, stage, judged)
+    return Verdict(
+        decision=Decision.BLOCK if reasons else Decision.ALLOW,
+        stage=stage_name,
+        subject=subject.digest,
+        policy=loaded.digest,
+        reasons=tuple(dict.fromkeys(reasons)),
+        evidence=tuple(item for item in judged if demands[item.check] == "required" or item.findings),
+        waived=tuple(waived),
+    )
+
+
+def _demands(stage: Stage) -> dict[str, Weight]:
+    """Which checks a stage asks for, in the order in which a person wants to read about them."""
+    demands: dict[str, Weight] = {INTAKE: "required"}
+    demands |= dict(sorted(stage.checks.items()))
+    demands |= {name: "required" for name in _STATEMENTS if getattr(stage, name) is not None}
+    if stage.audit_log:
+        demands[AUDIT] = "required"
+    return demands
+
+
+def _policy_reasons(policy: Policy, stage: Stage | None, stage_name: str, now: datetime) -> Iterator[Reason]:
+    expires = policy.metadata.expires
+    if expires is not None and now >= parse_instant(expires):
+        yield Reason(
+            code="policy-expired",
+            message=f"policy {policy.metadata.name} expired at {expires}",
+            fix="review the policy, then move `metadata.expires`",
+        )
+    if stage is None:
+        known = ", ".join(sorted(policy.stages)) or "none"
+        yield Reason(
+            code="stage-unknown",
+            message=f"policy {policy.metadata.name} does not define the stage {stage_name}",
+            fix=f"use one of: {known}",
+        )
+
+
+def _check_reasons(check: str, weight: Weight, items: Sequence[Evidence]) -> Iterator[Reason]:
+    if not items:
+        yield Reason(
+            code="check-missing",
+            message=f"no evidence from the check {check}",
+            fix=f"run the check {check} on these bytes",
+            check=check,
+        )
+    for item in items if weight == "required" else ():
+        yield from _unfinished(item)
+
+
+def _unfinished(item: Evidence) -> Iterator[Reason]:
+    """Say why a piece of required evidence does not count as finished."""
+    if item.status in (Status.MISSING, Status.INCOMPLETE):
+        code = f"check-{item.status}"
+        for gap in item.gaps or (Gap(reason="it did not say why"),):
+            yield Reason(code, f"{item.check}: {_gap_text(gap)}", gap.fix, check=item.check, path=gap.path)
+    elif item.status is Status.FAIL and not item.findings:
+        yield Reason("check-failed", f"{item.check} failed without saying why", check=item.check)
+    elif item.status is Status.NOT_APPLICABLE and item.check in _ALWAYS_APPLICABLE:
+        yield Reason(
+            "check-not-applicable", f"{item.check} says that it does not apply; it always does", check=item.check
+        )
+
+
+def _gap_text(gap: Gap) -> str:
+    return f"{gap.path}: {gap.reason}" if gap.path else gap.reason
+
+
+def _finding_reasons(
+    item: Evidence, stage: Stage, waivers: Sequence[Waiver], now: datetime, waived: list[WaivedFinding]
+) -> Iterator[Reason]:
+    for finding in item.findings:
+        if finding.severity < stage.threshold:
+            continue
+        waiver = _waiver_for(finding, item.subject, waivers, now)
+        if waiver is not None:
+            waived.append(WaivedFinding(finding, waiver.id))
+            continue
+        yield Reason(
+            code="finding",
+            message=finding.message,
+            fix=finding.fix,
+            check=item.check,
+            rule=finding.rule,
+            path=finding.path,
+        )
+
+
+def _waiver_for(finding: Finding, subject: Digest, waivers: Sequence[Waiver], now: datetime) -> Waiver | None:
+    if finding.rule.startswith(_NEVER_WAIVED):
+        return None
+    for waiver in waivers:
+        if (
+            waiver.rule == finding.rule
+            and waiver.subject == str(subject)
+            and waiver.path in (None, finding.path)
+            and parse_instant(waiver.created) <= now < parse_instant(waiver.expires)
+        ):
+            return waiver
+    return None
+
+
+def _coverage_reasons(subject: Subject, stage: Stage, judged: Sequence[Evidence]) -> Iterator[Reason]:
+    """Every byte of every file is claimed by a required check, or it stands in the way."""
+    required = [item for item in judged if stage.checks.get(item.check) == "required"]
+    claimed = {(claim.path, claim.size) for item in required for claim in item.claims}
+    explained = {gap.path for item in required for gap in item.gaps}
+    for entry in subject.manifest.content:
+        if (entry.path, entry.size) not in claimed and entry.path not in explained:
+            yield Reason(
+                code="uncovered",
+                message=f"{entry.path}: no check examined it",
+                fix="remove it from the release, or convert it to a format that is examined",
+                path=entry.path,
+            )
+    if not subject.manifest.content:
+        yield Reason(
+            code="empty",
+            message="the target holds no file, and an empty scan is not a pass",
+            fix="name the folder or file that holds the model",
+        )
+
+
+def _raised(item: Evidence, policy: Policy) -> Evidence:
+    """Apply the policy's rule settings; they only raise."""
+    findings = tuple(_raise(finding, policy) for finding in item.findings)
+    return item if findings == item.findings else replace(item, findings=findings)
+
+
+def _raise(finding: Finding, policy: Policy) -> Finding:
+    setting = policy.rules.get(finding.rule)
+    severity = max(finding.severity, Severity.parse(setting.severity)) if setting else finding.severity
+    return finding if severity == finding.severity else replace(finding, severity=severity)
+
+
+def _evidence_key(item: Evidence) -> tuple[str, str, str, list[str], list[str]]:
+    findings = [finding.fingerprint for finding in item.findings]
+    return item.check, item.version, str(item.status), findings, [_gap_text(gap) for gap in item.gaps]
