@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from zt_gate.audit import AuditLog, Event
-from zt_gate.domain import Evidence, Gap, Subject, Verdict
+from zt_gate.domain import Evidence, Gap, Subject, Verdict, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, Frozen, Limits, freeze
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
@@ -80,7 +80,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         progress("verify")
         evidence += _verify(request, stage, frozen.subject, now)
         watch.lap("verify")
-        evidence += [_intake(frozen), *_audited(log, frozen.subject)]
+        evidence += [_intake(frozen), *_audited(log, stage, frozen.subject)]
         subject = frozen.subject
     verdict = judge(subject, evidence, request.policy, request.stage, now)
     what = f"{subject.digest} verdict {verdict.digest}"
@@ -102,7 +102,8 @@ def _verify(request: Request, stage: Stage, subject: Subject, now: datetime) -> 
     """Turn signed statements into evidence. Reading them is skipped where the stage asks for none."""
     if stage.signature is None and stage.provenance is None and stage.tests is None:
         return []
-    from zt_gate.trust.collect import collect, read_brought
+    from zt_gate.trust.brought import read_brought
+    from zt_gate.trust.collect import collect
 
     brought = read_brought(request.statements) if request.statements is not None else ()
     return collect(subject, stage, request.policy.policy.trust, brought, now)
@@ -117,10 +118,12 @@ def _intake(frozen: Frozen) -> Evidence:
     return Evidence.of(INTAKE, "1", frozen.subject.digest, findings=frozen.refusals, gaps=gaps)
 
 
-def _audited(log: AuditLog | None, subject: Subject) -> list[Evidence]:
-    if log is None:
-        return [Evidence.missing(AUDIT, subject.digest, "no audit log was named", "add --audit-log FILE")]
-    return [Evidence.of(AUDIT, "1", subject.digest)]
+def _audited(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evidence]:
+    """Whether this run is on record: its start was flushed before anything was read."""
+    if log is not None:
+        return [Evidence.of(AUDIT, "1", subject.digest)]
+    fix = "add --audit-log FILE"
+    return [Evidence.missing(AUDIT, subject.digest, "no audit log was named", fix)] if stage.audit_log else []
 
 
 def _record(log: AuditLog | None, now: datetime, event: Event) -> None:
@@ -129,7 +132,7 @@ def _record(log: AuditLog | None, now: datetime, event: Event) -> None:
 
 
 def _names(request: Request) -> str:
-    return ", ".join(str(target) for target in request.targets[:20])[:2000] or "nothing"
+    return ", ".join(printable(target) for target in request.targets[:20]) or "nothing"
 
 
 def _why(request: Request) -> str:

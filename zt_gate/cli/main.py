@@ -1,9 +1,141 @@
-"""Entry point."""
+"""Parse the command line, run one verb, and turn every way of failing into an exit code.
+
+0 allowed, 1 blocked, 2 could not decide. A verb's module is imported only when the verb is typed.
+"""
 
 from __future__ import annotations
 
+import argparse
+import difflib
+import importlib
+import os
+import signal
+import sys
+from itertools import pairwise
+from types import FrameType
+from typing import NoReturn, Protocol, cast
+
+from zt_gate import __version__
+from zt_gate.cli.console import Console
+from zt_gate.errors import UsageError, ZtGateError
+
+VERBS = {
+    "check": "decide whether a model may enter a stage: freeze, scan, verify, judge, record",
+    "scan": "examine files alone; no configuration, no signatures",
+    "sign": "sign the manifest of a release, or a statement about it",
+    "verify": "verify a signature over a release, and say what differs",
+    "keygen": "make a key pair",
+    "explain": "say what a rule means, why it matters and how to mend it",
+    "policy": "show, validate and list policies",
+    "doctor": "look at this machine and say what is missing",
+    "demo": "build an honest release, gate it, then try a dozen attacks on it",
+    "completion": "print a completion script for a shell",
+}
+"""Every verb with its one line, in the order in which a newcomer meets them."""
+
+_EPILOG = """\
+exit codes:
+  0  allowed
+  1  blocked
+  2  could not decide: wrong usage, a bad policy, or a fault
+
+Start with: zt-gate demo, or zt-gate scan PATH
+"""
+UNDECIDED = 2
+
+
+class _Verb(Protocol):
+    """What a module in this folder offers."""
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    @staticmethod
+    def run(args: argparse.Namespace, console: Console) -> int:
+        """Do it and return the exit code."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours, so that they look and exit like every other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser; only the named verb's own arguments are filled in."""
+    parser = _Parser(
+        prog="zt-gate",
+        description="May these exact bytes be promoted to this stage, on this evidence, now?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"zt-gate {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, summary in VERBS.items():
+        sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        sub.add_argument("-q", "--quiet", action="store_true", help="no progress and no hints")
+        if name == verb:
+            _module(name).add_arguments(sub)
+    return parser
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return its exit code."""
-    del arguments
-    return 2
+    """Run one verb and return its exit code. Nothing but this function turns an exception into an exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    console = Console(quiet="--quiet" in words or "-q" in words)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = _run(words, console)
+        sys.stdout.flush()
+    except ZtGateError as error:
+        return _fail(error, words, console)
+    except KeyboardInterrupt:
+        return _fail(ZtGateError("interrupted; nothing was decided"), words, console)
+    except BrokenPipeError:
+        # Whoever read the answer went away; what they got of it is no decision.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNDECIDED
+    except Exception as error:
+        if os.environ.get("ZT_GATE_TRACEBACK"):
+            raise
+        advice = "set ZT_GATE_TRACEBACK=1 and report what it prints"
+        return _fail(ZtGateError(f"internal fault: {type(error).__name__}: {error}", advice), words, console)
+    return code
+
+
+def _run(words: list[str], console: Console) -> int:
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if verb is not None and verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        raise UsageError(f"there is no verb {verb!r}", f"did you mean {close[0]!r}?" if close else "see zt-gate --help")
+    parser = build_parser(verb)
+    args = parser.parse_args(words)
+    if verb is None:
+        console.result(parser.format_help().rstrip())
+        return UNDECIDED
+    return _module(verb).run(args, console)
+
+
+def _module(verb: str) -> _Verb:
+    return cast("_Verb", importlib.import_module(f"zt_gate.cli.{verb}"))
+
+
+def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
+    if _wants_json(words):
+        from zt_gate.report import json_format
+        from zt_gate.report.model import build_error
+
+        console.result(json_format.render(build_error(error)))
+    console.error(error)
+    return UNDECIDED
+
+
+def _wants_json(words: list[str]) -> bool:
+    return "--format=json" in words or ("--format", "json") in pairwise(words)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End like Ctrl-C, so that private copies are removed on the way out."""
+    raise KeyboardInterrupt

@@ -8,6 +8,7 @@ loaded policy is complete in itself and its digest covers the keys as well.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -231,3 +232,11 @@ class LoadedPolicy:
         if value["trust"]["trusted_root"]:
             del value["trust"]["trusted_root"]["file"]
         return Digest.of(canonical_json(value))
+
+    def with_opinions(self, stage: str, checks: Iterable[str]) -> LoadedPolicy:
+        """Return a policy that asks for more second opinions in one stage."""
+        asked = self.policy.stages[stage]
+        opinions: dict[str, Weight] = dict.fromkeys(checks, "opinion")
+        more = asked.model_copy(update={"checks": {**opinions, **asked.checks}})
+        stages = {**self.policy.stages, stage: more}
+        return LoadedPolicy(self.source, self.policy.model_copy(update={"stages": stages}))

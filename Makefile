@@ -1,0 +1,56 @@
+# Everything a user or a developer runs. `make demo` and `make test` need only git, make and Python 3.11.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RELEASE := build/digits
+
+.PHONY: help demo test lint types unit wheel format fuzz bench-scan clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable ".[example]"
+	@touch $@
+
+$(VENV)/dev: $(VENV)/base
+	$(PIP) install --constraint constraints.txt --editable ".[example,dev]"
+	@touch $@
+
+$(RELEASE)/release/MLmodel: $(VENV)/base $(wildcard examples/digits/*.py)
+	rm -rf $(RELEASE)
+	$(BIN)/python examples/digits/build_release.py --out $(RELEASE)/release --statements $(RELEASE)/statements
+
+demo: $(RELEASE)/release/MLmodel  ## train a small model, release it, gate it, attack it
+	$(BIN)/zt-gate demo --release $(RELEASE)/release --statements $(RELEASE)/statements
+
+test: $(VENV)/dev lint types unit wheel  ## everything that CI runs
+
+lint: $(VENV)/dev  ## style, layering, docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/interrogate zt_gate
+
+types: $(VENV)/dev  ## mypy --strict
+	$(BIN)/mypy
+
+unit: $(VENV)/dev  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+wheel: $(VENV)/dev  ## build the wheel and gate something with it in an environment of its own
+	PYTHON=$(BIN)/python sh tests/wheel.sh
+
+format: $(VENV)/dev  ## rewrite the code in the house's format
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+fuzz: $(VENV)/dev  ## the fuzz tests with many more examples
+	ZT_GATE_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz -n 2
+
+bench-scan: $(VENV)/dev  ## time intake and scan against hashlib, and write benchmarks/results/
+	$(BIN)/python benchmarks/scan_speed.py
+
+clean:  ## remove what was built
+	rm -rf $(VENV) build dist

@@ -1,0 +1,35 @@
+"""Fixtures that every kind of test may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default",
+    max_examples=int(os.environ.get("ZT_GATE_FUZZ", "100")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("default")
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def make_tree(tmp_path):
+    """Write files given as {path: bytes} and return the folder."""
+
+    def make(files: dict[str, bytes], name: str = "model") -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        for path, data in files.items():
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        return root
+
+    return make

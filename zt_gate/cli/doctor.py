@@ -1,0 +1,75 @@
+"""`zt-gate doctor`: what this machine can and cannot do, with the remedy beside each lack."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zt_gate.cli.console import Console
+
+_REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit", "rich")
+_ENGINES = ("modelscan",)
+_SPARE_DISK = 5 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    ok: bool
+    name: str
+    fact: str
+    remedy: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: there are none."""
+
+
+def run(args: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - every verb has the same shape
+    """Print a line per fact; 0 when nothing is missing, 1 otherwise."""
+    lines = [*_python(), *_packages(), *_machine(), *_rules()]
+    for line in lines:
+        mark = console.style("✓", "green") if line.ok else console.style("✗", "red")
+        console.result(f"{mark} {line.name:<18} {line.fact}")
+        if not line.ok and line.remedy:
+            console.result(f"  {'':<18} → {line.remedy}")
+    return 0 if all(line.ok for line in lines) else 1
+
+
+def _python() -> Iterator[_Line]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield _Line(sys.version_info >= (3, 11), "python", version, "install Python 3.11 or 3.12")
+
+
+def _packages() -> Iterator[_Line]:
+    for name in (*_REQUIRED, *_ENGINES):
+        try:
+            yield _Line(True, name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            remedy = f"pip install {name}"
+            if name == "modelscan" and sys.version_info >= (3, 13):
+                remedy = "it needs Python 3.11 or 3.12; until then the policy's opinion `modelscan` stays silent"
+            yield _Line(False, name, "not installed", remedy)
+
+
+def _machine() -> Iterator[_Line]:
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    fact = f"{free / 1e9:.1f} GB free in {folder}"
+    yield _Line(free >= _SPARE_DISK, "private copies", fact, "point TMPDIR at a disk that can hold a copy of the model")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield _Line(hard >= 1024, "open files", f"{soft} (may be raised to {hard})", "raise the limit: ulimit -n 65536")
+    yield _Line(sys.platform == "linux", "platform", sys.platform, "the gate is built and tested on Linux")
+
+
+def _rules() -> Iterator[_Line]:
+    from zt_gate.policy.catalog import rule_ids
+    from zt_gate.policy.load import pack_names
+
+    fact = f"{len(rule_ids())} rules, packs {', '.join(pack_names())}"
+    yield _Line(True, "rules", fact)

@@ -1,0 +1,83 @@
+"""What `check` and `scan` have in common: run the gate, show the answer, leave the files."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from zt_gate.audit import AuditLog
+from zt_gate.cli.console import Console
+from zt_gate.cli.files import write_reports
+from zt_gate.gate import Progress, Request, check
+from zt_gate.intake import Limits
+from zt_gate.report import json_format, sarif, terminal
+from zt_gate.report.model import ALLOWED, build, exit_code
+
+FORMATS = ("terminal", "json", "sarif")
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the answer is shown."""
+    parser.add_argument(
+        "--format", choices=FORMATS, default="terminal", help="what to print; never changes the exit code"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write report.json, report.sarif, verdict.json here"
+    )
+    parser.add_argument("--report-only", action="store_true", help="exit 0 whatever is decided, and say so loudly")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every reason and finding")
+    parser.add_argument("--max-files", type=int, default=Limits().max_files, metavar="N", help="refuse larger targets")
+    parser.add_argument("--max-bytes", type=int, default=Limits().max_bytes, metavar="N", help="refuse larger targets")
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    """Return the limits that were typed."""
+    return Limits(max_files=args.max_files, max_bytes=args.max_bytes)
+
+
+def answer(request: Request, args: argparse.Namespace, log: AuditLog | None, console: Console) -> int:
+    """Run the gate and return the exit code, which depends on the verdict and on `--report-only` alone."""
+    with _progress(console) as progress:
+        outcome = check(request, lambda: datetime.now(UTC), log, progress)
+    report = build(outcome, report_only=args.report_only)
+    if args.out is not None:
+        write_reports(args.out, report, outcome)
+    if args.format == "json":
+        console.result(json_format.render(report))
+    elif args.format == "sarif":
+        console.result(sarif.render(report))
+    else:
+        console.result(terminal.render(report, console.style, verbose=args.verbose))
+    if args.report_only:
+        console.note("zt-gate: --report-only: this run exits 0 whatever was decided; nothing was enforced")
+        return ALLOWED
+    return exit_code(outcome.verdict)
+
+
+def actor() -> str:
+    """Return who started the run as far as this machine says; the log calls it a claim."""
+    for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID"):
+        if os.environ.get(variable):
+            return f"{variable}:{os.environ[variable]}"
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"uid:{os.getuid()}"
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    """Show the current step on a terminal, and nothing anywhere else."""
+    if console.quiet or os.environ.get("CI") or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console as RichConsole
+
+    with RichConsole(stderr=True).status("zt-gate") as status:
+        yield lambda step: status.update(f"zt-gate: {step} …")

@@ -1,0 +1,83 @@
+"""`zt-gate policy`: write a first policy, validate one, show what it amounts to, list the packs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zt_gate.cli.console import Console
+
+_NEW = """\
+# Who may release this model, and what has to be shown before it goes anywhere.
+# Keep this file where the authors of models cannot write.
+apiVersion: zt-gate/v1
+kind: Policy
+metadata:
+  name: {name}
+  expires: "{expires}"   # an expired policy blocks; review it before then
+extends: ["pack:baseline"]
+trust:
+  keys:
+{keys}
+stages:
+  staging:
+    signature: {{by: [{ids}]}}
+  production:
+    signature: {{by: [{ids}]}}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
+    new = acts.add_parser("new", help="print a policy that trusts the given public keys")
+    new.add_argument(
+        "--key", action="append", type=Path, required=True, metavar="PUB", help="public key; may be repeated"
+    )
+    new.add_argument("--name", default="my-models", help="name of the policy")
+    new.add_argument("--days", type=int, default=365, help="days until the policy expires (default: 365)")
+    validate = acts.add_parser("validate", help="load a policy and all that it names; exit 2 if anything is wrong")
+    validate.add_argument("policy", metavar="FILE")
+    show = acts.add_parser("show", help="print the effective policy, packs merged in, and its digest")
+    show.add_argument("policy", metavar="FILE", help="a file, or pack:NAME")
+    acts.add_parser("packs", help="list the packs that come with zt-gate")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Do one act."""
+    from zt_gate.policy.load import load_policy, pack_names
+
+    if args.act == "new":
+        console.result(_new(args).rstrip())
+    elif args.act == "packs":
+        for name in pack_names():
+            console.result(f"pack:{name}")
+    else:
+        loaded = load_policy(args.policy)
+        if args.act == "show":
+            console.result(_shown(loaded.policy.model_dump(mode="json", by_alias=True, exclude_none=True)))
+        stages = ", ".join(sorted(loaded.policy.stages))
+        console.result(f"# {loaded.source}: {loaded.digest}, stages: {stages}")
+    return 0
+
+
+def _new(args: argparse.Namespace) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    from zt_gate.trust.keys import load_public, read_key_file
+
+    blocks, ids = [], []
+    for path in args.key:
+        pem = read_key_file(path)
+        load_public(pem, str(path))
+        ids.append(path.stem)
+        text = "".join(f"        {line}\n" for line in pem.decode("ascii").strip().splitlines())
+        blocks.append(f"    - id: {path.stem}\n      pem: |\n{text}")
+    expires = (datetime.now(UTC) + timedelta(days=args.days)).strftime("%Y-%m-%dT00:00:00Z")
+    return _NEW.format(name=args.name, expires=expires, keys="".join(blocks).rstrip(), ids=", ".join(ids))
+
+
+def _shown(value: object) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=110)).rstrip()

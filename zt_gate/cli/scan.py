@@ -1,0 +1,37 @@
+"""`zt-gate scan`: the files alone, at once, without any configuration."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zt_gate.cli.console import Console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    from zt_gate.cli.gating import add_output_arguments
+
+    parser.add_argument("target", type=Path, nargs="+", metavar="PATH", help="files and folders")
+    parser.add_argument(
+        "--engine", action="append", default=[], choices=["modelscan"], help="ask a second opinion as well"
+    )
+    add_output_arguments(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Scan the named paths as one bundle."""
+    from zt_gate.cli.gating import answer, limits
+    from zt_gate.gate import Request
+    from zt_gate.intake import Freeze
+    from zt_gate.policy.load import load_policy
+
+    policy = load_policy("pack:scan")
+    request = Request(
+        targets=args.target,
+        policy=policy if not args.engine else policy.with_opinions("scan", args.engine),
+        stage="scan",
+        freeze=Freeze.HOLD,
+        limits=limits(args),
+    )
+    return answer(request, args, None, console)

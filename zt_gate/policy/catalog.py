@@ -1,0 +1,46 @@
+"""The rule catalogue: what each rule means, why it matters and how to mend it, one file per rule."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict
+
+from zt_gate.policy import document
+from zt_gate.policy.load import validate
+from zt_gate.policy.model import SeverityName
+from zt_gate.policy.rules import rules_folder
+
+
+class RulePage(BaseModel):
+    """One page of the catalogue."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    id: str
+    title: str
+    severity: SeverityName
+    """The severity that findings of this rule usually have."""
+    why: str
+    fix: str
+    references: tuple[str, ...]
+    since: str
+    """First version of zt-gate with this rule."""
+
+
+def rule_ids() -> list[str]:
+    """Return every rule that has a page."""
+    return sorted(path.stem for path in (rules_folder() / "catalog").glob("*.yaml"))
+
+
+@cache
+def rule_page(rule: str) -> RulePage | None:
+    """Return the page of a rule, or None where there is none: engines bring rules that only they know.
+
+    Raises:
+        PolicyError: the page is malformed.
+    """
+    if rule not in rule_ids():
+        return None
+    path = rules_folder() / "catalog" / f"{rule}.yaml"
+    return validate(document.parse(path.read_bytes(), path.name), RulePage)

@@ -1,0 +1,119 @@
+"""The report model: the JSON contract `zt-gate/report/v1`, from which every other format is drawn.
+
+`rules/schema/report-v1.schema.json` is its JSON Schema. Nothing is decided here, and no format may change what the
+process exits with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zt_gate import __version__
+from zt_gate.domain import Decision, Evidence, Finding, Reason, Verdict
+from zt_gate.errors import PolicyError, ZtGateError
+from zt_gate.gate import Outcome
+from zt_gate.policy.catalog import rule_page
+
+SCHEMA = "zt-gate/report/v1"
+ALLOWED, BLOCKED, UNDECIDED = 0, 1, 2
+
+
+def exit_code(verdict: Verdict) -> int:
+    """Return what the process ends with: 0 allowed, 1 blocked."""
+    return ALLOWED if verdict.decision is Decision.ALLOW else BLOCKED
+
+
+def build(outcome: Outcome, *, report_only: bool = False) -> dict[str, Any]:
+    """Return the report on an outcome as a JSON value.
+
+    Args:
+        outcome: what the gate answered.
+        report_only: whether the process will end with 0 whatever was decided; the report says so.
+    """
+    verdict, manifest = outcome.verdict, outcome.subject.manifest
+    waivers = {item.finding.fingerprint: item.waiver for item in verdict.waived}
+    judged = {item.check: item for item in verdict.evidence}
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "zt-gate", "version": __version__},
+        "decision": str(verdict.decision),
+        "exit_code": ALLOWED if report_only else exit_code(verdict),
+        "report_only": report_only,
+        "verdict": str(verdict.digest),
+        "stage": verdict.stage,
+        "subject": {
+            "name": outcome.subject.name,
+            "digest": str(outcome.subject.digest),
+            "files": len(manifest.content),
+            "bytes": manifest.total_bytes,
+        },
+        "policy": {"name": outcome.policy.policy.metadata.name, "digest": str(outcome.policy.digest)},
+        # What was judged replaces what was gathered, since the policy may have raised severities.
+        "checks": [_check(judged.get(item.check, item), waivers) for item in outcome.evidence],
+        "reasons": [_reason(reason) for reason in verdict.reasons],
+        "timing": {name: round(seconds * 1000) for name, seconds in outcome.seconds.items()},
+        "error": None,
+    }
+
+
+def build_error(error: ZtGateError) -> dict[str, Any]:
+    """Return the report of a run that could not decide."""
+    place = f"{error.file}:{error.line}:{error.column}" if isinstance(error, PolicyError) and error.file else ""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "zt-gate", "version": __version__},
+        "decision": "error",
+        "exit_code": UNDECIDED,
+        "report_only": False,
+        "verdict": None,
+        "stage": None,
+        "subject": None,
+        "policy": None,
+        "checks": [],
+        "reasons": [],
+        "timing": {},
+        "error": {"kind": type(error).__name__, "message": error.message, "fix": error.advice, "place": place},
+    }
+
+
+def _check(item: Evidence, waivers: dict[str, str]) -> dict[str, Any]:
+    formats: dict[str, int] = {}
+    for claim in item.claims:
+        formats[claim.by] = formats.get(claim.by, 0) + 1
+    return {
+        "id": item.check,
+        "version": item.version,
+        "status": str(item.status),
+        "findings": [_finding(finding, waivers) for finding in item.findings],
+        "gaps": [{"path": gap.path, "reason": gap.reason, "fix": gap.fix} for gap in item.gaps],
+        "metrics": dict(sorted(item.metrics.items())),
+        "coverage": {
+            "files": len({claim.path for claim in item.claims}),
+            "bytes": sum({claim.path: claim.size for claim in item.claims}.values()),
+            "formats": dict(sorted(formats.items())),
+        },
+    }
+
+
+def _finding(finding: Finding, waivers: dict[str, str]) -> dict[str, Any]:
+    page = rule_page(finding.rule)
+    return {
+        "rule": finding.rule,
+        "title": page.title if page else finding.rule,
+        "severity": str(finding.severity),
+        "path": finding.path,
+        "member": finding.member,
+        "offset": finding.offset,
+        "line": finding.line,
+        "message": finding.message,
+        "why": page.why if page else "",
+        "fix": finding.fix or (page.fix if page else ""),
+        "references": list(page.references) if page else [],
+        "fingerprint": finding.fingerprint,
+        "waived_by": waivers.get(finding.fingerprint),
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    page = rule_page(reason.rule) if reason.rule else None
+    return {**reason.to_json(), "fix": reason.fix or (page.fix if page else "")}

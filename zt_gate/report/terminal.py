@@ -1,0 +1,110 @@
+"""The report on a screen: the decision first, then why, then what would turn it.
+
+At most a screenful: what is cut is counted, and `--format json` has all of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+Style = Callable[[str, str], str]
+_MAX_REASONS = 12
+_MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "incomplete": ("?", "yellow"), "missing": ("?", "yellow")}
+
+
+def render(report: dict[str, Any], style: Style, *, verbose: bool = False) -> str:
+    """Return the report as text.
+
+    Args:
+        report: the report model.
+        style: colours a piece of text, or returns it as it is.
+        verbose: show every reason and finding.
+    """
+    width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120))
+    lines = [*_headline(report, style), ""]
+    if report["reasons"]:
+        lines += [*_reasons(report["reasons"], style, width, verbose), ""]
+        lines += [*_remedies(report["reasons"], style, width, verbose), ""]
+    lines += [*_checks(report["checks"], style, width, verbose)]
+    if report["report_only"]:
+        lines += ["", style("REPORT ONLY: this run ends with 0 whatever was decided. Nothing was enforced.", "yellow")]
+    return "\n".join(lines).rstrip()
+
+
+def _headline(report: dict[str, Any], style: Style) -> list[str]:
+    allowed = report["decision"] == "allow"
+    word = style(" ALLOW " if allowed else " BLOCK ", "green" if allowed else "red").strip(" ")
+    subject, policy = report["subject"], report["policy"]
+    count = subject["files"]
+    facts = (
+        f"{count} file{'s' * (count != 1)}, {_size(subject['bytes'])}, {sum(report['timing'].values()) / 1000:.2f} s"
+    )
+    return [
+        f"{word}  {style(subject['name'], 'bold')} → {report['stage']}",
+        style(f"       {subject['digest']}", "dim"),
+        style(f"       policy {policy['name']} {policy['digest'][:19]} · {facts}", "dim"),
+    ]
+
+
+def _reasons(reasons: list[dict[str, Any]], style: Style, width: int, verbose: bool) -> list[str]:
+    shown = reasons if verbose else reasons[:_MAX_REASONS]
+    lines = [style("Why", "bold")]
+    for reason in shown:
+        tag = reason["rule"] or reason["code"]
+        lines += _wrap(f"{reason['message']}  [{tag}]", "  ✗ ", width)
+    if len(shown) < len(reasons):
+        lines.append(f"  … and {len(reasons) - len(shown)} more; --verbose or --format json shows all")
+    return lines
+
+
+def _remedies(reasons: list[dict[str, Any]], style: Style, width: int, verbose: bool) -> list[str]:
+    fixes = list(dict.fromkeys(" ".join(reason["fix"].split()) for reason in reasons if reason["fix"]))
+    rules = list(dict.fromkeys(reason["rule"] for reason in reasons if reason["rule"]))
+    lines = [style("What would turn it", "bold")]
+    for fix in fixes if verbose else fixes[:6]:
+        lines += _wrap(fix, "  → ", width)
+    if rules:
+        lines += _wrap(f"more: zt-gate explain {rules[0]}", "  → ", width)
+    return lines
+
+
+def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: bool) -> list[str]:
+    lines = [style("Checks", "bold")]
+    for check in checks:
+        mark, colour = _MARKS.get(check["status"], ("·", "dim"))
+        notes = [check["status"].replace("_", " ")]
+        coverage = check["coverage"]
+        if coverage["files"]:
+            notes.append(f"{coverage['files']} files, every byte")
+        if check["findings"]:
+            notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
+        lines.append(f"  {style(mark, colour)} {check['id']:<11} {', '.join(notes)}")
+        for finding in check["findings"]:
+            if verbose or finding["waived_by"]:
+                waived = f" (waived by {finding['waived_by']})" if finding["waived_by"] else ""
+                lines += _wrap(
+                    f"{finding['severity']}: {finding['message']} [{finding['rule']}]{waived}", "      ", width
+                )
+    return lines
+
+
+def _wrap(text: str, lead: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _size(count: int) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count = count / 1000  # type: ignore[assignment]  # from here on a float
+    return f"{count:.1f} TB"
