@@ -76,12 +76,12 @@ class Finding:
 
     @property
     def sort_key(self) -> tuple[int, str, str, str, int, int, str, str]:
-        """Worst first, then by place: the one order in which findings are shown and hashed."""
+        """Worst first, then by rule and place: the one order in which findings are shown and hashed."""
         return (
             -int(self.severity),
+            self.rule,
             self.path,
             self.member,
-            self.rule,
             -1 if self.offset is None else self.offset,
             -1 if self.line is None else self.line,
             self.symbol,

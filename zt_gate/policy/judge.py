@@ -56,9 +56,10 @@ def judge(
     reasons = list(_policy_reasons(policy, stage, stage_name, now))
     if stage is not None:
         for check, weight in demands.items():
-            reasons += _check_reasons(check, weight, [item for item in judged if item.check == check])
-        for item in judged:
-            reasons += _finding_reasons(item, stage, policy.waivers, now, waived)
+            items = [item for item in judged if item.check == check]
+            reasons += _check_reasons(check, weight, items)
+            for item in items:
+                reasons += _finding_reasons(item, stage, policy.waivers, now, waived)
         reasons += _coverage_reasons(subject, stage, judged)
     return Verdict(
         decision=Decision.BLOCK if reasons else Decision.ALLOW,
@@ -131,8 +132,11 @@ def _gap_text(gap: Gap) -> str:
 def _finding_reasons(
     item: Evidence, stage: Stage, waivers: Sequence[Waiver], now: datetime, waived: list[WaivedFinding]
 ) -> Iterator[Reason]:
+    # The threshold is for what static checks find. Whether the bytes were frozen, signed and tested is not a matter
+    # of degree: every finding of an unmet demand counts.
+    threshold = stage.threshold if item.check in stage.checks else Severity.LOW
     for finding in item.findings:
-        if finding.severity < stage.threshold:
+        if finding.severity < threshold:
             continue
         waiver = _waiver_for(finding, item.subject, waivers, now)
         if waiver is not None:
@@ -140,7 +144,8 @@ def _finding_reasons(
             continue
         yield Reason(
             code="finding",
-            message=finding.message,
+            # Many messages name their file already; the others get the place put in front.
+            message=finding.message if finding.path in finding.message else f"{finding.where}: {finding.message}",
             fix=finding.fix,
             check=item.check,
             rule=finding.rule,

@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+from zt_gate.domain import printable
+
 Style = Callable[[str, str], str]
 _MAX_REASONS = 12
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "incomplete": ("?", "yellow"), "missing": ("?", "yellow")}
@@ -92,14 +94,11 @@ def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: boo
 
 
 def _wrap(text: str, lead: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=lead,
-        subsequent_indent=" " * len(lead),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    wrapper = textwrap.TextWrapper(width, initial_indent=lead, subsequent_indent=" " * len(lead))
+    wrapper.break_long_words = False
+    wrapper.break_on_hyphens = False
+    # Checks print safely themselves; a screen still trusts nobody.
+    return wrapper.wrap(printable(text, 2000))
 
 
 def _size(count: int) -> str:

@@ -1,0 +1,124 @@
+"""The evidence folder: what somebody brought along, read once, with limits, and believed by nobody."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from zt_gate.domain import printable
+from zt_gate.errors import EvidenceError, ToolError
+
+SUFFIXES = (".json", ".jsonl", ".sigstore", ".bundle", ".dsse")
+MAX_FILES = 1000
+MAX_FILE = 64 << 20
+MAX_TOTAL = 256 << 20
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """One envelope or bundle, unread."""
+
+    name: str
+    """File name, with `:line` for a line of a `.jsonl` file; printable."""
+    data: bytes
+
+
+def evidence_folder(target: Path) -> Path:
+    """Return where evidence about a target lies by default: beside it, never inside.
+
+    A name such as `models/` or `.` is followed to the folder it stands for.
+    """
+    resolved = target.resolve()
+    return resolved.parent / f"{resolved.name or 'root'}.evidence"
+
+
+def read_brought(folder: Path) -> tuple[Brought, ...]:
+    """Read an evidence folder: the files whose names end in one of `SUFFIXES`, sorted by name.
+
+    Other files are left alone, though they count towards the limit on files. Folders inside are not entered.
+
+    Raises:
+        EvidenceError: the folder is missing or unreadable, an evidence file is a link or device, or a limit is passed.
+    """
+    shown = printable(folder)
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or "not a path"
+        raise EvidenceError(f"cannot open the evidence folder {shown}: {why}", "name it with --evidence DIR") from None
+    try:
+        names = sorted(os.listdir(fd), key=os.fsencode)
+        if len(names) > MAX_FILES:
+            raise EvidenceError(f"{shown} holds more than {MAX_FILES} files", "keep only evidence about this release")
+        return _read_all(fd, [name for name in names if name.lower().endswith(SUFFIXES)], shown)
+    finally:
+        os.close(fd)
+
+
+def write_evidence(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: into a temporary file beside it, then renamed.
+
+    Raises:
+        ToolError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(fd, "wb") as stream:
+                os.fchmod(fd, 0o644)
+                stream.write(data)
+                stream.flush()
+                os.fsync(fd)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ToolError(
+            f"cannot write {printable(path)}: {error.strerror}", "choose another place with --out"
+        ) from error
+
+
+def _read_all(fd: int, names: list[str], shown: str) -> tuple[Brought, ...]:
+    items: list[Brought] = []
+    total = 0
+    for name in names:
+        data = _read(fd, name)
+        total += len(data or b"")
+        if total > MAX_TOTAL:
+            raise EvidenceError(f"{shown} holds more than {MAX_TOTAL} bytes", "keep only evidence about this release")
+        if data is not None:
+            items += _lines(name, data) if name.lower().endswith(".jsonl") else [Brought(printable(name), data)]
+        if len(items) > MAX_FILES:
+            raise EvidenceError(f"{shown} holds more than {MAX_FILES} items", "keep only evidence about this release")
+    return tuple(items)
+
+
+def _lines(name: str, data: bytes) -> list[Brought]:
+    numbered = enumerate(data.split(b"\n"), start=1)
+    return [Brought(f"{printable(name)}:{number}", line) for number, line in numbered if line.strip()]
+
+
+def _read(folder: int, name: str) -> bytes | None:
+    """Return the bytes of a regular file, or None for a folder."""
+    shown = printable(name)
+    try:
+        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            return None
+        fd = os.open(name, _OPEN, dir_fd=folder)
+        with os.fdopen(fd, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise EvidenceError(f"{shown} is not a regular file", "remove it from the evidence folder")
+            data = stream.read(MAX_FILE + 1)
+    except OSError as error:
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise EvidenceError(f"cannot read {shown}: {why}", "put a copy of the file there") from None
+    if len(data) > MAX_FILE:
+        raise EvidenceError(f"{shown} has more than {MAX_FILE} bytes", "evidence is not that large; remove it")
+    return data
