@@ -59,7 +59,7 @@ class _Stage:
         """Sign the manifest and the two statements about it, as the build would."""
         shutil.rmtree(self.evidence, ignore_errors=True)
         _quietly("sign", str(self.release), "--key", str(self.keys / f"{release_key}.key"))
-        for key, name, kind in (("builder", "provenance", _PROVENANCE), ("tester", "tests", _TESTS)):
+        for key, name, kind in (("builder", "provenance", _PROVENANCE), ("tester", "test-result", _TESTS)):
             predicate = str(self.folder / "statements" / f"{name}.json")
             _quietly(
                 "sign",
@@ -88,7 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", type=Path, metavar="DIR", help="the example release (default: a tiny one, made here)"
     )
-    parser.add_argument("--statements", type=Path, metavar="DIR", help="its provenance.json and tests.json, unsigned")
+    parser.add_argument(
+        "--statements", type=Path, metavar="DIR", help="its provenance.json and test-result.json, unsigned"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -230,7 +232,7 @@ def _tiny_statements(folder: Path) -> None:
     provenance = {"buildDefinition": definition, "runDetails": details}
     tests = {"result": "PASSED", "configuration": [], "passedTests": ["shape"], "failedTests": [], "finishedOn": now}
     (folder / "provenance.json").write_text(json.dumps(provenance))
-    (folder / "tests.json").write_text(json.dumps(tests))
+    (folder / "test-result.json").write_text(json.dumps(tests))
 
 
 def _flip_byte(stage: _Stage) -> None:
@@ -288,7 +290,7 @@ def _expired_policy(stage: _Stage) -> None:
 
 
 def _empty_tests(stage: _Stage) -> None:
-    statement = stage.folder / "statements" / "tests.json"
+    statement = stage.folder / "statements" / "test-result.json"
     statement.write_text(json.dumps({**json.loads(statement.read_text()), "passedTests": []}))
     stage.sign_all()
 

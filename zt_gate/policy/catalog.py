@@ -11,11 +11,14 @@ from zt_gate.policy.load import validate
 from zt_gate.policy.model import SeverityName
 from zt_gate.policy.rules import rules_folder
 
+_ENGINE_PAGES = {"bandit": "ENG-201"}
+
 
 class RulePage(BaseModel):
     """One page of the catalogue."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Built when first used: a scan of one small file should not pay for models that it never fills.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     id: str
     title: str
@@ -35,11 +38,14 @@ def rule_ids() -> list[str]:
 
 @cache
 def rule_page(rule: str) -> RulePage | None:
-    """Return the page of a rule, or None where there is none: engines bring rules that only they know.
+    """Return the page of a rule, or None where there is none. All rules of an engine share the engine's page.
 
     Raises:
         PolicyError: the page is malformed.
     """
+    engine, dot, _ = rule.partition(".")
+    if dot:
+        rule = _ENGINE_PAGES.get(engine, rule)
     if rule not in rule_ids():
         return None
     path = rules_folder() / "catalog" / f"{rule}.yaml"

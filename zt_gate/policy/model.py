@@ -49,7 +49,8 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Built when first used: a scan of one small file should not pay for models that it never fills.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class Metadata(_Strict):

@@ -1,0 +1,108 @@
+"""One code file as something to examine: text, syntax tree, and the place of every line in the original."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from dataclasses import dataclass
+
+from zt_gate.domain.finding import Severity
+from zt_gate.scan.code.notebook import Notebook, read_notebook
+from zt_gate.scan.code.rules import Hit, apply_rules, calls_by_place
+
+MAX_PYTHON = 8 << 20
+MAX_NOTEBOOK = 64 << 20
+
+# What the interpreter itself always has. Others may come from installed packages, and some (utf-7, unicode_escape)
+# exist to make code look like something else.
+_ENCODINGS = frozenset({"utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1", "latin-1", "iso-8859-15", "cp1252"})
+
+_SUPPRESSION = re.compile(
+    r"#.*?\b(?P<marker>nosec|nosemgrep|noqa:\s*S\d|NOSONAR|pragma:\s*allowlist\s+secret|lgtm\s*\[)", re.IGNORECASE
+)
+
+
+class SourceError(ValueError):
+    """The file cannot be examined; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One parsed file."""
+
+    data: bytes
+    """Python source; for a notebook its joined cells."""
+    tree: ast.Module
+    notebook: Notebook | None
+
+    def hits(self) -> list[Hit]:
+        """Return what our own rules see, sorted by line."""
+        commands = self.notebook.commands if self.notebook else []
+        shell = [
+            Hit(command.line, "COD-120", int(Severity.MEDIUM), command.symbol, f"{command.symbol} leaves Python")
+            for command in commands
+        ]
+        return sorted([*apply_rules(self.tree), *_suppressions(self.data), *shell])
+
+    def calls(self) -> dict[tuple[int, int], str]:
+        """Return the name called at each line and column."""
+        return calls_by_place(self.tree)
+
+    def place(self, line: int) -> tuple[int, int]:
+        """Return the notebook cell (0 in a plain file) and the line there."""
+        return self.notebook.place(line) if self.notebook else (0, line)
+
+
+def is_notebook(path: str) -> bool:
+    """Whether a path names a notebook."""
+    return path.lower().endswith(".ipynb")
+
+
+def is_code(path: str) -> bool:
+    """Whether a path names something that this check examines."""
+    return is_notebook(path) or path.lower().endswith((".py", ".pyw"))
+
+
+def read_unit(path: str, data: bytes) -> Unit:
+    """Parse one file.
+
+    Raises:
+        SourceError: it is not Python that this interpreter understands, or too large.
+    """
+    limit = MAX_NOTEBOOK if is_notebook(path) else MAX_PYTHON
+    if len(data) > limit:
+        raise SourceError(f"larger than {limit} bytes")
+    try:
+        notebook = read_notebook(data) if is_notebook(path) else None
+        code = notebook.text.encode() if notebook else data
+        _check_encoding(code)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape is no reason to stop, and text from outside
+            return Unit(code, ast.parse(code), notebook)
+    except SyntaxError as error:
+        raise SourceError(f"not Python: {error.msg} (line {error.lineno or 0})") from error
+    except ValueError as error:
+        raise SourceError(str(error)) from error
+    except (RecursionError, MemoryError) as error:
+        raise SourceError("nested too deeply to parse") from error
+
+
+def _check_encoding(code: bytes) -> None:
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(code).readline)
+    if encoding not in _ENCODINGS:
+        raise SourceError(f"declares the encoding {encoding}, which is not accepted for code")
+
+
+def _suppressions(code: bytes) -> list[Hit]:
+    """Return the comments that ask a scanner to look away."""
+    hits = []
+    for token in tokenize.tokenize(io.BytesIO(code).readline):
+        found = _SUPPRESSION.match(token.string) if token.type == tokenize.COMMENT else None
+        if found:
+            marker = found["marker"].split()[0].strip(":[").lower()
+            message = f"the comment `{marker}` came with the release and is ignored"
+            hits.append(Hit(token.start[0], "COD-109", int(Severity.INFO), marker, message))
+    return hits
