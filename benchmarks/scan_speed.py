@@ -115,9 +115,8 @@ def table(facts: dict) -> str:
         "|---|---|---|---|---|",
     ]
     for name, row in facts["rows"].items():
-        lines.append(
-            f"| {name} | {row['median_s']:.3f} | {row['min_s']:.3f}-{row['max_s']:.3f} | {row['peak_mb']:.0f} | {row['exit']} |"
-        )
+        spread = f"{row['min_s']:.3f}-{row['max_s']:.3f}"
+        lines.append(f"| {name} | {row['median_s']:.3f} | {spread} | {row['peak_mb']:.0f} | {row['exit']} |")
     lines += ["", f"Scan over hashing the same bytes: {facts['scan_over_hash']:.2f} times."]
     return "\n".join(lines) + "\n"
 

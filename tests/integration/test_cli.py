@@ -56,7 +56,12 @@ def test_the_first_five_minutes(tmp_path):
         last = subprocess.run(command, shell=True, cwd=tmp_path, env=ENV, capture_output=True, text=True, check=False)
     assert last.returncode == 0, last.stdout + last.stderr
     assert last.stdout.startswith("ALLOW")
-    assert sorted(path.name for path in release.iterdir()) == ["MLmodel", "README.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in release.iterdir()) == [
+        "MLmodel",
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
 
 
 def test_check_allows_and_writes_what_it_decided(signed):
@@ -66,7 +71,12 @@ def test_check_allows_and_writes_what_it_decided(signed):
     assert value["decision"] == "allow"
     assert value["subject"]["files"] == 4
     assert value["reasons"] == []
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "report.json", "report.sarif", "verdict.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "manifest.json",
+        "report.json",
+        "report.sarif",
+        "verdict.json",
+    ]
     assert json.loads((out / "verdict.json").read_text())["subject"] == value["subject"]["digest"]
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert [event["event"] for event in events] == ["run.started", "run.finished"]
@@ -110,7 +120,10 @@ def test_report_only_says_so_loudly(tmp_path):
         (b"", "model.safetensors"),
         (safetensors()[:-1], "model.safetensors"),
         (safetensors() + b"x", "model.safetensors"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n", "model.safetensors"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n",
+            "model.safetensors",
+        ),
         (bytes(range(200, 255)), "model.bin"),
         (b"\x7fELF" + bytes(60), "model.so"),
     ],
@@ -188,7 +201,9 @@ def test_a_policy_inside_the_target_is_refused(signed):
     assert "lies inside the target" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["zt-gate.yaml", ".zt-gate.yaml", ".bandit", "pyproject.toml", ".modelscan", "setup.cfg"])
+@pytest.mark.parametrize(
+    "name", ["zt-gate.yaml", ".zt-gate.yaml", ".bandit", "pyproject.toml", ".modelscan", "setup.cfg"]
+)
 def test_nothing_inside_the_target_configures_the_gate(tmp_path, name):
     """Invariant 6: whatever configuration comes with a model, a hostile file in it stays blocked."""
     release = write_release(tmp_path / "model")
@@ -237,7 +252,9 @@ def test_a_log_that_cannot_be_written_blocks_the_answer(signed):
 def test_strict_needs_a_record(signed):
     text = (signed / "zt-gate.yaml").read_text().replace("pack:baseline", "pack:strict")
     (signed / "zt-gate.yaml").write_text(text)
-    codes = {reason["check"] for reason in report("check", signed / "model", "--policy", signed / "zt-gate.yaml")["reasons"]}
+    codes = {
+        reason["check"] for reason in report("check", signed / "model", "--policy", signed / "zt-gate.yaml")["reasons"]
+    }
     assert {"audit", "provenance", "tests", "signature"} <= codes
 
 
@@ -274,6 +291,8 @@ def test_the_demo_without_any_framework():
 def test_a_closed_pipe_is_no_decision(tmp_path):
     (tmp_path / "a.txt").write_text("x\n")
     script = f"{sys.executable} -m zt_gate scan {Path(tmp_path)} --format json; echo code=$? >&2"
-    done = subprocess.run(["bash", "-c", f"({script}) | head -c 0"], env=ENV, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", f"({script}) | head -c 0"], env=ENV, capture_output=True, text=True, check=False
+    )
     assert "Traceback" not in done.stderr
     assert "code=0" in done.stderr or "code=2" in done.stderr

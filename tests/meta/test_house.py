@@ -22,7 +22,11 @@ ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
 def imported_by(*words):
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "zt_gate", *words], env=ENV, capture_output=True, text=True, check=False
+        [sys.executable, "-X", "importtime", "-m", "zt_gate", *words],
+        env=ENV,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     names = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "zt_gate.cli.main" in names
@@ -101,9 +105,7 @@ def test_no_printing_or_exiting_outside_the_command_line():
     for path in SOURCES:
         if "cli" in path.parts or path.name == "__main__.py" or path.stem.endswith("worker") or path.stem == "child":
             continue
-        calls = {
-            ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-        }
+        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
         assert calls & {"print", "sys.exit", "exit", "input"} == set(), path
 
 

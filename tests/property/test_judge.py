@@ -6,7 +6,20 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from zt_gate.domain import Claim, Decision, Digest, Entry, Evidence, Finding, Gap, Manifest, Mode, Severity, Status, Subject
+from zt_gate.domain import (
+    Claim,
+    Decision,
+    Digest,
+    Entry,
+    Evidence,
+    Finding,
+    Gap,
+    Manifest,
+    Mode,
+    Severity,
+    Status,
+    Subject,
+)
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import LoadedPolicy, Policy
 
@@ -29,7 +42,8 @@ def subjects(draw):
 def policies(draw, subject):
     stage = {
         "block_at": draw(st.sampled_from(["low", "medium", "high", "critical"])),
-        "checks": {"artifacts": "required"} | draw(st.dictionaries(st.sampled_from(STATIC[1:]), st.sampled_from(["required", "opinion"]))),
+        "checks": {"artifacts": "required"}
+        | draw(st.dictionaries(st.sampled_from(STATIC[1:]), st.sampled_from(["required", "opinion"]))),
         "audit_log": draw(st.booleans()),
     }
     for name in ("signature", "provenance", "tests"):
@@ -37,7 +51,7 @@ def policies(draw, subject):
             stage[name] = {"by": []}
     waivers = [
         {"id": "w", "rule": rule, "subject": str(subject.digest), "owner": "ann", "approved_by": "bob",
-         "reason": "reviewed by hand, see the ticket", "created": "2026-05-01T00:00:00Z", "expires": "2026-07-01T00:00:00Z"}
+         "reason": "reviewed, see the ticket", "created": "2026-05-01T00:00:00Z", "expires": "2026-07-01T00:00:00Z"}
         for rule in draw(st.lists(rules, max_size=2, unique=True))
     ]  # fmt: skip
     raised = {rule: {"severity": str(draw(severities))} for rule in draw(st.lists(rules, max_size=2, unique=True))}

@@ -14,6 +14,7 @@ import os
 import shutil
 import struct
 import tempfile
+import textwrap
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,9 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", type=Path, metavar="DIR", help="the example release (default: a tiny one, made here)"
     )
-    parser.add_argument(
-        "--statements", type=Path, metavar="DIR", help="its provenance.json and test-result.json, unsigned"
-    )
+    parser.add_argument("--statements", type=Path, metavar="DIR", help="its two unsigned statements")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -154,7 +153,7 @@ def _summary(report: dict[str, object]) -> list[str]:
     if len(reasons) > 2:
         lines.append(f"  and {len(reasons) - 2} more")
     fix = next((" ".join(reason["fix"].split()) for reason in reasons if reason["fix"]), "")
-    return [*lines, f"→ {fix[:160]}"] if fix else lines
+    return [*lines, *textwrap.wrap(fix, 100, initial_indent="→ ", subsequent_indent="  ")]
 
 
 def _short(text: str, stage: _Stage) -> str:
@@ -175,7 +174,7 @@ def _quietly(*words: str) -> None:
 
     code, _, err = _run([*words, "--quiet"])
     if code:
-        raise ToolError(f"the demo could not run zt-gate {words[0]}: {err.strip()}", "zt-gate doctor")
+        raise ToolError(f"the demo could not run zt-gate {words[0]}: {err.strip()}")
 
 
 def _prepare(folder: Path, args: argparse.Namespace) -> _Stage:

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError
-from zt_gate.gate import Outcome
-from zt_gate.report import json_format, sarif
-
-
-def write_reports(folder: Path, report: dict[str, Any], outcome: Outcome | None) -> list[str]:
-    """Write `report.json`, `report.sarif` and, where there is a verdict, `verdict.json` and `manifest.json`.
-
-    Returns:
-        The names of the files.
-
-    Raises:
-        ToolError: the folder cannot be created or written.
-    """
-    files = {"report.json": json_format.render(report) + "\n", "report.sarif": sarif.render(report) + "\n"}
-    if outcome is not None:
-        files["verdict.json"] = json.dumps(outcome.verdict.to_json(), indent=2) + "\n"
-        files["manifest.json"] = outcome.subject.manifest.to_bytes().decode()
-    for name, text in files.items():
-        write_atomically(folder / name, text.encode())
-    return sorted(files)
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:

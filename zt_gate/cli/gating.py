@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from zt_gate.audit import AuditLog
 from zt_gate.cli.console import Console
-from zt_gate.cli.files import write_reports
-from zt_gate.gate import Progress, Request, check
+from zt_gate.cli.files import write_atomically
+from zt_gate.gate import Outcome, Progress, Request, check
 from zt_gate.intake import Limits
 from zt_gate.report import json_format, sarif, terminal
 from zt_gate.report.model import ALLOWED, build, exit_code
@@ -47,7 +49,7 @@ def answer(request: Request, args: argparse.Namespace, log: AuditLog | None, con
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
     report = build(outcome, report_only=args.report_only)
     if args.out is not None:
-        write_reports(args.out, report, outcome)
+        _write_reports(args.out, report, outcome)
     if args.format == "json":
         console.result(json_format.render(report))
     elif args.format == "sarif":
@@ -58,6 +60,19 @@ def answer(request: Request, args: argparse.Namespace, log: AuditLog | None, con
         console.note("zt-gate: --report-only: this run exits 0 whatever was decided; nothing was enforced")
         return ALLOWED
     return exit_code(outcome.verdict)
+
+
+def _write_reports(folder: Path, report: dict[str, Any], outcome: Outcome) -> None:
+    """Write `report.json`, `report.sarif`, `verdict.json` and `manifest.json`.
+
+    Raises:
+        ToolError: the folder cannot be created or written.
+    """
+    files = {"report.json": json_format.render(report) + "\n", "report.sarif": sarif.render(report) + "\n"}
+    files["verdict.json"] = json.dumps(outcome.verdict.to_json(), indent=2) + "\n"
+    files["manifest.json"] = outcome.subject.manifest.to_bytes().decode()
+    for name, text in files.items():
+        write_atomically(folder / name, text.encode())
 
 
 def actor() -> str:

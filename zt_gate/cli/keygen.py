@@ -10,8 +10,6 @@ from zt_gate.cli.console import Console
 from zt_gate.domain import printable
 from zt_gate.trust.keys import PASSPHRASE_VARIABLE, KeyType, generate, passphrase_from, write_pair
 
-HELP = "make a key pair for signing releases"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""

@@ -8,16 +8,15 @@ import re
 from pathlib import Path
 
 from zt_gate.cli.console import Console
+from zt_gate.cli.files import write_atomically
 from zt_gate.domain import Subject, printable
 from zt_gate.errors import EvidenceError, TargetError, UsageError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.trust.brought import evidence_folder, write_evidence
+from zt_gate.trust.brought import evidence_folder
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import PASSPHRASE_VARIABLE, load_private, passphrase_from, read_key_file
 from zt_gate.trust.statement import MANIFEST_TYPE, MAX_OTHER_STATEMENT, manifest_statement, statement
 from zt_gate.trust.strict_json import parse_object
-
-HELP = "sign the manifest of a release, or a statement about it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if changed := frozen.changed():
             raise TargetError(f"{changed[0]} changed while it was signed", "let the writer finish, then sign again")
         subject = frozen.subject
-    write_evidence(out, sign_payload(payload, key))
+    write_atomically(out, sign_payload(payload, key))
     console.note(f"signed {subject.digest} with key {key.public.id[:16]}")
     console.result(printable(out, 4096))
     return 0

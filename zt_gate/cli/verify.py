@@ -15,7 +15,6 @@ from zt_gate.policy.model import Identity, Key, Signature, Stage, Trust, Trusted
 from zt_gate.trust.collect import collect, evidence_folder, read_brought
 from zt_gate.trust.keys import load_public, read_key_file
 
-HELP = "answer whether a signature over a release verifies"
 _MAX_ROOT = 4 << 20
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from zt_gate.domain import printable
-from zt_gate.errors import EvidenceError, ToolError
+from zt_gate.errors import EvidenceError
 
 SUFFIXES = (".json", ".jsonl", ".sigstore", ".bundle", ".dsse")
 MAX_FILES = 1000
@@ -58,31 +57,6 @@ def read_brought(folder: Path) -> tuple[Brought, ...]:
         return _read_all(fd, [name for name in names if name.lower().endswith(SUFFIXES)], shown)
     finally:
         os.close(fd)
-
-
-def write_evidence(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: into a temporary file beside it, then renamed.
-
-    Raises:
-        ToolError: the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(fd, "wb") as stream:
-                os.fchmod(fd, 0o644)
-                stream.write(data)
-                stream.flush()
-                os.fsync(fd)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise ToolError(
-            f"cannot write {printable(path)}: {error.strerror}", "choose another place with --out"
-        ) from error
 
 
 def _read_all(fd: int, names: list[str], shown: str) -> tuple[Brought, ...]:

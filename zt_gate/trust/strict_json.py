@@ -17,7 +17,7 @@ def parse_object(data: bytes, what: str, limit: int) -> dict[str, Any]:
         limit: most bytes that are accepted.
 
     Raises:
-        EvidenceError: too large, not UTF-8, not JSON, a duplicate key, NaN or Infinity, nested too deeply, or no object.
+        EvidenceError: too large, not strict JSON, or no object.
     """
     if len(data) > limit:
         raise EvidenceError(f"{what} has {len(data)} bytes, more than the {limit} that are accepted")

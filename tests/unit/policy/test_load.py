@@ -5,7 +5,10 @@ from zt_gate.errors import PolicyError
 from zt_gate.policy.load import load_policy, pack_names
 
 HEAD = 'apiVersion: zt-gate/v1\nkind: Policy\nmetadata: {name: t}\nextends: ["pack:baseline"]\n'
-KEY = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
+KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def outcome(findings=(), gaps=()):
     entry = Entry("a.pkl", 3, Mode.FILE, Digest.of(b"abc").hex)
     subject = Subject("model", Manifest.of([entry]))
     evidence = (
-        Evidence.of("artifacts", "1", subject.digest, findings=findings, gaps=gaps, claims=[Claim("a.pkl", 3, "pickle")]),
+        Evidence.of(
+            "artifacts", "1", subject.digest, findings=findings, gaps=gaps, claims=[Claim("a.pkl", 3, "pickle")]
+        ),
         Evidence.of("code", "1", subject.digest, applicable=False),
         Evidence.of("intake", "1", subject.digest),
     )
@@ -75,7 +77,9 @@ def test_sarif_has_a_result_per_finding_and_per_other_reason(found):
 
 
 def test_sarif_is_what_it_was():
-    report = build(outcome([Finding("ART-101", Severity.CRITICAL, "imports os.system", path="a.pkl", symbol="os.system")]))
+    report = build(
+        outcome([Finding("ART-101", Severity.CRITICAL, "imports os.system", path="a.pkl", symbol="os.system")])
+    )
     report["tool"]["version"] = "0"
     for check in report["checks"]:
         for finding in check["findings"]:
@@ -96,7 +100,9 @@ def test_the_screen_says_the_decision_first(monkeypatch, columns):
 
 
 def test_the_screen_counts_what_it_cuts():
-    many = [Finding("ART-101", Severity.HIGH, f"import {number}", path="a.pkl", symbol=str(number)) for number in range(40)]
+    many = [
+        Finding("ART-101", Severity.HIGH, f"import {number}", path="a.pkl", symbol=str(number)) for number in range(40)
+    ]
     text = terminal.render(build(outcome(many)), lambda text, name: text)
     assert "and 28 more" in text
     assert len(text.splitlines()) < 50

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from zt_gate.errors import EvidenceError, ToolError
+from zt_gate.errors import EvidenceError
 from zt_gate.trust import brought as module
-from zt_gate.trust.brought import Brought, evidence_folder, read_brought, write_evidence
+from zt_gate.trust.brought import Brought, evidence_folder, read_brought
 
 
 def test_evidence_is_read_sorted_and_other_files_are_left_alone(tmp_path) -> None:
@@ -66,14 +66,3 @@ def test_the_evidence_folder_lies_beside_the_target(tmp_path, monkeypatch) -> No
     assert evidence_folder(target) == tmp_path / "model.evidence"
     monkeypatch.chdir(target)
     assert evidence_folder(type(target)()) == tmp_path / "model.evidence"
-
-
-def test_writing_is_whole_and_leaves_nothing_else(tmp_path) -> None:
-    path = tmp_path / "m.evidence" / "x.json"
-    write_evidence(path, b"one")
-    write_evidence(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert os.listdir(path.parent) == ["x.json"]
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ToolError, match="cannot write"):
-        write_evidence(tmp_path / "file" / "x.json", b"")

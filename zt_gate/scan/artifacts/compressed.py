@@ -1,0 +1,89 @@
+"""Compressed streams, as joblib writes them: unpacked within limits, and what comes out is examined by content."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from typing import Any
+
+from zt_gate.domain import Severity
+from zt_gate.intake import MemorySource
+from zt_gate.scan.artifacts.piece import Format, Piece, member_name
+from zt_gate.scan.interface import Head
+
+_CHUNK = 1 << 20
+_MAX_OUTPUT = 1 << 30
+MAX_RATIO = 1100
+"""DEFLATE cannot do better than 1032:1; whatever claims more is a bomb."""
+_ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x78\x3a")
+
+
+def inflate(piece: Piece, decoder: Any, start: int, length: int, limit: int) -> tuple[bytes, int]:
+    """Decompress a range of the piece.
+
+    Args:
+        piece: where the compressed bytes are.
+        decoder: an object with `decompress(data, max_length)`, `eof` and, for leftovers, `unused_data`.
+        start: offset of the first compressed byte.
+        length: compressed bytes at most.
+        limit: decompressed bytes at most.
+
+    Returns:
+        The bytes, and how many compressed bytes they took.
+
+    Raises:
+        ValueError: more output than the limit, or the stream is cut off.
+    """
+    limit = min(limit, _MAX_OUTPUT, piece.budget.inflated)
+    out, position, pending = bytearray(), 0, b""
+    while not decoder.eof:
+        if not pending and getattr(decoder, "needs_input", True):
+            pending = piece.source.read_at(start + position, min(_CHUNK, length - position))
+            position += len(pending)
+            if not pending:
+                raise ValueError("the compressed stream is cut off")
+        out += decoder.decompress(pending, _CHUNK)
+        pending = getattr(decoder, "unconsumed_tail", b"")
+        if len(out) > limit:
+            raise ValueError(f"more than {limit} decompressed bytes")
+    piece.budget.inflated -= len(out)
+    return bytes(out), position - len(decoder.unused_data)
+
+
+def _decoder(start: bytes) -> Any:
+    if start.startswith(b"\x1f\x8b"):
+        return zlib.decompressobj(31)
+    if start.startswith(_ZLIB_STARTS):
+        return zlib.decompressobj()
+    if start.startswith(b"BZh"):
+        return bz2.BZ2Decompressor()
+    return lzma.LZMADecompressor(memlimit=256 << 20)
+
+
+def _examine(piece: Piece) -> None:
+    source, exam = piece.source, piece.exam
+    data, used = inflate(piece, _decoder(piece.head.start), 0, source.size, max(_CHUNK, source.size * MAX_RATIO))
+    piece.inside(MemorySource(source.path, member_name(source, "decompressed"), data))
+    exam.cover(0, used)
+    if used < source.size:
+        exam.finding(
+            "ART-112",
+            Severity.HIGH,
+            f"{source.size - used} bytes follow the compressed stream",
+            member=source.member,
+            offset=used,
+            symbol="trailing bytes",
+        )
+        exam.cover_all()
+
+
+def _matches(head: Head) -> bool:
+    start = head.start
+    if start.startswith((b"\x1f\x8b\x08", b"\xfd7zXZ\x00")) or (start.startswith(b"BZh") and start[4:10] == b"1AY&SY"):
+        return True
+    lzma_alone = start.startswith(b"\x5d\x00\x00") and start[5:13] == b"\xff" * 8
+    return lzma_alone or (start.startswith(_ZLIB_STARTS) and not start[:64].isascii())
+
+
+COMPRESSED = Format("compressed", _matches, _examine)

@@ -1,0 +1,198 @@
+"""The MLflow model directory read as the program that it is: `load_model` imports and opens what `MLmodel` names."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from zt_gate.domain import Finding, Gap, Severity, printable
+from zt_gate.intake import Frozen, FrozenFile
+from zt_gate.scan.artifacts.yaml_nodes import compose, plain
+from zt_gate.scan.interface import Examination
+
+_MAX_MLMODEL = 4 << 20
+_LOADERS = frozenset(
+    {
+        "mlflow.ag2", "mlflow.catboost", "mlflow.crewai", "mlflow.diviner", "mlflow.dspy", "mlflow.fastai",
+        "mlflow.h2o", "mlflow.johnsnowlabs", "mlflow.keras", "mlflow.langchain", "mlflow.lightgbm",
+        "mlflow.llama_index", "mlflow.mleap", "mlflow.onnx", "mlflow.openai", "mlflow.paddle", "mlflow.pmdarima",
+        "mlflow.promptflow", "mlflow.prophet", "mlflow.pyfunc", "mlflow.pyfunc.loaders.chat_agent",
+        "mlflow.pyfunc.loaders.chat_model", "mlflow.pyfunc.loaders.code_model", "mlflow.pyfunc.loaders.responses_agent",
+        "mlflow.pyfunc.model", "mlflow.pytorch", "mlflow.sentence_transformers", "mlflow.shap", "mlflow.sklearn",
+        "mlflow.spacy", "mlflow.spark", "mlflow.statsmodels", "mlflow.tensorflow", "mlflow.transformers",
+        "mlflow.xgboost",
+    }
+)  # fmt: skip
+_PATHS = frozenset(
+    {
+        "artifact_path", "code", "conda", "data", "env", "extra_files", "keras_module_path", "model_binary",
+        "model_code_path", "model_data", "model_file", "model_path", "pickled_model", "python_model",
+        "requirements_file", "saved_model_dir", "serving_input_path", "signature_path", "tokenizer_name_path",
+        "tokenizer_path", "transformer_path", "virtualenv", "weights_path",
+    }
+)  # fmt: skip
+_ENVIRONMENTS = frozenset({"requirements.txt", "conda.yaml", "conda.yml", "python_env.yaml", "constraints.txt"})
+_REMOTE = re.compile(
+    r"(--(?:extra-)?index-url|(?:^|\s)-i\s|--trusted-host|--find-links|(?:^|\s)-f\s|\b(?:git|hg|svn|bzr)\+|https?://|file:)",
+    re.IGNORECASE,
+)
+_SCHEMA_FIELDS = frozenset({"flavors", "signature", "metadata", "resources", "auth_policy", "prompts", "type_hint"})
+
+
+@dataclass(slots=True)
+class _Model:
+    """One model directory and the notes about its `MLmodel`."""
+
+    folder: str
+    exam: Examination
+    paths: frozenset[str]
+    """Every manifest path of the target, folders included."""
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def find(self, rule: str, severity: Severity, message: str, symbol: str, fix: str = "") -> None:
+        """Note a finding once per rule and symbol."""
+        if (rule, symbol) not in self.seen:
+            self.seen.add((rule, symbol))
+            self.exam.finding(rule, severity, message, symbol=printable(symbol, 120), fix=fix)
+
+    def has(self, path: str) -> bool:
+        """Whether a path relative to the model exists in the manifest."""
+        return posixpath.normpath(posixpath.join(self.folder, path)) in self.paths
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What all model directories of a target gave rise to."""
+
+    findings: list[Finding]
+    gaps: list[Gap]
+
+
+def examine_models(frozen: Frozen) -> Models:
+    """Examine every file named `MLmodel`, and the environment files wherever they lie."""
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    paths = frozenset(_with_folders(entry.path for entry in frozen.subject.manifest.entries))
+    for path, file in sorted(frozen.files.items()):
+        folder, name = posixpath.split(path)
+        exam = Examination(path, file.size)
+        with exam.guarded(path):
+            if name.lower() == "mlmodel":
+                _model(_Model(folder, exam, paths), file)
+            elif name.lower() in _ENVIRONMENTS:
+                _environment(exam, file)
+        findings += exam.findings
+        gaps += exam.gaps
+    return Models(findings, gaps)
+
+
+def _with_folders(paths: Iterator[str]) -> Iterator[str]:
+    for path in paths:
+        yield path
+        while path := posixpath.dirname(path):
+            yield path
+
+
+def _environment(exam: Examination, file: FrozenFile) -> None:
+    """Look for lines that make an installation fetch from elsewhere than the configured index."""
+    for number, raw in enumerate(file.read_at(0, _MAX_MLMODEL).decode("utf-8").splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*", "", raw)
+        found = _REMOTE.search(line)
+        if found:
+            what = found[1].strip()
+            exam.finding("MLF-009", Severity.HIGH, f"the environment is installed from elsewhere: {what}", line=number,
+                         symbol=what)  # fmt: skip
+    if file.size > _MAX_MLMODEL:
+        exam.gap("the environment file is too large to examine")
+
+
+def _model(model: _Model, file: FrozenFile) -> None:
+    if file.size > _MAX_MLMODEL:
+        raise ValueError(f"an MLmodel file of {file.size} bytes")
+    root, oddities = compose(file.read_at(0, file.size))
+    for kind, detail, line in oddities:
+        what = f"{kind.name.lower()} {printable(detail, 60)}"
+        model.find("MLF-001", Severity.HIGH, f"MLmodel line {line} has a {what}, which readers treat differently", what)
+    content = plain(root) if not any(kind.name == "ALIAS" for kind, _, _ in oddities) else None
+    flavors = content.get("flavors") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(flavors, dict):
+        model.exam.gap("MLmodel has no map of flavors", "save the model again with mlflow")
+        return
+    for name, flavor in flavors.items():
+        if isinstance(flavor, dict):
+            _flavor(model, printable(name, 60), flavor)
+        else:
+            model.find("MLF-001", Severity.HIGH, f"flavor {printable(name, 60)} is no map", name)
+    _paths(model, "", {key: value for key, value in content.items() if key not in _SCHEMA_FIELDS})
+
+
+def _flavor(model: _Model, name: str, flavor: dict[str, Any]) -> None:
+    if "loader_module" in flavor:
+        _loader(model, name, str(flavor["loader_module"]), flavor)
+    if flavor.get("code") not in (None, ""):
+        model.find("MLF-005", Severity.HIGH, f"flavor {name} puts {_text(flavor['code'])} of the model on the import "
+                   "path", f"{name}.code")  # fmt: skip
+    if flavor.get("model_code_path"):
+        model.find("MLF-004", Severity.HIGH, f"flavor {name} runs {_text(flavor['model_code_path'])} when it is loaded",
+                   f"{name}.model_code_path")  # fmt: skip
+    if flavor.get("python_model"):
+        model.find("MLF-004", Severity.HIGH, f"flavor {name} unpickles {_text(flavor['python_model'])}, which is code",
+                   f"{name}.python_model")  # fmt: skip
+    trusted = flavor.get("skops_trusted_types")
+    if trusted:
+        model.find("MLF-008", Severity.HIGH, f"flavor {name} names the types to trust itself: {_text(trusted)}",
+                   f"{name}.skops_trusted_types")  # fmt: skip
+    _paths(model, f"{name}.", flavor)
+
+
+def _loader(model: _Model, name: str, loader: str, flavor: dict[str, Any]) -> None:
+    shown = printable(loader, 120)
+    base = loader.replace(".", "/")
+    code = str(flavor.get("code") or "code")
+    own = any(
+        model.has(posixpath.join(folder, base.split("/")[0] + end))
+        for folder in (code, "code", "")
+        for end in ("", ".py")
+    )
+    if own:
+        model.find("MLF-003", Severity.CRITICAL, f"load_model would run code that came with the model: {shown}", loader)
+    if loader not in _LOADERS:
+        model.find(
+            "MLF-002", Severity.HIGH, f"flavor {name} is loaded by {shown}, which is no loader of MLflow", loader
+        )
+
+
+def _text(value: Any) -> str:
+    return printable(str(value), 120)
+
+
+def _paths(model: _Model, prefix: str, value: dict[str, Any]) -> None:
+    """Confine every path that MLflow joins to the model's folder."""
+    for key, item in value.items():
+        if key == "artifacts" and isinstance(item, dict):
+            for name, entry in item.items():
+                _paths(model, f"{prefix}artifacts.{name}.", entry if isinstance(entry, dict) else {"path": entry})
+        elif isinstance(item, dict):
+            _paths(model, f"{prefix}{key}.", item)
+        elif key in _PATHS or (key == "path" and "artifacts." in prefix):
+            for path in item if isinstance(item, list) else [item]:
+                if isinstance(path, str) and path and not (key == "artifact_path" and not prefix):
+                    _path(model, prefix + key, path)
+
+
+def _path(model: _Model, what: str, path: str) -> None:
+    shown = printable(path, 120)
+    if (
+        path.startswith(("/", "~"))
+        or "\\" in path
+        or ".." in path.split("/")
+        or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path)
+    ):
+        if what.endswith("model_code_path") and posixpath.basename(path) and model.has(posixpath.basename(path)):
+            return  # MLflow records where the author's file was and loads the copy of the same name beside MLmodel
+        model.find("MLF-006", Severity.CRITICAL, f"{what} leads out of the model folder: {shown}", what)
+    elif not model.has(path):
+        model.find("MLF-007", Severity.HIGH, f"{what} names {shown}, which is not part of the release", what)

@@ -1,0 +1,94 @@
+"""Numpy `.npy` files: a literal header, and either exactly the bytes it announces or, for object arrays, a pickle."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from typing import Any
+
+from zt_gate.domain import Severity
+from zt_gate.scan.artifacts.piece import Format, Piece, Slice
+from zt_gate.scan.interface import Head
+
+_MAGIC = b"\x93NUMPY"
+_MAX_HEADER = 1 << 20
+_DESCR = re.compile(r"[<>|=]([biufcSUVmMOt?])([0-9]{0,9})(\[[^\]]{1,20}\])?\Z")
+_DEPTH = 16
+
+
+def _itemsize(descr: Any, depth: int = 0) -> tuple[int, bool]:
+    """Return the bytes of one item and whether it holds objects.
+
+    Raises:
+        ValueError: it is no description of a data type that this version knows.
+    """
+    if depth > _DEPTH:
+        raise ValueError("a data type nested too deeply")
+    if isinstance(descr, str):
+        match = _DESCR.match(descr)
+        if not match:
+            raise ValueError(f"the data type {descr[:40]!r}")
+        size = int(match[2] or 1)
+        return (8, True) if match[1] == "O" else (size * 4 if match[1] == "U" else size, False)
+    if isinstance(descr, tuple) and len(descr) == 2:
+        size, objects = _itemsize(descr[0], depth + 1)
+        return size * _count(descr[1]), objects
+    if not isinstance(descr, list):
+        raise TypeError("a data type that is neither text nor a list of fields")
+    total, objects = 0, False
+    for item in descr:
+        size, inner = _itemsize(item[1], depth + 1)
+        total += size * (_count(item[2]) if len(item) > 2 else 1)
+        objects = objects or inner
+    return total, objects
+
+
+def _count(shape: Any) -> int:
+    items = shape if isinstance(shape, tuple) else (shape,)
+    if not all(type(item) is int and 0 <= item < 1 << 62 for item in items):
+        raise ValueError("a shape that is not made of counts")
+    return math.prod(items)
+
+
+def _examine(piece: Piece) -> None:
+    source, exam = piece.source, piece.exam
+    major = source.read_at(6, 1)[0]
+    if major not in (1, 2, 3):
+        exam.gap(f"npy version {major} is not known to this version", "save the array again with numpy.save")
+        return
+    width = 2 if major == 1 else 4
+    start = 8 + width
+    length = int.from_bytes(source.read_at(8, width), "little")
+    if length > _MAX_HEADER or start + length > source.size:
+        exam.gap(f"an npy header of {length} bytes", "save the array again with numpy.save")
+        return
+    text = source.read_at(start, length).decode("utf-8" if major == 3 else "latin-1")
+    header = ast.literal_eval(text.strip())
+    if set(header) != {"descr", "fortran_order", "shape"} or not isinstance(header["shape"], tuple):
+        raise ValueError("the npy header has other fields than descr, fortran_order and shape")
+    itemsize, objects = _itemsize(header["descr"])
+    start += length
+    exam.cover(0, start)
+    if objects:
+        payload = Slice(source, f"{source.member}!objects" if source.member else "objects", start, source.size - start)
+        piece.inside(payload)
+        exam.cover_all()
+        return
+    end = start + _count(header["shape"]) * itemsize
+    if end != source.size:
+        exam.finding(
+            "ART-402",
+            Severity.HIGH,
+            f"the npy header announces {end} bytes and there are {source.size}",
+            member=source.member,
+            symbol="size",
+        )
+    exam.cover_all()
+
+
+def _matches(head: Head) -> bool:
+    return head.start.startswith(_MAGIC)
+
+
+NUMPY_ARRAY = Format("npy", _matches, _examine)

@@ -1,0 +1,138 @@
+"""The opcodes that import, call and set state: the ones that every attack needs."""
+
+from __future__ import annotations
+
+import _compat_pickle
+from typing import TYPE_CHECKING, Any
+
+from zt_gate.scan.artifacts.pickle_opcodes import HANDLERS, Handler, number, opcode, text_line
+from zt_gate.scan.artifacts.pickle_values import KEEP_TEXT, UNKNOWN, Container, Global, Instance, result_of
+
+if TYPE_CHECKING:
+    from zt_gate.scan.artifacts.pickle_machine import Machine
+
+
+__all__ = ["HANDLERS"]
+
+
+def _import(m: Machine, module: str, qualname: str) -> Global:
+    """Look a name up as `find_class` does; below protocol 3 the names of Python 2 are mapped."""
+    if m.protocol < 3:
+        if (module, qualname) in _compat_pickle.NAME_MAPPING:
+            module, qualname = _compat_pickle.NAME_MAPPING[(module, qualname)]
+        elif module in _compat_pickle.IMPORT_MAPPING:
+            module = _compat_pickle.IMPORT_MAPPING[module]
+    found = Global(module, qualname)
+    m.watch |= m.listener.imported(found, m.offset)
+    return found
+
+
+def _name(m: Machine) -> str:
+    line = text_line(m)
+    if not line:
+        m.refuse("an empty name")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        m.refuse("a name that is not UTF-8")
+
+
+@opcode(b"c")
+def _global(m: Machine) -> None:
+    m.stack.append(_import(m, _name(m), _name(m)))
+
+
+@opcode(b"\x93")
+def _stack_global(m: Machine) -> None:
+    qualname, module = m.pop(), m.pop()
+    if isinstance(module, str) and isinstance(qualname, str):
+        m.stack.append(_import(m, module, qualname))
+        return
+    m.listener.unresolved("a name that is no literal", m.offset)
+    m.stack.append(UNKNOWN)
+
+
+def _call(m: Machine, callee: Any, args: Any, use: str) -> None:
+    m.listener.called(callee, args, m.offset, use)
+    m.stack.append(result_of(callee, args))
+
+
+@opcode(b"R")
+def _reduce(m: Machine) -> None:
+    args = m.pop()
+    callee = m.pop()
+    _call(m, callee, args, "call")
+
+
+@opcode(b"\x81")
+def _newobj(m: Machine) -> None:
+    args = m.pop()
+    callee = m.pop()
+    _call(m, callee, args, "newobj")
+
+
+@opcode(b"\x92")
+def _newobj_ex(m: Machine) -> None:
+    keywords, args, callee = m.pop(), m.pop(), m.pop()
+    if keywords and not (isinstance(keywords, Container) and keywords.kind == "dict"):
+        m.listener.unresolved("keyword arguments that are no plain dict", m.offset)
+    _call(m, callee, args, "newobj")
+
+
+@opcode(b"i")
+def _inst(m: Machine) -> None:
+    args = m.tuple_of(m.pop_to_mark())
+    found = _import(m, _name(m), _name(m))
+    _call(m, found, args, "newobj")
+
+
+@opcode(b"o")
+def _obj(m: Machine) -> None:
+    items = m.pop_to_mark()
+    if not items:
+        m.refuse("stack underflow")
+    _call(m, items[0], m.tuple_of(items[1:]), "newobj")
+
+
+@opcode(b"b")
+def _build(m: Machine) -> None:
+    if len(m.stack) - m.fence < 2:
+        m.refuse("stack underflow")
+    state = m.pop()
+    m.hand_on([state])
+    receiver = m.stack[-1]
+    m.listener.built(receiver, state, m.offset)
+    if isinstance(receiver, Instance):
+        if receiver.cls == "numpy.dtype":
+            receiver.state = state
+        elif receiver.cls.endswith(".NumpyArrayWrapper") or receiver.cls.endswith(".NDArrayWrapper"):
+            receiver.state = state
+            after = m.window.base + m.position
+            onward = m.listener.array(receiver, after)
+            if onward != after:
+                m.window.move(onward)
+                m.position = 0
+
+
+@opcode(b"P")
+def _persid(m: Machine) -> None:
+    line = text_line(m)
+    m.listener.persistent(line.decode("latin-1")[:KEEP_TEXT], m.offset)
+    m.stack.append(UNKNOWN)
+
+
+@opcode(b"Q")
+def _binpersid(m: Machine) -> None:
+    m.listener.persistent(m.pop(), m.offset)
+    m.stack.append(Instance("torch.storage.UntypedStorage", "torch.storage.UntypedStorage"))
+
+
+def _extension_of(width: int) -> Handler:
+    def push(m: Machine) -> None:
+        m.listener.extension(number(m, width), m.offset)
+        m.stack.append(UNKNOWN)
+
+    return push
+
+
+HANDLERS[0x82], HANDLERS[0x83], HANDLERS[0x84] = _extension_of(1), _extension_of(2), _extension_of(4)

@@ -1,0 +1,252 @@
+"""A symbolic pickle machine: it follows CPython's C unpickler opcode by opcode and never imports what it reads.
+
+The model is `Modules/_pickle.c`, not `pickletools`: marks fence the stack, a frame is only a promise that its bytes
+exist, `PROTO` may come anywhere, and names are mapped for protocols below 3. What an opcode would do is told to a
+listener at the opcode, so that a popped or broken-off call counts as much as one whose result is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn, Protocol
+
+from zt_gate.intake import Source
+from zt_gate.scan.artifacts import pickle_calls as ops
+from zt_gate.scan.artifacts.pickle_values import (
+    ARRAY_KEYS,
+    FLOAT,
+    KEEP_ITEMS,
+    Bytes,
+    Container,
+    Global,
+    Instance,
+    Tuple,
+    is_field,
+)
+from zt_gate.scan.artifacts.pickle_window import MalformedError, Window
+
+MAX_WALKED = 1 << 30
+"""Bytes of opcodes and short operands in one pickle; skipped constants do not count."""
+MAX_STACK = 20_000_000
+MAX_MEMO = 50_000_000
+MAX_TEXT = 512 << 20
+"""Bytes of text kept for the memo, over a whole pickle."""
+
+
+class Listener(Protocol):
+    """Who is told what a pickle would do. Offsets are those of the opcode in the stream."""
+
+    def imported(self, found: Global, offset: int) -> bool:
+        """A name is looked up; return whether it may be called here but not handed on to others."""
+
+    def handed_on(self, found: Global, offset: int) -> None:
+        """A name becomes part of something else: an argument, an item, a state. Told once some name is restricted."""
+
+    def unresolved(self, what: str, offset: int) -> None:
+        """A name is looked up that only the running pickle would know."""
+
+    def called(self, callee: Any, args: Any, offset: int, use: str) -> None:
+        """`use` is `call` (REDUCE) or `newobj` (NEWOBJ, NEWOBJ_EX, INST, OBJ)."""
+
+    def built(self, receiver: Any, state: Any, offset: int) -> None:
+        """State is put into an object."""
+
+    def changed(self, receiver: Any, use: str, offset: int) -> None:
+        """`append`, `setitem` or `additems` on something that the pickle did not build as a container."""
+
+    def persistent(self, pid: Any, offset: int) -> None:
+        """The loader is asked for an object by an id."""
+
+    def extension(self, code: int, offset: int) -> None:
+        """An object is asked for by its number in the copyreg extension registry."""
+
+    def array(self, receiver: Instance, offset: int) -> int:
+        """A joblib array wrapper was built at `offset`; return where the pickle goes on."""
+
+
+class Machine:
+    """Walks one pickle, from `start` to its STOP.
+
+    Args:
+        source: the bytes.
+        listener: who is told.
+        start: offset of the first opcode.
+        end: where the source ends for this pickle; its real end when None.
+    """
+
+    def __init__(self, source: Source, listener: Listener, start: int = 0, end: int | None = None) -> None:
+        self.window = Window(source, start, end)
+        self.listener = listener
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.fence = 0
+        self.memo: list[Any] = []
+        self.far_memo: dict[int, Any] = {}
+        self.protocol = 0
+        self.position = 0
+        self.offset = start
+        self.walked = 0
+        self.kept_text = 0
+        self.max_text = MAX_TEXT
+        self.watch = False
+
+    def run(self) -> int:
+        """Walk to STOP and return the offset behind it.
+
+        Raises:
+            MalformedError: an unpickler would stop here with an error, or a limit was reached.
+        """
+        try:
+            self._walk()
+        except IndexError:
+            raise MalformedError(f"stack underflow at offset {self.offset}") from None
+        return self.window.base + self.position
+
+    def _walk(self) -> None:  # noqa: PLR0912 - one loop is three times as fast as a call per opcode
+        """Run the loop. The opcodes that honest pickles consist of are inlined; the rest is in `pickle_opcodes`."""
+        window, stack, memo, handlers = self.window, self.stack, self.memo, ops.HANDLERS
+        data, safe, position = window.data, window.safe, 0
+        while True:
+            if position >= safe:
+                self._refill(position)
+                data, safe, position = window.data, window.safe, 0
+            opcode = data[position]
+            position += 1
+            if opcode == 0x4B:  # BININT1
+                stack.append(data[position])
+                position += 1
+            elif opcode == 0x94 and not self.far_memo and len(stack) > self.fence:  # MEMOIZE
+                memo.append(stack[-1])
+            elif opcode == 0x68 and data[position] < len(memo):  # BINGET
+                stack.append(memo[data[position]])
+                position += 1
+            elif opcode == 0x4A:  # BININT
+                stack.append(int.from_bytes(data[position : position + 4], "little", signed=True))
+                position += 4
+            elif opcode == 0x4D:  # BININT2
+                stack.append(data[position] | data[position + 1] << 8)
+                position += 2
+            elif opcode == 0x47:  # BINFLOAT
+                position += 8
+                stack.append(FLOAT)
+            elif opcode == 0x6A and (index := int.from_bytes(data[position : position + 4], "little")) < len(memo):
+                stack.append(memo[index])  # LONG_BINGET
+                position += 4
+            elif opcode == 0x28:  # MARK
+                self.marks.append(len(stack))
+                self.fence = len(stack)
+            else:
+                self.position = position
+                self.offset = window.base + position - 1
+                handler = handlers[opcode]
+                if handler is None:
+                    raise MalformedError(f"opcode 0x{opcode:02x} does not exist, at offset {self.offset}")
+                if handler(self):
+                    return
+                data, safe, position = window.data, window.safe, self.position
+
+    def _refill(self, position: int) -> None:
+        """Move the window on, and look at the limits while at it: once per megabyte is often enough."""
+        window = self.window
+        offset = window.base + position
+        if offset >= window.end:
+            raise MalformedError(f"{'truncated' if offset > window.end else 'no STOP opcode'} at offset {window.end}")
+        if len(self.stack) + len(self.marks) > MAX_STACK:
+            self.refuse("more values on the stack than the limit")
+        if len(self.memo) + len(self.far_memo) > MAX_MEMO:
+            self.refuse("more memo entries than the limit")
+        self.walked += position
+        if self.walked > MAX_WALKED:
+            self.refuse("more opcodes than the limit")
+        window.move(offset)
+
+    def refuse(self, why: str) -> NoReturn:
+        """Stop.
+
+        Raises:
+            MalformedError: always.
+        """
+        raise MalformedError(f"{why} at offset {self.offset}")
+
+    def pop(self) -> Any:
+        """Take the top value, never from below the last mark."""
+        if len(self.stack) <= self.fence:
+            self.refuse("stack underflow")
+        return self.stack.pop()
+
+    def top(self) -> Any:
+        """Look at the top value."""
+        if len(self.stack) <= self.fence:
+            self.refuse("stack underflow")
+        return self.stack[-1]
+
+    def drop_mark(self) -> int:
+        """Forget the last mark and return its stack position."""
+        if not self.marks:
+            self.refuse("no MARK")
+        mark = self.marks.pop()
+        self.fence = self.marks[-1] if self.marks else 0
+        return mark
+
+    def pop_to_mark(self) -> list[Any]:
+        """Take everything above the last mark."""
+        mark = self.drop_mark()
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items
+
+    def remember(self, index: int, value: Any) -> None:
+        """Put a value into the memo: a list while indices are dense, as every real pickler leaves them."""
+        if index == len(self.memo) and not self.far_memo:
+            self.memo.append(value)
+        elif index < len(self.memo):
+            self.memo[index] = value
+        else:
+            self.far_memo[index] = value
+
+    def recall(self, index: int) -> Any:
+        """Return a value from the memo."""
+        if 0 <= index < len(self.memo):
+            return self.memo[index]
+        if index not in self.far_memo:
+            self.refuse(f"memo entry {index} does not exist")
+        return self.far_memo[index]
+
+    @property
+    def memo_size(self) -> int:
+        """How many entries the memo has: the index that MEMOIZE uses."""
+        return len(self.memo) + len(self.far_memo)
+
+    def hand_on(self, values: Iterable[Any]) -> None:
+        """Tell of names among values that become part of something else."""
+        if self.watch:
+            for value in values:
+                if type(value) is Global:
+                    self.listener.handed_on(value, self.offset)
+
+    def tuple_of(self, items: list[Any]) -> Tuple:
+        """Make a tuple value."""
+        self.hand_on(items)
+        return Tuple(tuple(items) if len(items) <= KEEP_ITEMS else None)
+
+    def store(self, target: Any, pairs: list[Any]) -> None:
+        """Keep what array headers need, and notice names in double underscores."""
+        self.hand_on(pairs)
+        if not isinstance(target, Container) or target.kind != "dict":
+            self.listener.changed(target, "setitem", self.offset)
+            return
+        for index in range(0, len(pairs), 2):
+            key = pairs[index]
+            if type(key) is not str:
+                continue
+            if key[:2] == "__" and not target.dunder:
+                target.dunder = key
+            value = pairs[index + 1]
+            if (key in ARRAY_KEYS or is_field(value)) and len(target.items) < KEEP_ITEMS:
+                target.items[key] = value
+
+    def bytes_here(self, length: int) -> Bytes:
+        """Step over a bytes constant."""
+        value = Bytes(self.window.base + self.position, length)
+        self.position = self.window.skip(self.position, length)
+        return value

@@ -1,0 +1,247 @@
+"""Judges what the pickle machine saw against the lists of names: everything that is not listed is a finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from zt_gate.domain import Severity, printable
+from zt_gate.intake import MemorySource, Source
+from zt_gate.scan.artifacts.joblib_array import array_end, is_object_array
+from zt_gate.scan.artifacts.pickle_globals import load_globals
+from zt_gate.scan.artifacts.pickle_machine import Machine
+from zt_gate.scan.artifacts.pickle_values import Bytes, Container, Global, Instance, Tuple, describe
+from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.interface import Examination
+
+_MAX_FINDINGS = 200
+_NESTED_LIMIT = 256 << 20
+_NESTED_DEPTH = 4
+_LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
+_REBUILD_FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
+_STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+Storage)|torch\.storage\.UntypedStorage")
+
+
+def _flat(items: tuple[Any, ...] | None) -> Iterator[Any]:
+    """Yield values, looking into tuples. Each tuple once: shared ones would make a bomb of this."""
+    seen: set[int] = set()
+    waiting = list(items or ())
+    while waiting:
+        item = waiting.pop()
+        if not isinstance(item, Tuple):
+            yield item
+        elif id(item) not in seen:
+            seen.add(id(item))
+            waiting += item.items or ()
+
+
+Nested = Callable[[Source], None]
+
+
+class PickleJudge:
+    """Listens to a machine and writes findings.
+
+    Args:
+        exam: note pad of the file.
+        source: the bytes that hold the pickle.
+        torch: whether a PyTorch container supplies storages for persistent ids.
+        nested: examines bytes that a listed function unpickles again.
+        depth: how many pickles this one is inside of.
+    """
+
+    def __init__(
+        self, exam: Examination, source: Source, *, torch: bool = False, nested: Nested | None = None, depth: int = 0
+    ) -> None:
+        self.exam = exam
+        self.source = source
+        self.torch = torch
+        self.nested = nested
+        self.depth = depth
+        self.storages: dict[str, tuple[str, int]] = {}
+        self.arrays = False
+        self._seen: set[tuple[str, str]] = set()
+
+    def _find(self, rule: str, severity: Severity, symbol: str, message: str, offset: int) -> None:
+        key = (rule, symbol)
+        if key in self._seen:
+            return
+        if len(self._seen) >= _MAX_FINDINGS:
+            if len(self._seen) == _MAX_FINDINGS:
+                self._seen.add(key)
+                self.exam.gap(f"more than {_MAX_FINDINGS} different findings in one pickle; the rest is not listed")
+            return
+        self._seen.add(key)
+        self.exam.finding(
+            rule,
+            severity,
+            f"{message} (opcode at {offset})",
+            member=self.source.member,
+            offset=offset,
+            symbol=printable(symbol, 120),
+        )
+
+    # --- Listener ------------------------------------------------------------------------------------------------
+
+    def imported(self, found: Global, offset: int) -> bool:
+        """Judge a looked-up name: listed, known as an attack, or unknown. Tell whether it may only be called here."""
+        lists = load_globals()
+        name = found.name
+        if lists.uses(name, torch=self.torch) is not None:
+            return lists.is_call_only(name)
+        shown = printable(name, 120)
+        if lists.is_dangerous(found.module, found.qualname):
+            message = f"the pickle imports {shown}, which is a known way to run code or reach into the system"
+            self._find("ART-101", Severity.CRITICAL, name, message, offset)
+        else:
+            message = f"the pickle imports {shown}, which is on no list of safe names"
+            self._find("ART-102", Severity.HIGH, name, message, offset)
+        return False
+
+    def handed_on(self, found: Global, offset: int) -> None:
+        """Judge a name that becomes part of something else, where others may call it with what they like."""
+        if load_globals().is_call_only(found.name):
+            shown = printable(found.name, 120)
+            message = f"the pickle hands {shown} on, so that something else may call it"
+            self._find("ART-113", Severity.CRITICAL, found.name, message, offset)
+
+    def unresolved(self, what: str, offset: int) -> None:
+        """Judge a name that only the running pickle would know."""
+        self._find("ART-103", Severity.CRITICAL, what, f"the pickle computes what it uses: {what}", offset)
+
+    def called(self, callee: Any, args: Any, offset: int, use: str) -> None:
+        """Judge a call."""
+        if not isinstance(callee, Global):
+            message = f"the pickle calls {describe(callee)}, which is no imported name"
+            self._find("ART-109", Severity.CRITICAL, describe(callee), message, offset)
+            return
+        uses = load_globals().uses(callee.name, torch=self.torch)
+        if uses is not None and use not in uses:
+            message = f"the pickle calls {printable(callee.name, 120)}, which may be named but not called ({use})"
+            self._find("ART-104", Severity.HIGH, callee.name, message, offset)
+        items = args.items if isinstance(args, Tuple) else None
+        self._arguments(callee.name, items, uses is not None and use in uses, offset)
+
+    def _arguments(self, name: str, items: tuple[Any, ...] | None, allowed: bool, offset: int) -> None:
+        """Look into what a call is given: pickles in bytes, and state under names in double underscores."""
+        literal = items is not None and len(items) == 1 and isinstance(items[0], Bytes)
+        if name == _LOAD_FROM_BYTES and not literal:
+            # It calls torch.load, so bytes that cannot be read here are a pickle that nobody examined.
+            self.exam.gap(f"the bytes given to {name} at {offset} are computed", "save with torch.save or protocol 4")
+        if name == _REBUILD_FROM_TYPE:
+            first = items[0] if items else None
+            if not (isinstance(first, Global) and first.name.startswith("torch._utils._rebuild_")):
+                message = f"{name} is given {printable(describe(first), 120)} to call"
+                self._find("ART-113", Severity.CRITICAL, describe(first), message, offset)
+        for item in _flat(items):
+            if isinstance(item, Bytes) and (not allowed or name == _LOAD_FROM_BYTES):
+                self._bytes(name, item, offset)
+            elif isinstance(item, Container) and item.dunder:
+                message = f"{printable(name, 120)} is given state that sets {printable(item.dunder, 60)}"
+                self._find("ART-105", Severity.HIGH, f"{name}.{item.dunder}", message, offset)
+
+    def built(self, receiver: Any, state: Any, offset: int) -> None:
+        """Judge a BUILD: the class of the receiver, then the names in the state."""
+        name = receiver.cls if isinstance(receiver, Instance) else ""
+        uses = load_globals().uses(name, torch=self.torch) if name else None
+        if not name or (uses is not None and "build" not in uses):
+            shown = printable(name, 120) if name else describe(receiver)
+            message = f"the pickle overwrites the state of {shown}, which no list allows"
+            self._find("ART-105", Severity.HIGH, shown, message, offset)
+        for part in _flat((state,)):
+            if isinstance(part, Container) and part.dunder:
+                message = f"the state of {printable(name, 120)} sets {printable(part.dunder, 60)}"
+                self._find("ART-105", Severity.HIGH, f"{name}.{part.dunder}", message, offset)
+
+    def changed(self, receiver: Any, use: str, offset: int) -> None:
+        """Judge APPEND, SETITEM or ADDITEMS on something else than a plain container."""
+        if isinstance(receiver, Instance):
+            uses = load_globals().uses(receiver.cls, torch=self.torch)
+            if uses is not None and use in uses:
+                return
+        what = printable(receiver.cls, 120) if isinstance(receiver, Instance) else describe(receiver)
+        message = f"the pickle does {use} on {what or 'a computed object'}, which is no plain container"
+        self._find("ART-108", Severity.HIGH, f"{use} {what}", message, offset)
+
+    def persistent(self, pid: Any, offset: int) -> None:
+        """Judge a persistent id: only PyTorch's storage tuple, inside a PyTorch container."""
+        items = pid.items if isinstance(pid, Tuple) else None
+        if self.torch and items and len(items) in (5, 6) and items[0] == "storage":
+            kind, key, _, numel = items[1:5]
+            if isinstance(kind, Global) and _STORAGE.fullmatch(kind.name) and type(key) is str and type(numel) is int:
+                self.storages[key] = (kind.qualname, numel)
+                return
+        where = "of an unknown shape" if self.torch else "outside a PyTorch container"
+        self._find("ART-107", Severity.HIGH, "persistent id", f"the pickle uses a persistent id {where}", offset)
+
+    def extension(self, code: int, offset: int) -> None:
+        """Judge an EXT opcode: always blocked."""
+        message = f"the pickle asks for extension {code}, an object that no file names"
+        self._find("ART-106", Severity.CRITICAL, f"extension {code}", message, offset)
+
+    def array(self, receiver: Instance, offset: int) -> int:
+        """Step over the raw array that joblib writes behind a wrapper; an object array is a pickle of its own."""
+        self.arrays = True
+        if is_object_array(receiver.state):
+            judge = PickleJudge(self.exam, self.source, torch=self.torch, nested=self.nested, depth=self.depth + 1)
+            if self.depth >= _NESTED_DEPTH:
+                raise MalformedError(f"pickles nested deeper than {_NESTED_DEPTH} at offset {offset}")
+            return Machine(self.source, judge, offset).run()
+        return array_end(self.source, receiver.state, offset)
+
+    # --- bytes that are pickles ----------------------------------------------------------------------------------
+
+    def _bytes(self, callee: str, item: Bytes, offset: int) -> None:
+        trusted = callee == _LOAD_FROM_BYTES
+        if item.length > _NESTED_LIMIT or self.depth >= _NESTED_DEPTH:
+            self.exam.gap(f"bytes at {item.offset} go to {printable(callee, 120)} and are too large or nested too deep")
+            return
+        data = self.source.read_at(item.offset, item.length)
+        inner = MemorySource(self.source.path, f"{self.source.member or 'pickle'}!bytes@{item.offset}", data)
+        if trusted and self.nested is not None:
+            self.nested(inner)
+            return
+        judge = PickleJudge(self.exam, inner, nested=self.nested, depth=self.depth + 1)
+        try:
+            Machine(inner, judge).run()
+        except MalformedError:
+            if not data.startswith(b"\x80"):
+                return
+        message = f"{printable(callee, 120)} is given a pickle inside bytes"
+        self._find("ART-110", Severity.HIGH, callee, message, offset)
+
+
+class PlainReading(PickleJudge):
+    """The same stream as a loader without joblib would read it: raw arrays are opcodes to it.
+
+    Only known attacks are reported, since honest arrays are noise when read like this.
+    """
+
+    def imported(self, found: Global, offset: int) -> bool:
+        """Report known attacks."""
+        return load_globals().is_dangerous(found.module, found.qualname) and super().imported(found, offset)
+
+    def handed_on(self, found: Global, offset: int) -> None:
+        """Say nothing: it is noise."""
+
+    def array(self, receiver: Instance, offset: int) -> int:  # noqa: ARG002 - the point is to ignore it
+        """Go on where plain pickle would."""
+        return offset
+
+    def unresolved(self, what: str, offset: int) -> None:
+        """Say nothing: it is noise."""
+
+    def called(self, callee: Any, args: Any, offset: int, use: str) -> None:
+        """Say nothing: it is noise."""
+
+    def built(self, receiver: Any, state: Any, offset: int) -> None:
+        """Say nothing: it is noise."""
+
+    def changed(self, receiver: Any, use: str, offset: int) -> None:
+        """Say nothing: it is noise."""
+
+    def persistent(self, pid: Any, offset: int) -> None:
+        """Say nothing: it is noise."""
+
+    def extension(self, code: int, offset: int) -> None:
+        """Say nothing: it is noise."""

@@ -1,0 +1,140 @@
+"""Pickle files: every pickle in the file to its last byte, the older PyTorch stack of pickles, and pickles in text."""
+
+from __future__ import annotations
+
+import re
+
+from zt_gate.domain import Severity
+from zt_gate.intake import MemorySource, Source
+from zt_gate.scan.artifacts.pickle_machine import Machine
+from zt_gate.scan.artifacts.pickle_rules import PickleJudge, PlainReading
+from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.interface import Examination, Head
+
+_MAX_PICKLES = 10_000
+# torch.serialization.MAGIC_NUMBER, pickled with protocol 2.
+_TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pk", ".p", ".dill", ".cloudpickle", ".pt", ".pth", ".ckpt"})
+_ITEM_SIZES = {
+    "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
+    "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1, "ComplexDoubleStorage": 16,
+    "ComplexFloatStorage": 8, "QUInt8Storage": 1, "QInt8Storage": 1, "QInt32Storage": 4, "QUInt4x2Storage": 1,
+    "QUInt2x4Storage": 1, "UntypedStorage": 1,
+}  # fmt: skip
+# What a pickle of protocol 0 or 1 may begin with; it has no magic number.
+_OLD_START = re.compile(rb"[(\]})cINKGMJLFSTUVXlditP]")
+
+
+def _judge(piece: Piece) -> PickleJudge:
+    return PickleJudge(piece.exam, piece.source, torch=piece.torch, nested=piece.inside)
+
+
+def examine_pickle(piece: Piece) -> None:
+    """Walk every pickle of the piece. What stands behind the last one and is no pickle is a finding."""
+    source, exam = piece.source, piece.exam
+    offset, arrays = 0, False
+    for number in range(1, _MAX_PICKLES + 1):
+        judge = _judge(piece)
+        try:
+            end = Machine(source, judge, offset).run()
+        except MalformedError as error:
+            if number == 1 or source.read_at(offset, 1) == b"\x80":
+                exam.gap(f"pickle {number} of {_shown(source)} is broken: {error.message}", "write the file again")
+            else:
+                _trailing(piece, offset)
+            break
+        arrays = arrays or judge.arrays
+        exam.cover(offset, end)
+        offset = end
+        if offset >= source.size:
+            break
+    else:
+        exam.gap(f"more than {_MAX_PICKLES} pickles in {_shown(source)}")
+    if arrays:
+        _read_plainly(piece)
+
+
+def _read_plainly(piece: Piece) -> None:
+    try:
+        Machine(piece.source, PlainReading(piece.exam, piece.source, torch=piece.torch)).run()
+    except MalformedError:
+        return  # a plain loader stops here with an error, which is what honest arrays do to it
+
+
+def _trailing(piece: Piece, offset: int) -> None:
+    size = piece.source.size
+    piece.exam.finding(
+        "ART-111",
+        Severity.HIGH,
+        f"{size - offset} bytes behind the last pickle are no pickle",
+        member=piece.source.member,
+        offset=offset,
+        symbol="trailing bytes",
+    )
+    piece.exam.cover(offset, size)
+
+
+def _shown(source: Source) -> str:
+    return source.member or source.path
+
+
+def _is_pickle(head: Head) -> bool:
+    start = head.start
+    if start[:1] == b"\x80" and len(start) > 1 and start[1] <= 5:
+        return True
+    return head.suffix in _SUFFIXES or is_text_pickle(head)
+
+
+class _Probe(PickleJudge):
+    """Listens for what makes a pickle worth looking at, and writes nothing down."""
+
+    def __init__(self) -> None:
+        super().__init__(Examination("", 0), MemorySource("", "", b""))
+        self.imports = self.calls = 0
+
+    def imported(self, found: object, offset: int) -> bool:  # noqa: ARG002 - only the count matters
+        self.imports += 1
+        return False
+
+    def called(self, callee: object, args: object, offset: int, use: str) -> None:  # noqa: ARG002 - as above
+        self.calls += 1
+
+
+def is_text_pickle(head: Head) -> bool:
+    """Whether bytes without a pickle's magic number do what a pickle does: call something, or import and stop."""
+    if not _OLD_START.match(head.start):
+        return False
+    probe = _Probe()
+    try:
+        Machine(head.source, probe).run()
+    except MalformedError:
+        return probe.calls > 0
+    return probe.imports + probe.calls > 0
+
+
+def _examine_torch_stack(piece: Piece) -> None:
+    """Walk the five pickles of `torch.save(..., _use_new_zipfile_serialization=False)` and size up the storages."""
+    source, exam = piece.source, piece.exam
+    piece.torch = True
+    offset, storages = 0, dict[str, tuple[str, int]]()
+    for _ in range(5):
+        judge = _judge(piece)
+        end = Machine(source, judge, offset).run()
+        storages.update(judge.storages)
+        exam.cover(offset, end)
+        offset = end
+    if any(kind not in _ITEM_SIZES for kind, _ in storages.values()):
+        exam.gap(f"{_shown(source)} has storages of an unknown kind", "save it again with a current torch.save")
+        return
+    expected = offset + sum(8 + count * _ITEM_SIZES[kind] for kind, count in storages.values())
+    if expected > source.size:
+        exam.gap(f"{_shown(source)} ends within its tensors, {expected - source.size} bytes short", "save it again")
+        return
+    exam.cover(offset, expected)
+    if expected < source.size:
+        _trailing(piece, expected)
+
+
+PICKLE = Format("pickle", _is_pickle, examine_pickle)
+TORCH_STACK = Format("torch-legacy", lambda head: head.start.startswith(_TORCH_MAGIC), _examine_torch_stack)

@@ -1,0 +1,130 @@
+"""What stands on the stack of the symbolic pickle machine: small tagged values in place of objects.
+
+Nothing here is ever built from what a pickle asks for. Integers, booleans, None and short text are kept as
+themselves, since imports, storage tuples and array headers are made of them; everything else is a tag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KEEP_TEXT = 256
+"""Bytes of text that are kept; no module or attribute name that matters is longer."""
+KEEP_ITEMS = 64
+"""Items of a tuple, or string keys of a dict, that are kept."""
+ARRAY_KEYS = frozenset({"shape", "dtype", "numpy_array_alignment_bytes"})
+"""What a joblib array header says under keys that are known beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A value of which only the kind is known: a float, long text, a frozenset."""
+
+    kind: str
+
+
+FLOAT = Opaque("float")
+LONG_INT = Opaque("int")
+LONG_TEXT = Opaque("str")
+FROZENSET = Opaque("frozenset")
+UNKNOWN = Opaque("unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """A bytes constant: where its content lies in the stream, never the content."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    """A tuple; `items` is None where there were more than `KEEP_ITEMS`."""
+
+    items: tuple[Any, ...] | None
+
+
+@dataclass(slots=True)
+class Container:
+    """A list, dict or set that the pickle itself builds. Lists and sets have no content here, so all share one."""
+
+    kind: str
+    items: dict[str, Any] = field(default_factory=dict)
+    """Of a dict: what array headers are made of, under string keys; nothing else is ever asked for."""
+    dunder: str = ""
+    """Of a dict: the first key in double underscores that was stored."""
+
+
+LIST = Container("list")
+SET = Container("set")
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """An imported name, as the unpickler would look it up; empty where the operands were no literals."""
+
+    module: str
+    qualname: str
+
+    @property
+    def name(self) -> str:
+        """`module.qualname`."""
+        return f"{self.module}.{self.qualname}"
+
+
+# Functions whose result is an instance of their first argument, so that a later BUILD is judged by that class.
+_MAKES_FIRST_ARGUMENT = frozenset(
+    {
+        "copyreg._reconstructor",
+        "copyreg.__newobj__",
+        "copyreg.__newobj_ex__",
+        "numpy.core.multiarray._reconstruct",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.ma.core._mareconstruct",
+    }
+)
+
+
+@dataclass(slots=True)
+class Instance:
+    """The result of a call: what was called, and the class that the result has as far as it can be known."""
+
+    made_by: str
+    """Dotted name of the callable; empty where it was computed."""
+    cls: str
+    """Dotted name of the class, or of the function when it makes something of its own."""
+    args: Any = None
+    """The argument value, kept for array headers."""
+    state: Any = None
+    """The last BUILD state, kept for array headers."""
+
+
+def result_of(callee: Any, args: Any) -> Instance:
+    """Return what calling `callee` with `args` leaves on the stack."""
+    if not isinstance(callee, Global):
+        return Instance("", "")
+    cls = callee.name
+    first = args.items[0] if isinstance(args, Tuple) and args.items else None
+    makes_first = cls in _MAKES_FIRST_ARGUMENT or callee.qualname.startswith("__pyx_unpickle_")
+    if makes_first and isinstance(first, Global):
+        cls = first.name
+    return Instance(callee.name, cls, args if cls == "numpy.dtype" else None)
+
+
+def is_field(value: Any) -> bool:
+    """Whether a value is what a structured dtype has under the name of a field: a dtype and an offset."""
+    items = value.items if isinstance(value, Tuple) else None
+    return items is not None and len(items) > 0 and isinstance(items[0], Instance)
+
+
+def describe(value: Any) -> str:
+    """Say in a word what a value is, for messages."""
+    if isinstance(value, Global):
+        return value.name
+    if isinstance(value, Instance):
+        return f"an instance made by {value.made_by}" if value.made_by else "the result of a computed call"
+    if isinstance(value, (Opaque, Container)):
+        return f"a {value.kind}"
+    return f"a {type(value).__name__.lower()}"

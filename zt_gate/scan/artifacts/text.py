@@ -1,0 +1,147 @@
+"""Inert text: JSON, YAML and plain text, after a look at what loaders do with some of their keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from zt_gate.domain import Severity, printable
+from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
+from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.yaml_nodes import Oddity, compose, mapping_keys
+from zt_gate.scan.interface import Head
+
+_MAX_TEXT = 256 << 20
+_MAX_YAML = 16 << 20
+_REMOTE_CODE = frozenset({"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_pipelines"})
+_PLAIN_SUFFIXES = frozenset(
+    {".txt", ".md", ".rst", ".csv", ".tsv", ".lock", ".toml", ".cfg", ".ini", ".gitkeep", ".vocab", ".merges", ".model"}
+)
+_PLAIN_NAMES = frozenset(
+    {"license", "notice", "readme", "authors", "changelog", "copying", ".gitattributes", ".gitignore", "dockerfile",
+     "py.typed", "makefile", ".gitkeep", "version"}
+)  # fmt: skip
+_YAML_NAMES = frozenset({"mlmodel", "registered_model_meta"})
+_BREAKS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+
+
+def _read(piece: Piece) -> bytes:
+    if piece.source.size > _MAX_TEXT:
+        raise ValueError(f"a text of more than {_MAX_TEXT} bytes")
+    return piece.source.read_at(0, piece.source.size)
+
+
+def _find(piece: Piece, rule: str, message: str, symbol: str, line: int | None = None) -> None:
+    piece.exam.finding(
+        rule, Severity.HIGH, message, member=piece.source.member, line=line, symbol=printable(symbol, 120)
+    )
+
+
+# --- JSON --------------------------------------------------------------------------------------------------------
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield from item.items()
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def _examine_json(piece: Piece) -> None:
+    data = _read(piece)
+    piece.exam.cover_all()
+    documents = data.splitlines() if piece.head.suffix == ".jsonl" else [data]
+    for document in documents:
+        if not document.strip() and len(documents) > 1:
+            continue
+        try:
+            value = parse_json(document, constants=True)
+        except DuplicateKeyError as error:
+            _find(piece, "ART-307", f"{error}; two readers see two values", "duplicate key")
+            continue
+        for key, item in _pairs(value):
+            if key in _REMOTE_CODE and item not in (False, None, {}, []):
+                _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key)
+            elif key == "_target_":
+                _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", str(item))
+
+
+def _shown(item: Any) -> str:
+    return printable(str(item), 80)
+
+
+def _is_json(head: Head) -> bool:
+    if head.suffix in (".json", ".jsonl"):
+        return _looks_text(head)
+    start = head.start.lstrip()
+    return head.suffix not in _PLAIN_SUFFIXES | {".yaml", ".yml"} and start[:1] in (b"{", b"[") and _is_whole_json(head)
+
+
+def _is_whole_json(head: Head) -> bool:
+    if head.source.size > _MAX_YAML or not _looks_text(head):
+        return False
+    try:
+        parse_json(head.source.read_at(0, head.source.size), constants=True)
+    except DuplicateKeyError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+# --- YAML --------------------------------------------------------------------------------------------------------
+
+
+def _is_yaml(head: Head) -> bool:
+    return (head.suffix in (".yaml", ".yml") or head.name in _YAML_NAMES) and _looks_text(head)
+
+
+def _examine_yaml(piece: Piece) -> None:
+    data = _read(piece)
+    if len(data) > _MAX_YAML:
+        raise ValueError(f"a YAML file of more than {_MAX_YAML} bytes")
+    piece.exam.cover_all()
+    root, oddities = compose(data)
+    for kind, detail, line in oddities:
+        if kind is Oddity.TAG:
+            _find(
+                piece, "ART-302", f"the tag {printable(detail, 80)} makes a YAML loader build an object", detail, line
+            )
+        elif kind is Oddity.DUPLICATE:
+            _find(piece, "ART-307", f"the key {printable(detail, 80)} appears twice", detail, line)
+    for key, value, line in mapping_keys(root):
+        if key in _REMOTE_CODE and value.lower() not in ("false", "null", "", "{}", "[]"):
+            _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key, line)
+        elif key == "_target_":
+            _find(piece, "ART-303", f"_target_ names {_shown(value)} to be called", value, line)
+
+
+# --- plain text --------------------------------------------------------------------------------------------------
+
+
+def _looks_text(head: Head) -> bool:
+    return _BREAKS.search(head.start) is None
+
+
+def _is_plain(head: Head) -> bool:
+    known = head.suffix in _PLAIN_SUFFIXES or head.name.split(".")[0] in _PLAIN_NAMES or head.name in _PLAIN_NAMES
+    return known and _looks_text(head)
+
+
+def _examine_plain(piece: Piece) -> None:
+    data = _read(piece)
+    found = _BREAKS.search(data)
+    if found:
+        raise ValueError(f"a control character at offset {found.start()} in what should be text")
+    data.decode("utf-8")
+    piece.exam.cover_all()
+
+
+JSON = Format("json", _is_json, _examine_json)
+YAML = Format("yaml", _is_yaml, _examine_yaml)
+PLAIN = Format("text", _is_plain, _examine_plain)

@@ -1,0 +1,217 @@
+"""Zip archives: what two readers could see differently is a finding, and every member is examined by content.
+
+PyTorch's own archives (`torch.save`) are zips as well: `data.pkl` is a pickle whose storages lie beside it as raw
+members, which are accounted for without being read.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import zlib
+from itertools import pairwise
+
+from zt_gate.domain import Severity, printable
+from zt_gate.domain.text import is_unsafe
+from zt_gate.intake import MemorySource, Source
+from zt_gate.scan.artifacts.compressed import MAX_RATIO, inflate
+from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.zip_records import (
+    BadZipError,
+    Directory,
+    Entry,
+    Local,
+    descriptor_length,
+    find_end,
+    read_directory,
+    read_local,
+)
+from zt_gate.scan.interface import Head
+
+_STORED, _DEFLATED = 0, 8
+_ENCRYPTED = 0x2041  # encrypted, strongly encrypted, masked headers
+_DESCRIPTOR = 0x0008
+_KNOWN_FLAGS = 0x080E
+_UNICODE_PATH = 0x7075
+_TORCH_SMALL = re.compile(
+    rb"(version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version))"
+)
+_TORCH_RAW = re.compile(rb"data/[0-9]{1,10}\Z")
+_CHUNK = 4 << 20
+
+
+def _find(piece: Piece, rule: str, severity: Severity, name: bytes, message: str) -> None:
+    shown = printable(name.decode("utf-8", "backslashreplace"), 160)
+    piece.exam.finding(
+        rule, severity, message.format(shown), member=member_name(piece.source, shown) if shown else "", symbol=shown
+    )
+
+
+def _examine(piece: Piece) -> None:
+    directory = read_directory(piece.source)
+    if not directory.entries:
+        piece.exam.gap("the zip archive is empty", "remove it")
+        return
+    _check_names(piece, directory)
+    roots = {entry.name[: -len(b"data.pkl")] for entry in directory.entries if _is_torch_pickle(entry.name)}
+    spans = sorted(_member(piece, entry, roots) for entry in directory.entries)
+    _check_layout(piece, directory, spans)
+
+
+def _is_torch_pickle(name: bytes) -> bool:
+    folder, _, last = name.rpartition(b"/")
+    return last == b"data.pkl" and folder.count(b"/") == 0
+
+
+def _check_names(piece: Piece, directory: Directory) -> None:
+    """Refuse names that two readers resolve to different members, or that leave the folder they are unpacked in."""
+    exact: set[bytes] = set()
+    folded: set[str] = set()
+    for entry in directory.entries:
+        name = entry.name.decode("utf-8", "surrogateescape")
+        if entry.name in exact:
+            _find(piece, "ART-202", Severity.CRITICAL, entry.name, "the archive has a second member named {}")
+        elif name.casefold() in folded:
+            _find(piece, "ART-203", Severity.HIGH, entry.name, "{} differs from another member in letter case only")
+        exact.add(entry.name)
+        folded.add(name.casefold())
+        parts = name.replace("\\", "/").split("/")
+        leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0] or not name
+        odd = any(is_unsafe(char) for char in name)
+        if leads_out or odd or stat.S_ISLNK(entry.unix_mode):
+            _find(piece, "ART-207", Severity.CRITICAL, entry.name, "{} is a link or has a name that leads elsewhere")
+
+
+def _member(piece: Piece, entry: Entry, roots: set[bytes]) -> tuple[int, int, bytes]:
+    """Compare the two headers of a member, have its content examined, and return the bytes it takes up."""
+    local = read_local(piece.source, entry)
+    end = local.data + entry.packed
+    if end > piece.source.size:
+        raise BadZipError(
+            f"member {printable(entry.name, 120)} runs past the end of the file", "write the archive again"
+        )
+    if entry.flags & _DESCRIPTOR:
+        length = descriptor_length(piece.source, entry, end)
+        if length < 0:
+            _find(piece, "ART-201", Severity.HIGH, entry.name, "{}: the data descriptor disagrees with the directory")
+        end += max(0, length)
+    _compare(piece, entry, local)
+    shown = printable(entry.name.decode("utf-8", "backslashreplace"), 160)
+    with piece.exam.guarded(shown):
+        if entry.flags & _ENCRYPTED:
+            _find(piece, "ART-206", Severity.HIGH, entry.name, "{} is encrypted")
+            piece.exam.gap(f"{shown} is encrypted", "write the archive without a password")
+        else:
+            _content(piece, entry, local, shown, roots)
+    return entry.offset, end, entry.name
+
+
+def _compare(piece: Piece, entry: Entry, local: Local) -> None:
+    differs = []
+    if entry.name != local.name:
+        differs.append(f"name {printable(local.name.decode('utf-8', 'backslashreplace'), 120)!r}")
+    if entry.flags != local.flags:
+        differs.append(f"flags {local.flags:#06x} instead of {entry.flags:#06x}")
+    if entry.method != local.method:
+        differs.append(f"method {local.method} instead of {entry.method}")
+    deferred = bool(entry.flags & _DESCRIPTOR)
+    for what in ("crc", "packed", "size"):
+        here, there = getattr(local, what), getattr(entry, what)
+        # A writer that streams leaves the local numbers at zero and repeats them in a descriptor behind the data.
+        if here != there and not (deferred and here in (0, 0xFFFFFFFF)):
+            differs.append(f"{what} {here} instead of {there}")
+    if differs:
+        text = "; ".join(differs).replace("{", "(").replace("}", ")")
+        _find(piece, "ART-201", Severity.CRITICAL, entry.name, "{}: the local header says " + text)
+    if entry.flags & ~(_KNOWN_FLAGS | _ENCRYPTED) or _UNICODE_PATH in entry.extra_ids + local.extra_ids:
+        _find(
+            piece, "ART-201", Severity.HIGH, entry.name, "{} uses flags or a second name that readers treat differently"
+        )
+
+
+def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: set[bytes]) -> None:
+    root = next((root for root in roots if entry.name.startswith(root)), None)
+    inner = entry.name[len(root) :] if root is not None else b""
+    if entry.name.endswith(b"/"):
+        if entry.size or entry.packed:
+            piece.exam.gap(f"{shown} is a folder with content", "write the archive again")
+        return
+    if entry.packed and entry.size > entry.packed * MAX_RATIO:
+        _find(piece, "ART-209", Severity.HIGH, entry.name, "{} claims an impossible compression ratio")
+        piece.exam.gap(f"{shown} is a decompression bomb")
+        return
+    if root is not None and entry.method == _STORED and entry.packed == entry.size and _TORCH_RAW.match(inner):
+        return
+    if root is not None and (inner.startswith(b"code/") or inner == b"constants.pkl"):
+        piece.exam.gap(f"{shown}: TorchScript is not examined yet by this version", "save a state_dict instead")
+        return
+    source = _unpack(piece, entry, local)
+    crc = 0
+    for at in range(0, source.size, _CHUNK):
+        crc = zlib.crc32(source.read_at(at, _CHUNK), crc)
+    if crc != entry.crc or source.size != entry.size:
+        _find(piece, "ART-210", Severity.HIGH, entry.name, "{}: checksum or size is not that of its content")
+    if root is not None and _TORCH_SMALL.fullmatch(inner) and _is_word(source):
+        return
+    if root is not None and _TORCH_RAW.match(inner):
+        return
+    piece.inside(source, torch=root is not None and inner == b"data.pkl")
+
+
+def _is_word(source: Source) -> bool:
+    return source.size <= 128 and re.fullmatch(rb"[A-Za-z0-9._-]*\s?", source.read_at(0, 128)) is not None
+
+
+def _unpack(piece: Piece, entry: Entry, local: Local) -> Source:
+    name = member_name(piece.source, printable(entry.name.decode("utf-8", "backslashreplace"), 300))
+    if entry.method == _STORED:
+        return Slice(piece.source, name, local.data, entry.packed)
+    if entry.method != _DEFLATED:
+        raise BadZipError(f"compression method {entry.method} is not examined by this version", "use stored or deflate")
+    data, used = inflate(piece, zlib.decompressobj(-15), local.data, entry.packed, entry.size)
+    if used != entry.packed:
+        _find(piece, "ART-205", Severity.HIGH, entry.name, "{}: bytes hide behind the compressed data")
+    return MemorySource(piece.source.path, name, data)
+
+
+def _check_layout(piece: Piece, directory: Directory, spans: list[tuple[int, int, bytes]]) -> None:
+    """Every byte belongs to exactly one member, to the directory, or to a finding."""
+    size = piece.source.size
+    for (_, end, _), (start, _, name) in pairwise(spans):
+        if start < end:
+            _find(piece, "ART-204", Severity.CRITICAL, name, "{} overlaps another member")
+        elif start > end:
+            _find(piece, "ART-205", Severity.HIGH, name, f"{start - end} bytes in front of {{}} belong to no member")
+    first, last = spans[0][0], max(end for _, end, _ in spans)
+    if first > 0 or directory.start != directory.declared_start:
+        _find(piece, "ART-208", Severity.HIGH, b"", f"{first} bytes stand in front of the archive")
+    if last > directory.start:
+        _find(piece, "ART-204", Severity.CRITICAL, b"", "members overlap the zip directory")
+    elif last < directory.start:
+        _find(
+            piece, "ART-205", Severity.HIGH, b"", f"{directory.start - last} bytes before the directory belong to none"
+        )
+    if directory.end != size:
+        _find(piece, "ART-208", Severity.HIGH, b"", f"{size - directory.end} bytes follow the archive")
+    if directory.comment:
+        _find(piece, "ART-208", Severity.MEDIUM, b"comment", f"the archive has a comment of {directory.comment} bytes")
+    piece.exam.cover_all()
+
+
+def _matches(head: Head) -> bool:
+    return head.start.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def examine_appended(piece: Piece) -> None:
+    """Look for a zip archive behind other content, which a zip reader would find and open all the same."""
+    if find_end(piece.source) < 0:
+        return
+    piece.exam.finding(
+        "ART-208", Severity.HIGH, "a zip archive is appended to other content", member=piece.source.member,
+        symbol="appended archive",
+    )  # fmt: skip
+    with piece.exam.guarded("the appended zip archive"):
+        _examine(piece)
+
+
+ZIP_ARCHIVE = Format("zip", _matches, _examine)
