@@ -80,7 +80,7 @@ def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: boo
         notes = [check["status"].replace("_", " ")]
         coverage = check["coverage"]
         if coverage["files"]:
-            notes.append(f"{coverage['files']} files, every byte")
+            notes.append(f"{coverage['files']} file{'s' * (coverage['files'] != 1)}, every byte")
         if check["findings"]:
             notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
         lines.append(f"  {style(mark, colour)} {check['id']:<11} {', '.join(notes)}")

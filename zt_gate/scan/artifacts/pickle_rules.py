@@ -75,7 +75,7 @@ class PickleJudge:
         self.exam.finding(
             rule,
             severity,
-            f"{message} (opcode at {offset})",
+            message,
             member=self.source.member,
             offset=offset,
             symbol=printable(symbol, 120),
