@@ -11,7 +11,8 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/base: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV): two minutes or so, once."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable ".[example]"
 	@touch $@
 
@@ -20,7 +21,8 @@ $(VENV)/dev: $(VENV)/base
 	@touch $@
 
 $(RELEASE)/release/MLmodel: $(VENV)/base $(wildcard examples/digits/*.py)
-	rm -rf $(RELEASE)
+	@echo "Training and releasing a small CNN on handwritten digits: half a minute."
+	@rm -rf $(RELEASE)
 	$(BIN)/python examples/digits/build_release.py --out $(RELEASE)/release --statements $(RELEASE)/statements
 
 demo: $(RELEASE)/release/MLmodel  ## train a small model, release it, gate it, attack it
@@ -41,7 +43,7 @@ unit: $(VENV)/dev  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 wheel: $(VENV)/dev  ## build the wheel and gate something with it in an environment of its own
-	PYTHON=$(BIN)/python sh tests/wheel.sh
+	PYTHON=$(CURDIR)/$(BIN)/python sh tests/wheel.sh
 
 format: $(VENV)/dev  ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -136,18 +136,22 @@ def _parse(line: bytes, count: int, prev: str) -> dict[str, Any]:
     number = count + 1
     if not line.endswith(b"\n"):
         raise AuditLogError(f"line {number} is cut short", "the next append repairs a torn last line and says so")
-    try:
-        event = json.loads(line)
-        exact = isinstance(event, dict) and set(event) == _FIELDS and canonical_json(event) + b"\n" == line
-    except (ValueError, TypeError, RecursionError):
-        exact, event = False, {}
-    if not exact:
+    event = _event(line.removesuffix(b"\n"))
+    if event is None:
         raise AuditLogError(f"line {number} is not a {SCHEMA} event", "the log was edited; restore it from a copy")
     if event["seq"] != count or event["prev"] != prev:
-        raise AuditLogError(
-            f"line {number} does not follow from the line before it", "lines were edited, lost or moved"
-        )
-    return dict(event)
+        raise AuditLogError(f"line {number} does not follow from the one before", "lines were edited, lost or moved")
+    return event
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """Return the event that a line holds, or None where it is not exactly one, in canonical form."""
+    try:
+        event = json.loads(line)
+        exact = isinstance(event, dict) and set(event) == _FIELDS and canonical_json(event) == line
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return event if exact and type(event["seq"]) is int and event["schema"] == SCHEMA else None
 
 
 def _write(fd: int, event: Event, seq: int, prev: str, now: datetime) -> str:
@@ -189,13 +193,10 @@ def _tail(fd: int, path: Path) -> tuple[int, str, bytes]:
         if start:
             raise AuditLogError(f"{printable(path)} does not end in a line", "this is no audit log; name another file")
         return 0, _GENESIS, dropped
-    try:
-        seq = json.loads(lines[-1])["seq"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise AuditLogError(
-            f"{printable(path)} does not end in an event", "this is no audit log; name another"
-        ) from error
-    return seq + 1, hashlib.sha256(lines[-1]).hexdigest(), dropped
+    last = _event(lines[-1])
+    if last is None:
+        raise AuditLogError(f"{printable(path)} does not end in an event", "name another file")
+    return last["seq"] + 1, hashlib.sha256(lines[-1]).hexdigest(), dropped
 
 
 def _sync_folder(folder: Path) -> None:

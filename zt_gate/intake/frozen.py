@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import resource
 import shutil
 import stat
@@ -165,6 +166,8 @@ def _roots(targets: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, str]]:
 
 def _resolve(target: str | os.PathLike[str]) -> Path:
     shown = printable(target)
+    if re.match(r"[a-z][a-z0-9+.-]*:/", shown):
+        raise TargetError(f"{shown} is no local path", "download it to a folder first, then name the folder")
     try:
         return Path(target).resolve(strict=True)
     except FileNotFoundError:
