@@ -75,7 +75,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     progress("freeze")
     with freeze(request.targets, request.freeze, request.limits) as frozen:
         watch.lap("freeze")
-        evidence = run_checks(frozen, stage.checks, progress)
+        evidence = run_checks(frozen, stage.weights, progress)
         watch.lap("scan")
         progress("verify")
         evidence += _verify(request, stage, frozen.subject, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from zt_gate.cli.console import Console
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         loaded = load_policy(args.policy)
         if args.act == "show":
-            console.result(_shown(loaded.policy.model_dump(mode="json", by_alias=True, exclude_none=True)))
+            console.result(_shown(_plain(dataclasses.asdict(loaded.policy))))
         stages = ", ".join(sorted(loaded.policy.stages))
         console.result(f"# {loaded.source}: {loaded.digest}, stages: {stages}")
     return 0
@@ -75,6 +76,13 @@ def _new(args: argparse.Namespace) -> str:
         blocks.append(f"    - id: {path.stem}\n      pem: |\n{text}")
     expires = (datetime.now(UTC) + timedelta(days=args.days)).strftime("%Y-%m-%dT00:00:00Z")
     return _NEW.format(name=args.name, expires=expires, keys="".join(blocks).rstrip(), ids=", ".join(ids))
+
+
+def _plain(value: object) -> object:
+    """Leave out what was not said, and turn tuples into lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None and item != ()}
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def _shown(value: object) -> str:

@@ -24,12 +24,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.cli.gating import answer, limits
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
-    from zt_gate.policy.load import load_policy
+    from zt_gate.policy.model import SCAN
 
-    policy = load_policy("pack:scan")
     request = Request(
         targets=args.target,
-        policy=policy if not args.engine else policy.with_opinions("scan", args.engine),
+        policy=SCAN if not args.engine else SCAN.with_opinions("scan", args.engine),
         stage="scan",
         freeze=Freeze.HOLD,
         limits=limits(args),

@@ -87,7 +87,7 @@ def _root(path: Path) -> TrustedRoot:
         raise EvidenceError(f"cannot read the trusted root {shown}: {why}", "name a trusted_root.json") from None
     if len(data) > _MAX_ROOT:
         raise EvidenceError(f"the trusted root {shown} is too large", "name a trusted_root.json")
-    return TrustedRoot(file=shown, sha256=hashlib.sha256(data).hexdigest(), json=text)
+    return TrustedRoot(file=shown, sha256=hashlib.sha256(data).hexdigest(), json_text=text)
 
 
 def _who(args: argparse.Namespace) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import resource
@@ -25,6 +24,7 @@ from typing import Self
 
 from zt_gate.domain import Digest, Entry, Finding, Manifest, Mode, Severity, Subject, printable
 from zt_gate.errors import TargetError, ToolError
+from zt_gate.intake.hasher import Hasher
 from zt_gate.intake.limits import Limits
 from zt_gate.intake.names import manifest_path
 from zt_gate.intake.private import disk_errors, make_read_only, private_folder, remove
@@ -189,8 +189,8 @@ class _Walk:
         self._identities: dict[str, _Identity | None] = {}
         self._bytes = 0
         self._copy = private_folder() if mode is Freeze.COPY else None
+        self._made: set[Path] = set()
         self._descriptors = _descriptor_budget()
-        self._buffer = memoryview(bytearray(_CHUNK))
 
     def take(self, path: Path, name: str) -> None:
         """Add one root under its manifest name."""
@@ -291,31 +291,33 @@ class _Walk:
         if self._copy is None:
             self._copy = private_folder()
         target = self._copy / path
-        with disk_errors(path):
-            target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent not in self._made:
+            with disk_errors(path):
+                target.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(target.parent)
         return target
 
     def _read(self, fd: int, path: str, private: Path | None) -> tuple[int, str]:
         """Read the file once: hash it and, where a private path is given, write the copy in the same pass."""
-        digest = hashlib.sha256()
         size = 0
         with contextlib.ExitStack() as stack:
+            digest = stack.enter_context(Hasher(os.fstat(fd).st_size))
             out = -1
             if private is not None:
                 with disk_errors(path):
                     out = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
                 stack.callback(os.close, out)
-            while got := os.readv(fd, [self._buffer]):
+            while got := os.readv(fd, [digest.buffer]):
                 size += got
                 self._bytes += got
                 if self._bytes > self._limits.max_bytes:
                     raise TargetError(f"the target is larger than {self._limits.max_bytes} bytes", "raise --max-bytes")
-                part = self._buffer[:got]
+                part = digest.buffer[:got]
                 digest.update(part)
                 if out >= 0:
                     with disk_errors(path):
                         _write_all(out, part)
-        return size, digest.hexdigest()
+            return size, digest.hexdigest()
 
     def _refuse(self, rule: str, path: str, why: str, fix: str) -> None:
         message = f"{path} {why}"

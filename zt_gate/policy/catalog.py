@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, ClassVar
 
 from zt_gate.policy import document
 from zt_gate.policy.load import validate
@@ -14,11 +14,11 @@ from zt_gate.policy.rules import rules_folder
 _ENGINE_PAGES = {"bandit": "ENG-201"}
 
 
-class RulePage(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RulePage:
     """One page of the catalogue."""
 
-    # Built when first used: a scan of one small file should not pay for models that it never fills.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 
     id: str
     title: str

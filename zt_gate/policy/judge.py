@@ -75,7 +75,7 @@ def judge(
 def _demands(stage: Stage) -> dict[str, Weight]:
     """Which checks a stage asks for, in the order in which a person wants to read about them."""
     demands: dict[str, Weight] = {INTAKE: "required"}
-    demands |= dict(sorted(stage.checks.items()))
+    demands |= dict(sorted(stage.weights.items()))
     demands |= {name: "required" for name in _STATEMENTS if getattr(stage, name) is not None}
     if stage.audit_log:
         demands[AUDIT] = "required"
@@ -134,7 +134,7 @@ def _finding_reasons(
 ) -> Iterator[Reason]:
     # The threshold is for what static checks find. Whether the bytes were frozen, signed and tested is not a matter
     # of degree: every finding of an unmet demand counts.
-    threshold = stage.threshold if item.check in stage.checks else Severity.LOW
+    threshold = stage.threshold if item.check in stage.weights else Severity.LOW
     for finding in item.findings:
         if finding.severity < threshold:
             continue
@@ -169,7 +169,7 @@ def _waiver_for(finding: Finding, subject: Digest, waivers: Sequence[Waiver], no
 
 def _coverage_reasons(subject: Subject, stage: Stage, judged: Sequence[Evidence]) -> Iterator[Reason]:
     """Every byte of every file is claimed by a required check, or it stands in the way."""
-    required = [item for item in judged if stage.checks.get(item.check) == "required"]
+    required = [item for item in judged if stage.weights.get(item.check) == "required"]
     claimed = {(claim.path, claim.size) for item in required for claim in item.claims}
     explained = {gap.path for item in required for gap in item.gaps}
     for entry in subject.manifest.content:

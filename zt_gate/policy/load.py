@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import os
 import types
 import typing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import PolicyError
@@ -23,7 +23,7 @@ from zt_gate.policy.rules import rules_folder
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
-_Model = TypeVar("_Model", bound=BaseModel)
+_Model = TypeVar("_Model")
 
 
 def load_policy(reference: str) -> LoadedPolicy:
@@ -51,13 +51,15 @@ def validate(source: document.Document, model: type[_Model]) -> _Model:
     Raises:
         PolicyError: the first thing that is wrong, with its place and a suggestion.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         # JSON mode: strict about types, yet lists may become tuples.
-        return model.model_validate_json(json.dumps(source.data))
+        return TypeAdapter(model).validate_json(json.dumps(source.data))
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = tuple(item for item in problem["loc"])
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             message, advice = _unknown_key(str(where[-1]), model, where[:-1])
             raise source.error(where, message, advice, at_key=True) from None
         name = ".".join(str(item) for item in where)
@@ -69,7 +71,7 @@ def validate(source: document.Document, model: type[_Model]) -> _Model:
         ) from None
 
 
-def _unknown_key(key: str, model: type[BaseModel], parent: document.Path) -> tuple[str, str]:
+def _unknown_key(key: str, model: type[object], parent: document.Path) -> tuple[str, str]:
     known = _fields_at(model, parent)
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     shown = printable(key, 60)
@@ -82,16 +84,13 @@ def _fields_at(model: Any, path: document.Path) -> list[str]:
     """Return the keys that a model accepts at a place."""
     here = _unwrap(model)
     for step in path:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            by_alias = {(info.alias or name): info.annotation for name, info in here.model_fields.items()}
-            here = _unwrap(by_alias.get(str(step)))
+        if dataclasses.is_dataclass(here):
+            here = _unwrap(typing.get_type_hints(here, include_extras=True).get(str(step)))
         else:
             # dict[str, X] and tuple[X, ...]: what stands inside is the last argument that is a type.
             inner = [argument for argument in typing.get_args(here) if argument is not Ellipsis]
             here = _unwrap(inner[-1]) if inner else None
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return [info.alias or name for name, info in here.model_fields.items()]
-    return []
+    return [item.name for item in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []
 
 
 def _unwrap(annotation: Any) -> Any:
@@ -102,7 +101,7 @@ def _unwrap(annotation: Any) -> Any:
 
 def _effective(policy: Policy, source: document.Document, folder: Path, seen: tuple[str, ...]) -> Policy:
     """Read the files that a policy names and lay it over its packs."""
-    policy = policy.model_copy(update={"trust": _complete_trust(policy.trust, source, folder)})
+    policy = replace(policy, trust=_complete_trust(policy.trust, source, folder))
     _check_references(policy, source)
     for index, reference in enumerate(policy.extends):
         pack, pack_source = _read_pack(reference, source.error(("extends", index), ""), seen)
@@ -111,7 +110,7 @@ def _effective(policy: Policy, source: document.Document, folder: Path, seen: tu
             policy = merge(parent, policy, reference)
         except Loosening as error:
             raise source.error(error.path, error.message, error.advice) from None
-    return policy.model_copy(update={"extends": ()})
+    return replace(policy, extends=())
 
 
 def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...]) -> tuple[Policy, document.Document]:
@@ -141,7 +140,7 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
     for index, key in enumerate(trust.keys):
         if key.file is not None:
             pem = _named_file(source, ("trust", "keys", index, "file"), folder / key.file, _MAX_KEY_BYTES)
-            key = key.model_copy(update={"pem": pem.decode("ascii", "replace")})  # noqa: PLW2901
+            key = replace(key, pem=pem.decode("ascii", "replace"))  # noqa: PLW2901
         if "PRIVATE KEY" in (key.pem or ""):
             place = ("trust", "keys", index, "file" if key.file else "pem")
             raise source.error(
@@ -154,8 +153,8 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
         if Digest.of(text).hex != root.sha256:
             advice = "find out who changed it, then pin the new digest"
             raise source.error(("trust", "trusted_root", "sha256"), f"{root.file} is {Digest.of(text)}", advice)
-        root = root.model_copy(update={"json_text": text.decode("utf-8", "replace")})
-    return trust.model_copy(update={"keys": tuple(keys), "trusted_root": root})
+        root = replace(root, json_text=text.decode("utf-8", "replace"))
+    return replace(trust, keys=tuple(keys), trusted_root=root)
 
 
 def _check_references(policy: Policy, source: document.Document) -> None:

@@ -6,6 +6,7 @@ have an effect.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from zt_gate.domain import Severity
@@ -43,30 +44,29 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
     for rule in parent.rules.keys() & child.rules.keys():
         rules[rule] = _rule(parent.rules[rule], child.rules[rule])
     expiries = [policy.metadata.expires for policy in (parent, child) if policy.metadata.expires]
-    return child.model_copy(
-        update={
-            "metadata": child.metadata.model_copy(update={"expires": min(expiries) if expiries else None}),
-            "stages": dict(sorted(stages.items())),
-            "rules": dict(sorted(rules.items())),
-            "waivers": (*parent.waivers, *child.waivers),
-        }
+    return replace(
+        child,
+        metadata=replace(child.metadata, expires=min(expiries) if expiries else None),
+        stages=dict(sorted(stages.items())),
+        rules=dict(sorted(rules.items())),
+        waivers=(*parent.waivers, *child.waivers),
     )
 
 
 def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
-    given = child.model_fields_set
-    if "block_at" in given and child.threshold > parent.threshold:
-        advice = f"use {parent.block_at}, something stricter, or leave it out"
-        raise Loosening((*path, "block_at"), f"{pack} blocks at {parent.block_at}; {child.block_at} is looser", advice)
-    if "audit_log" in given and parent.audit_log and not child.audit_log:
+    if child.block_at is not None and child.threshold > parent.threshold:
+        advice = f"use {parent.threshold}, something stricter, or leave it out"
+        message = f"{pack} blocks at {parent.threshold}; {child.threshold} is looser"
+        raise Loosening((*path, "block_at"), message, advice)
+    if parent.audit_log and child.audit_log is False:
         raise Loosening((*path, "audit_log"), f"{pack} requires an audit log", "leave it out, or set it to true")
-    for check, weight in child.checks.items():
-        if parent.checks.get(check) == "required" and weight != "required":
+    for check, weight in child.weights.items():
+        if parent.weights.get(check) == "required" and weight != "required":
             advice = "leave it out, or set it to required"
             raise Loosening((*path, "checks", check), f"{pack} requires the check {check}", advice)
     return Stage(
-        block_at=child.block_at if "block_at" in given else parent.block_at,
-        checks=dict(sorted({**parent.checks, **child.checks}.items())),
+        block_at=parent.block_at if child.block_at is None else child.block_at,
+        checks=dict(sorted({**parent.weights, **child.weights}.items())) or None,
         signature=_signature(parent.signature, child.signature, (*path, "signature"), pack),
         provenance=_provenance(parent.provenance, child.provenance, (*path, "provenance"), pack),
         tests=_tests(parent.tests, child.tests, (*path, "tests"), pack),
@@ -81,9 +81,9 @@ def _rule(parent: RuleSetting, child: RuleSetting) -> RuleSetting:
 def _signature(parent: Signature | None, child: Signature | None, path: Path, pack: str) -> Signature | None:
     if parent is None or child is None:
         return child or parent
-    if "count" in child.model_fields_set and child.count < parent.count:
-        raise Loosening((*path, "count"), f"{pack} asks for {parent.count} signers", f"use {parent.count} or more")
-    return Signature(by=_narrowed(parent.by, child.by, (*path, "by"), pack), count=max(parent.count, child.count))
+    if child.count is not None and child.count < parent.needed:
+        raise Loosening((*path, "count"), f"{pack} asks for {parent.needed} signers", f"use {parent.needed} or more")
+    return Signature(by=_narrowed(parent.by, child.by, (*path, "by"), pack), count=child.count or parent.needed)
 
 
 def _provenance(parent: Provenance | None, child: Provenance | None, path: Path, pack: str) -> Provenance | None:

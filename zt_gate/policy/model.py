@@ -1,34 +1,41 @@
 """What a policy may say, as types. A field that is not here is an error, never a comment.
 
-The models are strict: text is not turned into numbers, unknown keys are refused, and nothing can be changed after
-loading. Paths in a policy file (`file:`) are read by the loader, which puts their bytes beside them, so that a
-loaded policy is complete in itself and its digest covers the keys as well.
+These are plain frozen dataclasses, so that a scan without a policy file does not pay for a validation library. What
+comes from a file is validated by pydantic (`load.validate`): strict types, no unknown keys, and the checks that the
+annotations carry. Paths in a policy file (`file:`) are read by the loader, which puts their bytes beside them: a
+loaded policy is complete in itself, and its digest covers the keys as well.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, Severity, canonical_json
 
-API_VERSION = "zt-gate/v1"
+_STRICT: dict[str, Any] = {"strict": True, "extra": "forbid"}
 
 
-def _severity(value: str) -> str:
-    Severity.parse(value)
-    return value
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Marks a field with a function that raises ValueError; pydantic calls it when a file is loaded."""
 
+    check: Callable[[Any], object]
 
-def _instant(value: str) -> str:
-    parse_instant(value)
-    return value
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Tell pydantic to call the function after its own validation (pydantic docs, "Custom types")."""
+        from pydantic_core import core_schema
+
+        def checked(value: Any) -> Any:
+            self.check(value)
+            return value
+
+        return core_schema.no_info_after_validator_function(checked, handler(source))
 
 
 def parse_instant(text: str) -> datetime:
@@ -42,63 +49,88 @@ def parse_instant(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
-SeverityName = Annotated[str, AfterValidator(_severity)]
-Instant = Annotated[str, AfterValidator(_instant)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Days = Annotated[int, Field(ge=1, le=3650)]
+def _identifier(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError(f"{text!r} is not a name; use up to 64 letters, digits, dots, dashes and underscores")
 
 
-class _Strict(BaseModel):
-    # Built when first used: a scan of one small file should not pay for models that it never fills.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
+def _between(low: int, high: int) -> Checked:
+    def check(value: int) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not between {low} and {high}")
+
+    return Checked(check)
 
 
-class Metadata(_Strict):
+def _at_least(length: int) -> Checked:
+    def check(value: str) -> None:
+        if len(value.strip()) < length:
+            raise ValueError(f"at least {length} characters are needed")
+
+    return Checked(check)
+
+
+SeverityName = Annotated[str, Checked(Severity.parse)]
+Instant = Annotated[str, Checked(parse_instant)]
+Identifier = Annotated[str, Checked(_identifier)]
+Text = Annotated[str, _at_least(1)]
+Days = Annotated[int, _between(1, 3650)]
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
     """Who the policy is, and until when it may be used."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     name: Identifier
     expires: Instant | None = None
     """An expired policy blocks; packs that ship with zt-gate have no date of their own."""
 
 
-class Key(_Strict):
+@dataclass(frozen=True, slots=True)
+class Key:
     """A public key that statements may be signed with: PEM, Ed25519 or ECDSA P-256/P-384."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     id: Identifier
     file: str | None = None
     pem: str | None = None
     """The PEM text itself; the loader fills it from `file`."""
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Key:
+    def __post_init__(self) -> None:
         if self.file is None and self.pem is None:
             raise ValueError("a key needs `file` or `pem`")
-        return self
 
 
-class Identity(_Strict):
+@dataclass(frozen=True, slots=True)
+class Identity:
     """A person or workload in a certificate: always an issuer *and* a subject, both exact."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     id: Identifier
-    issuer: Annotated[str, Field(min_length=1)]
+    issuer: Text
     """OIDC issuer, such as `https://token.actions.githubusercontent.com`."""
-    subject: Annotated[str, Field(min_length=1)]
+    subject: Text
     """Subject alternative name of the certificate: an e-mail address or a workflow URI with its ref."""
 
 
-class TrustedRoot(_Strict):
+@dataclass(frozen=True, slots=True)
+class TrustedRoot:
     """The pinned Sigstore trusted root. Nothing is fetched; an update is a change of the policy."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     file: str
-    sha256: Annotated[str, AfterValidator(lambda value: Digest(value).hex)]
+    sha256: Annotated[str, Checked(Digest)]
     """Of the file, so that a swapped root is an error of the policy."""
-    json_text: str | None = Field(default=None, alias="json")
-    """The file's text; filled by the loader."""
+    json_text: str | None = None
+    """The file's text; the loader fills it."""
 
 
-class Trust(_Strict):
+@dataclass(frozen=True, slots=True)
+class Trust:
     """Whom the policy knows."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     keys: tuple[Key, ...] = ()
     identities: tuple[Identity, ...] = ()
     trusted_root: TrustedRoot | None = None
@@ -109,29 +141,40 @@ class Trust(_Strict):
         return [key.id for key in self.keys] + [identity.id for identity in self.identities]
 
 
-class Signature(_Strict):
+@dataclass(frozen=True, slots=True)
+class Signature:
     """A signature over the subject's manifest is required."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     by: tuple[Identifier, ...] = ()
     """Ids of keys or identities; nobody else counts. Empty trusts nobody, so everything is blocked."""
-    count: Annotated[int, Field(ge=1, le=16)] = 1
-    """How many *different* signers."""
+    count: Annotated[int, _between(1, 16)] | None = None
+    """How many *different* signers; 1 when it is not said."""
+
+    @property
+    def needed(self) -> int:
+        """`count`, or its default."""
+        return 1 if self.count is None else self.count
 
 
-class Provenance(_Strict):
+@dataclass(frozen=True, slots=True)
+class Provenance:
     """A SLSA provenance statement about the subject is required."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     by: tuple[Identifier, ...] = ()
     builders: tuple[str, ...] = ()
-    """Accepted `runDetails.builder.id` values, exact."""
-    materials: tuple[str, ...] = ()
+    """Accepted `runDetails.builder.id` values, exact. Empty accepts no builder."""
+    materials: tuple[Annotated[str, Checked(Digest.parse)], ...] = ()
     """Digests (`sha256:…`) of data sets and base models that may have gone in; empty accepts any that are named."""
     max_age_days: Days | None = None
 
 
-class Tests(_Strict):
+@dataclass(frozen=True, slots=True)
+class Tests:
     """An in-toto test-result statement about the subject is required."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     by: tuple[Identifier, ...] = ()
     suites: tuple[str, ...] = ()
     """Tests that must be among the passed ones. None may be among the failed ones."""
@@ -146,73 +189,82 @@ but where it cannot finish the required checks decide. An engine that chokes on 
 """
 
 
-class Stage(_Strict):
-    """What one stage asks for."""
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one stage asks for. What is None was not said, and a pack may say it."""
 
-    block_at: SeverityName = "high"
-    """A finding of this severity or worse blocks."""
-    checks: dict[Identifier, Weight] = Field(default_factory=dict)
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    block_at: SeverityName | None = None
+    """A finding of this severity or worse blocks; `high` when it is not said."""
+    checks: dict[Identifier, Weight] | None = None
     """Static checks by id. What is not named here is not run."""
     signature: Signature | None = None
     provenance: Provenance | None = None
     tests: Tests | None = None
-    audit_log: bool = False
+    audit_log: bool | None = None
     """Whether a run without an audit log is refused."""
 
-    @model_validator(mode="after")
-    def _asks_for_something(self) -> Stage:
-        if "checks" in self.model_fields_set and not self.checks:
+    def __post_init__(self) -> None:
+        if self.checks is not None and not self.checks:
             raise ValueError("an empty `checks` asks for nothing; name checks, or leave the key out to keep the pack's")
-        return self
 
     @property
     def threshold(self) -> Severity:
         """`block_at` as a severity."""
-        return Severity.parse(self.block_at)
+        return Severity.HIGH if self.block_at is None else Severity.parse(self.block_at)
+
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """`checks`, or nothing."""
+        return self.checks or {}
 
 
-class RuleSetting(_Strict):
+@dataclass(frozen=True, slots=True)
+class RuleSetting:
     """What a policy may change about one rule."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     severity: SeverityName
     """Raises the severity of the rule's findings; a lower one than the rule's own has no effect."""
 
 
-class Waiver(_Strict):
+@dataclass(frozen=True, slots=True)
+class Waiver:
     """One rule let through for one digest, by a named owner, for a reason, for at most 90 days."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
     id: Identifier
-    rule: Annotated[str, Field(min_length=1)]
-    subject: Annotated[str, AfterValidator(lambda value: str(Digest.parse(value)))]
-    path: str | None = None
-    """Only findings in this file; all of the subject when absent."""
-    owner: Annotated[str, Field(min_length=1)]
-    approved_by: Annotated[str, Field(min_length=1)]
-    reason: Annotated[str, Field(min_length=20)]
+    rule: Text
+    subject: Annotated[str, Checked(Digest.parse)]
+    owner: Text
+    approved_by: Text
+    reason: Annotated[str, _at_least(20)]
     created: Instant
     expires: Instant
+    path: str | None = None
+    """Only findings in this file; all of the subject when absent."""
 
-    @model_validator(mode="after")
-    def _bounded(self) -> Waiver:
-        days = (parse_instant(self.expires) - parse_instant(self.created)).days
+    def __post_init__(self) -> None:
+        days = (parse_instant(self.expires) - parse_instant(self.created)).total_seconds() / 86400
         if not 0 <= days <= 90:
-            raise ValueError(f"waiver {self.id} runs for {days} days; it must end within 90 days of its creation")
+            raise ValueError(f"waiver {self.id} runs for {days:.0f} days; it must end within 90 days of its creation")
         if self.owner == self.approved_by:
             raise ValueError(f"waiver {self.id}: owner and approver are the same person")
-        return self
 
 
-class Policy(_Strict):
+@dataclass(frozen=True, slots=True)
+class Policy:
     """A complete policy: packs merged in, files read."""
 
-    api_version: Literal["zt-gate/v1"] = Field(alias="apiVersion")
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    apiVersion: Literal["zt-gate/v1"]  # noqa: N815 - the key as it stands in the file
     kind: Literal["Policy"]
     metadata: Metadata
     extends: tuple[str, ...] = ()
     """Packs, such as `pack:baseline`. A policy may tighten what they say, never loosen it."""
-    trust: Trust = Trust()
-    stages: dict[Identifier, Stage] = Field(default_factory=dict)
-    rules: dict[str, RuleSetting] = Field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
+    stages: dict[Identifier, Stage] = field(default_factory=dict)
+    rules: dict[str, RuleSetting] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
 
 
@@ -227,7 +279,7 @@ class LoadedPolicy:
     @cached_property
     def digest(self) -> Digest:
         """SHA-256 over the effective policy: packs, keys and trusted root included, file paths not."""
-        value = self.policy.model_dump(mode="json", by_alias=True)
+        value = dataclasses.asdict(self.policy)
         for key in value["trust"]["keys"]:
             del key["file"]
         if value["trust"]["trusted_root"]:
@@ -238,6 +290,17 @@ class LoadedPolicy:
         """Return a policy that asks for more second opinions in one stage."""
         asked = self.policy.stages[stage]
         opinions: dict[str, Weight] = dict.fromkeys(checks, "opinion")
-        more = asked.model_copy(update={"checks": {**opinions, **asked.checks}})
-        stages = {**self.policy.stages, stage: more}
-        return LoadedPolicy(self.source, self.policy.model_copy(update={"stages": stages}))
+        stages = {**self.policy.stages, stage: replace(asked, checks={**opinions, **asked.weights})}
+        return LoadedPolicy(self.source, replace(self.policy, stages=stages))
+
+
+SCAN = LoadedPolicy(
+    "zt-gate scan",
+    Policy(
+        apiVersion="zt-gate/v1",
+        kind="Policy",
+        metadata=Metadata(name="scan"),
+        stages={"scan": Stage(block_at="high", checks={"artifacts": "required", "code": "required"})},
+    ),
+)
+"""What `zt-gate scan` asks: the files alone. No signature, no people, no configuration."""

@@ -37,7 +37,7 @@ def signature_evidence(subject: Subject, wanted: Signature, items: Sequence[Item
         elif signed is not None:
             others.append(signed)
     principals = signers.principals(names)
-    satisfied = len(principals) >= wanted.count
+    satisfied = len(principals) >= wanted.needed
     if not satisfied:
         outcomes.append(_verdict(subject, wanted, sorted(principals.values()), others))
     metrics = {"signers": ", ".join(sorted(principals.values())), "envelopes": str(len(relevant))}
@@ -63,7 +63,7 @@ def _verdict(subject: Subject, wanted: Signature, names: list[str], others: list
         lines, _ = min((subject.manifest.differences(other), other.digest.hex) for other in _nearest(subject, others))
         lacking.findings += _differences(subject, lines)
     who = ", ".join(wanted.by) or "nobody"
-    have = f"{len(names)} of {wanted.count} required signers" + (f" ({', '.join(names)})" if names else "")
+    have = f"{len(names)} of {wanted.needed} required signers" + (f" ({', '.join(names)})" if names else "")
     message = f"{have} signed {subject.digest.short}; the policy accepts {who}"
     lacking.findings.append(Finding("SIG-004", Severity.CRITICAL, message, symbol="count"))
     return lacking

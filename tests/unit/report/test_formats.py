@@ -12,7 +12,7 @@ from zt_gate.domain.text import is_unsafe
 from zt_gate.errors import PolicyError
 from zt_gate.gate import Outcome
 from zt_gate.policy.judge import judge
-from zt_gate.policy.load import load_policy
+from zt_gate.policy.model import SCAN
 from zt_gate.policy.rules import rules_folder
 from zt_gate.report import json_format, sarif, terminal
 from zt_gate.report.model import build, build_error
@@ -31,7 +31,7 @@ def outcome(findings=(), gaps=()):
         Evidence.of("code", "1", subject.digest, applicable=False),
         Evidence.of("intake", "1", subject.digest),
     )
-    loaded = load_policy("pack:scan")
+    loaded = SCAN
     verdict = judge(subject, evidence, loaded, "scan", datetime(2026, 1, 1, tzinfo=UTC))
     return Outcome(subject, verdict, evidence, loaded, {"scan": 0.01})
 

@@ -45,7 +45,7 @@ class World:
         return Trust(
             keys=(Key(id="release", pem=self.release.public.pem), Key(id="second", pem=self.second.public.pem)),
             identities=(Identity(id="ci", issuer=ISSUER, subject=WORKFLOW),),
-            trusted_root=TrustedRoot(file="root.json", sha256="0" * 64, json=self.sigstore.trusted_root()),
+            trusted_root=TrustedRoot(file="root.json", sha256="0" * 64, json_text=self.sigstore.trusted_root()),
         )
 
     def manifest(self, key: PrivateKey, subject: Subject | None = None) -> bytes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_the_count_is_of_different_signers(world) -> None:
 
 def test_one_key_under_two_names_is_one_signer(world) -> None:
     pem = world.release.public.pem
-    trust = world.trust.model_copy(update={"keys": (Key(id="a", pem=pem), Key(id="b", pem=pem))})
+    trust = replace(world.trust, keys=(Key(id="a", pem=pem), Key(id="b", pem=pem)))
     wanted = Signature(by=("a", "b"), count=2)
     assert world.judge(wanted, world.manifest(world.release), trust=trust).status is Status.FAIL
 
@@ -146,15 +147,15 @@ def test_a_policy_that_cannot_be_verified_with_is_an_error(world) -> None:
     with pytest.raises(PolicyError, match="nobody-knows"):
         world.judge(Signature(by=("nobody-knows",)))
     with pytest.raises(PolicyError, match="pins no trusted root"):
-        world.judge(Signature(by=("ci",)), trust=trust.model_copy(update={"trusted_root": None}))
+        world.judge(Signature(by=("ci",)), trust=replace(trust, trusted_root=None))
     with pytest.raises(PolicyError, match="was not read"):
-        world.judge(BY_KEYS, trust=trust.model_copy(update={"keys": (Key(id="release", file="x"),)}))
+        world.judge(BY_KEYS, trust=replace(trust, keys=(Key(id="release", file="x"),)))
     with pytest.raises(PolicyError, match="not one PEM block"):
-        world.judge(BY_KEYS, trust=trust.model_copy(update={"keys": (Key(id="release", pem="x"),)}))
-    broken = TrustedRoot(file="root.json", sha256="0" * 64, json="{}")
+        world.judge(BY_KEYS, trust=replace(trust, keys=(Key(id="release", pem="x"),)))
+    broken = TrustedRoot(file="root.json", sha256="0" * 64, json_text="{}")
     with pytest.raises(PolicyError, match="cannot be used"):
-        world.judge(Signature(by=("ci",)), world.bundle(), trust=trust.model_copy(update={"trusted_root": broken}))
-    double = trust.model_copy(update={"identities": (Identity(id="release", issuer="x", subject="y"),)})
+        world.judge(Signature(by=("ci",)), world.bundle(), trust=replace(trust, trusted_root=broken))
+    double = replace(trust, identities=(Identity(id="release", issuer="x", subject="y"),))
     with pytest.raises(PolicyError, match="one id"):
         world.judge(Signature(by=("release",)), trust=double)
 

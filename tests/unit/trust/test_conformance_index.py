@@ -44,7 +44,7 @@ def accepted(folder, row, identity_subject) -> bool:
     root = (folder / row["trusted_root"]).read_text()
     # Where the index names no issuer, the bundle's own is not the point of the row; none would match.
     identity = Identity(id="x", issuer=row["issuer"], subject=identity_subject)
-    verifier = bundle_verifier(TrustedRoot(file="root", sha256="0" * 64, json=root), [identity], NOW)
+    verifier = bundle_verifier(TrustedRoot(file="root", sha256="0" * 64, json_text=root), [identity], NOW)
     data = (folder / row["path"]).read_bytes()
     artifact = (folder / row["artifact"]).read_bytes() if row["artifact"] else b""
     try:
@@ -65,7 +65,7 @@ def test_a_real_bundle_is_judged_as_the_index_says(data_folder, path) -> None:
 def test_a_genuine_timestamp_of_another_signature_beside_a_good_log_entry_is_refused(data_folder) -> None:
     with (data_folder / "index.csv").open() as stream:
         row = {item["path"]: item for item in csv.DictReader(stream)}["mock/dsse.sigstore.json"]
-    root = TrustedRoot(file="root", sha256="0" * 64, json=(data_folder / row["trusted_root"]).read_text())
+    root = TrustedRoot(file="root", sha256="0" * 64, json_text=(data_folder / row["trusted_root"]).read_text())
     verifier = bundle_verifier(root, [Identity(id="x", issuer=row["issuer"], subject=row["identity"])], NOW)
     value = json.loads((data_folder / row["path"]).read_bytes())
     other = json.loads((data_folder / "mock/art.sigstore.json").read_bytes())

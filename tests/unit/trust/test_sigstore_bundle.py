@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -37,7 +38,7 @@ def test_a_bundle_of_the_listed_identity_passes_whatever_its_place_in_the_log(wo
 
 def test_an_email_identity_passes(world) -> None:
     identity = Identity(id="ci", issuer=ISSUER, subject="release@acme.test")
-    trust = world.trust.model_copy(update={"identities": (identity,)})
+    trust = replace(world.trust, identities=(identity,))
     assert world.judge(BY_CI, world.bundle(who="release@acme.test"), trust=trust).status is Status.PASS
 
 
@@ -225,6 +226,6 @@ def test_an_envelope_with_the_key_of_a_certificate_inside_a_key_field_stays_unkn
 
 
 def test_a_policy_without_identities_knows_no_certificate(world) -> None:
-    trust = world.trust.model_copy(update={"identities": (), "trusted_root": None})
+    trust = replace(world.trust, identities=(), trusted_root=None)
     evidence = world.judge(Signature(by=("release",)), world.bundle(), trust=trust)
     assert {finding.rule for finding in evidence.findings} == {"SIG-003", "SIG-004"}
