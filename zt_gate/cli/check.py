@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 from zt_gate.cli.console import Console
+from zt_gate.domain import printable
 
 DEFAULT_POLICY = "pack:baseline"
 
@@ -74,14 +76,16 @@ def _outside(path: Path, target: Path, what: str) -> None:
     """Refuse configuration that came with the target: it would be the author judging the author."""
     from zt_gate.errors import UsageError
 
-    if path.exists() and target.is_dir() and path.resolve().is_relative_to(target.resolve()):
+    real, root = Path(os.path.realpath(path)), Path(os.path.realpath(target))
+    if real.exists() and root.is_dir() and real.is_relative_to(root):
         raise UsageError(
-            f"the {what} {path} lies inside the target", f"keep the {what} where the model's author cannot write"
+            f"the {what} {printable(path)} lies inside the target",
+            f"keep the {what} where the model's author cannot write",
         )
 
 
 def _first_steps(target: Path) -> str:
-    name = str(target).rstrip("/")
+    name = shlex.quote(printable(str(target).rstrip("/")))
     return (
         "\nNo policy was named, so pack:baseline was used; it trusts no signer yet. To sign and allow this release:\n"
         "  zt-gate keygen --out keys\n"

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TextIO
 
+from zt_gate.domain import printable
 from zt_gate.errors import PolicyError, ZtGateError
 
 _STYLES = {"red": "31;1", "green": "32;1", "yellow": "33", "dim": "2", "bold": "1", "cyan": "36"}
@@ -38,13 +39,13 @@ class Console:
         place = ""
         if isinstance(error, PolicyError) and error.file:
             place = error.file + (f":{error.line}:{error.column}" if error.line else "") + ": "
-        self._err.write(f"{mark} {place}{error.message}\n")
+        self._err.write(f"{mark} {printable(place, 2000)}{printable(error.message, 2000)}\n")
         if isinstance(error, PolicyError) and error.source_line:
             number = str(error.line)
             self._err.write(f"{' ' * len(number)} |\n{number} | {error.source_line}\n")
             self._err.write(f"{' ' * len(number)} | {' ' * (error.column - 1)}^\n")
         if error.advice:
-            self._err.write(f"  help: {error.advice}\n")
+            self._err.write(f"  help: {printable(error.advice, 2000)}\n")
 
 
 def wants_colour(stream: TextIO) -> bool:

@@ -28,9 +28,9 @@ from zt_gate.policy.model import LoadedPolicy, Policy, Stage, Waiver, Weight, pa
 INTAKE = "intake"
 AUDIT = "audit"
 _STATEMENTS = ("signature", "provenance", "tests")
-# A static check may find that nothing of its kind is there. These may not: somebody has to have frozen, examined,
-# signed and written down.
-_ALWAYS_APPLICABLE = (INTAKE, AUDIT, "artifacts", *_STATEMENTS)
+# A static check may find that nothing of its kind is there; what it does not claim is then uncovered. These may not:
+# somebody has to have frozen, signed and written down.
+_ALWAYS_APPLICABLE = (INTAKE, AUDIT, *_STATEMENTS)
 # Rules about whether these are the right bytes at all; letting one through would let everything through.
 _NEVER_WAIVED = ("INT-", "SIG-", "PRV-", "TST-")
 

@@ -32,7 +32,7 @@ def evidence_folder(target: Path) -> Path:
 
     A name such as `models/` or `.` is followed to the folder it stands for.
     """
-    resolved = target.resolve()
+    resolved = Path(os.path.realpath(target))
     return resolved.parent / f"{resolved.name or 'root'}.evidence"
 
 
