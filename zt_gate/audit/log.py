@@ -109,27 +109,54 @@ class AuditLog:
             os.close(fd)
 
 
-def verify(path: Path) -> Summary:
-    """Walk a log once, line by line.
+def events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a log, line by line, as long as each follows from the one before it.
 
     Raises:
         AuditLogError: the file cannot be read, or a line does not follow from the one before it.
     """
     count, prev = 0, _GENESIS
-    open_runs: dict[str, None] = {}
     try:
         with path.open("rb") as stream:
             while line := stream.readline(_MAX_LINE + 1):
-                event = _parse(line, count, prev)
-                prev = hashlib.sha256(line.rstrip(b"\n")).hexdigest()
+                yield _parse(line, count, prev)
+                prev = _digest(line)
                 count += 1
-                if event["event"] == "run.started":
-                    open_runs[event["run"]] = None
-                elif event["event"] == "run.finished":
-                    open_runs.pop(event["run"], None)
     except OSError as error:
         raise AuditLogError(f"cannot read {printable(path)}: {error.strerror}", "check the path") from error
-    return Summary(count=count, last=prev, unfinished=tuple(open_runs))
+
+
+def verify(path: Path, held: tuple[int, str] | None = None) -> Summary:
+    """Walk a log once, line by line.
+
+    Args:
+        path: the log.
+        held: a count and last hash from an earlier summary, kept elsewhere; the log must still contain that state.
+
+    Raises:
+        AuditLogError: the file cannot be read, a line does not follow from the one before it, or the log no longer
+            contains the held state: it was cut short or rewritten.
+    """
+    count, last = 0, _GENESIS
+    seen = held is None or held == (0, _GENESIS)
+    open_runs: dict[str, None] = {}
+    for event in events(path):
+        count, last = count + 1, _digest(canonical_json(event))
+        seen = seen or held == (count, last)
+        if event["event"] == "run.started":
+            open_runs[event["run"]] = None
+        elif event["event"] == "run.finished":
+            open_runs.pop(event["run"], None)
+    if not seen and held is not None:
+        what = "was cut short" if count < held[0] else "was rewritten"
+        raise AuditLogError(
+            f"the log {what}: it had {held[0]} events ending in {held[1][:16]}", "restore it from a copy"
+        )
+    return Summary(count=count, last=last, unfinished=tuple(open_runs))
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line.removesuffix(b"\n")).hexdigest()
 
 
 def _parse(line: bytes, count: int, prev: str) -> dict[str, Any]:

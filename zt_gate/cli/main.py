@@ -25,6 +25,7 @@ VERBS = {
     "sign": "sign the manifest of a release, or a statement about it",
     "verify": "verify a signature over a release, and say what differs",
     "keygen": "make a key pair",
+    "audit": "verify and show an audit log",
     "explain": "say what a rule means, why it matters and how to mend it",
     "policy": "show, validate and list policies",
     "doctor": "look at this machine and say what is missing",

@@ -67,7 +67,27 @@ def test_a_cut_tail_is_only_noticed_by_whoever_holds_the_last_hash(log):
     held = verify(log)
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:2]))
     assert verify(log).count == 2
-    assert verify(log).last != held.last
+    with pytest.raises(AuditLogError, match="cut short"):
+        verify(log, held=(held.count, held.last))
+
+
+def test_a_rewritten_log_is_only_noticed_by_whoever_holds_the_last_hash(log):
+    for number in range(3):
+        AuditLog(log).append(event(run=str(number)), NOW)
+    held = verify(log)
+    log.unlink()
+    for number in range(4):
+        AuditLog(log).append(event(run=f"forged {number}"), NOW)
+    assert verify(log).count == 4
+    with pytest.raises(AuditLogError, match="rewritten"):
+        verify(log, held=(held.count, held.last))
+
+
+def test_a_log_that_grew_still_contains_what_was_held(log):
+    AuditLog(log).append(event(), NOW)
+    held = verify(log)
+    AuditLog(log).append(event("run.finished"), NOW)
+    assert verify(log, held=(held.count, held.last)).count == 2
 
 
 def test_a_torn_line_is_removed_and_that_is_logged(log):
