@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from zt_gate.audit import AuditLog, Event
-from zt_gate.domain import Evidence, Gap, Subject, Verdict, printable
+from zt_gate.domain import Digest, Evidence, Gap, Subject, Verdict, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, Frozen, Limits, freeze
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
@@ -51,6 +51,10 @@ class Outcome:
     evidence: tuple[Evidence, ...]
     """All evidence, also what the policy did not ask for."""
     policy: LoadedPolicy
+    judged: datetime
+    """The one reading of the clock that the verdict rests on."""
+    inputs: tuple[Digest, ...]
+    """Digest of every signed statement that was considered."""
     seconds: dict[str, float]
     """Wall time by step; for people, never part of the verdict."""
 
@@ -78,7 +82,8 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         evidence = run_checks(frozen, stage.weights, progress)
         watch.lap("scan")
         progress("verify")
-        evidence += _verify(request, stage, frozen.subject, now)
+        brought, stated = _verify(request, stage, frozen.subject, now)
+        evidence += stated
         watch.lap("verify")
         evidence += [_intake(frozen), *_audited(log, stage, frozen.subject)]
         subject = frozen.subject
@@ -87,7 +92,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     _record(log, clock(), Event("run.finished", run, request.actor, what, _why(request), str(verdict.decision)))
     watch.lap("judge")
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
-    return Outcome(subject, verdict, ordered, request.policy, watch.seconds)
+    return Outcome(subject, verdict, ordered, request.policy, now, brought, watch.seconds)
 
 
 def _stage(request: Request) -> Stage:
@@ -98,15 +103,18 @@ def _stage(request: Request) -> Stage:
     return stages[request.stage]
 
 
-def _verify(request: Request, stage: Stage, subject: Subject, now: datetime) -> list[Evidence]:
+def _verify(
+    request: Request, stage: Stage, subject: Subject, now: datetime
+) -> tuple[tuple[Digest, ...], list[Evidence]]:
     """Turn signed statements into evidence. Reading them is skipped where the stage asks for none."""
     if stage.signature is None and stage.provenance is None and stage.tests is None:
-        return []
+        return (), []
     from zt_gate.trust.brought import read_brought
     from zt_gate.trust.collect import collect
 
     brought = read_brought(request.statements) if request.statements is not None else ()
-    return collect(subject, stage, request.policy.policy.trust, brought, now)
+    digests = tuple(Digest.of(item.data) for item in brought)
+    return digests, collect(subject, stage, request.policy.policy.trust, brought, now)
 
 
 def _intake(frozen: Frozen) -> Evidence:

@@ -276,6 +276,34 @@ def test_the_log_can_be_verified_and_shown(signed):
     assert gate("audit", "verify", "--log", signed / "nothing").returncode == 2
 
 
+def test_the_verdict_travels_to_the_deploy_job(signed):
+    gate("keygen", "--out", signed / "keys", "--name", "gate")
+    summary, key = signed / "summary.json", signed / "keys" / "gate.pub"
+    words = ("check", signed / "model", "--policy", signed / "zt-gate.yaml", "--summary", summary)
+    assert gate(*words).returncode == 2
+    assert gate(*words, "--summary-key", signed / "keys" / "gate.key").returncode == 0
+    admit = ("admit", signed / "model", "--summary", summary, "--key", key)
+    assert gate(*admit).stdout.startswith("ADMITTED")
+    assert gate(*admit, "--stage", "staging").returncode == 1
+    assert gate(*admit, "--policy-digest", "0" * 64).returncode == 1
+    assert (
+        gate("admit", signed / "model", "--summary", summary, "--key", signed / "keys" / "release.pub").returncode == 1
+    )
+    assert gate("admit", signed / "model", "--summary", signed / "nothing", "--key", key).returncode == 2
+    (signed / "model" / "config.json").write_text("{}")
+    refused = gate(*admit)
+    assert refused.returncode == 1
+    assert "these bytes are" in refused.stdout
+
+
+def test_nothing_is_written_into_the_target(signed):
+    for option in ("--out", "--audit-log", "--summary"):
+        inside = (option, signed / "model" / "x", "--summary-key", signed / "keys" / "release.key")
+        done = gate("check", signed / "model", "--policy", signed / "zt-gate.yaml", *inside)
+        assert done.returncode == 2
+        assert not (signed / "model" / "x").exists()
+
+
 def test_strict_needs_a_record(signed):
     text = (signed / "zt-gate.yaml").read_text().replace("pack:baseline", "pack:strict")
     (signed / "zt-gate.yaml").write_text(text)

@@ -49,6 +49,10 @@ class _Stage:
         return self.folder / "zt-gate.yaml"
 
     @property
+    def summary(self) -> Path:
+        return self.folder / "summary.dsse.json"
+
+    @property
     def keys(self) -> Path:
         return self.folder / "keys"
 
@@ -128,9 +132,9 @@ def _show(stage: _Stage, verb: str, expected: int, console: Console) -> bool:
         code, out, _ = _run([*words, "--format", "json"])
         lines = _summary(json.loads(out))
     else:
-        words = ["verify", str(stage.release), "--key", str(stage.keys / "release.pub")]
-        code, out, err = _run(words)
-        lines = (out + err).strip().splitlines()[:6]
+        words = ["admit", str(stage.release), "--summary", str(stage.summary), "--key", str(stage.keys / "gate.pub")]
+        code, out, _ = _run(words)
+        lines = out.strip().splitlines()[:4]
     console.result("    $ zt-gate " + " ".join(_short(word, stage) for word in words))
     answer = {0: "ALLOW", 1: "BLOCK"}.get(code, "CANNOT DECIDE")
     console.result(f"    {console.style(answer, 'green' if code == 0 else 'red')}  (exit {code})")
@@ -187,7 +191,7 @@ def _prepare(folder: Path, args: argparse.Namespace) -> _Stage:
     else:
         _tiny_release(stage.release)
         _tiny_statements(folder / "statements")
-    for name in ("release", "builder", "tester", "stranger"):
+    for name in ("release", "builder", "tester", "stranger", "gate"):
         _quietly("keygen", "--out", str(stage.keys), "--name", name)
     stage.policy.write_text(_policy(datetime.now(UTC) + timedelta(days=30)))
     stage.sign_all()
@@ -295,9 +299,9 @@ def _empty_tests(stage: _Stage) -> None:
 
 
 def _changed_later(stage: _Stage) -> None:
-    code, _, _ = _run(
-        ["check", str(stage.release), "--policy", str(stage.policy), "--audit-log", str(stage.folder / "a.jsonl")]
-    )
+    """The gate allows and signs its verdict; then, before the deploy job takes the bytes, one of them changes."""
+    words = ["check", str(stage.release), "--policy", str(stage.policy), "--audit-log", str(stage.folder / "a.jsonl")]
+    code, _, _ = _run([*words, "--summary", str(stage.summary), "--summary-key", str(stage.keys / "gate.key")])
     if code == 0:
         _flip_byte(stage)
 
@@ -323,6 +327,6 @@ ATTACKS = (
     _Attack("a test statement that lists no test, signed by the right key", _empty_tests),
     _Attack("a policy whose checks were emptied", _emptied_checks, code=2),
     _Attack("a policy with a typo", _typo, code=2),
-    _Attack("a file changed between check and promotion", _changed_later, verb="verify"),
+    _Attack("a file changed between check and promotion", _changed_later, verb="admit"),
 )
 """Every attack, in the order in which they are shown."""

@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,10 +43,25 @@ def limits(args: argparse.Namespace) -> Limits:
     return Limits(max_files=args.max_files, max_bytes=args.max_bytes)
 
 
-def answer(request: Request, args: argparse.Namespace, log: AuditLog | None, console: Console) -> int:
-    """Run the gate and return the exit code, which depends on the verdict and on `--report-only` alone."""
+def answer(
+    request: Request,
+    args: argparse.Namespace,
+    log: AuditLog | None,
+    console: Console,
+    seal: Callable[[Outcome], None] = lambda _: None,
+) -> int:
+    """Run the gate and return the exit code, which depends on the verdict and on `--report-only` alone.
+
+    Args:
+        request: what to decide.
+        args: the output arguments.
+        log: the audit log, if any.
+        console: where the answer goes.
+        seal: called with the outcome before anything of it is shown or written.
+    """
     with _progress(console) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
+    seal(outcome)
     report = build(outcome, report_only=args.report_only)
     if args.out is not None:
         _write_reports(args.out, report, outcome)

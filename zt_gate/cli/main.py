@@ -25,6 +25,7 @@ VERBS = {
     "sign": "sign the manifest of a release, or a statement about it",
     "verify": "verify a signature over a release, and say what differs",
     "keygen": "make a key pair",
+    "admit": "at deploy time: do these bytes have a signed verdict for this stage",
     "audit": "verify and show an audit log",
     "explain": "say what a rule means, why it matters and how to mend it",
     "policy": "show, validate and list policies",

@@ -18,6 +18,7 @@ from zt_gate.report import json_format, sarif, terminal
 from zt_gate.report.model import build, build_error
 
 SCHEMA = json.loads((rules_folder() / "schema" / "report-v1.schema.json").read_text())
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SARIF_GOLDEN = Path(__file__).parents[2] / "golden" / "report.sarif"
 
 
@@ -32,8 +33,8 @@ def outcome(findings=(), gaps=()):
         Evidence.of("intake", "1", subject.digest),
     )
     loaded = SCAN
-    verdict = judge(subject, evidence, loaded, "scan", datetime(2026, 1, 1, tzinfo=UTC))
-    return Outcome(subject, verdict, evidence, loaded, {"scan": 0.01})
+    verdict = judge(subject, evidence, loaded, "scan", NOW)
+    return Outcome(subject, verdict, evidence, loaded, NOW, (), {"scan": 0.01})
 
 
 hostile = st.text(max_size=40)
