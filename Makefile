@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASE := build/digits
 
-.PHONY: help demo test lint types unit wheel format fuzz bench-scan clean
+.PHONY: help demo test lint types unit wheel format fuzz selftest bench-scan bench-honest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,8 +51,15 @@ format: $(VENV)/dev  ## rewrite the code in the house's format
 fuzz: $(VENV)/dev  ## the fuzz tests with many more examples
 	ZT_GATE_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz -n 2
 
-bench-scan: $(VENV)/dev  ## time intake and scan against hashlib, and write benchmarks/results/
+selftest: $(VENV)/base  ## scan a few hundred inert hostile constructs; fails if one passes
+	$(BIN)/zt-gate selftest
+
+bench-scan: $(VENV)/dev  ## time intake and scan against hashlib and against other scanners (an hour or more)
 	$(BIN)/python benchmarks/scan_speed.py
+	$(BIN)/python benchmarks/scan_peers.py
+
+bench-honest: $(VENV)/dev  ## collect honest models, scan them, and list every false alarm
+	$(BIN)/python benchmarks/honest_corpus.py
 
 clean:  ## remove what was built
 	rm -rf $(VENV) build dist

@@ -13,6 +13,8 @@ settings.register_profile(
     "default",
     max_examples=int(os.environ.get("ZT_GATE_FUZZ", "100")),
     deadline=None,
+    # CI repeats itself, so that a landing never fails on luck; everywhere else, and under make fuzz, luck is wanted.
+    derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("default")

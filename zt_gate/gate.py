@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zt_gate.audit import AuditLog, Event
 from zt_gate.domain import Digest, Evidence, Gap, Subject, Verdict, printable
@@ -23,6 +24,9 @@ from zt_gate.intake import Freeze, Frozen, Limits, freeze
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
+
+if TYPE_CHECKING:
+    from zt_gate.scan.cache import ExaminationCache
 
 Progress = Callable[[str], None]
 
@@ -38,6 +42,8 @@ class Request:
     """Folder with signed statements about the target; None when there is none."""
     freeze: Freeze = Freeze.COPY
     limits: Limits = field(default_factory=Limits)
+    cache: ExaminationCache | None = None
+    """What earlier runs found out about single files; None examines every file."""
     actor: str = "unknown"
     """Who started the run, for the audit log; a claim, not a verified identity."""
 
@@ -79,7 +85,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     progress("freeze")
     with freeze(request.targets, request.freeze, request.limits) as frozen:
         watch.lap("freeze")
-        evidence = run_checks(frozen, stage.weights, progress)
+        evidence = run_checks(frozen, stage.weights, progress, request.cache)
         watch.lap("scan")
         progress("verify")
         brought, stated = _verify(request, stage, frozen.subject, now)

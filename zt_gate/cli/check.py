@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
     from zt_gate.audit import AuditLog
-    from zt_gate.cli.gating import actor, answer, limits
+    from zt_gate.cli.gating import actor, answer, cache, limits
     from zt_gate.gate import Request
     from zt_gate.policy.load import load_policy
 
@@ -62,16 +62,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for name in ("summary", "out", "audit_log"):
         if getattr(args, name) is not None:
             _outside(getattr(args, name), args.target, name.replace("_", " "))
-    request = Request(
-        targets=[args.target],
-        policy=load_policy(args.policy),
-        stage=args.stage,
-        statements=_statements(args),
-        limits=limits(args),
-        actor=actor(),
-    )
-    log = AuditLog(args.audit_log) if args.audit_log else None
-    code = answer(request, args, log, console, _seal(args))
+    with cache(args, [args.target]) as kept:
+        request = Request(
+            targets=[args.target],
+            policy=load_policy(args.policy),
+            stage=args.stage,
+            statements=_statements(args),
+            limits=limits(args),
+            cache=kept,
+            actor=actor(),
+        )
+        log = AuditLog(args.audit_log) if args.audit_log else None
+        code = answer(request, args, log, console, _seal(args))
     if code and args.policy == DEFAULT_POLICY and args.format == "terminal":
         console.note(_first_steps(args.target))
     return code

@@ -29,6 +29,11 @@ class Console:
         if not self.quiet:
             self._err.write(text + "\n")
 
+    def step(self, text: str) -> None:
+        """Show on a terminal what is being done, in place of what was shown before; nothing to clear the line."""
+        self._err.write(f"\r\033[K{text}")
+        self._err.flush()
+
     def style(self, text: str, name: str) -> str:
         """Colour a piece of text for standard output, where colour is wanted."""
         return f"\033[{_STYLES[name]}m{text}\033[0m" if wants_colour(self._out) else text

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from zt_gate.cli.console import Console
 
-_REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit", "rich")
+_REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit")
 _ENGINES = ("modelscan",)
 _SPARE_DISK = 5 << 30
 

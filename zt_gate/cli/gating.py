@@ -7,19 +7,24 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zt_gate.audit import AuditLog
 from zt_gate.cli.console import Console
 from zt_gate.cli.files import write_atomically
+from zt_gate.domain import printable
+from zt_gate.errors import UsageError
 from zt_gate.gate import Outcome, Progress, Request, check
 from zt_gate.intake import Limits
 from zt_gate.report import json_format, sarif, terminal
 from zt_gate.report.model import ALLOWED, build, exit_code
+
+if TYPE_CHECKING:
+    from zt_gate.scan.cache import ExaminationCache
 
 FORMATS = ("terminal", "json", "sarif")
 
@@ -32,6 +37,9 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="also write report.json, report.sarif, verdict.json here"
     )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep what was found out about single files in this private folder"
+    )
     parser.add_argument("--report-only", action="store_true", help="exit 0 whatever is decided, and say so loudly")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every reason and finding")
     parser.add_argument("--max-files", type=int, default=Limits().max_files, metavar="N", help="refuse larger targets")
@@ -41,6 +49,32 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 def limits(args: argparse.Namespace) -> Limits:
     """Return the limits that were typed."""
     return Limits(max_files=args.max_files, max_bytes=args.max_bytes)
+
+
+@contextmanager
+def cache(args: argparse.Namespace, targets: Sequence[Path]) -> Iterator[ExaminationCache | None]:
+    """Yield the cache that was named, if one was.
+
+    Raises:
+        UsageError: it lies inside a target, whose author would be the author of its key, or others can write to it.
+        ToolError: it cannot be used.
+    """
+    if args.cache is None:
+        yield None
+        return
+    from zt_gate.scan.cache import ExaminationCache
+
+    place = args.cache.resolve()
+    if any(place.is_relative_to(target.resolve()) for target in targets):
+        raise UsageError(
+            f"the cache {printable(args.cache)} lies inside the target",
+            "keep it where the model's author cannot write",
+        )
+    opened = ExaminationCache(args.cache)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def answer(
@@ -107,7 +141,8 @@ def _progress(console: Console) -> Iterator[Progress]:
     if console.quiet or os.environ.get("CI") or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console as RichConsole
-
-    with RichConsole(stderr=True).status("zt-gate") as status:
-        yield lambda step: status.update(f"zt-gate: {step} …")
+    # No spinner: it would need a thread, and the worker that examines files is a fork of this process.
+    try:
+        yield lambda step: console.step(f"zt-gate: {step} …")
+    finally:
+        console.step("")

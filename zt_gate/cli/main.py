@@ -22,6 +22,7 @@ from zt_gate.errors import UsageError, ZtGateError
 VERBS = {
     "check": "decide whether a model may enter a stage: freeze, scan, verify, judge, record",
     "scan": "examine files alone; no configuration, no signatures",
+    "ratchet": "say what a release imports, calls or contains that the one before did not",
     "sign": "sign the manifest of a release, or a statement about it",
     "verify": "verify a signature over a release, and say what differs",
     "keygen": "make a key pair",
@@ -30,6 +31,7 @@ VERBS = {
     "explain": "say what a rule means, why it matters and how to mend it",
     "policy": "show, validate and list policies",
     "doctor": "look at this machine and say what is missing",
+    "selftest": "scan a few hundred inert hostile constructs and show what is stopped",
     "demo": "build an honest release, gate it, then try a dozen attacks on it",
     "completion": "print a completion script for a shell",
 }

@@ -1,4 +1,4 @@
-"""`zt-gate policy`: write a first policy, validate one, show what it amounts to, list the packs."""
+"""`zt-gate policy`: write a first policy, validate one, show what it amounts to, list the packs, write waivers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from zt_gate.cli import policy_allow
 from zt_gate.cli.console import Console
 
 _NEW = """\
@@ -41,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     validate.add_argument("policy", metavar="FILE")
     show = acts.add_parser("show", help="print the effective policy, packs merged in, and its digest")
     show.add_argument("policy", metavar="FILE", help="a file, or pack:NAME")
+    allow = acts.add_parser("allow", help="print waivers for names that no list knows; refuses what is known to be bad")
+    policy_allow.add_arguments(allow)
     acts.add_parser("packs", help="list the packs that come with zt-gate")
 
 
@@ -48,6 +51,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Do one act."""
     from zt_gate.policy.load import load_policy, pack_names
 
+    if args.act == "allow":
+        return policy_allow.run(args, console)
     if args.act == "new":
         console.result(_new(args).rstrip())
     elif args.act == "packs":

@@ -21,16 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Scan the named paths as one bundle."""
-    from zt_gate.cli.gating import answer, limits
+    from zt_gate.cli.gating import answer, cache, limits
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
     from zt_gate.policy.model import SCAN
 
-    request = Request(
-        targets=args.target,
-        policy=SCAN if not args.engine else SCAN.with_opinions("scan", args.engine),
-        stage="scan",
-        freeze=Freeze.HOLD,
-        limits=limits(args),
-    )
-    return answer(request, args, None, console)
+    with cache(args, args.target) as kept:
+        request = Request(
+            targets=args.target,
+            policy=SCAN if not args.engine else SCAN.with_opinions("scan", args.engine),
+            stage="scan",
+            freeze=Freeze.HOLD,
+            limits=limits(args),
+            cache=kept,
+        )
+        return answer(request, args, None, console)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# RFC 8785 section 3.2.2.3 writes numbers as IEEE doubles; beyond 2**53 an integer would silently change.
-_MAX_SAFE_INTEGER = 2**53
+# RFC 8785 section 3.2.2.3 writes numbers as IEEE doubles; beyond 2**53 - 1 an integer may silently change.
+_MAX_SAFE_INTEGER = 2**53 - 1
 
 
 def canonical_json(value: Any) -> bytes:
@@ -19,7 +19,7 @@ def canonical_json(value: Any) -> bytes:
 
     Raises:
         TypeError: the value holds a float, a non-string key or a type that JSON does not have.
-        ValueError: the value holds an integer beyond 2**53 or a lone surrogate, which UTF-8 cannot carry.
+        ValueError: the value holds an integer beyond 2**53 - 1 or a lone surrogate, which UTF-8 cannot carry.
     """
     return json.dumps(_ordered(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
 

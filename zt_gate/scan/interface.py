@@ -39,6 +39,8 @@ class Examination:
     """Half-open byte ranges of the file that an analyser accounted for."""
     formats: list[str] = field(default_factory=list)
     """Names of the formats that were recognised, outermost first."""
+    facts: set[tuple[str, str]] = field(default_factory=set)
+    """What the file imports, holds or refers to, as kind and value: compared between releases, never judged."""
 
     def finding(
         self,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from zt_gate.domain import canonical_json
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
+    st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4)
@@ -30,7 +30,7 @@ def test_refuses_what_has_no_canonical_form(value):
         canonical_json(value)
 
 
-@pytest.mark.parametrize("value", [2**53 + 1, "\ud800"])
+@pytest.mark.parametrize("value", [2**53, -(2**53), "\ud800"])
 def test_refuses_what_would_change_on_the_way(value):
     with pytest.raises(ValueError, match=r"integer|surrogates"):
         canonical_json(value)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
-from zt_gate.domain import Claim, Evidence, Finding, Gap
+from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.intake import Frozen, FrozenFile
+from zt_gate.scan.artifacts.external_data import External, examine_external
+from zt_gate.scan.artifacts.hf_repo import examine_repository
 from zt_gate.scan.artifacts.mlflow_model import examine_models
+from zt_gate.scan.artifacts.operators import operators_digest
 from zt_gate.scan.artifacts.pickle_globals import globals_digest
+from zt_gate.scan.artifacts.pickle_stream import is_text_pickle
 from zt_gate.scan.artifacts.piece import Piece
-from zt_gate.scan.artifacts.registry import examine
+from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.interface import Examination, Head
+from zt_gate.scan.isolation import Failure, Limits, isolate
+from zt_gate.scan.notes import Notes
 
-_RULES = "1"
+if TYPE_CHECKING:
+    from zt_gate.scan.cache import ExaminationCache
+
+_RULES = "2"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 
@@ -20,7 +32,7 @@ class _Version:
     """The rules' number with a digest of the lists of names, worked out when it is asked for."""
 
     def __get__(self, instance: object, owner: type | None = None) -> str:
-        return f"{_RULES}+{globals_digest()}"
+        return f"{_RULES}+{globals_digest()}+{operators_digest()}"
 
 
 class ArtifactCheck:
@@ -29,37 +41,114 @@ class ArtifactCheck:
     id: ClassVar[str] = "artifacts"
     version: ClassVar[str] = _Version()  # type: ignore[assignment]  # a descriptor that returns text
 
+    def __init__(self, cache: ExaminationCache | None = None, limits: Limits | None = None) -> None:
+        self._cache = cache
+        self._limits = limits or Limits()
+
     def run(self, frozen: Frozen) -> Evidence:
         """Inspect the target; see `zt_gate.scan.interface.Check`."""
-        findings: list[Finding] = []
-        gaps: list[Gap] = []
-        claims: list[Claim] = []
-        examined = 0
-        for _, file in sorted(frozen.files.items()):
-            head = Head.of(file)
-            if is_source_code(head):
-                continue
-            examined += 1
-            exam = examine_file(file, head)
-            findings += exam.findings
-            gaps += exam.gaps
-            claim = exam.claim()
-            if claim is not None:
-                claims.append(claim)
-            elif not exam.gaps:
-                hole = next(exam.holes(), (0, file.size))
-                gaps.append(Gap(f"bytes {hole[0]} to {hole[1]} are accounted for by no format", path=file.path))
-        models = examine_models(frozen)
+        files = [file for _, file in sorted(frozen.files.items())]
+        known = self._recall(files)
+        waiting = [file for file in files if file.path not in known]
+        questions = [_Question.about(file) for file in waiting] + [
+            _Question(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE
+        ]
+        answers = [
+            question.read(answer)
+            for question, answer in zip(questions, isolate([q.answer for q in questions], self._limits), strict=True)
+        ]
+        self._keep(waiting, answers)
+        release = answers[len(waiting) :]
+        notes = [*known.values(), *answers]
+        declared = External([], [], [claim for part in release for claim in part.claims])
         return Evidence.of(
             self.id,
             self.version,
             frozen.subject.digest,
-            findings=findings + models.findings,
-            gaps=gaps + models.gaps,
-            claims=claims,
-            metrics={"files": str(examined)},
+            findings=(finding for part in notes for finding in part.findings),
+            gaps=declared.settle(gap for part in notes for gap in part.gaps),
+            claims=(claim for part in notes for claim in part.claims),
+            metrics={"files": str(len(files))} | ({} if self._cache is None else {"cached": str(len(known))}),
             applicable=bool(frozen.files),
         )
+
+    def _recall(self, files: list[FrozenFile]) -> dict[str, Notes]:
+        if self._cache is None:
+            return {}
+        kept = {file.path: self._cache.get(file.entry, f"{self.id} {self.version}") for file in files}
+        return {path: notes for path, notes in kept.items() if notes is not None}
+
+    def _keep(self, files: list[FrozenFile], answers: list[Notes]) -> None:
+        if self._cache is not None:
+            for file, notes in zip(files, answers, strict=False):  # the answers about the release follow
+                self._cache.put(file.entry, f"{self.id} {self.version}", notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a worker process is asked."""
+
+    what: str
+    sizes: Mapping[str, int]
+    """The files that the answer may speak of."""
+    ask: Callable[[], Notes]
+
+    @classmethod
+    def about(cls, file: FrozenFile) -> _Question:
+        return cls(file.path, {file.path: file.size}, partial(_notes, file))
+
+    def answer(self) -> bytes:
+        """Run in the worker."""
+        return self.ask().to_bytes()
+
+    def read(self, answer: bytes | Failure) -> Notes:
+        """Turn what the worker said into notes; what it did not say, or said badly, is a gap."""
+        try:
+            if not isinstance(answer, Failure):
+                return Notes.from_bytes(answer, self.sizes)
+            why = answer.detail
+        except ValueError as error:
+            why = f"the worker answered something unexpected: {error}"
+        path = self.what if self.what in self.sizes else ""
+        reason = f"{self.what} was not examined to the end: {printable(why)}"
+        return Notes(gaps=(Gap(reason, path, "leave the file out, or report it if it is an honest one"),))
+
+
+def _sizes(frozen: Frozen) -> Mapping[str, int]:
+    return {path: file.size for path, file in frozen.files.items()}
+
+
+def _notes(file: FrozenFile) -> Notes:
+    head = Head.of(file)
+    if is_source_code(head) and not is_text_pickle(head):
+        # The code check claims it. A text can be Python and a pickle at once, and MLflow loads by field, not by name.
+        return Notes()
+    exam = examine_file(file, head)
+    claim = exam.claim()
+    gaps = list(exam.gaps)
+    if claim is None and not gaps:
+        hole = next(exam.holes(), (0, file.size))
+        gaps.append(Gap(f"bytes {hole[0]} to {hole[1]} are accounted for by no format", path=file.path))
+    return Notes(tuple(exam.findings), tuple(gaps), (claim,) if claim else ())
+
+
+def _external(frozen: Frozen) -> Notes:
+    found = examine_external(frozen, REFERRERS, identify)
+    return Notes(tuple(found.findings), tuple(found.gaps), tuple(found.claims))
+
+
+def _models(frozen: Frozen) -> Notes:
+    found = examine_models(frozen)
+    return Notes(tuple(found.findings), tuple(found.gaps))
+
+
+def _repository(frozen: Frozen) -> Notes:
+    found = examine_repository(frozen)
+    return Notes(tuple(found.findings), tuple(found.gaps))
+
+
+_RELEASE = (("external data", _external), ("MLflow model folders", _models), ("repository configuration", _repository))
+"""What depends on several files at once. Never kept in a cache."""
 
 
 def is_source_code(head: Head) -> bool:

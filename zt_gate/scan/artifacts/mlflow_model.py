@@ -10,6 +10,7 @@ from typing import Any
 
 from zt_gate.domain import Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
+from zt_gate.scan.artifacts.pickle_globals import load_globals
 from zt_gate.scan.artifacts.yaml_nodes import compose, plain
 from zt_gate.scan.interface import Examination
 
@@ -142,10 +143,16 @@ def _flavor(model: _Model, name: str, flavor: dict[str, Any]) -> None:
         model.find("MLF-004", Severity.HIGH, f"flavor {name} unpickles {_text(flavor['python_model'])}, which is code",
                    f"{name}.python_model")  # fmt: skip
     trusted = flavor.get("skops_trusted_types")
-    if trusted:
+    if trusted and not _all_listed(trusted):
         model.find("MLF-008", Severity.HIGH, f"flavor {name} names the types to trust itself: {_text(trusted)}",
                    f"{name}.skops_trusted_types")  # fmt: skip
     _paths(model, f"{name}.", flavor)
+
+
+def _all_listed(names: Any) -> bool:
+    """Whether our own lists allow every one of the names, so that the model's list of them adds nothing."""
+    known = load_globals()
+    return isinstance(names, list) and all(isinstance(name, str) and name in known.allowed for name in names)
 
 
 def _loader(model: _Model, name: str, loader: str, flavor: dict[str, Any]) -> None:

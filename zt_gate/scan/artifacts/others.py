@@ -14,23 +14,25 @@ _EXECUTABLES = (
     (b"\xcf\xfa\xed\xfe", "a Mach-O program"),
     (b"\xce\xfa\xed\xfe", "a Mach-O program"),
     (b"\xca\xfe\xba\xbe", "a Mach-O or Java program"),
+    (b"MZqFpD", "a llamafile or another portable executable"),
     (b"#!", "a script with an interpreter line"),
 )
 _NOT_YET = (
-    (b"GGUF", 0, "GGUF"),
-    (b"\x89HDF\r\n\x1a\n", 0, "HDF5"),
     (b"7z\xbc\xaf\x27\x1c", 0, "7z"),
-    (b"ustar", 257, "tar"),
     (b"\x28\xb5\x2f\xfd", 0, "zstd"),
     (b"\x04\x22\x4d\x18", 0, "lz4"),
     (b"Rar!\x1a\x07", 0, "RAR"),
     (b"PAR1", 0, "Parquet"),
-    (b"TFL3", 4, "TensorFlow Lite"),
+    (b"ARROW1", 0, "Arrow"),
+    (b"FEA1", 0, "Feather"),
+    (b"CBM1", 0, "CatBoost"),
+    (b"binf", 0, "the binary XGBoost format"),
     (b"ET12", 4, "ExecuTorch"),
     (b"%PDF-", 0, "PDF"),
 )
-_NOT_YET_SUFFIXES = {".onnx": "ONNX", ".pb": "TensorFlow protobuf", ".spm": "SentencePiece", ".pbtxt": "protobuf text",
-                     ".skops": "skops", ".msgpack": "MessagePack", ".tar": "tar", ".h5": "HDF5"}  # fmt: skip
+_NOT_YET_SUFFIXES = {".pb": "TensorFlow protobuf", ".pbtxt": "protobuf text",
+                     ".skops": "skops", ".tar": "tar", ".h5": "HDF5", ".keras": "Keras",
+                     ".cbm": "CatBoost"}  # fmt: skip
 _SAFE = "convert it to safetensors, or remove the file"
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import _compat_pickle
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.scan.artifacts.pickle_opcodes import HANDLERS, Handler, number, opcode, text_line
-from zt_gate.scan.artifacts.pickle_values import KEEP_TEXT, UNKNOWN, Container, Global, Instance, result_of
+from zt_gate.scan.artifacts.pickle_opcodes import CONSTANTS, HANDLERS, Handler, number, opcode, text_line
+from zt_gate.scan.artifacts.pickle_values import (
+    KEEP_TEXT,
+    UNKNOWN,
+    Container,
+    Global,
+    Instance,
+    module_class,
+    result_of,
+)
 
 if TYPE_CHECKING:
     from zt_gate.scan.artifacts.pickle_machine import Machine
 
 
-__all__ = ["HANDLERS"]
+__all__ = ["CONSTANTS", "HANDLERS"]
 
 
 def _import(m: Machine, module: str, qualname: str) -> Global:
@@ -123,8 +131,10 @@ def _persid(m: Machine) -> None:
 
 @opcode(b"Q")
 def _binpersid(m: Machine) -> None:
-    m.listener.persistent(m.pop(), m.offset)
-    m.stack.append(Instance("torch.storage.UntypedStorage", "torch.storage.UntypedStorage"))
+    pid = m.pop()
+    m.listener.persistent(pid, m.offset)
+    module = module_class(pid)
+    m.stack.append(module or Instance("torch.storage.UntypedStorage", "torch.storage.UntypedStorage"))
 
 
 def _extension_of(width: int) -> Handler:

@@ -16,6 +16,7 @@ from zt_gate.scan.artifacts.pickle_values import (
     ARRAY_KEYS,
     FLOAT,
     KEEP_ITEMS,
+    LIST,
     Bytes,
     Container,
     Global,
@@ -105,7 +106,7 @@ class Machine:
     def _walk(self) -> None:  # noqa: PLR0912 - one loop is three times as fast as a call per opcode
         """Run the loop. The opcodes that honest pickles consist of are inlined; the rest is in `pickle_opcodes`."""
         window, stack, memo, handlers = self.window, self.stack, self.memo, ops.HANDLERS
-        data, safe, position = window.data, window.safe, 0
+        data, safe, position, constants = window.data, window.safe, 0, ops.CONSTANTS
         while True:
             if position >= safe:
                 self._refill(position)
@@ -129,6 +130,18 @@ class Machine:
             elif opcode == 0x47:  # BINFLOAT
                 position += 8
                 stack.append(FLOAT)
+            elif opcode in constants:
+                stack.append(constants[opcode])
+            elif (
+                opcode == 0x72
+                and not self.far_memo
+                and len(stack) > self.fence
+                and (int.from_bytes(data[position : position + 4], "little") == len(memo))
+            ):  # LONG_BINPUT, as every pickler of protocol 1 to 3 writes it
+                memo.append(stack[-1])
+                position += 4
+            elif opcode == 0x65 and self._appends_to_list():
+                pass
             elif opcode == 0x6A and (index := int.from_bytes(data[position : position + 4], "little")) < len(memo):
                 stack.append(memo[index])  # LONG_BINGET
                 position += 4
@@ -144,6 +157,20 @@ class Machine:
                 if handler(self):
                     return
                 data, safe, position = window.data, window.safe, self.position
+
+    def _appends_to_list(self) -> bool:
+        """Do APPENDS of one item or more to a list that the pickle built, where nobody has to be told."""
+        stack, marks = self.stack, self.marks
+        if self.watch or not marks:
+            return False
+        mark = marks[-1]
+        below = marks[-2] if len(marks) > 1 else 0
+        if not below < mark < len(stack) or stack[mark - 1] is not LIST:
+            return False
+        del stack[mark:]
+        marks.pop()
+        self.fence = below
+        return True
 
     def _refill(self, position: int) -> None:
         """Move the window on, and look at the limits while at it: once per megabyte is often enough."""
@@ -226,12 +253,14 @@ class Machine:
 
     def tuple_of(self, items: list[Any]) -> Tuple:
         """Make a tuple value."""
-        self.hand_on(items)
+        if self.watch:
+            self.hand_on(items)
         return Tuple(tuple(items) if len(items) <= KEEP_ITEMS else None)
 
     def store(self, target: Any, pairs: list[Any]) -> None:
         """Keep what array headers need, and notice names in double underscores."""
-        self.hand_on(pairs)
+        if self.watch:
+            self.hand_on(pairs)
         if not isinstance(target, Container) or target.kind != "dict":
             self.listener.changed(target, "setitem", self.offset)
             return

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Handler = Callable[["Machine"], "bool | None"]
 HANDLERS: list[Handler | None] = [None] * 256
 
+CONSTANTS: dict[int, Any] = {}
+"""Opcodes without an operand that push a value which never changes: the machine's loop does them itself."""
+
 _INTEGER = re.compile(rb"[ \t]*[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9_]+)[lL]?[ \t\r]*\Z")
 
 
@@ -42,18 +45,15 @@ def opcode(code: bytes) -> Callable[[Handler], Handler]:
     return register
 
 
-def _constant(code: bytes, value: Any, operand: int = 0) -> None:
-    def push(m: Machine) -> None:
-        m.position += operand
-        m.stack.append(value)
-
-    HANDLERS[code[0]] = push
+def _constant(code: bytes, value: Any) -> None:
+    CONSTANTS[code[0]] = value
 
 
 for _code, _value in ((b"N", None), (b"\x88", True), (b"\x89", False)):
     _constant(_code, _value)
 _constant(b"]", LIST)
 _constant(b"\x8f", SET)
+_constant(b")", Tuple(()))
 
 
 def number(m: Machine, width: int, *, signed: bool = False) -> int:
@@ -292,13 +292,14 @@ def _tuple_of(count: int) -> Handler:
             m.refuse("stack underflow")
         items = m.stack[len(m.stack) - count :]
         del m.stack[len(m.stack) - count :]
-        m.hand_on(items)
+        if m.watch:
+            m.hand_on(items)
         m.stack.append(Tuple(tuple(items)))
 
     return push
 
 
-HANDLERS[0x29], HANDLERS[0x85], HANDLERS[0x86], HANDLERS[0x87] = (_tuple_of(count) for count in range(4))
+HANDLERS[0x85], HANDLERS[0x86], HANDLERS[0x87] = (_tuple_of(count) for count in (1, 2, 3))
 
 
 @opcode(b"}")
@@ -351,7 +352,8 @@ def _many(m: Machine) -> list[Any]:
     items = m.pop_to_mark()
     if len(m.stack) <= m.fence:
         m.refuse("stack underflow")
-    m.hand_on(items)
+    if m.watch:
+        m.hand_on(items)
     return items
 
 

@@ -11,7 +11,7 @@ from zt_gate.intake import MemorySource, Source
 from zt_gate.scan.artifacts.joblib_array import array_end, is_object_array
 from zt_gate.scan.artifacts.pickle_globals import load_globals
 from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_values import Bytes, Container, Global, Instance, Tuple, describe
+from zt_gate.scan.artifacts.pickle_values import Bytes, Container, Global, Instance, Tuple, describe, module_class
 from zt_gate.scan.artifacts.pickle_window import MalformedError
 from zt_gate.scan.interface import Examination
 
@@ -21,6 +21,8 @@ _NESTED_DEPTH = 4
 _LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 _REBUILD_FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 _STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+Storage)|torch\.storage\.UntypedStorage")
+# torch.save numbers its storages; older versions use their addresses. Anything else would name another member.
+_STORAGE_KEY = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 def _flat(items: tuple[Any, ...] | None) -> Iterator[Any]:
@@ -87,6 +89,7 @@ class PickleJudge:
         """Judge a looked-up name: listed, known as an attack, or unknown. Tell whether it may only be called here."""
         lists = load_globals()
         name = found.name
+        self.exam.facts.add(("import", name))
         if lists.uses(name, torch=self.torch) is not None:
             return lists.is_call_only(name)
         shown = printable(name, 120)
@@ -168,9 +171,12 @@ class PickleJudge:
         items = pid.items if isinstance(pid, Tuple) else None
         if self.torch and items and len(items) in (5, 6) and items[0] == "storage":
             kind, key, _, numel = items[1:5]
-            if isinstance(kind, Global) and _STORAGE.fullmatch(kind.name) and type(key) is str and type(numel) is int:
+            known = isinstance(kind, Global) and _STORAGE.fullmatch(kind.name)
+            if known and type(key) is str and _STORAGE_KEY.fullmatch(key) and type(numel) is int:
                 self.storages[key] = (kind.qualname, numel)
                 return
+        if self.torch and module_class(pid) is not None:
+            return  # the class itself was imported and judged; the loader only compares its source text
         where = "of an unknown shape" if self.torch else "outside a PyTorch container"
         self._find("ART-107", Severity.HIGH, "persistent id", f"the pickle uses a persistent id {where}", offset)
 

@@ -6,7 +6,8 @@ import re
 
 from zt_gate.domain import Severity
 from zt_gate.intake import MemorySource, Source
-from zt_gate.scan.artifacts.pickle_machine import Machine
+from zt_gate.scan.artifacts.pickle_machine import Listener, Machine
+from zt_gate.scan.artifacts.pickle_prefilter import WORTHWHILE, data_only_end
 from zt_gate.scan.artifacts.pickle_rules import PickleJudge, PlainReading
 from zt_gate.scan.artifacts.pickle_window import MalformedError
 from zt_gate.scan.artifacts.piece import Format, Piece
@@ -37,7 +38,7 @@ def examine_pickle(piece: Piece) -> None:
     for number in range(1, _MAX_PICKLES + 1):
         judge = _judge(piece)
         try:
-            end = Machine(source, judge, offset).run()
+            end = _walk(source, judge, offset)
         except MalformedError as error:
             if number == 1 or source.read_at(offset, 1) == b"\x80":
                 exam.gap(f"pickle {number} of {_shown(source)} is broken: {error.message}", "write the file again")
@@ -53,6 +54,16 @@ def examine_pickle(piece: Piece) -> None:
         exam.gap(f"more than {_MAX_PICKLES} pickles in {_shown(source)}")
     if arrays:
         _read_plainly(piece)
+
+
+def _walk(source: Source, listener: Listener, offset: int) -> int:
+    """Return the offset behind a pickle's STOP. A large one that only holds data has nothing to tell the listener.
+
+    Raises:
+        MalformedError: an unpickler would stop within it.
+    """
+    end = data_only_end(source, offset) if source.size - offset >= WORTHWHILE else None
+    return Machine(source, listener, offset).run() if end is None else end
 
 
 def _read_plainly(piece: Piece) -> None:
@@ -107,7 +118,7 @@ def is_text_pickle(head: Head) -> bool:
         return False
     probe = _Probe()
     try:
-        Machine(head.source, probe).run()
+        _walk(head.source, probe, 0)
     except MalformedError:
         return probe.calls > 0
     return probe.imports + probe.calls > 0

@@ -39,9 +39,9 @@ class Bytes:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen ones take three times as long to make, and there are millions
 class Tuple:
-    """A tuple; `items` is None where there were more than `KEEP_ITEMS`."""
+    """A tuple; never changed once made. `items` is None where there were more than `KEEP_ITEMS`."""
 
     items: tuple[Any, ...] | None
 
@@ -111,6 +111,14 @@ def result_of(callee: Any, args: Any) -> Instance:
     if makes_first and isinstance(first, Global):
         cls = first.name
     return Instance(callee.name, cls, args if cls == "numpy.dtype" else None)
+
+
+def module_class(pid: Any) -> Global | None:
+    """Return the class that the older stacked torch format asks for as `("module", class, file, source)`, if any."""
+    items = pid.items if isinstance(pid, Tuple) else None
+    if items and len(items) == 4 and items[0] == "module" and isinstance(items[1], Global):
+        return items[1]
+    return None
 
 
 def is_field(value: Any) -> bool:

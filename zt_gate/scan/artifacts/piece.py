@@ -60,6 +60,8 @@ class Piece:
             self.recurse(piece)
         self.exam.findings += inner.findings
         self.exam.gaps += inner.gaps
+        self.exam.facts |= inner.facts
+        self.exam.facts.update(("format", name) for name in inner.formats)
         if not inner.gaps:
             hole = next(inner.holes(), None)
             if hole is not None or not inner.formats:

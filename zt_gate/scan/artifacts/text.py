@@ -8,6 +8,8 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
+from zt_gate.scan.artifacts.jinja_template import examine_templates
+from zt_gate.scan.artifacts.json_rules import judge_json
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.artifacts.yaml_nodes import Oddity, compose, mapping_keys
 from zt_gate.scan.interface import Head
@@ -64,11 +66,14 @@ def _examine_json(piece: Piece) -> None:
         except DuplicateKeyError as error:
             _find(piece, "ART-307", f"{error}; two readers see two values", "duplicate key")
             continue
+        judge_json(piece, value)
         for key, item in _pairs(value):
             if key in _REMOTE_CODE and item not in (False, None, {}, []):
                 _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key)
             elif key == "_target_":
                 _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", str(item))
+            elif key == "chat_template":
+                examine_templates(piece, item, key)
 
 
 def _shown(item: Any) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import stat
 import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 from zt_gate.domain import Severity, printable
@@ -16,6 +18,8 @@ from zt_gate.domain.text import is_unsafe
 from zt_gate.intake import MemorySource, Source
 from zt_gate.scan.artifacts.compressed import MAX_RATIO, inflate
 from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.torch_export import examine_export_member, is_export_member
+from zt_gate.scan.artifacts.torchscript import examine_script_member, is_script_member
 from zt_gate.scan.artifacts.zip_records import (
     BadZipError,
     Directory,
@@ -36,8 +40,30 @@ _UNICODE_PATH = 0x7075
 _TORCH_SMALL = re.compile(
     rb"(version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version))"
 )
-_TORCH_RAW = re.compile(rb"data/[0-9]{1,10}\Z")
+_TORCH_RAW = re.compile(rb"data/[0-9]{1,20}\Z")
 _CHUNK = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    """Folders of the archive in which PyTorch's own layouts stand; empty bytes for the archive's top."""
+
+    torch: tuple[bytes, ...]
+    script: tuple[bytes, ...]
+    export: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> _Roots:
+        """Find them by the members that PyTorch looks for."""
+        names = {entry.name for entry in entries}
+        torch = _folders(names, b"data.pkl")
+        return cls(torch, tuple(root for root in torch if root + b"constants.pkl" in names),
+                   _folders(names, b"archive_format"))  # fmt: skip
+
+
+def _folders(names: Iterable[bytes], last: bytes) -> tuple[bytes, ...]:
+    found = (name[: -len(last)] for name in names if name.rpartition(b"/")[2] == last and name.count(b"/") <= 1)
+    return tuple(sorted(found, reverse=True))
 
 
 def _find(piece: Piece, rule: str, severity: Severity, name: bytes, message: str) -> None:
@@ -53,14 +79,9 @@ def _examine(piece: Piece) -> None:
         piece.exam.gap("the zip archive is empty", "remove it")
         return
     _check_names(piece, directory)
-    roots = {entry.name[: -len(b"data.pkl")] for entry in directory.entries if _is_torch_pickle(entry.name)}
+    roots = _Roots.of(directory.entries)
     spans = sorted(_member(piece, entry, roots) for entry in directory.entries)
     _check_layout(piece, directory, spans)
-
-
-def _is_torch_pickle(name: bytes) -> bool:
-    folder, _, last = name.rpartition(b"/")
-    return last == b"data.pkl" and folder.count(b"/") == 0
 
 
 def _check_names(piece: Piece, directory: Directory) -> None:
@@ -82,7 +103,7 @@ def _check_names(piece: Piece, directory: Directory) -> None:
             _find(piece, "ART-207", Severity.CRITICAL, entry.name, "{} is a link or has a name that leads elsewhere")
 
 
-def _member(piece: Piece, entry: Entry, roots: set[bytes]) -> tuple[int, int, bytes]:
+def _member(piece: Piece, entry: Entry, roots: _Roots) -> tuple[int, int, bytes]:
     """Compare the two headers of a member, have its content examined, and return the bytes it takes up."""
     local = read_local(piece.source, entry)
     end = local.data + entry.packed
@@ -129,8 +150,8 @@ def _compare(piece: Piece, entry: Entry, local: Local) -> None:
         )
 
 
-def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: set[bytes]) -> None:
-    root = next((root for root in roots if entry.name.startswith(root)), None)
+def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots) -> None:
+    root = next((root for root in roots.torch if entry.name.startswith(root)), None)
     inner = entry.name[len(root) :] if root is not None else b""
     if entry.name.endswith(b"/"):
         if entry.size or entry.packed:
@@ -142,9 +163,6 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: set[by
         return
     if root is not None and entry.method == _STORED and entry.packed == entry.size and _TORCH_RAW.match(inner):
         return
-    if root is not None and (inner.startswith(b"code/") or inner == b"constants.pkl"):
-        piece.exam.gap(f"{shown}: TorchScript is not examined yet by this version", "save a state_dict instead")
-        return
     source = _unpack(piece, entry, local)
     crc = 0
     for at in range(0, source.size, _CHUNK):
@@ -155,7 +173,22 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: set[by
         return
     if root is not None and _TORCH_RAW.match(inner):
         return
-    piece.inside(source, torch=root is not None and inner == b"data.pkl")
+    if not _examine_torch_layout(piece, source, entry.name, roots):
+        piece.inside(source, torch=root is not None and inner == b"data.pkl")
+
+
+def _examine_torch_layout(piece: Piece, source: Source, name: bytes, roots: _Roots) -> bool:
+    """Examine a member that only TorchScript's or the exporter's reader understands; tell whether it was one."""
+    text = name.decode("utf-8", "backslashreplace")
+    for folders, applies, examine in (
+        (roots.script, is_script_member, examine_script_member),
+        (roots.export, is_export_member, examine_export_member),
+    ):
+        root = next((len(folder) for folder in folders if name.startswith(folder)), -1)
+        if root >= 0 and applies(text[root:]):
+            examine(piece, source, text[root:])
+            return True
+    return False
 
 
 def _is_word(source: Source) -> bool:

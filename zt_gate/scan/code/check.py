@@ -22,7 +22,7 @@ class CodeCheck:
     """Examines the Python files and notebooks of a target."""
 
     id: ClassVar[str] = "code"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, limits: WorkerLimits | None = None) -> None:
         self._limits = limits or WorkerLimits()

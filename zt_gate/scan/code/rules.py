@@ -77,6 +77,13 @@ _SHELLS = frozenset(
 )
 _EVALUATORS = frozenset({"eval", "exec", "compile", "builtins.eval", "builtins.exec", "builtins.compile"})
 _CODE_LOADERS = frozenset({"marshal.load", "marshal.loads", "types.FunctionType", "types.CodeType"})
+# `compile` is left out: `re.compile` under its short name is on the first line of many honest modules.
+_MAKERS = (_EVALUATORS - {"compile", "builtins.compile"}) | _CODE_LOADERS
+_NATIVE = frozenset(
+    [f"ctypes.{name}" for name in ("CDLL", "PyDLL", "WinDLL", "cdll.LoadLibrary")]
+    + ["_ctypes.dlopen", "numpy.ctypeslib.load_library", "tensorflow.load_op_library"]
+    + ["torch.classes.load_library", "torch.ops.load_library"]
+)
 _MLFLOW_SETTERS = frozenset(
     f"{module}.{name}"
     for module in ("mlflow", "mlflow.tracking", "mlflow.client")
@@ -148,8 +155,17 @@ def _mlflow_http(site: Site) -> tuple[str, str]:
 
 
 def _command_at_import(site: Site) -> tuple[str, str]:
-    name = site.called(_SHELLS) if site.at_import else ""
-    return (name, f"{name} starts a process as soon as the module is imported") if name else _NOTHING
+    if not site.at_import:
+        return _NOTHING
+    for wanted, what in (
+        (_SHELLS, "starts a process"),
+        (_MAKERS, "turns data into code"),
+        (_NATIVE, "loads native code"),
+    ):
+        name = site.called(wanted)
+        if name:
+            return name, f"{name} {what} as soon as the module is imported"
+    return _NOTHING
 
 
 def _evaluate(site: Site) -> tuple[str, str]:

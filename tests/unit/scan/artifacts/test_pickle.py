@@ -227,3 +227,13 @@ def test_nested_tuples_do_not_make_a_bomb(rules):
     """Every tuple holds the one before it twice: 2**4000 paths. Walking it ends at once, and nothing is called."""
     doubled = b"\x80\x04ccopyreg\n_reconstructor\n(K\x01\x85" + b"2\x86" * 4000 + b"tR."
     assert rules("m.pkl", doubled) == set()
+
+
+def test_a_text_that_is_python_and_a_pickle_is_examined_as_both(rules):
+    """Python sees a tuple over two lines; a loader that is pointed at the file by an MLmodel sees a call of exec."""
+    import ast
+
+    data = b"cbuiltins\nexec\n(Vprint(1),\ntR.x)\n"
+    ast.parse(data)
+    assert "ART-101" in rules("model.py", data)
+    assert rules("honest.py", b"import numpy\n\nprint(numpy.pi)\n") == set()

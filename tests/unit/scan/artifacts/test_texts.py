@@ -3,7 +3,7 @@
 import pytest
 
 CASES = [
-    ("config.json", b'{"auto_map": {"AutoModel": "x.Y"}}', {"ART-301"}),
+    ("config.json", b'{"auto_map": {"AutoModel": "x.Y"}}', {"ART-301", "ART-660"}),
     ("config.json", b'{"text": {"trust_remote_code": true}}', {"ART-301"}),
     ("config.json", b'{"trust_remote_code": false}', set()),
     ("config.json", b'{"_attn_implementation_internal": "a/b"}', {"ART-301"}),

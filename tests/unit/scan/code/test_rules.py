@@ -51,10 +51,10 @@ SEEN = [
     ("COD-107", "import os\n@os.system\ndef f(): pass"),
     ("COD-107", "import os\nif __name__ == '__main__': pass\nelse: os.system('true')"),
     ("COD-107", "import os\nif __name__ != '__main__': os.system('true')"),
-    ("COD-108", "eval(x)"),
-    ("COD-108", "import builtins\nbuiltins.exec(x)"),
-    ("COD-108", "from builtins import exec as run\nrun(x)"),
-    ("COD-108", "import marshal\nmarshal.loads(b)"),
+    ("COD-108", "def f(): eval(x)"),
+    ("COD-108", "import builtins\ndef f(): builtins.exec(x)"),
+    ("COD-108", "from builtins import exec as run\ndef f(): run(x)"),
+    ("COD-108", "import marshal\ndef f(): marshal.loads(b)"),
 ]
 
 UNSEEN = [
@@ -83,6 +83,20 @@ UNSEEN = [
 @pytest.mark.parametrize(("rule", "code"), SEEN)
 def test_seen(rule, code):
     assert set(rules_of(code)) == {rule}
+
+
+@pytest.mark.parametrize(
+    "code", ["eval(x)", "import marshal\nexec(marshal.loads(b))", "x = __import__('builtins').eval('1')"]
+)
+def test_what_turns_data_into_code_on_import_is_worse(code):
+    assert set(rules_of(code)) == {"COD-107", "COD-108"}
+
+
+@pytest.mark.parametrize("call", ["ctypes.CDLL('x.so')", "torch.ops.load_library('x.so')"])
+def test_native_code_on_import_is_seen(call):
+    assert rules_of(f"import ctypes, torch\n{call}") == ["COD-107"]
+    assert rules_of(f"import ctypes, torch\ndef f(): {call}") == []
+    assert rules_of("from re import compile\ncompile('x')") in ([], ["COD-108"])
 
 
 @pytest.mark.parametrize("code", UNSEEN)

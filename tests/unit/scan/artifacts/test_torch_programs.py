@@ -1,0 +1,148 @@
+"""TorchScript and exported programs: what the real library saves passes, code with a way out does not."""
+
+import io
+import json
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from zt_gate.domain import Status
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 4)
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.ReLU())
+
+    def forward(self, x):
+        y = torch.relu(self.linear(x))
+        if bool(y.sum() > 0):
+            y = y + 1
+        for i in range(3):
+            y = y * i
+        return y, self.layers(y.view(1, 1, 2, -1))
+
+
+def test_what_the_real_library_saves_passes(tmp_path, scan):
+    net = Net().eval()
+    torch.jit.script(net).save(tmp_path / "scripted.pt")
+    torch.jit.trace(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU()), torch.zeros(1, 3)).save(
+        tmp_path / "t.pt"
+    )
+    torch.jit.freeze(torch.jit.script(net)).save(tmp_path / "frozen.pt")
+    program = torch.export.export(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU()), (torch.zeros(1, 3),))
+    torch.export.save(program, tmp_path / "exported.pt2")
+    evidence = scan(tmp_path)
+    assert (evidence.status, evidence.findings, evidence.gaps) == (Status.PASS, (), ())
+    assert len(evidence.claims) == 4
+
+
+@pytest.fixture(scope="module")
+def scripted():
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.ReLU()), buffer)
+    return buffer.getvalue()
+
+
+def changed(data, **members):
+    """Return the archive with members replaced or added; `__` in a keyword stands for a slash."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        names = {name.split("/", 1)[1]: name for name in old.namelist()}
+        root = next(iter(names.values())).split("/")[0]
+        for inner, name in names.items():
+            new.writestr(name, members.pop(inner, None) or old.read(name))
+        for inner, content in members.items():
+            new.writestr(f"{root}/{inner}", content)
+    return out.getvalue()
+
+
+CODE = "def forward(self, x: Tensor) -> Tensor:\n  {}\n  return x\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("y = torch.add(x, x)", set()),
+        ("y = ops.prim.min(x, x)", set()),
+        ("torch.save(x, 'file')", {"ART-550"}),
+        ("y = torch.from_file('file')", {"ART-550"}),
+        ("y = ops.aten.from_file('file')", {"ART-550"}),
+        ("y = torch.ops.aten.from_file('file')", {"ART-550"}),
+        ("y = rpc_sync('worker', x)", {"ART-550"}),
+        ("f = torch.save", {"ART-550"}),
+        ("import os", {"ART-550"}),
+        ("y = ops.evil.run(x)", {"ART-551"}),
+        ("y = torch.ops.evil.run(x)", {"ART-551"}),
+        ("y = torch.classes.evil.C(x)", {"ART-551"}),
+        ("torch.load_library('x')", {"ART-551"}),
+        ("y = unknown(x)", {"ART-551"}),
+        ("y = (", {"gap"}),
+    ],
+)
+def test_code_is_judged_name_by_name(line, expected, scripted, rules):
+    data = changed(scripted, **{"code/__torch__/extra.py": CODE.format(line)})
+    assert rules("m.pt", data) == expected
+
+
+def test_pickles_of_a_script_may_name_its_own_classes_and_no_others(scripted, rules):
+    bad = pickle.dumps(print, 2)
+    for member in ("data.pkl", "constants.pkl", "traced_inputs.pkl", "code/__torch__.py.debug_pkl"):
+        assert rules("m.pt", changed(scripted, **{member: bad})) & {"ART-101", "ART-102"}, member
+    assert rules("m.pt", changed(scripted, **{"data.pkl": b"\x80\x02c__torch__.torch.classes.evil\nC\n."})) == {
+        "ART-551"
+    }
+    assert rules("m.pt", changed(scripted, **{"constants.pkl": b"\x80\x02).more"})) == {"gap"}
+
+
+def test_own_classes_are_for_scripts_alone(rules):
+    """Without `constants.pkl` it is an ordinary checkpoint, read by Python's own machine."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02c__torch__\nM\n)R.")
+    assert rules("m.pt", out.getvalue()) & {"ART-101", "ART-102"}
+
+
+def exported(target="torch.ops.aten.relu.default", **members):
+    graph = {"graph_module": {"graph": {"nodes": [{"target": target, "inputs": []}]}}}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("e/archive_format", "pt2")
+        archive.writestr("e/models/model.json", json.dumps(graph))
+        archive.writestr("e/data/weights/weight_0", bytes(range(16)))
+        for name, content in members.items():
+            archive.writestr("e/" + name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("torch.ops.aten.relu.default", set()),
+        ("torch.ops.higher_order.cond", set()),
+        ("_operator.add", set()),
+        ("torch.sym_max", set()),
+        ("math.ceil", set()),
+        ("torch.ops.aten.from_file.default", {"ART-550"}),
+        ("torch.load", {"ART-550"}),
+        ("torch.ops.load_library", {"ART-550"}),
+        ("torch.serialization.os.system", {"ART-550"}),
+        ("_operator.attrgetter", {"ART-550"}),
+        ("os.system", {"ART-550"}),
+        ("torch.ops.evil.run.default", {"ART-551"}),
+        ("torch.ops.aten.nothing.default", {"ART-551"}),
+    ],
+)
+def test_targets_of_an_exported_program(target, expected, rules):
+    assert rules("m.pt2", exported(target)) == expected
+
+
+def test_compiled_code_and_pickles_inside_an_exported_program(rules):
+    library = {"data/aotinductor/model/a.so": b"\x7fELF" + bytes(60)}
+    assert rules("m.pt2", exported(**library)) == {"ART-552", "ART-308"}
+    assert rules("m.pt2", exported(**{"data/aotinductor/model/a.cpp": "int x;"})) == {"ART-552"}
+    assert rules("m.pt2", exported(**{"data/weights/w": pickle.dumps(print)})) & {"ART-101", "ART-102"}
+    assert rules("m.pt2", exported(**{"models/other.json": "{"})) == {"gap"}

@@ -1,0 +1,346 @@
+"""Chat templates: Jinja that may shape text and nothing else.
+
+A template is a program that the server runs for every request. Jinja reaches the whole interpreter through attributes
+of harmless values (CVE-2024-34359), so that every attribute, filter, test, global and statement has to be on a list
+here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from zt_gate.domain import Digest, Severity, printable
+from zt_gate.scan.artifacts.jinja_lexer import TemplateError, Token, literal, tokens_of
+from zt_gate.scan.artifacts.piece import Format, Piece
+
+_MAX_TEMPLATE = 4 << 20
+_STATEMENTS = frozenset(
+    {
+        "for", "endfor", "if", "elif", "else", "endif", "set", "endset", "macro", "endmacro", "call", "endcall",
+        "filter", "endfilter", "break", "continue", "generation", "endgeneration", "do", "raw", "endraw", "with",
+        "endwith",
+    }
+)  # fmt: skip
+_KEYWORDS = frozenset(
+    {
+        "and", "or", "not", "in", "is", "if", "else", "elif", "for", "recursive", "true", "false", "none", "True",
+        "False", "None",
+    }
+)  # fmt: skip
+_FILTERS = frozenset(
+    {
+        "abs", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
+        "indent", "int", "items", "join", "last", "length", "list", "lower", "max", "min", "reject", "rejectattr",
+        "replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "string", "striptags", "sum",
+        "title", "tojson", "trim", "truncate", "unique", "upper", "urlencode", "wordcount", "map", "groupby",
+        "from_json", "fromjson", "forceescape", "dict",
+    }
+)  # fmt: skip
+_NAMED_FILTERS = frozenset(["map", "reject", "select"])
+_ATTRIBUTE_FILTERS = frozenset(["map", "groupby", "selectattr", "rejectattr", "sort", "unique", "sum", "max", "min"])
+_TESTS = frozenset(
+    {
+        "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "even", "false", "float", "ge", "gt",
+        "greaterthan", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne", "none", "None",
+        "number", "odd", "sameas", "sequence", "string", "true", "undefined", "upper", "filter", "test",
+    }
+)  # fmt: skip
+_GLOBALS = frozenset(
+    {
+        "range", "dict", "namespace", "raise_exception", "strftime_now", "loop", "caller", "varargs", "kwargs",
+    }
+)  # fmt: skip
+_METHODS = frozenset(
+    {
+        "append", "capitalize", "count", "endswith", "extend", "find", "get", "index", "insert", "isalpha", "isdigit",
+        "isspace", "items", "join", "keys", "lower", "lstrip", "pop", "removeprefix", "removesuffix", "replace",
+        "rfind", "rindex", "rsplit", "rstrip", "setdefault", "split", "splitlines", "startswith", "strip", "title",
+        "update", "upper", "values", "zfill", "isnumeric", "isupper", "islower", "strftime", "reverse", "sort",
+    }
+)  # fmt: skip
+_DANGEROUS = frozenset(
+    {
+        "cycler", "joiner", "lipsum", "self", "request", "config", "url_for", "get_flashed_messages", "eval", "exec",
+        "open", "compile", "getattr", "setattr", "import", "os", "sys", "subprocess", "attr", "format", "format_map",
+        "mro", "func_globals", "gi_frame", "gi_code", "cr_frame", "f_globals", "f_builtins", "tb_frame",
+        "import_module", "popen", "system", "xmlattr", "pprint",
+    }
+)  # fmt: skip
+# What builds a text out of other texts, so that a name can be hidden from a reader of the template.
+_BUILDERS = frozenset(
+    {
+        "join", "replace", "reverse", "format", "lower", "upper", "title", "capitalize", "trim", "strip", "string",
+        "slice", "batch", "sum",
+    }
+)  # fmt: skip
+
+_INTERNAL = re.compile(
+    r"(?:^|[.\[{])__\w*|\w__(?:$|[.\]}])|^__$|__(?:class|mro|bases?|subclasses|globals|builtins|init|import|dict"
+    r"|getattribute|getattr|getitem|call|self|func|code|closure|module|reduce(?:_ex)?|new|loader|spec|file|doc|name)__"
+)
+"""What the name of an interpreter attribute looks like, alone or at the end of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that a chat template has no business to do."""
+
+    message: str
+    symbol: str
+    line: int
+    is_active: bool = True
+    """False where the template stays text but answers to words of a message."""
+
+
+def problems(template: str) -> list[Problem]:
+    """Return everything in a template that goes beyond shaping text.
+
+    Raises:
+        TemplateError: it is too large, or not Jinja as this version reads it.
+    """
+    if len(template) > _MAX_TEMPLATE:
+        raise TemplateError(f"a template of {len(template)} characters")
+    return _Checker(list(tokens_of(template))).run()
+
+
+def examine_template(piece: Piece, template: str, what: str) -> None:
+    """Check a template and note what it does; one that cannot be read is a gap.
+
+    Args:
+        piece: where it was found.
+        template: the source.
+        what: its name for people, such as `chat_template`.
+    """
+    piece.exam.facts.add(("template", str(Digest.of(template.encode("utf-8", "surrogatepass")))))
+    try:
+        found = problems(template)
+    except TemplateError as error:
+        where = f"{printable(piece.source.member, 120)}: " if piece.source.member else ""
+        piece.exam.gap(f"{where}{printable(what, 60)} cannot be read: {printable(str(error), 160)}",
+                       "use the template of the base model")  # fmt: skip
+        return
+    for problem in found:
+        rule, severity = ("ART-540", Severity.CRITICAL) if problem.is_active else ("ART-541", Severity.MEDIUM)
+        piece.exam.finding(
+            rule, severity, f"{printable(what, 60)} line {problem.line}: {printable(problem.message, 160)}",
+            member=piece.source.member, symbol=printable(problem.symbol, 80),
+        )  # fmt: skip
+
+
+def examine_templates(piece: Piece, value: object, what: str) -> None:
+    """Check what a configuration gives as `chat_template`: one text, or a list or map of named ones."""
+    if isinstance(value, str):
+        examine_template(piece, value, what)
+    elif isinstance(value, list):
+        for item in value:
+            examine_templates(piece, item.get("template") if isinstance(item, dict) else item, what)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            examine_templates(piece, item, f"{what}.{name}")
+    elif value is not None:
+        piece.exam.gap(
+            f"{printable(what, 60)} is neither text nor a list of texts", "use the template of the base model"
+        )
+
+
+def _examine(piece: Piece) -> None:
+    if piece.source.size > _MAX_TEMPLATE:
+        raise TemplateError(f"a template of {piece.source.size} bytes")
+    examine_template(piece, piece.source.read_at(0, piece.source.size).decode("utf-8"), piece.head.name)
+    piece.exam.cover_all()
+
+
+JINJA = Format("jinja", lambda head: head.suffix in (".jinja", ".jinja2", ".j2") and b"\0" not in head.start, _examine)
+
+
+# --- rules -------------------------------------------------------------------------------------------------------
+
+
+class _Checker:
+    """Goes over the tokens once; what is not on a list is a problem."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._problems: dict[tuple[str, str], Problem] = {}
+        self._macros = {
+            tokens[i + 1].value for i, token in enumerate(tokens[:-1]) if token.value == "macro" and self._is_head(i)
+        }
+        self._built: set[str] = set()
+        self._find_built()
+
+    def run(self) -> list[Problem]:
+        """Return the problems in the order of the lines."""
+        for index, token in enumerate(self._tokens):
+            if token.kind == "name":
+                self._name(index, token)
+            elif token.kind == "text":
+                self._text(token)
+            elif token.value == "[":
+                self._subscript(index, token)
+            elif token.value == "(":
+                self._call(index, token)
+            elif token.kind == "open":
+                self._condition(index)
+        return sorted(self._problems.values(), key=lambda problem: (problem.line, problem.symbol))
+
+    def _is_head(self, index: int) -> bool:
+        return index > 0 and self._tokens[index - 1] == Token("open", "{%", self._tokens[index - 1].line)
+
+    def _at(self, index: int) -> Token:
+        return self._tokens[index] if 0 <= index < len(self._tokens) else Token("close", "", 0)
+
+    def _add(self, message: str, symbol: str, line: int) -> None:
+        self._problems.setdefault((message, symbol), Problem(message, symbol, line))
+
+    def _name(self, index: int, token: Token) -> None:
+        name, before, after = token.value, self._at(index - 1), self._at(index + 1)
+        is_attribute = before.value == "." and before.kind == "op"
+        if name.startswith("__") or name.endswith("__") or (is_attribute and name.startswith("_")):
+            self._add(f"the name {name} reaches into the interpreter", name, token.line)
+        elif self._is_head(index):
+            if name not in _STATEMENTS:
+                self._add(f"the statement {name} is not for chat templates", name, token.line)
+        elif (before.value == "|" and before.kind == "op") or (
+            before.kind == "name" and before.value == "filter" and self._is_head(index - 1)
+        ):
+            self._filter(index, name, token.line)
+        elif self._is_test(index):
+            if name not in _TESTS | {"not"}:
+                self._add(f"the test {name} is not known", name, token.line)
+        elif is_attribute:
+            if name in _DANGEROUS or (after.value == "(" and name not in _METHODS | self._macros):
+                self._add(f"the attribute {name} is not for chat templates", name, token.line)
+        elif name in _DANGEROUS and name not in _KEYWORDS and after.value != "=":
+            self._add(f"the global {name} is not for chat templates", name, token.line)
+
+    def _is_test(self, index: int) -> bool:
+        before = self._at(index - 1).value
+        return before == "is" or (before == "not" and self._at(index - 2).value == "is")
+
+    def _filter(self, index: int, name: str, line: int) -> None:
+        if name not in _FILTERS:
+            self._add(f"the filter {name} is not for chat templates", name, line)
+            return
+        if name not in _ATTRIBUTE_FILTERS | _NAMED_FILTERS or self._at(index + 1).value != "(":
+            return
+        first = self._at(index + 2)
+        if first.kind == "text":
+            self._named(name, literal(first.value), first)
+        elif (
+            first.value != ")"
+            and not (first.kind == "name" and self._at(index + 3).value == "=")
+            and name in _NAMED_FILTERS | {"selectattr", "rejectattr"}
+        ):
+            self._add(f"the filter {name} takes a name that is worked out at run time", name, line)
+        at = index + 2
+        while self._at(at).kind != "close" and self._at(at).value != ")":
+            if self._at(at).value == "attribute" and self._at(at + 1).value == "=":
+                self._attribute(name, self._at(at + 2))
+            at += 1
+
+    def _named(self, name: str, text: str, token: Token) -> None:
+        if name == "map" and text not in _FILTERS:
+            self._add(f"map calls the filter {text}", text, token.line)
+        elif name in ("select", "reject") and text not in _TESTS:
+            self._add(f"{name} calls the test {text}", text, token.line)
+
+    def _attribute(self, name: str, value: Token) -> None:
+        if value.kind == "number" or (value.kind == "text" and re.fullmatch(r"[A-Za-z][\w.]*", literal(value.value))):
+            return
+        self._add(f"{name}(attribute=...) reaches an attribute that is worked out at run time", name, value.line)
+
+    def _text(self, token: Token) -> None:
+        text = literal(token.value)
+        if _INTERNAL.search(text):
+            self._add("a text holds the name of an interpreter attribute", text[:60], token.line)
+
+    def _subscript(self, index: int, token: Token) -> None:
+        """A name put together at run time is how dunder attributes are hidden from a reader."""
+        before = self._at(index - 1)
+        follows_value = before.kind in ("name", "text") or before.value in (")", "]")
+        if not follows_value or before.value in _KEYWORDS or self._is_slice(index):
+            return
+        if self._builds_text(index + 1, self._closing(index)):
+            self._add("a subscript is put together at run time", "subscript", token.line)
+
+    def _closing(self, index: int) -> int:
+        depth, at = 1, index + 1
+        while self._at(at).kind != "close":
+            depth += (self._at(at).value in ("[", "(", "{")) - (self._at(at).value in ("]", ")", "}"))
+            if depth == 0:
+                return at
+            at += 1
+        return at
+
+    def _builds_text(self, start: int, end: int) -> bool:
+        for at in range(start, end):
+            token, before, after = self._at(at), self._at(at - 1), self._at(at + 1)
+            if token.kind == "op":
+                near = "text" in (before.kind, after.kind) or before.value == ")"
+                joins = token.value in ("+", "*", "%") and near
+                if token.value == "~" or joins or (token.value in ("[", ".", "|") and before.kind == "text"):
+                    return True
+                if token.value == "[" and before.value == ")" and self._is_slice(at):
+                    return True
+            elif token.kind == "name":
+                names = _BUILDERS if before.value in ("|", ".") else self._built
+                if token.value in names:
+                    return True
+        return False
+
+    def _is_slice(self, index: int) -> bool:
+        """Whether a subscript is a slice, which Jinja never looks up as an attribute."""
+        depth = 0
+        for at in range(index, self._closing(index)):
+            value = self._at(at).value
+            depth += (value in ("[", "(", "{")) - (value in ("]", ")", "}"))
+            if depth == 1 and value == ":":
+                return True
+        return False
+
+    def _find_built(self) -> None:
+        """Find the variables whose value is a text put together by the template, through any number of steps."""
+        sets = [i for i, token in enumerate(self._tokens) if token.value == "set" and self._is_head(i)]
+        before = -1
+        while len(self._built) != before:
+            before = len(self._built)
+            for index in sets:
+                end = index
+                while self._at(end).kind != "close":
+                    end += 1
+                tokens = self._tokens[index + 1 : end]
+                names = [token.value for token in tokens if token.kind == "name"]
+                is_block = all(token.value != "=" for token in tokens)
+                if names and (is_block or self._builds_text(index + 2, end)):
+                    self._built.add(names[0])
+
+    def _call(self, index: int, token: Token) -> None:
+        before, earlier = self._at(index - 1), self._at(index - 2)
+        if before.value in ("]", ")") and before.kind == "op":
+            self._add("the result of an expression is called", "call", token.line)
+        elif before.kind == "text":
+            self._add("a text is called", "call", token.line)
+        elif before.kind == "name" and before.value not in _KEYWORDS and earlier.value not in (".", "|"):
+            is_test = self._is_test(index - 1)
+            head = self._is_head(index - 1) or (earlier.value in ("macro", "filter") and self._is_head(index - 2))
+            known = before.value in _GLOBALS | self._macros | {"call"}
+            if not (is_test or head or known):
+                self._add(f"{before.value} is called and is no function for chat templates", before.value, token.line)
+
+    def _condition(self, index: int) -> None:
+        """Note a condition on the words of a message: a template can turn the model on a phrase (a prompt backdoor)."""
+        if self._at(index + 1).value not in ("if", "elif"):
+            return
+        end = index + 1
+        while self._at(end).kind != "close":
+            end += 1
+        tokens = [self._at(i) for i in range(index + 1, end)]
+        if not any(re.search("content|query|prompt", token.value) for token in tokens if token.kind != "op"):
+            return
+        for token in tokens:
+            text = literal(token.value) if token.kind == "text" else ""
+            if re.fullmatch(r"[^<>{}\[\]|]*[^\W\d_]{2,}\s+[^\W\d_]{2,}[^<>{}\[\]|]*", text):
+                problem = Problem(f"the template behaves differently where a message says {text!r}", text[:60],
+                                  token.line, is_active=False)  # fmt: skip
+                self._problems.setdefault((problem.message, problem.symbol), problem)

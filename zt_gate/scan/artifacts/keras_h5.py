@@ -1,0 +1,74 @@
+"""HDF5 files, and the Keras model that may stand in their attributes.
+
+The file is walked by `hdf5_reader` without h5py. Numbers are accounted for as data; whatever leads out of the file
+is a finding, and whatever the reader does not understand is a gap.
+"""
+
+from __future__ import annotations
+
+from zt_gate.domain import Severity, printable
+from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
+from zt_gate.intake import MemorySource
+from zt_gate.scan.artifacts.hdf5_reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Oddity
+from zt_gate.scan.artifacts.keras_config import judge_config
+from zt_gate.scan.artifacts.piece import Format, Piece, member_name
+from zt_gate.scan.interface import Head
+
+_CONFIGS = frozenset({"model_config", "training_config", "optimizer_config", "build_config", "compile_config"})
+_PYTABLES = frozenset({"PYTABLES_FORMAT_VERSION", "FILTERS", "PSEUDOATOM"})
+_RULES = {
+    Oddity.EXTERNAL_LINK: ("ART-601", Severity.CRITICAL, "{} links into another file: {}"),
+    Oddity.EXTERNAL_DATA: ("ART-601", Severity.CRITICAL, "{} keeps its numbers in another file"),
+    Oddity.VIRTUAL: ("ART-601", Severity.CRITICAL, "{} is a virtual dataset over other files"),
+    Oddity.SOFT_LINK: ("ART-602", Severity.MEDIUM, "{} is a link to another name: {}"),
+    Oddity.FILTER: ("ART-603", Severity.HIGH, "{} needs the filter plugin {}"),
+}
+
+
+def _examine(piece: Piece) -> None:
+    source, exam = piece.source, piece.exam
+    file = Hdf5File(source)
+    pytables = False
+    for item in file.walk():
+        for oddity, detail in item.oddities:
+            rule, severity, message = _RULES[oddity]
+            text = message.format(printable(item.path or "/", 120), printable(detail, 120))
+            exam.finding(rule, severity, text, member=source.member, symbol=printable(item.path, 120))
+        pytables = pytables or bool(_PYTABLES & item.attributes.keys())
+        _attributes(piece, item)
+    if pytables:
+        exam.gap("a PyTables file, whose reader unpickles attributes", "save the arrays with safetensors or numpy")
+    if file.end < source.size:
+        exam.finding(
+            "ART-604", Severity.HIGH, f"{source.size - file.end} bytes follow the end that the HDF5 file declares",
+            member=source.member, offset=file.end, symbol="trailing bytes",
+        )  # fmt: skip
+    exam.cover_all()
+
+
+def _attributes(piece: Piece, item: Hdf5Object) -> None:
+    """Judge configurations, and have text that looks like a pickle examined as one."""
+    for name, value in item.attributes.items():
+        shown = f"{printable(item.path or '/', 80)}@{printable(name, 80)}"
+        if name in _CONFIGS:
+            if not isinstance(value, bytes):
+                raise Hdf5Error(f"the attribute {shown} is no text")
+            _config(piece, shown, value)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, bytes) and text.startswith(b"\x80"):
+                piece.inside(MemorySource(piece.source.path, member_name(piece.source, shown), text))
+
+
+def _config(piece: Piece, shown: str, value: bytes) -> None:
+    try:
+        judge_config(piece, parse_json(value.rstrip(b"\0"), constants=True), shown)
+    except DuplicateKeyError as error:
+        piece.exam.finding("ART-307", Severity.HIGH, f"{shown}: {error}; two readers see two values",
+                           member=piece.source.member, symbol="duplicate key")  # fmt: skip
+
+
+def _matches(head: Head) -> bool:
+    return head.start.startswith(SIGNATURE)
+
+
+HDF5 = Format("hdf5", _matches, _examine)

@@ -1,0 +1,172 @@
+"""ONNX: the graph's operators and where its numbers lie, read from the protobuf without onnx or a runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zt_gate.domain import Severity, printable
+from zt_gate.intake import FrozenFile, Source
+from zt_gate.scan.artifacts.external_data import Reference, Referrer
+from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.protobuf_wire import (
+    BadProtobufError,
+    Handler,
+    Record,
+    Schema,
+    Walker,
+    note_unknowns,
+    top_level,
+)
+from zt_gate.scan.interface import Head
+
+_PAIR = {1: "text", 2: "skip"}
+SCHEMA: Schema = {
+    "Model": {
+        1: "int", 2: "text", 3: "text", 4: "text", 5: "int", 6: "skip", 7: "Graph", 8: "OperatorSet*", 14: "Entry*",
+        20: "Training*", 25: "Function*", 26: "Devices*",
+    },
+    "Graph": {
+        1: "Node*", 2: "text", 5: "Tensor*", 10: "skip", 11: "ValueInfo*", 12: "ValueInfo*", 13: "ValueInfo*",
+        14: "Annotation*", 15: "SparseTensor*", 16: "Entry*",
+    },
+    "Node": {
+        1: "skip*", 2: "skip*", 3: "skip", 4: "text", 5: "Attribute*", 6: "skip", 7: "text", 8: "text", 9: "Entry*",
+        10: "NodeDevices*",
+    },
+    "Attribute": {
+        1: "skip", 2: "fixed32", 3: "int", 4: "skip", 5: "Tensor", 6: "Graph", 7: "fixed32*", 8: "int*", 9: "skip*",
+        10: "Tensor*", 11: "Graph*", 13: "skip", 14: "Type", 15: "Type*", 20: "int", 21: "skip", 22: "SparseTensor",
+        23: "SparseTensor*",
+    },
+    "Tensor": {
+        1: "int*", 2: "int", 3: "Segment", 4: "fixed32*", 5: "int*", 6: "skip*", 7: "int*", 8: "skip", 9: "skip",
+        10: "fixed64*", 11: "int*", 12: "skip", 13: "ExternalEntry*", 14: "int", 16: "Entry*",
+    },
+    "Function": {
+        1: "text", 2: "int", 3: "int", 4: "skip*", 5: "skip*", 6: "skip*", 7: "Node*", 8: "skip", 9: "OperatorSet*",
+        10: "text", 11: "Attribute*", 12: "ValueInfo*", 13: "text", 14: "Entry*",
+    },
+    "ExternalEntry": {1: "text", 2: "text"},
+    "Entry": _PAIR,
+    "OperatorSet": {1: "text", 2: "int"},
+    "Training": {1: "Graph", 2: "Graph", 3: "Entry*", 4: "Entry*"},
+    "SparseTensor": {1: "Tensor", 2: "Tensor", 3: "int*"},
+    "Segment": {1: "int", 2: "int"},
+    "Annotation": {1: "skip", 2: "Entry*"},
+    "ValueInfo": {1: "skip", 2: "Type", 3: "skip", 4: "Entry*"},
+    "Type": {1: "TensorType", 4: "Element", 5: "MapType", 6: "skip", 7: "Opaque", 8: "TensorType", 9: "Element"},
+    "TensorType": {1: "int", 2: "Shape"},
+    "Element": {1: "Type"},
+    "MapType": {1: "int", 2: "Type"},
+    "Opaque": {1: "skip", 2: "skip"},
+    "Shape": {1: "Dimension*"},
+    "Dimension": {1: "int", 2: "skip", 3: "skip"},
+    "Devices": {1: "skip", 2: "int", 3: "skip*"},
+    "NodeDevices": {1: "skip", 2: "Sharding*", 3: "int"},
+    "Sharding": {1: "skip", 2: "int*", 3: "DeviceGroup*", 4: "ShardedDimension*"},
+    "DeviceGroup": {1: "int", 2: "int*"},
+    "ShardedDimension": {1: "int", 2: "SimpleDimension*"},
+    "SimpleDimension": {1: "int", 2: "skip", 3: "int"},
+}  # fmt: skip
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"})
+# Operators of ONNX Runtime's own domain that call Python or hand a file or a blob to a compiled back end.
+_ACTIVE = frozenset({"PythonOp", "PythonOpGrad", "PyOp", "ExternalOp", "EPContext", "ATen", "ATenOp"})
+_MAX_SEEN = 10_000
+
+
+@dataclass(slots=True)
+class _Graph:
+    """What a model uses and defines."""
+
+    nodes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """First offset by domain and operator; those of the standard are left out."""
+    functions: set[tuple[str, str]] = field(default_factory=set)
+    references: set[Reference] = field(default_factory=set)
+    bad_references: dict[str, int] = field(default_factory=dict)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what the walker calls."""
+        return {
+            "Node": self._node,
+            "Function": self._function,
+            "ExternalEntry": lambda record: (record.text(1), record.text(2)),
+            "Tensor": self._tensor,
+        }
+
+    def _node(self, record: Record) -> None:
+        for operator in record.all(4) or [""]:
+            for domain in record.all(7) or [""]:
+                if (domain not in _DOMAINS or operator in _ACTIVE) and len(self.nodes) < _MAX_SEEN:
+                    self.nodes.setdefault((domain, operator), record.start)
+
+    def _function(self, record: Record) -> None:
+        self.functions.add((record.text(10), record.text(1)))
+
+    def _tensor(self, record: Record) -> None:
+        entries = record.all(13)
+        if not entries and record.number(14) == 0:
+            return
+        values = dict(entries)
+        numbers = [values.get("offset", "0"), values.get("length", "-1")]
+        odd = len(values) != len(entries) or values.keys() - {"location", "offset", "length", "checksum"}
+        if odd or not all(_is_number(text) for text in numbers):
+            self.bad_references[printable(str(sorted(entries))[:200], 160)] = record.start
+        else:
+            self.references.add(Reference(values.get("location", ""), int(numbers[0]), int(numbers[1])))
+
+
+def _is_number(text: str) -> bool:
+    return text == "-1" or (text.isascii() and text.isdigit() and len(text) < 19)
+
+
+def _walk(source: Source) -> tuple[_Graph, Walker]:
+    graph = _Graph()
+    walker = Walker(source, SCHEMA, graph.handlers())
+    if 7 not in walker.walk("Model").values:
+        raise BadProtobufError("an ONNX model without a graph", "export the model again")
+    return graph, walker
+
+
+def _examine(piece: Piece) -> None:
+    graph, walker = _walk(piece.source)
+    for (domain, operator), offset in sorted(graph.nodes.items()):
+        _judge_operator(piece, graph, domain, operator, offset)
+    for text, offset in graph.bad_references.items():
+        piece.exam.finding("ART-502", Severity.HIGH, f"external data is described in a way no runtime defines: {text}",
+                           member=piece.source.member, offset=offset, symbol="external data")  # fmt: skip
+    if graph.references and piece.source.member:
+        piece.exam.gap(f"{printable(piece.source.member, 120)}: external data of a model inside an archive is not "
+                       "examined", "unpack the archive")  # fmt: skip
+    note_unknowns(piece, walker, "ONNX")
+    piece.exam.cover_all()
+
+
+def _judge_operator(piece: Piece, graph: _Graph, domain: str, operator: str, offset: int) -> None:
+    shown = printable(f"{domain}.{operator}" if domain else operator, 120)
+    rule, severity, what = "ART-503", Severity.HIGH, "is not part of ONNX and needs a custom library"
+    if operator in _ACTIVE and (domain, operator) not in graph.functions:
+        rule, severity, what = "ART-504", Severity.CRITICAL, "calls Python or a compiled back end"
+    elif (domain, operator) in graph.functions:
+        return
+    piece.exam.finding(rule, severity, f"the operator {shown} {what}", member=piece.source.member, offset=offset,
+                       symbol=shown)  # fmt: skip
+
+
+def _matches(head: Head) -> bool:
+    if head.suffix == ".onnx":
+        return True
+    # ir_version comes first from every known writer; the graph has to be there and every top field has to be known.
+    version = head.start[:3]
+    plausible = len(version) == 3 and version[0] == 0x08 and 1 <= version[1] <= 0x20 and version[2] in _SECOND_TAGS
+    return plausible and {7, 8} <= top_level(head.source, SCHEMA, "Model").keys()
+
+
+_SECOND_TAGS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
+
+
+def _references(file: FrozenFile) -> list[Reference]:
+    return list(_walk(file)[0].references)
+
+
+ONNX = Format("onnx", _matches, _examine)
+ONNX_REFERRER = Referrer("onnx", _matches, _references)

@@ -1,0 +1,170 @@
+"""Tar archives, walked header by header: what leads out of the folder is a finding, every member is examined.
+
+A NeMo model is a tar with `model_config.yaml` and weights; PyTorch wrote tars before version 0.1.10. Both are members
+like any others here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zt_gate.domain import Severity, printable
+from zt_gate.domain.text import is_unsafe
+from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.tar_header import BLOCK, BadTarError, TarHeader, checksum_holds, parse_header, pax_records
+from zt_gate.scan.interface import Head
+
+_MAX_EXTENDED = 1 << 20
+_CHUNK = 1 << 20
+_FILES, _FOLDER, _LINKS = (b"0", b"7"), b"5", (b"1", b"2")
+_SPECIAL = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe", b"S": "a sparse file"}
+_HARMLESS = frozenset({"path", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "linkpath"})
+_TORCH_LEGACY = frozenset({"pickle", "storages", "tensors"})
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Where the walk stands, and what the headers before the next member said about it."""
+
+    piece: Piece
+    at: int = 0
+    exact: set[str] = field(default_factory=set)
+    folded: set[str] = field(default_factory=set)
+    name: bytes | None = None
+    size: int | None = None
+
+    def find(self, rule: str, severity: Severity, name: str, message: str) -> None:
+        """Note a finding about a member."""
+        shown = printable(name, 160)
+        source = self.piece.source
+        self.piece.exam.finding(
+            rule, severity, message.replace("{}", shown), member=member_name(source, shown) if shown else source.member,
+            symbol=shown or message,
+        )  # fmt: skip
+
+
+def _examine(piece: Piece) -> None:
+    walk = _Walk(piece)
+    while True:
+        block = piece.source.read_at(walk.at, BLOCK)
+        if not any(block):
+            break
+        header = parse_header(block, walk.at)
+        _entry(walk, header)
+    if walk.name is not None or walk.size is not None:
+        raise BadTarError("an extended tar header at the end belongs to no member")
+    if not walk.exact:
+        piece.exam.gap("the tar archive is empty", "remove it")
+    if walk.exact >= _TORCH_LEGACY:
+        piece.exam.gap("a PyTorch tar of before version 0.1.10 is not examined by this version",
+                       "load it in a sandbox and save it as safetensors")  # fmt: skip
+    _end(walk)
+    piece.exam.cover_all()
+
+
+def _entry(walk: _Walk, header: TarHeader) -> None:
+    source = walk.piece.source
+    extended = header.kind in (b"x", b"g", b"L", b"K")
+    size = header.size if extended or walk.size is None else walk.size
+    start = walk.at + BLOCK
+    end = start + size
+    if end > source.size or (extended and size > _MAX_EXTENDED):
+        raise BadTarError(f"the tar member at {walk.at} runs past the end of the archive")
+    walk.at = end + -end % BLOCK
+    if any(source.read_at(end, walk.at - end)):
+        walk.find("ART-205", Severity.HIGH, "", f"bytes hide in the padding behind the member at {start - BLOCK}")
+    if extended:
+        _extended(walk, header.kind, source.read_at(start, size), start)
+        return
+    raw = header.name if walk.name is None else walk.name
+    if walk.size is not None and walk.size != header.size:
+        walk.find("ART-631", Severity.HIGH, _decoded(raw), "{} has two sizes in two headers")
+    walk.name = walk.size = None
+    _member(walk, header, raw, start, size)
+
+
+def _extended(walk: _Walk, kind: bytes, data: bytes, at: int) -> None:
+    """Take what a pax or GNU header says about the next member."""
+    if kind == b"K":
+        return  # the name of a link's target: links are refused whatever they point to
+    if kind == b"L":
+        if walk.name is not None:
+            raise BadTarError(f"two long names for one tar member at {at}")
+        walk.name = data.rstrip(b"\0")
+        return
+    records = pax_records(data, at)
+    odd = sorted(key for key in records if key not in _HARMLESS)
+    if odd and any(key not in ("comment", "hdrcharset") for key in odd):
+        walk.find("ART-631", Severity.HIGH, "", f"an extended header sets {printable(odd[0], 60)}, as few readers know")
+    if kind == b"g":
+        if records.keys() & {"path", "size", "linkpath"}:
+            raise BadTarError(f"a global tar header at {at} renames all members")
+        return
+    if "path" in records:
+        if walk.name is not None:
+            raise BadTarError(f"two long names for one tar member at {at}")
+        walk.name = records["path"]
+    if "size" in records:
+        if not records["size"].isdigit():
+            raise BadTarError(f"the size in the extended tar header at {at} is no number")
+        walk.size = int(records["size"])
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _member(walk: _Walk, header: TarHeader, raw: bytes, start: int, size: int) -> None:
+    name = _decoded(raw)
+    _check_name(walk, name, folder=header.kind == _FOLDER)
+    if header.odd:
+        walk.find("ART-631", Severity.HIGH, name, "{}: " + header.odd)
+    if header.kind in _LINKS:
+        walk.find("ART-207", Severity.CRITICAL, name, "{} is a link to " + printable(_decoded(header.link), 120))
+    elif header.kind in _SPECIAL:
+        walk.find("ART-630", Severity.CRITICAL, name, "{} is " + _SPECIAL[header.kind])
+    elif header.kind not in (*_FILES, _FOLDER):
+        raise BadTarError(f"a tar member of type {header.kind!r}, which this version does not know")
+    if size and header.kind not in _FILES:
+        raise BadTarError(f"{printable(name, 120)} has content although it is no file")
+    if header.kind in _FILES:
+        source = walk.piece.source
+        shown = printable(name.removeprefix("./"), 300)
+        walk.piece.inside(Slice(source, member_name(source, shown), start, size))
+
+
+def _check_name(walk: _Walk, name: str, *, folder: bool) -> None:
+    """Refuse names that lead out of the folder, or that two readers resolve to different members."""
+    plain = name.removeprefix("./").rstrip("/")
+    parts = plain.replace("\\", "/").split("/")
+    leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0]
+    if leads_out or (not plain and not folder) or any(is_unsafe(char) for char in name):
+        walk.find("ART-207", Severity.CRITICAL, name, "{} has a name that leads elsewhere")
+    if name.endswith("/") and not folder:
+        walk.find("ART-631", Severity.HIGH, name, "{} is a file with the name of a folder")
+    if plain in walk.exact:
+        walk.find("ART-202", Severity.CRITICAL, plain, "the archive has a second member named {}")
+    elif plain.casefold() in walk.folded:
+        walk.find("ART-203", Severity.HIGH, plain, "{} differs from another member in letter case only")
+    walk.exact.add(plain)
+    walk.folded.add(plain.casefold())
+
+
+def _end(walk: _Walk) -> None:
+    """Behind the two empty blocks only zeros may follow: some readers go on from there."""
+    source, at = walk.piece.source, walk.at
+    if source.size - at < 2 * BLOCK:
+        walk.find("ART-631", Severity.MEDIUM, "", "the archive has no end mark of two empty blocks")
+    while at < source.size:
+        chunk = source.read_at(at, _CHUNK)
+        if any(chunk):
+            walk.find("ART-208", Severity.HIGH, "", f"content follows the end of the archive at {walk.at}")
+            return
+        at += len(chunk)
+
+
+def _matches(head: Head) -> bool:
+    return head.start[257:262] == b"ustar" or checksum_holds(head.start[:BLOCK])
+
+
+TAR_ARCHIVE = Format("tar", _matches, _examine)

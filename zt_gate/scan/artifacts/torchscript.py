@@ -1,0 +1,177 @@
+"""TorchScript archives: the code that came with the model is parsed, never run, and every name in it has to be known.
+
+The C++ reader builds nothing from a pickle but tensors, plain values and the classes of that code, so that its pickles
+may name `__torch__` classes; whatever else they name is judged as in any other pickle.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from zt_gate.domain import Severity, printable
+from zt_gate.intake import Source
+from zt_gate.scan.artifacts.operators import load_torch_operators
+from zt_gate.scan.artifacts.pickle_machine import Machine
+from zt_gate.scan.artifacts.pickle_rules import PickleJudge
+from zt_gate.scan.artifacts.pickle_values import Global, Instance
+from zt_gate.scan.artifacts.piece import Piece
+from zt_gate.scan.interface import Examination
+
+_MAX_CODE = 64 << 20
+_PICKLE = re.compile(r"(data|constants|traced_inputs|attributes)\.pkl|code/.+\.debug_pkl")
+_RAW = re.compile(r"(data|constants|traced_inputs|attributes|tensors)/[0-9]{1,10}")
+_HELPERS = frozenset(
+    {
+        "torch.jit._pickle.build_intlist", "torch.jit._pickle.build_tensorlist", "torch.jit._pickle.build_doublelist",
+        "torch.jit._pickle.build_boollist", "torch.jit._pickle.build_tensor_from_id",
+        "torch.jit._pickle.restore_type_tag",
+    }
+)  # fmt: skip
+_BUILTINS = frozenset(
+    {
+        "annotate", "uninitialized", "unchecked_cast", "unchecked_unwrap_optional", "getattr", "setattr", "isinstance",
+        "range", "len", "int", "float", "bool", "str", "complex", "list", "dict", "tuple", "set", "min", "max", "abs",
+        "round", "divmod", "enumerate", "zip", "ord", "chr", "hex", "oct", "bin", "sorted", "reversed", "print", "fork",
+        "any", "all", "sum", "id", "hash", "Tensor", "device", "inf", "nan", "NoneType", "slice", "type", "super",
+    }
+)  # fmt: skip
+_RPC = frozenset({"rpc_async", "rpc_sync", "rpc_remote"})
+_TYPES = frozenset({"device", "dtype", "Size", "Generator", "Tensor"})
+_CLASSES = re.compile(r"__torch__\.torch\.classes\.(?!quantized\.|sparse\.|xnnpack\.|mkldnn\.)[\w.]+")
+
+
+def is_script_member(inner: str) -> bool:
+    """Whether a member of a TorchScript archive is one that only TorchScript's reader understands."""
+    return bool(
+        _PICKLE.fullmatch(inner) or _RAW.fullmatch(inner) or (inner.startswith("code/") and inner.endswith(".py"))
+    )
+
+
+def examine_script_member(piece: Piece, source: Source, inner: str) -> None:
+    """Examine one member of a TorchScript archive."""
+    if _RAW.fullmatch(inner):
+        return
+    if inner.endswith(".py"):
+        _code(piece, source)
+        return
+    judge = ScriptJudge(piece.exam, source, torch=True)
+    end = Machine(source, judge).run()
+    if end != source.size:
+        piece.exam.gap(f"{printable(source.member, 120)}: {source.size - end} bytes follow the pickle", "save it again")
+
+
+class ScriptJudge(PickleJudge):
+    """Judges a pickle by what TorchScript's own reader would make of it."""
+
+    def imported(self, found: Global, offset: int) -> bool:
+        """Let classes of the model's own code and the reader's helpers through."""
+        if _CLASSES.fullmatch(found.name):
+            _find(self.exam, self.source, "ART-551", Severity.HIGH, found.name, "a class of a custom library")
+            return False
+        return False if _is_own(found.name) else super().imported(found, offset)
+
+    def handed_on(self, found: Global, offset: int) -> None:
+        """Judge any name but the model's own."""
+        if not _is_own(found.name):
+            super().handed_on(found, offset)
+
+    def called(self, callee: Any, args: Any, offset: int, use: str) -> None:
+        """Judge any call but of the model's own classes and the reader's helpers."""
+        if not (isinstance(callee, Global) and _is_own(callee.name)):
+            super().called(callee, args, offset, use)
+
+    def built(self, receiver: Any, state: Any, offset: int) -> None:
+        """Judge any state but that of the model's own classes."""
+        if not (isinstance(receiver, Instance) and _is_own(receiver.cls)):
+            super().built(receiver, state, offset)
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith("__torch__.") or name in _HELPERS
+
+
+def _find(
+    exam: Examination, source: Source, rule: str, severity: Severity, name: str, what: str, line: int | None = None
+) -> None:
+    shown = printable(name, 120)
+    exam.finding(rule, severity, f"{shown} is {what}", member=source.member, line=line, symbol=shown)
+
+
+# --- code --------------------------------------------------------------------------------------------------------
+
+
+def _code(piece: Piece, source: Source) -> None:
+    if source.size > _MAX_CODE:
+        raise ValueError(f"a TorchScript file of {source.size} bytes")
+    text = source.read_at(0, source.size).decode("utf-8")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        piece.exam.gap(f"{printable(source.member, 120)} is not TorchScript as this version reads it: "
+                       f"{printable(str(error), 100)}", "save a state_dict instead")  # fmt: skip
+        return
+    own = _own_names(tree)
+    seen: set[str] = set()
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            _import(piece, source, node)
+        elif isinstance(node, ast.Attribute) and id(node) not in inner:
+            _chain(piece, source, node, seen)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name = node.func.id
+            if name in _RPC:
+                _find(piece.exam, source, "ART-550", Severity.CRITICAL, name, "a call to another process", node.lineno)
+            elif name not in _BUILTINS | own and name not in seen:
+                seen.add(name)
+                _find(piece.exam, source, "ART-551", Severity.HIGH, name, "no operator of PyTorch", node.lineno)
+
+
+def _import(piece: Piece, source: Source, node: ast.Import | ast.ImportFrom) -> None:
+    """TorchScript of the first years begins with imports of its own names; anything else is not TorchScript."""
+    names = [alias.name for alias in node.names]
+    module = getattr(node, "module", "") or ""
+    if not all((module or name).split(".")[0] in ("__torch__", "torch", "typing") for name in names):
+        _find(piece.exam, source, "ART-550", Severity.CRITICAL, module or names[0], "imported by TorchScript",
+              node.lineno)  # fmt: skip
+
+
+def _own_names(tree: ast.AST) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+    return frozenset(names)
+
+
+def _dotted(node: ast.AST) -> str:
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def _chain(piece: Piece, source: Source, node: ast.Attribute, seen: set[str]) -> None:
+    """Judge a dotted name that begins at `torch` or `ops`, where TorchScript keeps its operators."""
+    name = _dotted(node)
+    root, _, rest = name.partition(".")
+    if root not in ("torch", "ops") or name in seen:
+        return
+    seen.add(name)
+    operators = load_torch_operators()
+    is_bare = root == "torch" and not rest.startswith("ops.")
+    candidates = ("aten." + rest, "prim." + rest) if is_bare else (rest.removeprefix("ops."),)
+    if any(one in operators.dangerous for one in candidates):
+        _find(piece.exam, source, "ART-550", Severity.CRITICAL, name, "an operator that reaches files or processes",
+              node.lineno)  # fmt: skip
+    elif rest not in _TYPES and not any(
+        one in operators.allowed or one.startswith(("quantized.", "_quantized.")) for one in candidates
+    ):
+        _find(piece.exam, source, "ART-551", Severity.HIGH, name, "no operator of PyTorch", node.lineno)
