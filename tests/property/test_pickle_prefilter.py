@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts import pickle_window
 from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_prefilter import WORTHWHILE, data_only_end
+from zt_gate.scan.artifacts.pickle_prefilter import SOUND, WORTHWHILE, data_only_end
 from zt_gate.scan.artifacts.pickle_rules import PickleJudge
 from zt_gate.scan.artifacts.pickle_window import MalformedError
 from zt_gate.scan.interface import Examination
 
+pytestmark = pytest.mark.skipif(not SOUND, reason="Python before 3.11.5 cannot run the prefilter (gh-106052)")
 QUICK = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

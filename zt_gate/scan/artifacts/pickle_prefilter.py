@@ -9,6 +9,7 @@ stays the only one that judges.
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 
 from zt_gate.intake import Source
@@ -29,6 +30,8 @@ _LINES = b"ILFSVpg"
 _PREFIXED = {**dict.fromkeys(b"\x8cUC\x8a", 1), **dict.fromkeys(b"XTB\x8b", 4), **dict.fromkeys(b"\x8d\x8e\x96", 8)}
 # LONG4, BINSTRING: `_pickle.c` reads their lengths as signed and refuses negative ones.
 _SIGNED = frozenset(b"\x8bT")
+SOUND = sys.version_info >= (3, 11, 5)
+"""Whether this Python matches possessive quantifiers over groups correctly; before 3.11.5 it does not (gh-106052)."""
 _STOP, _PROTO, _FRAME = 0x2E, 0x80, 0x95
 _LEFT_TO_THE_MACHINE = frozenset(b"coiRbPQ\x81\x82\x83\x84\x92\x93\x97\x98")
 
@@ -58,11 +61,14 @@ def data_only_end(source: Source, start: int = 0) -> int | None:
         start: offset of the first opcode.
 
     Returns:
-        None where the machine has to look: at the first opcode that imports, calls or asks for something.
+        None where the machine has to look: at the first opcode that imports, calls or asks for something, and
+        always where this Python's regular expressions cannot be relied on.
 
     Raises:
         MalformedError: an opcode that does not exist, an operand that is cut off, or no STOP.
     """
+    if not SOUND:
+        return None
     window, run, position = Window(source, start), _run(), 0
     while True:
         last = window.base + window.safe >= window.end
