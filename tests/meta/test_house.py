@@ -89,6 +89,11 @@ def test_the_readme_shows_the_help_as_it_is(monkeypatch):
     assert shown.group(1).strip() == build_parser().format_help().strip()
 
 
+def test_the_readme_quotes_the_last_measurement():
+    measured = (ROOT / "benchmarks" / "results" / "scan_speed.md").read_text().strip()
+    assert f"<!-- bench:scan_speed -->\n{measured}\n<!-- /bench -->" in (ROOT / "README.md").read_text()
+
+
 def test_every_verb_and_check_is_documented():
     readme = (ROOT / "README.md").read_text()
     assert [verb for verb in VERBS if f"zt-gate {verb}" not in readme] == []

@@ -6,7 +6,6 @@ import os
 import sys
 from typing import TextIO
 
-from zt_gate.domain import printable
 from zt_gate.errors import PolicyError, ZtGateError
 
 _STYLES = {"red": "31;1", "green": "32;1", "yellow": "33", "dim": "2", "bold": "1", "cyan": "36"}
@@ -40,6 +39,8 @@ class Console:
 
     def error(self, error: ZtGateError) -> None:
         """Say what went wrong, where, and what to do."""
+        from zt_gate.domain import printable
+
         mark = "\033[31;1merror:\033[0m" if wants_colour(self._err) else "error:"
         place = ""
         if isinstance(error, PolicyError) and error.file:

@@ -6,13 +6,15 @@ process exits with.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zt_gate import __version__
 from zt_gate.domain import Decision, Evidence, Finding, Reason, Verdict
 from zt_gate.errors import PolicyError, ZtGateError
 from zt_gate.gate import Outcome
-from zt_gate.policy.catalog import rule_page
+
+if TYPE_CHECKING:
+    from zt_gate.policy.catalog import RulePage
 
 SCHEMA = "zt-gate/report/v1"
 ALLOWED, BLOCKED, UNDECIDED = 0, 1, 2
@@ -96,7 +98,7 @@ def _check(item: Evidence, waivers: dict[str, str]) -> dict[str, Any]:
 
 
 def _finding(finding: Finding, waivers: dict[str, str]) -> dict[str, Any]:
-    page = rule_page(finding.rule)
+    page = _page(finding.rule)
     return {
         "rule": finding.rule,
         "title": page.title if page else finding.rule,
@@ -115,5 +117,12 @@ def _finding(finding: Finding, waivers: dict[str, str]) -> dict[str, Any]:
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
-    page = rule_page(reason.rule) if reason.rule else None
+    page = _page(reason.rule)
     return {**reason.to_json(), "fix": reason.fix or (page.fix if page else "")}
+
+
+def _page(rule: str) -> RulePage | None:
+    """Return the page of a rule. The catalogue is YAML, which a report without a finding need not load."""
+    from zt_gate.policy.catalog import rule_page
+
+    return rule_page(rule) if rule else None

@@ -7,12 +7,14 @@ it. A release without code is `not_applicable`, at the price of looking at its f
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.scan.code.source import is_code
-from zt_gate.scan.engines.worker import Failure, WorkerLimits, run_module
+
+if TYPE_CHECKING:
+    from zt_gate.scan.engines.worker import WorkerLimits
 
 _WORKER = "zt_gate.scan.code.worker"
 _FIX = "mend the file so that Python 3.11 parses it as UTF-8, convert notebooks to format 4, or leave it out"
@@ -25,7 +27,7 @@ class CodeCheck:
     version: ClassVar[str] = "2"
 
     def __init__(self, limits: WorkerLimits | None = None) -> None:
-        self._limits = limits or WorkerLimits()
+        self._limits = limits
 
     def run(self, frozen: Frozen) -> Evidence:
         """Examine all code of the target.
@@ -37,8 +39,11 @@ class CodeCheck:
         paths = sorted(path for path in frozen.files if is_code(path))
         if not paths:
             return Evidence.of(self.id, self.version, digest, metrics={"files": "0"}, applicable=False)
+        # Imported here: most releases hold no code, and a scan should not pay for what it does not start.
+        from zt_gate.scan.engines.worker import Failure, WorkerLimits, run_module
+
         with frozen.materialise(paths) as root:
-            outcome = run_module(_WORKER, {"root": str(root), "paths": paths}, self._limits)
+            outcome = run_module(_WORKER, {"root": str(root), "paths": paths}, self._limits or WorkerLimits())
         if isinstance(outcome, Failure):
             return Evidence.of(self.id, self.version, digest, gaps=[outcome.gap("the code check")])
         return self._evidence(frozen, paths, outcome.value)

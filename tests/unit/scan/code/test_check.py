@@ -7,7 +7,6 @@ import pytest
 from zt_gate.domain import Claim, Severity, Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.rules import rules_folder
-from zt_gate.scan.code import check as module
 from zt_gate.scan.code.bandit_engine import INFORMATIVE, TESTS, severity_of
 from zt_gate.scan.code.check import CodeCheck
 from zt_gate.scan.code.rules import RULE_IDS
@@ -38,7 +37,7 @@ def test_clean_code_passes_and_is_claimed(make_tree, mode):
 
 
 def test_no_code_is_not_applicable_and_starts_no_process(make_tree, monkeypatch):
-    monkeypatch.setattr(module, "run_module", lambda *_: pytest.fail("a worker was started"))
+    monkeypatch.setattr("zt_gate.scan.engines.worker.run_module", lambda *_: pytest.fail("a worker was started"))
     assert run(make_tree({"model.safetensors": b"x", "py": b"x"})).status is Status.NOT_APPLICABLE
 
 
@@ -145,7 +144,7 @@ _GOOD = {"path": "a.py", "gap": "", "hits": []}
     ],
 )
 def test_a_worker_that_fails_or_talks_nonsense_is_incomplete(make_tree, monkeypatch, outcome):
-    monkeypatch.setattr(module, "run_module", lambda *_: outcome)
+    monkeypatch.setattr("zt_gate.scan.engines.worker.run_module", lambda *_: outcome)
     assert run(make_tree({"a.py": b"x = 1\n"})).status is Status.INCOMPLETE
 
 
