@@ -87,10 +87,12 @@ def test_spacing_and_text_around_it_hide_no_attribute(space, dash, text):
 @QUICK
 @given(st.text(alphabet="{}%#'\"|.[]()~_ax \n-", max_size=60))
 def test_a_template_is_read_or_refused(template):
+    """An answer is a list of sentences, a refusal says why; nothing else comes out."""
     try:
-        problems(template)
-    except TemplateError:
-        return
+        found = list(problems(template))
+    except TemplateError as error:
+        found = [error]
+    assert all(str(item) for item in found)
 
 
 @QUICK

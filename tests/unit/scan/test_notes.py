@@ -51,6 +51,7 @@ def test_what_is_no_set_of_notes_is_refused(value):
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_notes_or_a_value_error(data):
     try:
-        Notes.from_bytes(data, SIZES)
+        notes = Notes.from_bytes(data, SIZES)
     except ValueError:
         return
+    assert Notes.from_bytes(notes.to_bytes(), SIZES) == notes
