@@ -1,15 +1,20 @@
 """`zt-gate ratchet`: what is new in a release is said, line by line, and nothing is said where nothing is new."""
 
+import faulthandler
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from support.releases import write_release
 
 from zt_gate.intake import Freeze, freeze
+from zt_gate.scan import ratchet
+from zt_gate.scan.isolation import Limits
 from zt_gate.scan.ratchet import KINDS, compare, take_inventory
 from zt_gate.scan.selftest.archives import plain_zip
 from zt_gate.scan.selftest.messages import field
@@ -127,3 +132,54 @@ def test_json_says_the_same_in_a_document_of_its_own(releases):
 def test_an_error_is_no_answer(releases, tmp_path):
     assert gate(releases[0], tmp_path / "nowhere").returncode == 2
     assert gate(releases[0]).returncode == 2
+
+
+def crash(_file):
+    faulthandler.disable()  # pytest's own, which would print a page
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang(_file):
+    time.sleep(60)
+
+
+def eat(_file):
+    return bytearray(1 << 40)
+
+
+@pytest.mark.parametrize(("what", "why"), [(crash, "SIGSEGV"), (hang, "longer than the limit"), (eat, "memory")])
+def test_a_file_that_breaks_its_reader_is_new_and_the_others_are_told(releases, monkeypatch, what, why):
+    """The reader really dies: the worker is a fork, so what is patched here runs there."""
+    from zt_gate.scan.artifacts import check
+
+    honest = check.examine_file
+    broken = releases[1] / "broken.pkl"
+    broken.write_bytes(HONEST_PICKLE)
+    (releases[1] / "zz.pkl").write_bytes(program(call(stack_name("acme", "Thing"))))
+    monkeypatch.setattr(
+        check, "examine_file", lambda file, *rest: (what if "broken" in file.path else honest)(file, *rest)
+    )
+    limits = Limits(wall_seconds=5.0)
+    with freeze([releases[1]], Freeze.HOLD) as frozen:
+        monkeypatch.setattr(ratchet, "_checked", lambda _frozen: iter(()))  # has limits of its own, and tests of them
+        found = {
+            item for item, paths in take_inventory(frozen, limits).items() if item.kind in ("unexamined", "import")
+        }
+    assert ("import", "acme.Thing") in {(item.kind, item.value) for item in found}
+    [gap] = [item.value for item in found if item.kind == "unexamined"]
+    assert gap.startswith("broken.pkl sha256:")
+    assert why in gap
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"[]]", b"{}x", b'[["import"]]', b'[["nonsense", "x"]]', b'[["import", 7]]', b"7"]
+)
+def test_a_worker_that_talks_nonsense_has_examined_nothing(releases, answer):
+    with freeze([releases[0]], Freeze.HOLD) as frozen:
+        [item] = ratchet._told(frozen, "state.pkl", answer)
+    assert item.kind == "unexamined"
+
+
+def test_a_text_that_is_code_and_a_pickle_at_once_is_told_as_both(releases):
+    (releases[1] / "helper.py").write_bytes(b"cposix\nsystem\n.")
+    assert ("import", "posix.system") in new_things(releases)

@@ -2,22 +2,26 @@
 
 A scan says what is wrong; a reviewer of the hundredth release wants to know what *changed*: a name that a pickle
 imports for the first time, a call in the code, another chat template, another loader. Both releases are examined by
-the same analysers as in a scan, and nothing about the old one is believed: what could not be examined in the new
-release counts as new unless the very same bytes could not be examined before.
+the same analysers as in a scan, in worker processes under limits. Nothing about the old one is believed: what could
+not be examined in the new release counts as new unless the very same bytes could not be examined before.
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from zt_gate.domain import Gap, Severity, printable
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.engines.worker import Failure, run_module
-from zt_gate.scan.interface import Examination
+from zt_gate.scan.interface import Examination, Head
+from zt_gate.scan.isolation import Failure as Unanswered
+from zt_gate.scan.isolation import Limits, isolate
 
 SCHEMA = "zt-gate/ratchet/v1"
 KINDS = {
@@ -67,14 +71,18 @@ class Difference:
         return not self.added
 
 
-def take_inventory(frozen: Frozen) -> Inventory:
+def take_inventory(frozen: Frozen, limits: Limits | None = None) -> Inventory:
     """List what a release contains.
+
+    Args:
+        frozen: the release.
+        limits: what the examination of one file may use; the defaults of `Limits` when None.
 
     Raises:
         ToolError: the disk failed, or the lists of rules are not installed.
     """
     found: dict[Item, set[str]] = {}
-    for path, item in _items(frozen):
+    for path, item in _items(frozen, limits or Limits()):
         found.setdefault(item, set()).add(path)
     return {item: tuple(sorted(paths)) for item, paths in sorted(found.items())}
 
@@ -103,23 +111,52 @@ def _listed(inventory: Inventory) -> list[dict[str, Any]]:
     return [{"kind": item.kind, "value": item.value, "paths": list(paths)} for item, paths in inventory.items()]
 
 
-def _items(frozen: Frozen) -> Iterator[tuple[str, Item]]:
+def _items(frozen: Frozen, limits: Limits) -> Iterator[tuple[str, Item]]:
     """Yield everything, each with its file."""
     from zt_gate.scan.artifacts.check import is_source_code
-    from zt_gate.scan.interface import Head
 
-    code = []
     for entry in frozen.subject.manifest.entries:
         yield entry.path, Item("file", f"{printable(entry.path)} ({entry.mode})")
-    for path, file in sorted(frozen.files.items()):
-        if is_source_code(Head.of(file)):
-            code.append(path)
-        else:
-            yield from ((path, item) for item in _examined(file))
-        if posixpath.basename(path) == "MLmodel":
-            yield from ((path, item) for item in _model(file))
+    files = sorted(frozen.files.items())
+    answers = isolate([partial(_read, file) for _, file in files], limits)
+    for (path, _), answer in zip(files, answers, strict=True):
+        yield from ((path, item) for item in _told(frozen, path, answer))
     yield from _checked(frozen)
-    yield from _code(frozen, code)
+    yield from _code(frozen, [path for path, file in files if is_source_code(Head.of(file))])
+
+
+def _told(frozen: Frozen, path: str, answer: bytes | Unanswered) -> Iterator[Item]:
+    """Yield what a worker said about one file; what it did not say, or said badly, was not examined."""
+    try:
+        if isinstance(answer, Unanswered):
+            raise ValueError(answer.detail)  # noqa: TRY301, TRY004 - both ways of not knowing end the same
+        rows = parse_json(answer)
+        items = [Item(_kind(kind), printable(value)) for kind, value in rows]
+    except (AttributeError, TypeError, ValueError) as error:
+        yield _gap(frozen, Gap(printable(f"it was not examined to the end: {error}"), path))
+    else:
+        yield from items
+
+
+def _kind(kind: Any) -> str:
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError("the worker spoke of something unexpected")
+    return kind
+
+
+# --- in the worker -----------------------------------------------------------------------------------------------
+
+
+def _read(file: FrozenFile) -> bytes:
+    """Return what one file holds, as JSON rows of kind and value."""
+    from zt_gate.scan.artifacts.check import is_source_code
+    from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
+
+    head = Head.of(file)
+    items = set() if is_source_code(head) and not is_text_pickle(head) else set(_examined(file))
+    if posixpath.basename(file.path) == "MLmodel":
+        items |= set(_model(file))
+    return json.dumps([[item.kind, item.value] for item in sorted(items)]).encode("ascii")
 
 
 def _examined(file: FrozenFile) -> Iterator[Item]:
@@ -137,7 +174,6 @@ def _examined(file: FrozenFile) -> Iterator[Item]:
 def _external(file: FrozenFile) -> Iterator[Item]:
     """Yield the files that a model keeps its numbers in."""
     from zt_gate.scan.artifacts.registry import REFERRERS
-    from zt_gate.scan.interface import Head
 
     head = Head.of(file)
     for referrer in REFERRERS:
@@ -164,7 +200,7 @@ def _shards(file: FrozenFile) -> Iterator[Item]:
 
 def _model(file: FrozenFile) -> Iterator[Item]:
     """Yield what an `MLmodel` tells its loaders."""
-    from zt_gate.scan.artifacts.yaml_nodes import compose, plain
+    from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
 
     try:
         root, oddities = compose(file.read_at(0, _MAX_TEXT))
@@ -186,6 +222,9 @@ def _leaves(value: Any, name: str) -> Iterator[str]:
             yield from _leaves(item, name)
     else:
         yield printable(f"{name} = {value}")
+
+
+# --- in the gate -------------------------------------------------------------------------------------------------
 
 
 def _checked(frozen: Frozen) -> Iterator[tuple[str, Item]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zt_gate.scan.engines.child import serve
-from zt_gate.scan.engines.modelscan_formats import HEAD, formats_of
+from zt_gate.scan.engines.formats import HEAD, formats_of
 
 _SCANNERS = {
     "modelscan.scanners.PickleUnsafeOpScan": True,
@@ -94,7 +94,7 @@ def _examine(scanner: Any, root: str, path: str) -> dict[str, Any]:
         "path": path,
         "examined": len(scanner.scanned),
         "errors": sorted(set(errors)),
-        "issues": sorted({_issue(issue, full) for issue in scanner.issues.all_issues}),
+        "issues": sorted({_issue(issue, path, full) for issue in scanner.issues.all_issues}),
     }
 
 
@@ -103,10 +103,12 @@ def _read_as_pickle(skip: Any, full: str, scanner: Any) -> bool:
     return skip.category.name == "MAGIC_NUMBER" and str(skip.source) == full and full in scanner.scanned
 
 
-def _issue(issue: Any, full: str) -> tuple[str, str, str, str]:
+def _issue(issue: Any, path: str, full: str) -> tuple[str, str, str, str]:
     details = issue.details
     member = str(details.source)[len(full) + 1 :]
-    return member, str(details.module), str(details.operator), issue.severity.name.lower()
+    symbol = f"{details.module}.{details.operator}"
+    what = f"loading {path} would import {symbol}, which can run commands"
+    return member, symbol, issue.severity.name.lower(), what
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import pytest
 
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, freeze
-from zt_gate.scan.engines import modelscan_engine
-from zt_gate.scan.engines.modelscan_engine import RULES, ModelscanCheck
-from zt_gate.scan.engines.modelscan_formats import formats_of, is_pickle, wanted
+from zt_gate.scan.engines import engine
+from zt_gate.scan.engines.formats import formats_of, holds_pickles, is_pickle
+from zt_gate.scan.engines.table import ModelscanCheck
 from zt_gate.scan.engines.worker import Answer, Failure, FailureKind, WorkerLimits
 
 HOSTILE = b"cos\nsystem\n(S'true'\ntR."  # protocol 0: imports os.system
@@ -40,7 +40,7 @@ def test_a_hostile_pickle_is_reported(make_tree, mode, name):
     evidence = run(make_tree({name: HOSTILE, "config.json": b"{}"}), mode)
     [finding] = evidence.findings
     assert evidence.status is Status.FAIL
-    assert finding.rule in RULES
+    assert finding.rule == "ENG-101"
     assert (finding.severity, finding.path, finding.symbol) == (Severity.CRITICAL, name, "os.system")
     assert evidence.metrics["examined"] == "1"
     assert evidence.metrics["skipped_files"] == "config.json"
@@ -122,7 +122,7 @@ def test_the_order_of_the_files_does_not_show(make_tree, tmp_path):
 
 
 def test_nothing_to_read_is_not_applicable_and_starts_no_process(make_tree, monkeypatch):
-    monkeypatch.setattr(modelscan_engine, "run_module", lambda *_: pytest.fail("a worker was started"))
+    monkeypatch.setattr(engine, "run_module", lambda *_: pytest.fail("a worker was started"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: object())
     evidence = run(make_tree({"model.safetensors": b"\x02" + b"\0" * 20, "config.json": b"{}"}))
     assert evidence.status is Status.NOT_APPLICABLE
@@ -162,14 +162,14 @@ _GOOD = {"path": "a.pkl", "examined": 1, "errors": [], "issues": []}
         Answer({"version": "1", "files": [_GOOD, _GOOD]}),
         Answer({"version": 7, "files": [_GOOD]}),
         Answer({"version": "1", "files": [_GOOD | {"examined": "many"}]}),
-        Answer({"version": "1", "files": [_GOOD | {"issues": [["", "os", "system", "catastrophic"]]}]}),
+        Answer({"version": "1", "files": [_GOOD | {"issues": [["", "os.system", "catastrophic", "x"]]}]}),
         Answer({"version": "1", "files": [_GOOD | {"issues": [["os"]]}]}),
         Answer({"version": "1", "files": [_GOOD | {"errors": [None]}]}),
     ],
 )
 def test_a_worker_that_fails_or_talks_nonsense_is_incomplete(make_tree, monkeypatch, outcome):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: object())
-    monkeypatch.setattr(modelscan_engine, "run_module", lambda *_: outcome)
+    monkeypatch.setattr(engine, "run_module", lambda *_: outcome)
     assert run(make_tree({"a.pkl": BENIGN})).status is Status.INCOMPLETE
 
 
@@ -177,6 +177,6 @@ def test_formats_go_by_name_and_by_first_bytes():
     assert formats_of("a/b.PKL", b"") == ["pickle"]
     assert formats_of("x.pt", b"\x80\x02") == ["pickle", "pytorch"]
     assert formats_of("x.json", b"{}") == []
-    assert not wanted(".pkl", b"")  # a name without an extension
-    assert wanted("x.docx", b"PK\x03\x04")
+    assert not holds_pickles(".pkl", b"")  # a name without an extension
+    assert holds_pickles("x.docx", b"PK\x03\x04")
     assert [is_pickle(bytes([0x80, version])) for version in range(8)] == [False] * 2 + [True] * 4 + [False] * 2

@@ -211,7 +211,7 @@ def test_a_failure_becomes_a_gap_that_says_what_to_do():
 
 def test_starting_the_command_line_imports_no_engine():
     code = (
-        "import sys, zt_gate.cli, zt_gate.scan.code.check, zt_gate.scan.engines.modelscan_engine\n"
+        "import sys, zt_gate.cli, zt_gate.scan.code.check, zt_gate.scan.engines.table\n"
         "print(sorted({'bandit', 'modelscan', 'numpy', 'rich', 'torch'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
-"""Which files modelscan is asked about. Shared by the check and its worker, so that the two cannot disagree.
+"""Which files the engines are asked about. Shared by a check and its worker, so that the two cannot disagree.
 
-modelscan goes by the file name alone. Here the first bytes count as well: a pickle that is called `notes.txt` is
+The engines go mostly by the file name. Here the first bytes count as well: a pickle that is called `notes.txt` is
 examined as a pickle. That is also why every file of the older torch format is examined as a plain pickle stream in
 addition: modelscan's own torch scanner reads only the first of its pickles, which never holds the payload.
 """
@@ -10,8 +10,10 @@ from __future__ import annotations
 PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".dat", ".data"})
 TORCH_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 ZIP_MAGIC = b"PK\x03\x04"
-HEAD = 4
-"""How many first bytes `looks_like` wants to see."""
+NUMPY_MAGIC = b"\x93NUMPY"
+SEVEN_ZIP_MAGIC = b"7z\xbc\xaf\x27\x1c"
+HEAD = 6
+"""How many first bytes these functions want to see."""
 
 
 def suffix_of(name: str) -> str:
@@ -37,6 +39,11 @@ def formats_of(name: str, head: bytes) -> list[str]:
     return formats
 
 
-def wanted(name: str, head: bytes) -> bool:
-    """Whether modelscan has anything to say about a file: by its format, or as an archive whose members it reads."""
+def holds_pickles(name: str, head: bytes) -> bool:
+    """Whether a file is a pickle, is called like one, or is an archive whose members may be."""
     return head.startswith(ZIP_MAGIC) or bool(formats_of(name, head))
+
+
+def holds_arrays(name: str, head: bytes) -> bool:
+    """Whether a file holds numpy arrays, which may be pickled objects, or lies in an archive of 7-Zip."""
+    return head.startswith((NUMPY_MAGIC, SEVEN_ZIP_MAGIC)) or suffix_of(name) in (".npy", ".npz", ".7z")
