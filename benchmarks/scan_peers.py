@@ -1,9 +1,11 @@
 """Measure the gate beside other scanners on the same files: what is stopped, what is let in, how long it takes.
 
-    python benchmarks/scan_peers.py [--every 1] [--timeout 120] [--speed-timeout 300] [--only NAME] [--skip speed]
+    python benchmarks/scan_peers.py [--every 1] [--timeout 60] [--speed-timeout 60] [--only NAME] [--skip speed]
 
-Every scanner is installed into an environment of its own below build/peers and run as a whole process with its
-defaults. Hostile files are those of `zt-gate selftest`, honest ones those of honest_corpus.py. Nothing is ever loaded.
+Every scanner is installed into an environment of its own below build/peers and run with its defaults. Hostile files
+are those of `zt-gate selftest`, honest ones those of honest_corpus.py. Nothing is ever loaded. A case is a fork of a
+process that has imported the scanner (peer_driver.py), and on a sample of the cases the same is asked of whole
+processes: another answer there ends the measurement with an error. The clock times whole processes.
 Writes scan_peers.json and scan_peers.md.
 
 What an exit code means: *flagged* names something, *blocked* stops a pipeline without naming it (an error, a file that
@@ -13,22 +15,16 @@ was skipped, an unfinished examination, a time-out), *silent* is exit code 0.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import pickle
 import platform
-import resource
-import signal
-import struct
-import subprocess
-import sys
+import queue
 import tempfile
 import threading
 import time
-import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,34 +32,13 @@ from pathlib import Path
 from honest_corpus import install as install_honest
 from honest_corpus import make as make_honest
 from honest_corpus import samples as honest_samples
+from peer_sets import prepared
+from peers import ORDER, ROOT, TOOLS, Driver, Tool, WholeProcess, answer, install
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent / "build" / "peers"
-QUIET = {**os.environ, "CI": "1", "PROMPTFOO_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """One scanner."""
-
-    name: str
-    words: tuple[str, ...]
-    """The command, without the path that is scanned."""
-    packages: tuple[str, ...] = ()
-    flagged: frozenset[int] = frozenset({1})
-    folders: bool = True
-    """Whether it takes folders; otherwise each file is given to it and the worst answer counts."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One finished process."""
-
-    code: int
-    wall: float
-    cpu: float
-    peak_mb: float
-    timed_out: bool = False
+HOSTILE = b"\x80\x02cos\nsystem\n(S'true'\ntR."
+Case = tuple[str, str, Path]
+"""Its name, its family, and what is scanned."""
 
 
 @dataclass(slots=True)
@@ -73,228 +48,99 @@ class Figures:
     answers: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     rows: dict[str, str] = field(default_factory=dict)
+    families: dict[str, Counter[str]] = field(default_factory=dict)
 
 
-def peer(name: str, *words: str, command: str = "", **more: object) -> Tool:
-    """Describe a scanner in an environment of its own."""
-    binary = str(ROOT / name / "bin" / (command or name))
-    return Tool(" ".join([name, *[word for word in words if word == "--strict"]]), (binary, *words), **more)  # type: ignore[arg-type]
+class Bench:
+    """Gives cases to tools, several at a time."""
+
+    def __init__(self, tools: list[Tool], folder: Path, timeout: float, jobs: int) -> None:
+        self._tools, self._folder, self._timeout, self._jobs = tools, folder, timeout, jobs
+        self._lock = threading.Lock()
+        self._warm = [folder / "warm.pkl", folder / "warm.bin", folder / "warm.json"]
+        for path, data in zip(self._warm, (pickle.dumps({"a": 1}, 4), HOSTILE, b"{}"), strict=True):
+            path.write_bytes(data)
+
+    def detect(self, cases: list[Case]) -> dict[str, Figures]:
+        """Give every case to every tool."""
+        figures = {tool.name: Figures() for tool in self._tools}
+        work: queue.SimpleQueue[tuple[Tool, Case]] = queue.SimpleQueue()
+        for tool in self._tools:
+            for case in cases:
+                work.put((tool, case))
+        faults: list[BaseException] = []
+        threads = [
+            threading.Thread(target=self._work, args=(number, work, figures, faults)) for number in range(self._jobs)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if faults:
+            raise faults[0]
+        for mine in figures.values():
+            mine.rows = {name: mine.rows[name] for name, _, _ in cases}
+        return figures
+
+    def _work(
+        self, number: int, work: queue.SimpleQueue[tuple[Tool, Case]], figures: dict[str, Figures],
+        faults: list[BaseException],
+    ) -> None:  # fmt: skip
+        drivers: dict[str, Driver] = {}
+        place = Path(tempfile.mkdtemp(dir=self._folder, prefix=f"job{number}-"))
+        try:
+            while not faults:
+                tool, (name, family, path) = work.get_nowait()
+                if tool.name not in drivers:
+                    for other in drivers.values():
+                        other.close()
+                    drivers = {tool.name: Driver(tool, place, self._warm)}
+                said, run = answer(tool, drivers[tool.name], path, self._timeout)
+                with self._lock:
+                    mine = figures[tool.name]
+                    mine.answers[said] += 1
+                    mine.families.setdefault(family, Counter())[said] += 1
+                    mine.seconds += run.wall
+                    mine.rows[name] = f"{said} {run.code}" + (" time-out" if run.timed_out else "")
+        except queue.Empty:
+            pass
+        except BaseException as error:  # noqa: BLE001 - told by the thread that waits
+            faults.append(error)
+        finally:
+            for driver in drivers.values():
+                driver.close()
+
+    def confirm(self, cases: list[Case], figures: dict[str, Figures], count: int) -> int:
+        """Ask whole processes about a sample of the cases.
+
+        Raises:
+            RuntimeError: a fork gave another answer than the scanner that a user starts.
+        """
+        sample = cases[:: max(1, len(cases) // count)][:count]
+        place = Path(tempfile.mkdtemp(dir=self._folder, prefix="whole-"))
+        wrong = []
+        for tool in self._tools:
+            for name, _, path in sample:
+                said, run = answer(tool, WholeProcess(tool, place), path, self._timeout)
+                told = figures[tool.name].rows[name]
+                if not run.timed_out and not told.endswith("time-out") and told != f"{said} {run.code}":
+                    wrong.append(f"{tool.name} on {name}: {told} in a fork, {said} {run.code} as a process")
+        if wrong:
+            raise RuntimeError("forks and processes differ: " + "; ".join(wrong))
+        return len(sample)
 
 
-TOOLS = (
-    Tool("zt-gate", (sys.executable, "-m", "zt_gate", "scan", "--format", "json")),
-    peer("modelscan", "-p", packages=("modelscan",)),
-    peer("picklescan", "-l", "ERROR", "-p", packages=("picklescan",)),
-    peer("picklescan", "-l", "ERROR", "--strict", "-p", packages=("picklescan",)),
-    # fickling 0.1.12 imports typing_extensions below Python 3.12 without asking for it.
-    peer("fickling", "--check-safety", packages=("fickling", "typing_extensions"), folders=False),
-    peer("modelaudit", "scan", "--no-cache", packages=("modelaudit",)),
-    peer("hayward", "scan", packages=("hayward",)),
-)
-
-
-def install(tool: Tool) -> str:
-    """Install a scanner and return its version, or an empty string where that fails."""
-    if not tool.packages:
-        from zt_gate import __version__
-
-        return __version__
-    folder = ROOT / tool.packages[0]
-    python = str(folder / "bin" / "python")
-    if not Path(python).exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", *tool.packages]
-    if subprocess.run(pip, check=False, capture_output=True, timeout=900).returncode:
-        return ""
-    ask = f"import importlib.metadata as m; print(m.version({tool.packages[0]!r}))"
-    return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False).stdout.strip()
-
-
-def execute(words: list[str], timeout: float) -> tuple[Run, bytes]:
-    """Run a command to its end or the time-out; children are killed with it."""
-    with tempfile.TemporaryFile() as out:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            words, stdout=out, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=QUIET, start_new_session=True
-        )
-        status, usage, late = _wait(process.pid, timeout)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        run = Run(
-            process.returncode,
-            time.perf_counter() - start,
-            usage.ru_utime + usage.ru_stime,
-            usage.ru_maxrss / 1024,
-            late,
-        )
-        out.seek(0)
-        return run, out.read()
-
-
-def _wait(pid: int, timeout: float) -> tuple[int, resource.struct_rusage, bool]:
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        os.killpg(pid, signal.SIGKILL)
-
-    timer = threading.Timer(timeout, end)
-    timer.start()
-    try:
-        _, status, usage = os.wait4(pid, 0)
-    finally:
-        timer.cancel()
-    return status, usage, late.is_set()
-
-
-def answer(tool: Tool, path: Path, timeout: float) -> tuple[str, Run]:
-    """Scan one path and tell what the tool's exit code amounts to."""
-    if path.is_dir() and not tool.folders:
-        parts = [answer(tool, file, timeout) for file in sorted(path.rglob("*")) if file.is_file()]
-        if not parts:
-            return "blocked", Run(2, 0, 0, 0)
-        worst = min(parts, key=lambda part: ("flagged", "blocked", "silent").index(part[0]))
-        total = Run(
-            worst[1].code, sum(p[1].wall for p in parts), sum(p[1].cpu for p in parts), max(p[1].peak_mb for p in parts)
-        )
-        return worst[0], total
-    run, out = execute([*tool.words, str(path)], timeout)
-    if run.timed_out:
-        return "blocked", run
-    if tool.name == "zt-gate" and run.code == 1:
-        named = any(reason["code"] == "finding" for reason in json.loads(out)["reasons"])
-        return ("flagged" if named else "blocked"), run
-    if run.code in tool.flagged:
-        return "flagged", run
-    return ("silent" if run.code == 0 else "blocked"), run
-
-
-def prepared(kind: str, folder: Path) -> list[tuple[str, Path]]:
-    """Have a set written by another process: the peak memory of a child begins with that of whoever started it."""
-    folder.mkdir(parents=True)
-    subprocess.run([sys.executable, __file__, "--prepare", kind, str(folder)], check=True)
-    return [(name, Path(path)) for name, path in json.loads((folder / "cases.json").read_text())]
-
-
-# --- the sets ----------------------------------------------------------------------------------------------------
-
-
-def hostile(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Write the constructs out and yield them: the file where there is one, else the folder."""
-    from zt_gate.scan.selftest.construct import Pipe
-    from zt_gate.scan.selftest.registry import all_constructs
-
-    for construct in all_constructs():
-        if any(isinstance(content, Pipe) for content in construct.build().values()):
-            continue  # a scanner that opens a pipe would wait for ever; this is no contest about that
-        place = folder / construct.id
-        place.mkdir(parents=True)
-        construct.write(place)
-        files = [path for path in place.rglob("*") if not path.is_dir()]
-        yield construct.id, files[0] if len(files) == 1 else place
-
-
-def speed(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Write the files whose scanning time is compared."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tiny = folder / "tiny.pkl"
-    tiny.write_bytes(pickle.dumps({"a": 1}, 4))
-    yield "tiny pickle", tiny
-    yield "7 MB pickle, 2.3 M opcodes", _pickle(folder / "small.pkl", 1)
-    yield "120 MB pickle, 39 M opcodes", _pickle(folder / "large.pkl", 17)
-    block = os.urandom(1 << 20)
-    path = folder / "big.safetensors"
-    header = json.dumps({"w": {"dtype": "U8", "shape": [1 << 30], "data_offsets": [0, 1 << 30]}}).encode()
-    _write(path, struct.pack("<Q", len(header)) + header, block, 1024)
-    yield "1 GB safetensors", path
-    yield "560 MB torch zip", _torch_zip(folder / "model.pt", block, 560)
-    yield "500 MB ONNX", _onnx(folder / "model.onnx", block, 500)
-    many = folder / "many"
-    many.mkdir()
-    for number in range(2000):
-        (many / f"{number}.json").write_text(f'{{"id": {number}}}\n')
-    yield "2,000 small files", many
-
-
-def _pickle(path: Path, times: int) -> Path:
-    """Write nested lists, dicts and tuples of small numbers and short texts, 2.3 million opcodes a time."""
-    rows = [
-        {"id": i % 256, "xy": (i % 7, i % 11, i * 0.5), "n": [i % 256] * 6 + [i % 60000], "t": f"t{i}"}
-        for i in range(115_000)
-    ]
-    stream = io.BytesIO()
-    pickler = pickle.Pickler(stream, 2)
-    pickler.dump(rows)
-    body = stream.getvalue()[2:-1]
-    path.write_bytes(b"\x80\x02(" + body * times + b"l.")
-    return path
-
-
-def _write(path: Path, head: bytes, block: bytes, megabytes: int) -> None:
-    with path.open("wb") as stream:
-        stream.write(head)
-        for _ in range(megabytes):
-            stream.write(block)
-
-
-def _torch_zip(path: Path, block: bytes, megabytes: int) -> Path:
-    from zt_gate.scan.selftest.opcodes import call, name, program, text
-
-    storage = b"(" + text("storage") + name("torch", "FloatStorage") + text("0") + text("cpu")
-    size = megabytes << 18
-    count = b"J" + struct.pack("<i", size)
-    tensor = call(name("torch._utils",
-     "_rebuild_tensor_v2"), storage + count + b"tQ", b"K\x00", count + b"\x85", b"K\x01\x85",
-                  b"\x89", call(name("collections", "OrderedDict")))  # fmt: skip
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", program(b"}" + text("w") + tensor + b"s", 2))
-        archive.writestr("archive/version", b"3\n")
-        with archive.open("archive/data/0", "w", force_zip64=True) as stream:
-            for _ in range(megabytes):
-                stream.write(block)
-    return path
-
-
-def _onnx(path: Path, block: bytes, megabytes: int) -> Path:
-    from zt_gate.scan.selftest.messages import field as proto
-    from zt_gate.scan.selftest.messages import varint
-
-    size = megabytes << 20
-    fields = proto(1, size // 4) + proto(2, 1) + proto(8, "w")
-    raw = varint(9 << 3 | 2) + varint(size)
-    tensor_size = len(fields) + len(raw) + size
-    node = proto(1, proto(1, "x") + proto(1, "w") + proto(2, "y") + proto(4, "Add"))
-    start = proto(2, "g") + node + varint(5 << 3 | 2) + varint(tensor_size) + fields + raw
-    graph_size = len(start) + size
-    head = proto(1, 8) + proto(8, proto(1, "") + proto(2, 17)) + varint(7 << 3 | 2) + varint(graph_size) + start
-    _write(path, head, block, megabytes)
-    return path
-
-
-# --- the measurement ---------------------------------------------------------------------------------------------
-
-
-def detect(tools: list[Tool], cases: list[tuple[str, Path]], timeout: float) -> dict[str, Figures]:
-    """Give every case to every tool, in turn."""
-    figures = {tool.name: Figures() for tool in tools}
-    for name, path in cases:
-        for tool in tools:
-            said, run = answer(tool, path, timeout)
-            mine = figures[tool.name]
-            mine.answers[said] += 1
-            mine.seconds += run.wall
-            mine.rows[name] = f"{said} {run.code}" + (" time-out" if run.timed_out else "")
-    return figures
-
-
-def clock(tools: list[Tool], cases: list[tuple[str, Path]], timeout: float) -> dict[str, dict[str, dict[str, object]]]:
-    """Time every tool on every case: one run each after a run on a tiny file, so that imports are warm."""
+def clock(
+    tools: list[Tool], cases: Iterable[tuple[str, Path]], folder: Path, timeout: float
+) -> dict[str, dict[str, dict[str, object]]]:
+    """Time every tool on every case: one whole process each, after one on a tiny file, so that the disk is warm."""
     rows: dict[str, dict[str, dict[str, object]]] = {}
     for name, path in cases:
         rows[name] = {}
         for tool in tools:
             if path.is_dir() and not tool.folders:
                 continue
-            said, run = answer(tool, path, timeout)
+            said, run = answer(tool, WholeProcess(tool, folder), path, timeout)
             rows[name][tool.name] = {
                 "answer": said, "exit": run.code, "wall_s": round(run.wall, 3), "cpu_s": round(run.cpu, 3),
                 "peak_mb": round(run.peak_mb), "timed_out": run.timed_out,
@@ -302,23 +148,21 @@ def clock(tools: list[Tool], cases: list[tuple[str, Path]], timeout: float) -> d
     return rows
 
 
+def hostile_cases(folder: Path) -> list[Case]:
+    """Return the constructs; their family stands in their name."""
+    return [(name, name.partition("/")[0], path) for name, path in prepared("hostile", folder)]
+
+
+def honest_cases(folder: Path) -> list[Case]:
+    """Return the honest models; their family is the library or the package that they come from."""
+    install_honest(folder)
+    make_honest(folder)
+    return [(sample.name, sample.group, sample.path) for sample in honest_samples(folder)]
+
+
 def main() -> None:
     """Install, measure, and write both files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", type=int, default=1, help="take each N-th case only")
-    parser.add_argument("--timeout", type=float, default=120, help="seconds for one detection run")
-    parser.add_argument("--speed-timeout", type=float, default=300, help="seconds for one speed run")
-    parser.add_argument("--only", action="append", default=[], help="only this tool; may be repeated")
-    parser.add_argument("--skip", action="append", default=[], choices=["hostile", "honest", "speed"])
-    parser.add_argument("--out", type=Path, default=HERE / "results")
-    parser.add_argument("--prepare", nargs=2, metavar=("KIND", "DIR"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.prepare:
-        maker = {"hostile": hostile, "speed": speed}[args.prepare[0]]
-        folder = Path(args.prepare[1])
-        cases = [(name, str(path)) for name, path in maker(folder)]
-        (folder / "cases.json").write_text(json.dumps(cases))
-        return
+    args = arguments()
     wanted = [tool for tool in TOOLS if not args.only or tool.name in args.only]
     versions = {tool.name: install(tool) for tool in wanted}
     tools = [tool for tool in wanted if versions[tool.name]]
@@ -326,24 +170,41 @@ def main() -> None:
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux, Python {platform.python_version()}",
         "every": args.every,
+        "jobs": args.jobs,
         "timeout_s": args.timeout,
         "versions": {name: version or "did not install" for name, version in versions.items()},
     }
     with tempfile.TemporaryDirectory() as scratch:
-        if "hostile" not in args.skip:
-            cases = prepared("hostile", Path(scratch, "hostile"))[:: args.every]
-            facts["hostile"] = _plain(detect(tools, cases, args.timeout))
-            write(facts, args.out)
-        if "honest" not in args.skip:
-            install_honest(ROOT.parent / "honest")
-            make_honest(ROOT.parent / "honest")
-            honest = [(sample.name, sample.path) for sample in honest_samples(ROOT.parent / "honest")][:: args.every]
-            facts["honest"] = _plain(detect(tools, honest, args.timeout))
-            write(facts, args.out)
+        folder = Path(scratch)
+        bench = Bench(tools, folder, args.timeout, args.jobs)
+        for part, make in (("hostile", hostile_cases), ("honest", honest_cases)):
+            if part not in args.skip:
+                cases = make(folder / part if part == "hostile" else ROOT.parent / "honest")[:: args.every]
+                start = time.perf_counter()
+                figures = bench.detect(cases)
+                facts[part] = plain(figures)
+                write(facts, args.out)
+                facts[f"{part}_confirmed"] = bench.confirm(cases, figures, args.confirm)
+                facts[f"{part}_minutes"] = round((time.perf_counter() - start) / 60, 1)
+                write(facts, args.out)
         if "speed" not in args.skip:
-            facts["speed"] = clock(tools, prepared("speed", Path(scratch, "speed")), args.speed_timeout)
+            facts["speed"] = clock(tools, prepared("speed", folder / "speed"), folder, args.speed_timeout)
             write(facts, args.out)
     print(table(facts))
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--every", type=int, default=1, help="take each N-th case only")
+    parser.add_argument("--jobs", type=int, default=min(8, os.cpu_count() or 1), help="cases at a time")
+    parser.add_argument("--confirm", type=int, default=8, help="cases of each set that whole processes repeat")
+    parser.add_argument("--timeout", type=float, default=60, help="seconds for one detection run")
+    parser.add_argument("--speed-timeout", type=float, default=60, help="seconds for one speed run")
+    parser.add_argument("--only", action="append", default=[], help="only this tool; may be repeated")
+    parser.add_argument("--skip", action="append", default=[], choices=["hostile", "honest", "speed"])
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    return parser.parse_args()
 
 
 def write(facts: dict[str, object], folder: Path) -> None:
@@ -353,47 +214,75 @@ def write(facts: dict[str, object], folder: Path) -> None:
     (folder / "scan_peers.md").write_text(table(facts))
 
 
-def _plain(figures: dict[str, Figures]) -> dict[str, dict[str, object]]:
+def plain(figures: dict[str, Figures]) -> dict[str, dict[str, object]]:
+    """Return figures as a JSON value."""
     return {
-        name: {**{said: mine.answers[said] for said in ("flagged", "blocked", "silent")},
-               "seconds": round(mine.seconds, 1), "rows": mine.rows}
+        name: {
+            **{said: mine.answers[said] for said in ORDER},
+            "seconds": round(mine.seconds, 1),
+            "families": {family: {said: told[said] for said in ORDER} for family, told in mine.families.items()},
+            "rows": mine.rows,
+        }
         for name, mine in figures.items()
-    }  # fmt: skip
+    }
+
+
+CONFIRMED = "Whole processes gave the same answers on {} of these cases."
+TITLES = {
+    "hostile": ("Hostile constructs", "named", "stopped without a name", "**let through**"),
+    "honest": ("Honest models", "**false alarm**", "**stopped without a finding**", "let through"),
+}
 
 
 def table(facts: dict) -> str:
     """Return the figures as Markdown."""
     lines = [
-        f"{facts['date']}, {facts['machine']}; whole processes with default options, one after the other"
-        + (f", each {facts['every']}th case" if facts["every"] > 1 else "") + ".",
+        f"{facts['date']}, {facts['machine']}; default options; {facts['jobs']} cases at a time, each in a fork of the "
+        f"imported scanner, {facts['timeout_s']:g} s at most; large files as whole processes, one after the other"
+        + (f"; each {facts['every']}th case" if facts["every"] > 1 else "")
+        + ".",
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()) + ".",
-    ]  # fmt: skip
-    titles = {"hostile": ("Hostile constructs", "named", "stopped without a name", "**let through**"),
-              "honest": ("Honest models",
-               "**false alarm**", "**stopped without a finding**", "let through")}  # fmt: skip
-    for part, (title, flagged, blocked, silent) in titles.items():
+    ]
+    for part, titles in TITLES.items():
         if part in facts:
-            lines += [
-                "",
-                f"| {title} | cases | {flagged} | {blocked} | {silent} | seconds |",
-                "|---|---|---|---|---|---|",
-            ]
-            for name, row in facts[part].items():
-                cases = len(row["rows"])
-                lines.append(
-                    f"| {name} | {cases} | {row['flagged']} | {row['blocked']} | {row['silent']} | {row['seconds']} |"
-                )
+            lines += summary(titles, facts[part])
+            if f"{part}_confirmed" in facts:
+                lines += ["", CONFIRMED.format(facts[f"{part}_confirmed"])]
+    if "hostile" in facts:
+        lines += by_family("Let through, by family", facts["hostile"], ("silent",))
+    if "honest" in facts:
+        lines += by_family("Stopped, by origin", facts["honest"], ("flagged", "blocked"))
     if "speed" in facts:
         names = [name for name, version in facts["versions"].items() if version != "did not install"]
         lines += ["", "| wall s / peak MB (answer) | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
         for case, row in facts["speed"].items():
-            cells = [_cell(row.get(name)) for name in names]
-            lines.append(f"| {case} | " + " | ".join(cells) + " |")
+            lines.append(f"| {case} | " + " | ".join(cell(row.get(name)) for name in names) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(run: dict | None) -> str:
+def summary(titles: tuple[str, ...], part: dict) -> list[str]:
+    """Return a row for each tool."""
+    title, flagged, blocked, silent = titles
+    lines = ["", f"| {title} | cases | {flagged} | {blocked} | {silent} | seconds |", "|---|---|---|---|---|---|"]
+    for name, row in part.items():
+        counts = " | ".join(str(row[said]) for said in ORDER)
+        lines.append(f"| {name} | {len(row['rows'])} | {counts} | {row['seconds']} |")
+    return lines
+
+
+def by_family(title: str, part: dict, words: tuple[str, ...]) -> list[str]:
+    """Return a row for each family: in how many of its cases each tool gave one of these answers."""
+    first = next(iter(part.values()))["families"]
+    lines = ["", f"| {title} | cases | " + " | ".join(part) + " |", "|---" * (len(part) + 2) + "|"]
+    for family in sorted(first):
+        told = [sum(row["families"][family][word] for word in words) for row in part.values()]
+        lines.append(f"| {family} | {sum(first[family].values())} | " + " | ".join(str(count) for count in told) + " |")
+    return lines
+
+
+def cell(run: dict | None) -> str:
+    """Return one figure of the clock."""
     if run is None:
         return "-"
     late = "> " if run["timed_out"] else ""
