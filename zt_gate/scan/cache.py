@@ -1,45 +1,31 @@
 """Keeps what earlier runs found out about files, so that the same bytes under the same rules are examined once.
 
-A cache is a place where a verdict could be forged. Its folder has to belong to the user and to nobody else, and every
-entry carries an HMAC under a key that lies in that folder, readable by the user alone: whoever can write entries but
-not read the key clears nothing. An entry is bound to the file's digest, its path in the release (formats look at
-names), the code and rules of this very installation, and the Python that runs it. What does not fit is not there.
+A record is bound to the file's digest, its path in the release (formats look at names), the code and rules of this
+very installation, and the Python that runs it. What does not fit is not there.
 
 Only whole examinations are kept: a file with a gap is examined again, since a gap may be this machine's own doing.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import hmac
-import os
-import secrets
-import stat
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import zt_gate
-from zt_gate.domain import Entry, canonical_json, printable
-from zt_gate.domain.strict_json import parse_json
-from zt_gate.errors import ToolError, UsageError
+from zt_gate.domain import Entry
+from zt_gate.intake.keyed_folder import KeyedFolder
 from zt_gate.policy.rules import rules_folder
 from zt_gate.scan.notes import Notes
 
 WORTHWHILE = 1 << 16
 """Bytes below which a file is examined again more quickly than it is looked up."""
-_KEY = "key"
-_KEY_BYTES = 32
-_MAX_ENTRY = 1 << 20
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class ExaminationCache:
-    """A folder of kept examinations. The folder is held open, so that nobody can put another in its place.
+    """Kept examinations.
 
     Args:
         folder: created with mode 0700 where it does not exist.
@@ -50,37 +36,7 @@ class ExaminationCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._shown = printable(folder)
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.makedirs(folder, mode=0o700)
-            self._fd = os.open(folder, _FOLDER)
-            try:
-                self._check(os.fstat(self._fd), 0o022, "the folder")
-                self._mac_key = self._load_key()
-            except BaseException:
-                os.close(self._fd)
-                raise
-        except OSError as error:
-            raise ToolError(
-                f"cannot use the cache {self._shown}: {error.strerror}",
-                "name a folder of your own, or leave out --cache",
-            ) from error
-
-    def _check(self, status: os.stat_result, forbidden: int, what: str) -> None:
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & forbidden:
-            raise UsageError(
-                f"{what} of the cache {self._shown} is open to others, who could put false results there",
-                "name a folder that only you can write to, for instance one that zt-gate creates itself",
-            )
-
-    def _load_key(self) -> bytes:
-        with contextlib.suppress(FileExistsError):
-            self._write(_KEY, secrets.token_bytes(_KEY_BYTES), replace=False)
-        key = self._read(_KEY, 0o077, "the key")
-        if len(key) != _KEY_BYTES:
-            raise UsageError(f"the key of the cache {self._shown} is damaged", "remove the folder; it is made anew")
-        return key
+        self.folder = KeyedFolder(folder)
 
     def get(self, entry: Entry, check: str) -> Notes | None:
         """Return what is kept about a file, or None.
@@ -91,69 +47,24 @@ class ExaminationCache:
         """
         if entry.size < WORTHWHILE:
             return None
-        subject = _subject(entry, check)
+        kept = self.folder.get(_subject(entry, check))
         try:
-            kept = parse_json(self._read(self._name(subject), 0o022, "an entry"))
-            notes, mac = kept["notes"], kept["mac"]
-            if kept.keys() != {"notes", "mac"} or not hmac.compare_digest(mac, self._mac(subject, notes)):
-                return None
-            return Notes.from_json(notes, {entry.path: entry.size})
-        except (OSError, UsageError, ValueError, TypeError, KeyError, AttributeError):
+            return None if kept is None else Notes.from_json(kept, {entry.path: entry.size})
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def put(self, entry: Entry, check: str, notes: Notes) -> None:
         """Keep what was found out about a file. Where that is not possible it is simply not kept."""
-        if notes.gaps or entry.size < WORTHWHILE:
-            return
-        subject, value = _subject(entry, check), notes.to_json()
-        with contextlib.suppress(OSError, ValueError):
-            data = canonical_json({"notes": value, "mac": self._mac(subject, value)})
-            if len(data) <= _MAX_ENTRY:
-                self._write(self._name(subject), data, replace=True)
+        if not notes.gaps and entry.size >= WORTHWHILE:
+            self.folder.put(_subject(entry, check), notes.to_json())
 
     def close(self) -> None:
         """Let go of the folder."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _name(self, subject: list[Any]) -> str:
-        return hmac.new(self._mac_key, b"name\0" + canonical_json(subject), hashlib.sha256).hexdigest()
-
-    def _mac(self, subject: list[Any], notes: Any) -> str:
-        return hmac.new(self._mac_key, b"entry\0" + canonical_json([subject, notes]), hashlib.sha256).hexdigest()
-
-    def _read(self, name: str, forbidden: int, what: str) -> bytes:
-        fd = os.open(name, _READ, dir_fd=self._fd)
-        with os.fdopen(fd, "rb") as stream:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_ENTRY:
-                raise UsageError(f"{what} of the cache {self._shown} is no small file", "remove the folder")
-            self._check(status, forbidden, what)
-            return stream.read(_MAX_ENTRY)
-
-    def _write(self, name: str, data: bytes, *, replace: bool) -> None:
-        """Write a file that is there whole or not at all.
-
-        Raises:
-            OSError: it cannot be written; `FileExistsError` where it is there already and may not be replaced.
-        """
-        temporary = f".{name}.{secrets.token_hex(8)}"
-        fd = os.open(temporary, _NEW, 0o600, dir_fd=self._fd)
-        try:
-            with os.fdopen(fd, "wb") as stream:
-                stream.write(data)
-            if replace:
-                os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-            else:
-                os.link(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=self._fd)
+        self.folder.close()
 
 
 def _subject(entry: Entry, check: str) -> list[Any]:
-    return [entry.sha256, entry.size, entry.path, check, _installation()]
+    return ["examination", entry.sha256, entry.size, entry.path, check, _installation()]
 
 
 @cache

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity
-from zt_gate.errors import ZtGateError
+from zt_gate.errors import TargetError, ZtGateError
 from zt_gate.intake import Frozen, Source
+
+
+class BrokenFileError(TargetError):
+    """The bytes break the rules of the format that they follow up to there: cut off, or at odds with themselves."""
 
 
 class Check(Protocol):
@@ -109,6 +113,9 @@ class Examination:
         """Turn any exception inside into a gap: a parser that fails has not examined anything."""
         try:
             yield
+        except BrokenFileError as error:
+            self.finding("ART-310", Severity.HIGH, f"{what}: {error.message}", symbol="broken", fix=error.advice)
+            self.gap(f"{what}: {error.message}", error.advice)
         except ZtGateError as error:
             self.gap(f"{what}: {error.message}", error.advice)
         except RecursionError:

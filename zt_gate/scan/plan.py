@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.intake import Frozen
 from zt_gate.scan.interface import Check
+from zt_gate.scan.masked import masked
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
@@ -26,19 +27,66 @@ def _code(_cache: ExaminationCache | None) -> Check:
     return CodeCheck()
 
 
-def _modelscan(_cache: ExaminationCache | None) -> Check:
-    from zt_gate.scan.engines.modelscan_engine import ModelscanCheck
+def _secrets(_cache: ExaminationCache | None) -> Check:
+    from zt_gate.scan.secrets.check import SecretsCheck
 
-    return ModelscanCheck()
+    return SecretsCheck()
+
+
+def _dependencies(_cache: ExaminationCache | None) -> Check:
+    from zt_gate.scan.dependencies.check import DependencyCheck
+
+    return DependencyCheck()
+
+
+def _vulnerabilities(_cache: ExaminationCache | None) -> Check:
+    from zt_gate.scan.dependencies.vulnerabilities import VulnerabilityCheck
+
+    return VulnerabilityCheck(None)
+
+
+def _deploy(_cache: ExaminationCache | None) -> Check:
+    from zt_gate.scan.deploy.check import DeployCheck
+
+    return DeployCheck()
+
+
+def _sarif(_cache: ExaminationCache | None) -> Check:
+    from zt_gate.scan.engines.sarif import SarifCheck
+
+    return SarifCheck()
+
+
+def _engine(name: str) -> Factory:
+    def make(_cache: ExaminationCache | None) -> Check:
+        from zt_gate.scan.engines.table import ENGINES
+
+        return ENGINES[name]()
+
+    return make
 
 
 Factory = Callable[["ExaminationCache | None"], Check]
-CHECKS: dict[str, Factory] = {"artifacts": _artifacts, "code": _code, "modelscan": _modelscan}
+ENGINES = ("modelscan", "picklescan", "fickling", "modelaudit")
+"""Other people's scanners, by check id: second opinions."""
+CHECKS: dict[str, Factory] = {
+    "artifacts": _artifacts,
+    "code": _code,
+    "dependencies": _dependencies,
+    "deploy": _deploy,
+    "sarif": _sarif,
+    "secrets": _secrets,
+    "vulnerabilities": _vulnerabilities,
+} | {name: _engine(name) for name in ENGINES}
 """Every static check by id. Each is imported only when a policy asks for it."""
 
 
 def run_checks(
-    frozen: Frozen, ids: Iterable[str], progress: Callable[[str], None], cache: ExaminationCache | None = None
+    frozen: Frozen,
+    ids: Iterable[str],
+    progress: Callable[[str], None],
+    cache: ExaminationCache | None = None,
+    prepared: Mapping[str, Check] | None = None,
 ) -> list[Evidence]:
     """Run the named checks on a frozen target.
 
@@ -49,17 +97,22 @@ def run_checks(
         ids: check ids, such as a stage names them.
         progress: called with each check's id before it runs.
         cache: what earlier runs found out about single files; None where every file is to be examined.
+        prepared: checks by id that the caller made, since they need something of the operator's.
     """
     evidence = []
     for name in sorted(set(ids)):
         progress(name)
-        evidence.append(_run(frozen, name, cache))
+        made = (prepared or {}).get(name)
+        evidence.append(masked(_run(frozen, name, _given(made) if made else CHECKS.get(name), cache)))
     return evidence
 
 
-def _run(frozen: Frozen, name: str, cache: ExaminationCache | None) -> Evidence:
+def _given(check: Check) -> Factory:
+    return lambda _: check
+
+
+def _run(frozen: Frozen, name: str, factory: Factory | None, cache: ExaminationCache | None) -> Evidence:
     digest = frozen.subject.digest
-    factory = CHECKS.get(name)
     if factory is None:
         return Evidence.missing(name, digest, "there is no such check", f"known checks: {', '.join(sorted(CHECKS))}")
     try:

@@ -10,6 +10,7 @@ import pytest
 from zt_gate.cli.main import main
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, freeze
+from zt_gate.intake.keyed_folder import KeyedFolder
 from zt_gate.scan import cache as cache_module
 from zt_gate.scan.artifacts import ArtifactCheck
 from zt_gate.scan.cache import ExaminationCache
@@ -66,7 +67,7 @@ def test_a_hit_is_not_examined_again(release, cache, monkeypatch):
     evidence(release, cache)
     asked = []
     monkeypatch.setattr(
-        "zt_gate.scan.artifacts.check.isolate", lambda jobs, limits: asked.append(len(jobs)) or (b"" for _ in jobs)
+        "zt_gate.scan.question.isolate", lambda jobs, limits: asked.append(len(jobs)) or (b"" for _ in jobs)
     )
     evidence(release, cache)
     assert asked == [2 + 3]  # the broken and the small file, and what depends on several files
@@ -102,7 +103,7 @@ def test_other_rules_are_another_question(release, cache, monkeypatch):
 
 def forge_clean(path):
     kept = json.loads(path.read_text())
-    kept["notes"] = Notes().to_json()
+    kept["value"] = Notes().to_json()
     path.write_text(json.dumps(kept))
 
 
@@ -188,7 +189,7 @@ def test_a_full_disk_does_not_stop_the_run(release, cache, monkeypatch, tmp_path
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ExaminationCache, "_write", full)
+    monkeypatch.setattr(KeyedFolder, "_write", full)
     assert without_metrics(evidence(release, cache)) == without_metrics(evidence(release))
     assert entries(tmp_path) == []
 

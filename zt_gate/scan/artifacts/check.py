@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from zt_gate.domain import Evidence, Gap, printable
+from zt_gate.domain import Evidence, Gap
 from zt_gate.intake import Frozen, FrozenFile
-from zt_gate.scan.artifacts.external_data import External, examine_external
-from zt_gate.scan.artifacts.hf_repo import examine_repository
-from zt_gate.scan.artifacts.mlflow_model import examine_models
-from zt_gate.scan.artifacts.operators import operators_digest
-from zt_gate.scan.artifacts.pickle_globals import globals_digest
-from zt_gate.scan.artifacts.pickle_stream import is_text_pickle
+from zt_gate.scan.artifacts.graphs.external_data import External, examine_external
+from zt_gate.scan.artifacts.graphs.operators import operators_digest
+from zt_gate.scan.artifacts.pickles.globals import globals_digest
+from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
 from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
+from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
+from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.isolation import Failure, Limits, isolate
+from zt_gate.scan.isolation import Limits
 from zt_gate.scan.notes import Notes
+from zt_gate.scan.question import Question, ask_all
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-_RULES = "2"
+_RULES = "3"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 
@@ -50,13 +50,10 @@ class ArtifactCheck:
         files = [file for _, file in sorted(frozen.files.items())]
         known = self._recall(files)
         waiting = [file for file in files if file.path not in known]
-        questions = [_Question.about(file) for file in waiting] + [
-            _Question(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE
+        questions = [Question(file.path, {file.path: file.size}, partial(_notes, file)) for file in waiting] + [
+            Question(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE
         ]
-        answers = [
-            question.read(answer)
-            for question, answer in zip(questions, isolate([q.answer for q in questions], self._limits), strict=True)
-        ]
+        answers = ask_all(questions, self._limits)
         self._keep(waiting, answers)
         release = answers[len(waiting) :]
         notes = [*known.values(), *answers]
@@ -82,36 +79,6 @@ class ArtifactCheck:
         if self._cache is not None:
             for file, notes in zip(files, answers, strict=False):  # the answers about the release follow
                 self._cache.put(file.entry, f"{self.id} {self.version}", notes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What a worker process is asked."""
-
-    what: str
-    sizes: Mapping[str, int]
-    """The files that the answer may speak of."""
-    ask: Callable[[], Notes]
-
-    @classmethod
-    def about(cls, file: FrozenFile) -> _Question:
-        return cls(file.path, {file.path: file.size}, partial(_notes, file))
-
-    def answer(self) -> bytes:
-        """Run in the worker."""
-        return self.ask().to_bytes()
-
-    def read(self, answer: bytes | Failure) -> Notes:
-        """Turn what the worker said into notes; what it did not say, or said badly, is a gap."""
-        try:
-            if not isinstance(answer, Failure):
-                return Notes.from_bytes(answer, self.sizes)
-            why = answer.detail
-        except ValueError as error:
-            why = f"the worker answered something unexpected: {error}"
-        path = self.what if self.what in self.sizes else ""
-        reason = f"{self.what} was not examined to the end: {printable(why)}"
-        return Notes(gaps=(Gap(reason, path, "leave the file out, or report it if it is an honest one"),))
 
 
 def _sizes(frozen: Frozen) -> Mapping[str, int]:

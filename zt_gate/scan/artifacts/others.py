@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from zt_gate.domain import Severity
@@ -15,23 +16,16 @@ _EXECUTABLES = (
     (b"\xce\xfa\xed\xfe", "a Mach-O program"),
     (b"\xca\xfe\xba\xbe", "a Mach-O or Java program"),
     (b"MZqFpD", "a llamafile or another portable executable"),
+    (b"\0asm", "a WebAssembly program"),
     (b"#!", "a script with an interpreter line"),
 )
+# The module `site` runs every line of a .pth file that begins with import.
+_START_UP = re.compile(rb"(?:[\t\x20-\x7e]*\r?\n)*import[ \t]")
 _NOT_YET = (
-    (b"7z\xbc\xaf\x27\x1c", 0, "7z"),
     (b"\x28\xb5\x2f\xfd", 0, "zstd"),
-    (b"\x04\x22\x4d\x18", 0, "lz4"),
-    (b"Rar!\x1a\x07", 0, "RAR"),
-    (b"PAR1", 0, "Parquet"),
-    (b"ARROW1", 0, "Arrow"),
     (b"FEA1", 0, "Feather"),
-    (b"CBM1", 0, "CatBoost"),
-    (b"binf", 0, "the binary XGBoost format"),
-    (b"ET12", 4, "ExecuTorch"),
-    (b"%PDF-", 0, "PDF"),
 )
-_NOT_YET_SUFFIXES = {".pb": "TensorFlow protobuf", ".pbtxt": "protobuf text",
-                     ".skops": "skops", ".tar": "tar", ".h5": "HDF5", ".keras": "Keras",
+_NOT_YET_SUFFIXES = {".pb": "TensorFlow protobuf", ".skops": "skops", ".tar": "tar", ".h5": "HDF5", ".keras": "Keras",
                      ".cbm": "CatBoost"}  # fmt: skip
 _SAFE = "convert it to safetensors, or remove the file"
 
@@ -44,6 +38,10 @@ def _executable(head: Head) -> str:
         at = int.from_bytes(head.start[60:64], "little")
         if head.source.read_at(at, 4) == b"PE\x00\x00" or head.suffix in (".exe", ".dll", ".pyd"):
             return "a Windows program"
+    if head.suffix in (".pyc", ".pyo") and head.start[2:4] == b"\r\n":
+        return "compiled Python"
+    if head.suffix == ".pth" and _START_UP.match(head.start):
+        return "a path file, whose import lines Python runs when it starts"
     return ""
 
 

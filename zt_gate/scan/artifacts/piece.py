@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from zt_gate.domain import printable
+from zt_gate.domain import Severity, printable
 from zt_gate.intake import Source
 from zt_gate.scan.interface import Examination, Head
 
@@ -48,6 +48,8 @@ class Piece:
         """
         shown = printable(source.member, 120)
         if self.depth >= MAX_DEPTH:
+            self.exam.finding("ART-212", Severity.HIGH, f"archives are nested more than {MAX_DEPTH} deep",
+                              member=source.member, symbol="nesting")  # fmt: skip
             self.exam.gap(f"{shown}: nested more than {MAX_DEPTH} deep", "unpack the release")
             return
         self.budget.members -= 1

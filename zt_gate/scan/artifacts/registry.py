@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.boosters import LIGHTGBM, R_DATA, SENTENCEPIECE, TENSORRT
-from zt_gate.scan.artifacts.compressed import COMPRESSED
-from zt_gate.scan.artifacts.coreml import COREML, COREML_WEIGHTS
-from zt_gate.scan.artifacts.external_data import UNRECOGNISED
-from zt_gate.scan.artifacts.gguf import GGUF
-from zt_gate.scan.artifacts.jinja_template import JINJA
-from zt_gate.scan.artifacts.keras_h5 import HDF5
-from zt_gate.scan.artifacts.message_pack import MESSAGE_PACK
-from zt_gate.scan.artifacts.numpy_array import NUMPY_ARRAY
-from zt_gate.scan.artifacts.onnx_graph import ONNX, ONNX_REFERRER
-from zt_gate.scan.artifacts.openvino import OPENVINO, OPENVINO_REFERRER
+from zt_gate.scan.artifacts.archives.compressed import COMPRESSED
+from zt_gate.scan.artifacts.archives.python_member import PYTHON_MEMBER
+from zt_gate.scan.artifacts.archives.tar_archive import TAR_ARCHIVE
+from zt_gate.scan.artifacts.archives.zip_archive import ZIP_ARCHIVE, examine_appended
+from zt_gate.scan.artifacts.foreign import DOCUMENT, FOREIGN, PROGRAM, TORCH7
+from zt_gate.scan.artifacts.graphs.coreml import COREML, COREML_WEIGHTS
+from zt_gate.scan.artifacts.graphs.executorch import EXECUTORCH
+from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
+from zt_gate.scan.artifacts.graphs.onnx_graph import ONNX, ONNX_REFERRER
+from zt_gate.scan.artifacts.graphs.openvino import OPENVINO, OPENVINO_REFERRER
+from zt_gate.scan.artifacts.graphs.paddle import PADDLE, PADDLE_PARAMETERS
+from zt_gate.scan.artifacts.graphs.pmml import PMML
+from zt_gate.scan.artifacts.graphs.tensorflow_bundle import CHECKPOINT_INDEX, CHECKPOINT_REFERRER
+from zt_gate.scan.artifacts.graphs.tensorflow_graph import TENSORFLOW
+from zt_gate.scan.artifacts.graphs.text_graph import TEXT_GRAPH
+from zt_gate.scan.artifacts.graphs.tflite import TFLITE
+from zt_gate.scan.artifacts.hdf5.keras_h5 import HDF5
 from zt_gate.scan.artifacts.others import EXECUTABLE, JPEG, LFS_POINTER, NOT_YET, NOT_YET_BY_NAME, PNG
-from zt_gate.scan.artifacts.paddle import PADDLE, PADDLE_PARAMETERS
-from zt_gate.scan.artifacts.pickle_stream import PICKLE, TORCH_STACK
+from zt_gate.scan.artifacts.pickles.stream import PICKLE, TORCH_STACK
 from zt_gate.scan.artifacts.piece import Format, Piece
-from zt_gate.scan.artifacts.pmml import PMML
-from zt_gate.scan.artifacts.safetensors import SAFETENSORS
-from zt_gate.scan.artifacts.tar_archive import TAR_ARCHIVE
-from zt_gate.scan.artifacts.tensorflow_bundle import CHECKPOINT_INDEX, CHECKPOINT_REFERRER
-from zt_gate.scan.artifacts.tensorflow_graph import TENSORFLOW
-from zt_gate.scan.artifacts.text import JSON, PLAIN, YAML
-from zt_gate.scan.artifacts.tflite import TFLITE
-from zt_gate.scan.artifacts.ubjson import UBJSON
-from zt_gate.scan.artifacts.zip_archive import ZIP_ARCHIVE, examine_appended
+from zt_gate.scan.artifacts.tensors.boosters import LIGHTGBM, R_DATA, SENTENCEPIECE, TENSORRT
+from zt_gate.scan.artifacts.tensors.catboost import CATBOOST
+from zt_gate.scan.artifacts.tensors.crfsuite import CRFSUITE
+from zt_gate.scan.artifacts.tensors.gguf import GGUF
+from zt_gate.scan.artifacts.tensors.message_pack import MESSAGE_PACK
+from zt_gate.scan.artifacts.tensors.numpy_array import NUMPY_ARRAY
+from zt_gate.scan.artifacts.tensors.safetensors import SAFETENSORS
+from zt_gate.scan.artifacts.tensors.tables import ARROW, PARQUET
+from zt_gate.scan.artifacts.tensors.ubjson import UBJSON
+from zt_gate.scan.artifacts.texts.jinja_template import JINJA
+from zt_gate.scan.artifacts.texts.text import JSON, PLAIN, YAML
 from zt_gate.scan.interface import Head
 
 FORMATS: tuple[Format, ...] = (
@@ -43,6 +50,12 @@ FORMATS: tuple[Format, ...] = (
     GGUF,
     TFLITE,
     CHECKPOINT_INDEX,
+    CATBOOST,
+    CRFSUITE,
+    PARQUET,
+    ARROW,
+    EXECUTORCH,
+    FOREIGN,
     NOT_YET,
     PNG,
     JPEG,
@@ -61,6 +74,11 @@ FORMATS: tuple[Format, ...] = (
     ONNX,
     TENSORFLOW,
     JINJA,
+    TORCH7,
+    DOCUMENT,
+    TEXT_GRAPH,
+    PYTHON_MEMBER,
+    PROGRAM,
     NOT_YET_BY_NAME,
     JSON,
     YAML,
@@ -108,6 +126,8 @@ _EXPECTED: dict[str, frozenset[str]] = {
     **dict.fromkeys((".json", ".yaml", ".yml", ".txt", ".md", ".csv", ".toml"), _TEXTS),
     ".txt": _TEXTS | {"lightgbm"},
 }
+_RAW_NUMBERS = frozenset({".bin", ".pb"})
+"""Names that numbers without a format have, where another file of the release describes them."""
 _MAY_BE_EMPTY = frozenset({".py", ".txt", ".md", ".csv", ".gitkeep", ".yaml", ".yml", ".cfg", ".lock", ".typed"})
 
 
@@ -126,23 +146,28 @@ def examine(piece: Piece) -> None:
     if found is None:
         shown = printable(head.source.member or head.source.path, 120)
         exam.gap(f"{UNRECOGNISED}{shown}", "convert it to safetensors, or remove the file")
+        if head.suffix in _EXPECTED and head.suffix not in _RAW_NUMBERS:
+            _misnamed(piece, "nothing known")
+        examine_appended(piece)
         return
     exam.formats.append(found.name)
     # `.pth.tar` is what many training scripts call the zip that torch.save writes.
     expected = _EXPECTED.get(".pth" if head.name.endswith((".pth.tar", ".pt.tar")) else head.suffix)
     if expected is not None and found.name not in expected | {"git-lfs", "executable"}:
-        exam.finding(
-            "ART-306",
-            Severity.HIGH,
-            f"the name says {head.suffix} and the content is {found.name}",
-            member=head.source.member,
-            symbol=f"{head.suffix} is {found.name}",
-        )
+        _misnamed(piece, found.name)
     with exam.guarded(printable(head.source.member or found.name, 120)):
         found.examine(piece)
     # A tar is walked to its end, and a member may well be a zip; TensorFlow Lite has its metadata in one.
     if found not in (ZIP_ARCHIVE, TAR_ARCHIVE, TFLITE):
         examine_appended(piece)
+
+
+def _misnamed(piece: Piece, content: str) -> None:
+    head = piece.head
+    piece.exam.finding(
+        "ART-306", Severity.HIGH, f"the name says {head.suffix} and the content is {content}",
+        member=head.source.member, symbol=f"{head.suffix} is {content}",
+    )  # fmt: skip
 
 
 def _examine_empty(piece: Piece) -> None:

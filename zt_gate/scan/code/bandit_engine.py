@@ -7,7 +7,9 @@ that raises stops the file instead of being logged and forgotten, which is bandi
 
 from __future__ import annotations
 
+import ast
 import importlib
+import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ INFORMATIVE: Mapping[str, str] = {
     "B112": "a skipped loop turn is a matter of style",
     "B311": "models are initialised and data are shuffled with ordinary random numbers; nothing is kept secret by them",
     "B403": "importing pickle does nothing; what is loaded with it has rules of its own (COD-104, B301)",
+    "B614": "what torch.load is asked for has rules of its own (COD-102, COD-111, COD-126), which follow versions",
     "B404": "importing subprocess does nothing; what is started with it has rules of its own (COD-107, B602 to B607)",
 }
 """Tests whose findings are shown as `info`, each with the reason."""
@@ -48,7 +51,7 @@ class BanditIssue:
     """One finding of bandit."""
 
     file: str
-    """As the file was named to `run_bandit`."""
+    """As the file is named to `run_bandit`."""
     test: str
     severity: Severity
     line: int
@@ -82,8 +85,11 @@ def severity_of(test: str, severity: str, confidence: str) -> Severity:
     return Severity(mapped - 1) if confidence == "LOW" else mapped
 
 
-def run_bandit(files: list[str]) -> BanditRun:
-    """Run bandit over the named files, which have to be Python.
+def run_bandit(sources: Mapping[str, tuple[bytes, ast.Module]]) -> BanditRun:
+    """Run bandit over parsed files.
+
+    Args:
+        sources: by name the bytes of a Python file and its syntax tree, which bandit is given instead of parsing again.
 
     Raises:
         LookupError: this bandit does not have the tests that the contract names.
@@ -92,18 +98,37 @@ def run_bandit(files: list[str]) -> BanditRun:
     logging.disable(logging.CRITICAL)
     manager_module = importlib.import_module("bandit.core.manager")
     config = importlib.import_module("bandit.core.config").BanditConfig()
-    # debug: the tester then re-raises what a test raises; without it a broken test passes every file.
-    manager = manager_module.BanditManager(config, "file", debug=True, profile={"include": TESTS}, ignore_nosec=True)
+    manager = manager_module.BanditManager(config, "file", profile={"include": TESTS}, ignore_nosec=True)
     _own_tests_only(manager.b_ts)
-    manager.files_list = sorted(files)
-    manager.run_tests()
-    skipped = {str(name): str(reason) for name, reason in manager.skipped}
-    missing = set(files) - set(manager.files_list) - set(skipped)
-    return BanditRun(
-        version=str(importlib.import_module("bandit").__version__),
-        issues=tuple(_issue(result) for result in manager.results),
-        skipped=skipped | dict.fromkeys(sorted(missing), "not examined"),
-    )
+    issues: list[BanditIssue] = []
+    skipped: dict[str, str] = {}
+    for name, (data, tree) in sorted(sources.items()):
+        try:
+            issues += [_issue(result) for result in _examine(manager, name, data, tree)]
+        except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
+            skipped[name] = f"{type(error).__name__} while examining the file"
+    return BanditRun(str(importlib.import_module("bandit").__version__), tuple(issues), skipped)
+
+
+def _examine(manager: Any, name: str, data: bytes, tree: ast.Module) -> list[Any]:
+    """Walk one file with bandit's own visitor.
+
+    Raises:
+        Exception: whatever a test of bandit raises, or KeyError for a scale of bandit that is not known here.
+    """
+    visitor_class = importlib.import_module("bandit.core.node_visitor").BanditNodeVisitor
+    visitor = visitor_class(name, io.BytesIO(data), manager.b_ma, manager.b_ts, False, {}, manager.metrics)
+    # The tester alone is put into debug mode: it then re-raises what a test raises, without which a broken test
+    # passes every file. In the visitor the same mode writes every node out as text, which is most of the time.
+    visitor.tester.debug = True
+    visitor.update_scores = _no_scores
+    visitor.process(tree)  # `ast.parse` inside hands a tree through as it is
+    results: list[Any] = visitor.tester.results
+    return results
+
+
+def _no_scores(_scores: Any) -> None:
+    """Stand in for bandit's sums over all nodes, which nobody reads."""
 
 
 def _own_tests_only(tests: Any) -> None:

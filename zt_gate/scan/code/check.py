@@ -7,11 +7,13 @@ it. A release without code is `not_applicable`, at the price of looking at its f
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.scan.code.source import is_code
+from zt_gate.scan.code.torch_version import MAX_BYTES, says_versions
 
 if TYPE_CHECKING:
     from zt_gate.scan.engines.worker import WorkerLimits
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
 _WORKER = "zt_gate.scan.code.worker"
 _FIX = "mend the file so that Python 3.11 parses it as UTF-8, convert notebooks to format 4, or leave it out"
 
+_MOST_WORKERS = 4
+_WORTH_A_WORKER = 400_000
+"""Bytes of code for which one more process pays."""
+
 
 class CodeCheck:
     """Examines the Python files and notebooks of a target."""
 
     id: ClassVar[str] = "code"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "4"
 
     def __init__(self, limits: WorkerLimits | None = None) -> None:
         self._limits = limits
@@ -39,14 +45,31 @@ class CodeCheck:
         paths = sorted(path for path in frozen.files if is_code(path))
         if not paths:
             return Evidence.of(self.id, self.version, digest, metrics={"files": "0"}, applicable=False)
+        outcome = self._examine(frozen, paths)
+        if isinstance(outcome, Gap):
+            return Evidence.of(self.id, self.version, digest, gaps=[outcome])
+        return self._evidence(frozen, paths, outcome)
+
+    def _examine(self, frozen: Frozen, paths: list[str]) -> dict[str, Any] | Gap:
+        """Ask the workers, several where there is much to read, and put their answers together in the files' order."""
         # Imported here: most releases hold no code, and a scan should not pay for what it does not start.
+        from concurrent.futures import ThreadPoolExecutor
+
         from zt_gate.scan.engines.worker import Failure, WorkerLimits, run_module
 
-        with frozen.materialise(paths) as root:
-            outcome = run_module(_WORKER, {"root": str(root), "paths": paths}, self._limits or WorkerLimits())
-        if isinstance(outcome, Failure):
-            return Evidence.of(self.id, self.version, digest, gaps=[outcome.gap("the code check")])
-        return self._evidence(frozen, paths, outcome.value)
+        limits = self._limits or WorkerLimits()
+        shares = _shares(frozen, paths)
+        # What a release says about versions can only make the rules stricter, never laxer than silence.
+        needs = sorted(path for path in frozen.files if says_versions(path) and frozen.files[path].size <= MAX_BYTES)
+        with frozen.materialise([*paths, *needs]) as root, ThreadPoolExecutor(len(shares)) as pool:
+            requests = [{"root": str(root), "paths": share, "requirements": needs} for share in shares]
+            outcomes = list(pool.map(lambda request: run_module(_WORKER, request, limits), requests))
+        answers: list[dict[str, Any]] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                return outcome.gap("the code check")
+            answers.append(outcome.value)
+        return _joined(answers)
 
     def _evidence(self, frozen: Frozen, paths: list[str], answer: dict[str, Any]) -> Evidence:
         findings: list[Finding] = []
@@ -55,7 +78,7 @@ class CodeCheck:
         metrics = {"files": str(len(paths))}
         try:
             metrics["bandit"] = printable(answer["version"])
-            for path, item in zip(paths, answer["files"], strict=True):
+            for path, item in _by_path(paths, answer["files"]):
                 findings += [_finding(path, *hit) for hit in item["hits"]]
                 if item["gap"]:
                     gaps.append(Gap(reason=printable(item["gap"]), path=path, fix=_FIX))
@@ -66,6 +89,40 @@ class CodeCheck:
         return Evidence.of(
             self.id, self.version, frozen.subject.digest, findings=findings, gaps=gaps, claims=claims, metrics=metrics
         )
+
+
+def _by_path(paths: list[str], files: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what was answered about each path, in the order of the paths.
+
+    Raises:
+        ValueError: the answers are not about these paths, each once.
+    """
+    ordered = sorted(files, key=lambda item: str(item["path"]))
+    if [item["path"] for item in ordered] != paths:
+        raise ValueError("not about each file once")
+    return list(zip(paths, ordered, strict=True))
+
+
+def _shares(frozen: Frozen, paths: list[str]) -> list[list[str]]:
+    """Share files out so that each worker reads about the same number of bytes; one worker where there is little."""
+    total = sum(frozen.files[path].size for path in paths)
+    count = max(1, min(_MOST_WORKERS, os.cpu_count() or 1, len(paths), total // _WORTH_A_WORKER))
+    shares: list[list[str]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for path in sorted(paths, key=lambda path: (-frozen.files[path].size, path)):
+        lightest = loads.index(min(loads))
+        shares[lightest].append(path)
+        loads[lightest] += frozen.files[path].size + 1
+    return [sorted(share) for share in shares]
+
+
+def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one answer of several workers; theirs is the version that all of them name."""
+    if len(answers) == 1:
+        return answers[0]
+    versions = {str(answer.get("version")) for answer in answers}
+    files = [item for answer in answers for item in answer.get("files", ())]
+    return {"version": ", ".join(sorted(versions)), "files": files}
 
 
 def _finding(path: str, rule: str, severity: int, cell: int, line: int, symbol: str, message: str) -> Finding:

@@ -47,6 +47,8 @@ class Command:
     line: int
     """Line of the joined text."""
     symbol: str
+    text: str = ""
+    """What is told to the shell or magic."""
 
 
 @dataclass(slots=True)
@@ -128,7 +130,8 @@ def _take(notebook: Notebook, number: int, lines: list[str]) -> None:
         elif name == "capture" or name in _TEXT_CELLS | _SHELL_CELLS:
             kept += ["pass"] * (1 if name == "capture" else len(lines) - start)
             if name in _SHELL_CELLS or _expands(rest):
-                notebook.commands.append(Command(first + start, f"%%{name}"))
+                text = "\n".join([rest, *lines[start + 1 :]])
+                notebook.commands.append(Command(first + start, f"%%{name}", text))
         else:
             raise NotebookError(f"cell {number} is written for %%{printable(name, 40)}, which is not examined")
     for line in lines[len(kept) :]:
@@ -158,7 +161,8 @@ def _line(notebook: Notebook, line: str, before: list[str], number: int) -> str:
     if magic is not None and magic["name"] in _TIMERS:
         return indent + _timed(magic["rest"])
     if magic is None or not _is_inert(magic["name"], magic["rest"]):
-        notebook.commands.append(Command(number, f"%{magic['name']}" if magic else "!"))
+        told = magic["rest"] if magic else text.lstrip("!")
+        notebook.commands.append(Command(number, f"%{magic['name']}" if magic else "!", told))
     return f"{indent}pass"
 
 

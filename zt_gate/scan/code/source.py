@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import io
 import re
 import tokenize
@@ -10,15 +11,19 @@ import warnings
 from dataclasses import dataclass
 
 from zt_gate.domain.finding import Severity
+from zt_gate.scan.code.commands import command_hits
+from zt_gate.scan.code.names import NamesError
 from zt_gate.scan.code.notebook import Notebook, read_notebook
-from zt_gate.scan.code.rules import Hit, apply_rules, calls_by_place
+from zt_gate.scan.code.rules import apply_rules, calls_by_place, names_of
+from zt_gate.scan.code.sites import Hit
 
 MAX_PYTHON = 8 << 20
 MAX_NOTEBOOK = 64 << 20
 
 # What the interpreter itself always has. Others may come from installed packages, and some (utf-7, unicode_escape)
 # exist to make code look like something else.
-_ENCODINGS = frozenset({"utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1", "latin-1", "iso-8859-15", "cp1252"})
+_ENCODINGS = frozenset({"utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252"})
+"""By the name that Python's registry of codecs gives them, whatever a file spells."""
 
 _SUPPRESSION = re.compile(
     r"#.*?\b(?P<marker>nosec|nosemgrep|noqa:\s*S\d|NOSONAR|pragma:\s*allowlist\s+secret|lgtm\s*\[)", re.IGNORECASE
@@ -27,6 +32,18 @@ _SUPPRESSION = re.compile(
 
 class SourceError(ValueError):
     """The file cannot be examined; the text says why."""
+
+
+class EncodingError(SourceError):
+    """The file declares an encoding that is not accepted for code.
+
+    Args:
+        encoding: its name, as Python knows it.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"declares the encoding {encoding}, which is not accepted for code")
+        self.encoding = encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +55,22 @@ class Unit:
     tree: ast.Module
     notebook: Notebook | None
 
-    def hits(self) -> list[Hit]:
-        """Return what our own rules see, sorted by line."""
+    def hits(self, torch: tuple[int, ...] = ()) -> list[Hit]:
+        """Return what our own rules see, sorted by line.
+
+        Args:
+            torch: the oldest PyTorch that the release admits, empty where it does not say.
+
+        Raises:
+            SourceError: its names are tangled beyond what is followed.
+        """
+        try:
+            hits = apply_rules(self.tree, torch, names_of(self.tree))
+        except NamesError as error:
+            raise SourceError(str(error)) from error
         commands = self.notebook.commands if self.notebook else []
-        shell = [
-            Hit(command.line, "COD-120", int(Severity.MEDIUM), command.symbol, f"{command.symbol} leaves Python")
-            for command in commands
-        ]
-        return sorted([*apply_rules(self.tree), *_suppressions(self.data), *shell])
+        shell = [hit for command in commands for hit in command_hits(command)]
+        return sorted([*hits, *_suppressions(self.data), *shell])
 
     def calls(self) -> dict[tuple[int, int], str]:
         """Return the name called at each line and column."""
@@ -84,6 +109,8 @@ def read_unit(path: str, data: bytes) -> Unit:
             return Unit(code, ast.parse(code), notebook)
     except SyntaxError as error:
         raise SourceError(f"not Python: {error.msg} (line {error.lineno or 0})") from error
+    except EncodingError:
+        raise
     except ValueError as error:
         raise SourceError(str(error)) from error
     except (RecursionError, MemoryError) as error:
@@ -92,8 +119,8 @@ def read_unit(path: str, data: bytes) -> Unit:
 
 def _check_encoding(code: bytes) -> None:
     encoding, _ = tokenize.detect_encoding(io.BytesIO(code).readline)
-    if encoding not in _ENCODINGS:
-        raise SourceError(f"declares the encoding {encoding}, which is not accepted for code")
+    if codecs.lookup(encoding).name not in _ENCODINGS:
+        raise EncodingError(encoding)
 
 
 def _suppressions(code: bytes) -> list[Hit]:

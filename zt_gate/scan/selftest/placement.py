@@ -11,6 +11,7 @@ import zlib
 from zt_gate.scan.selftest.archives import HONEST_WEIGHTS, npy, plain_zip
 from zt_gate.scan.selftest.construct import Construct, Link, Pipe, Row, table
 from zt_gate.scan.selftest.opcodes import HOSTILE, OLD_HOSTILE, SYSTEM, WORD, call, program, stack_name
+from zt_gate.scan.selftest.records import lz4
 
 _RENAMED = "CVE-2025-10155, CVE-2025-1889: scanners that trust extensions"
 _JOBLIB = "joblib compression that picklescan does not open"
@@ -40,7 +41,9 @@ _COMPRESSED: list[Row] = [
     ("bz2", "a pickle under bz2", _JOBLIB, {"model.joblib": bz2.compress(_LONG)}),
     ("xz", "a pickle under xz", _JOBLIB, {"model.joblib": lzma.compress(_LONG)}),
     ("lzma", "a pickle under lzma", _JOBLIB, {"model.joblib": lzma.compress(_LONG, lzma.FORMAT_ALONE)}),
-    ("lz4", "a pickle under lz4", _JOBLIB, {"model.joblib": b"\x04\x22\x4d\x18\x64\x40\xa7" + _LONG}),
+    ("lz4", "a pickle under lz4", _JOBLIB, {"model.joblib": lz4(_LONG)}),
+    ("lz4-stored", "a pickle under lz4, stored", _JOBLIB, {"model.joblib": lz4(_LONG, stored=True)}),
+    ("lz4-tail", "a pickle behind an lz4 frame", _JOBLIB, {"model.joblib": lz4(bytes(20)) + HOSTILE}),
     ("zstd", "a pickle under zstd", _JOBLIB, {"model.joblib": b"\x28\xb5\x2f\xfd\x20" + _LONG}),
     ("double-gzip", "a pickle under gzip under gzip", _JOBLIB,
      {"model.pkl.gz": gzip.compress(gzip.compress(_LONG, mtime=0), mtime=0)}),

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 
-from zt_gate.scan.selftest import configured, containers, pickle_callables, pickle_machine, placement, releases, tensors
+from zt_gate.scan.selftest import (
+    configured,
+    containers,
+    formats,
+    pickle_callables,
+    pickle_machine,
+    placement,
+    releases,
+    tensors,
+)
 from zt_gate.scan.selftest.construct import Construct
 
-_MODULES = (pickle_callables, pickle_machine, placement, containers, tensors, configured, releases)
+_MODULES = (pickle_callables, pickle_machine, placement, containers, tensors, formats, configured, releases)
 
 
 @cache

@@ -9,6 +9,7 @@ from zt_gate.scan.selftest.archives import HONEST_WEIGHTS, plain_zip, safetensor
 from zt_gate.scan.selftest.construct import Construct, Files, Row, table
 from zt_gate.scan.selftest.messages import field, msgpack_ext, msgpack_map, tflite
 from zt_gate.scan.selftest.opcodes import HOSTILE, OLD_HOSTILE
+from zt_gate.scan.selftest.records import executorch
 
 _LAYOUT = "safetensors format: offsets cover the buffer without holes"
 _TWICE = (
@@ -150,7 +151,7 @@ _ENGINES: list[Row] = [
     ("windows", "a Windows library", "CWE-434", {"ops.dll": b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0" + bytes(64)}),
     ("macho", "a Mach-O library", "CWE-434", {"ops.dylib": b"\xcf\xfa\xed\xfe" + bytes(64)}),
     ("shell", "a shell script", "CWE-434", {"run": b"#!/bin/sh\ntrue\n"}),
-    ("executorch", "an ExecuTorch program", "CWE-434", {"model.pte": b"\x1c\0\0\0ET12" + bytes(64)}),
+    ("executorch", "an ExecuTorch program", "CWE-434", {"model.pte": executorch(delegates=["AcmeBackend"])}),
     ("openvino-library", "OpenVINO that loads a library", "OpenVINO extensions",
      {"model.xml": b'<net name="m" version="11"><layers><layer id="0" type="Acme" library="ops.so"/></layers></net>',
       "model.bin": bytes(8)}),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zt_gate.scan.artifacts.jinja_template import TemplateError, problems
+from zt_gate.scan.artifacts.texts.jinja_template import TemplateError, problems
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' }}"

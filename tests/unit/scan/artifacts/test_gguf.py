@@ -103,7 +103,13 @@ def test_bytes_that_belong_to_nothing_are_found(rules):
     ],
 )
 def test_what_cannot_be_read_is_a_gap(data, rules):
-    assert rules("m.gguf", data) - {"ART-306"} == {"gap"}
+    assert rules("m.gguf", data) - {"ART-306", "ART-530", "ART-654"} == {"gap"}
+
+
+def test_versions_and_counts_that_no_model_has_are_findings(rules):
+    assert rules("m.gguf", gguf(("n", 1), version=9)) == {"ART-530", "gap"}
+    assert rules("m.gguf", b"GGUF" + struct.pack("<LQQ", 3, 1 << 40, 0)) == {"ART-530", "gap"}
+    assert rules("m.bin", b"lmgg" + bytes(32)) == {"ART-654", "gap"}
 
 
 def test_alignments_are_honoured(rules):

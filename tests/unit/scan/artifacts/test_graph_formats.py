@@ -55,7 +55,7 @@ def test_tflite_operators(code, expected, rules):
     assert rules("m.tflite", tflite((3, ""), code)) == expected
 
 
-def test_tflite_metadata_is_examined_and_broken_offsets_are_gaps(rules):
+def test_tflite_metadata_is_examined_and_broken_offsets_are_found(rules):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("labels.txt", "cat\n")
@@ -64,8 +64,8 @@ def test_tflite_metadata_is_examined_and_broken_offsets_are_gaps(rules):
         archive.writestr("a.so", b"\x7fELF" + bytes(60))
     assert rules("m.tflite", tflite((3, ""), tail=packed.getvalue())) == {"ART-308"}
     data = tflite((3, ""))
-    assert rules("m.tflite", struct.pack("<L", 10**6) + data[4:]) == {"gap"}
-    assert rules("m.tflite", data[:20]) == {"gap"}
+    assert rules("m.tflite", struct.pack("<L", 10**6) + data[4:]) == {"ART-310", "gap"}
+    assert rules("m.tflite", data[:20]) == {"ART-310", "gap"}
 
 
 # --- OpenVINO ----------------------------------------------------------------------------------------------------

@@ -79,6 +79,6 @@ def test_every_shard_of_an_index_is_there(scan, tmp_path):
 
 
 def test_a_configuration_that_is_too_large_to_read_is_a_gap(scan, tmp_path, monkeypatch):
-    monkeypatch.setattr("zt_gate.scan.artifacts.hf_repo._MAX_JSON", 10)
+    monkeypatch.setattr("zt_gate.scan.artifacts.releases.hf_repo._MAX_JSON", 10)
     (tmp_path / "modules.json").write_text(json.dumps([GOOD]))
     assert scan(tmp_path).gaps

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_rules import PickleJudge
+from zt_gate.scan.artifacts.pickles.machine import Machine
+from zt_gate.scan.artifacts.pickles.rules import PickleJudge
 from zt_gate.scan.interface import Examination
 
 
@@ -100,7 +100,7 @@ def test_a_nested_pickle_is_named_as_such(rules):
 def test_computed_bytes_for_torch_load_are_a_gap(rules):
     encoded = stack_global("_codecs", "encode") + short("x") + short("latin1") + b"\x86R"
     load = stack_global("torch.storage", "_load_from_bytes")
-    assert rules("m.pkl", b"\x80\x04" + load + encoded + b"\x85R.") == {"gap"}
+    assert rules("m.pkl", b"\x80\x04" + load + encoded + b"\x85R.") == {"ART-110", "gap"}
     inner = b"\x80\x02" + CALL + b"."
     literal = b"\x80\x04" + load + b"C" + bytes([len(inner)]) + inner + b"\x85R."
     assert "ART-101" in rules("m.pkl", literal)
@@ -237,3 +237,15 @@ def test_a_text_that_is_python_and_a_pickle_is_examined_as_both(rules):
     ast.parse(data)
     assert "ART-101" in rules("model.py", data)
     assert rules("honest.py", b"import numpy\n\nprint(numpy.pi)\n") == set()
+
+
+ORDERED = (
+    stack_global("collections", "OrderedDict") + b")R" + short("__class__") + stack_global("builtins", "dict") + b"s"
+)
+ESTIMATOR = stack_global("sklearn.linear_model._base", "LinearRegression") + b")\x81"
+
+
+def test_state_that_a_call_has_made_is_found(rules):
+    assert "ART-105" in rules("m.pkl", b"\x80\x04" + ESTIMATOR + ORDERED + b"b.")
+    assert "ART-105" in rules("m.pkl", b"\x80\x04" + ESTIMATOR + b"N" + ORDERED + b"\x86b.")
+    assert rules("m.pkl", b"\x80\x04" + ESTIMATOR + b"}" + short("coef_") + b"K\x01sb.") == set()

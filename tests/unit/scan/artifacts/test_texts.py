@@ -25,7 +25,7 @@ CASES = [
     ("model.h5", b"\x89HDF\r\n\x1a\n" + bytes(20), {"gap"}),
     ("model.onnx", b"\x08\x07\x12\x04test", {"gap"}),
     ("blob", b"\xfe\xfe\xfe\xfe", {"gap"}),
-    ("notes.txt", b"a\0b", {"gap"}),
+    ("notes.txt", b"a\0b", {"ART-306", "gap"}),
     ("notes.md", b"# Title\n\nPlain words.\n", set()),
     ("table.csv", b"a,b\n1,2\n", set()),
     ("weights.npy", b'{"a": 1}', {"ART-306"}),

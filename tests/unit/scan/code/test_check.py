@@ -51,7 +51,7 @@ def test_bandit_and_our_rules_report_place_and_symbol(make_tree):
 def test_findings_in_a_notebook_name_the_cell_and_its_line(make_tree):
     source = notebook("x = 1\n", "# two\n# three\nimport yaml\nyaml.load(x)\n!ls\n")
     found = {f.rule: (f.member, f.line) for f in run(make_tree({"n.ipynb": source})).findings}
-    assert found == {"bandit.B506": ("cell-2", 4), "COD-120": ("cell-2", 5)}
+    assert found == dict.fromkeys(("bandit.B506", "COD-133"), ("cell-2", 4)) | {"COD-120": ("cell-2", 5)}
 
 
 @pytest.mark.parametrize("mode", list(Freeze))
@@ -65,6 +65,7 @@ def test_nothing_in_the_subject_silences_the_gate(make_tree, mode):
     }
     evidence = run(make_tree({"tests/a.py": code} | configuration), mode)
     assert [(f.rule, f.severity) for f in evidence.findings] == [
+        ("COD-133", Severity.MEDIUM),
         ("bandit.B506", Severity.MEDIUM),
         ("COD-109", Severity.INFO),
     ]
@@ -103,6 +104,11 @@ def test_what_is_not_parsed_is_a_gap_and_not_claimed(make_tree, name, data):
     assert [claim.path for claim in evidence.claims] == ["good.py"]
 
 
+def test_an_encoding_that_hides_code_is_a_finding_too(make_tree):
+    evidence = run(make_tree({"a.py": b"# coding: utf-7\nx = 1\n", "b.py": b"# coding: utf-8\nx = 1\n"}))
+    assert [(finding.rule, finding.path) for finding in evidence.findings] == [("COD-110", "a.py")]
+
+
 def test_other_encodings_that_python_knows_are_read(make_tree):
     evidence = run(
         make_tree({"a.py": "# coding: latin-1\nx = 'é'\n".encode("latin-1"), "b.py": b"\xef\xbb\xbfx = 1\n"})
@@ -120,6 +126,35 @@ def test_a_password_is_reported_without_its_value(make_tree):
 def test_the_order_of_the_files_does_not_show(make_tree):
     files = {"b.py": b"eval(x)\n", "a.py": b"import yaml\nyaml.load(x)\n", "c.py": b"(", "n.ipynb": notebook("!ls")}
     assert run(make_tree(files, "one")) == run(make_tree(dict(reversed(files.items())), "two"))
+
+
+def test_what_torch_load_does_follows_the_release_s_own_requirements(make_tree):
+    code = b"import torch\n\n\ndef f(x):\n    return torch.load(x, weights_only=True)\n"
+    for requirement, rules in (
+        (b"torch==2.5.1\n", ["COD-126"]),
+        (b"torch>=2.10 # torch==2.0\n", []),
+        (b"torchx==1\n", []),
+    ):
+        evidence = run(make_tree({"m.py": code, "requirements.txt": requirement}, requirement[5:9].hex()))
+        assert [finding.rule for finding in evidence.findings] == rules
+
+
+def test_what_the_release_says_about_versions_never_makes_the_rules_laxer(make_tree):
+    code = b"import torch\n\n\ndef f(x):\n    return torch.load(x)\n"
+    silent = run(make_tree({"m.py": code}, "silent"))
+    said = run(make_tree({"m.py": code, "requirements.txt": b"torch>=99\n"}, "said"))
+    assert [finding.rule for finding in said.findings] == [finding.rule for finding in silent.findings]
+
+
+def test_code_shared_out_over_several_workers_is_judged_as_by_one(make_tree, monkeypatch):
+    files = {f"p/{name}.py": f"import pickle\nx{name} = pickle.loads(b)\n".encode() for name in range(5)}
+    tree = make_tree(files | {"bad.py": b"("})
+    alone = run(tree)
+    monkeypatch.setattr("zt_gate.scan.code.check._WORTH_A_WORKER", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert run(tree) == alone
+    assert [finding.rule for finding in alone.findings].count("COD-104") == 5
+    assert len(alone.gaps) == 1
 
 
 def test_a_timeout_is_a_gap(make_tree):

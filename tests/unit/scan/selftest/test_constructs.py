@@ -7,9 +7,9 @@ import zipfile
 import pytest
 
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_rules import PickleJudge
-from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.pickles.machine import Machine
+from zt_gate.scan.artifacts.pickles.rules import PickleJudge
+from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination
 from zt_gate.scan.selftest.archives import HONEST_WEIGHTS, Member, npy, raw_zip
 from zt_gate.scan.selftest.construct import Construct, Link, Pipe
@@ -19,6 +19,7 @@ from zt_gate.scan.selftest.registry import all_constructs, families
 
 CONSTRUCTS = all_constructs()
 PUBLISHED = {
+    "model-format",
     "archive",
     "array",
     "code",

@@ -8,14 +8,17 @@ import zlib
 from typing import Any
 
 from zt_gate.domain import Severity
-from zt_gate.intake import MemorySource
+from zt_gate.intake import MemorySource, Source
+from zt_gate.scan.artifacts.archives import lz4_frame
+from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
 from zt_gate.scan.artifacts.piece import Format, Piece, member_name
-from zt_gate.scan.interface import Head
+from zt_gate.scan.interface import BrokenFileError, Head
 
 _CHUNK = 1 << 20
 _MAX_OUTPUT = 1 << 30
 MAX_RATIO = 1100
 """DEFLATE cannot do better than 1032:1; whatever claims more is a bomb."""
+_BOMB, _BOMB_RATIO = 16 << 20, 200
 _ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x78\x3a")
 
 
@@ -41,14 +44,22 @@ def inflate(piece: Piece, decoder: Any, start: int, length: int, limit: int) -> 
         if not pending and getattr(decoder, "needs_input", True):
             pending = piece.source.read_at(start + position, min(_CHUNK, length - position))
             position += len(pending)
-            if not pending:
-                raise ValueError("the compressed stream is cut off")
-        out += decoder.decompress(pending, _CHUNK)
+        made = decoder.decompress(pending, _CHUNK)
+        if not made and not pending:  # a decoder that has taken all input may still have output
+            raise BrokenFileError("the compressed stream is cut off", "copy the file again")
+        out += made
         pending = getattr(decoder, "unconsumed_tail", b"")
         if len(out) > limit:
             raise ValueError(f"more than {limit} decompressed bytes")
     piece.budget.inflated -= len(out)
     return bytes(out), position - len(decoder.unused_data)
+
+
+def note_bomb(piece: Piece, inner: Source, packed: int) -> None:
+    """Note a finding where few bytes became many, and the many are nothing that any format recognises."""
+    if inner.size > max(_BOMB, _BOMB_RATIO * packed) and any(UNRECOGNISED in gap.reason for gap in piece.exam.gaps):
+        piece.exam.finding("ART-209", Severity.HIGH, f"{packed} bytes become {inner.size}, which are nothing known",
+                           member=inner.member, symbol="decompression bomb")  # fmt: skip
 
 
 def _decoder(start: bytes) -> Any:
@@ -58,13 +69,17 @@ def _decoder(start: bytes) -> Any:
         return zlib.decompressobj()
     if start.startswith(b"BZh"):
         return bz2.BZ2Decompressor()
+    if start.startswith(lz4_frame.MAGIC):
+        return lz4_frame.Lz4Decoder()
     return lzma.LZMADecompressor(memlimit=256 << 20)
 
 
 def _examine(piece: Piece) -> None:
     source, exam = piece.source, piece.exam
     data, used = inflate(piece, _decoder(piece.head.start), 0, source.size, max(_CHUNK, source.size * MAX_RATIO))
-    piece.inside(MemorySource(source.path, member_name(source, "decompressed"), data))
+    inner = MemorySource(source.path, member_name(source, "decompressed"), data)
+    piece.inside(inner)
+    note_bomb(piece, inner, used)
     exam.cover(0, used)
     if used < source.size:
         exam.finding(
@@ -80,7 +95,9 @@ def _examine(piece: Piece) -> None:
 
 def _matches(head: Head) -> bool:
     start = head.start
-    if start.startswith((b"\x1f\x8b\x08", b"\xfd7zXZ\x00")) or (start.startswith(b"BZh") and start[4:10] == b"1AY&SY"):
+    if start.startswith((b"\x1f\x8b\x08", b"\xfd7zXZ\x00", lz4_frame.MAGIC)) or (
+        start.startswith(b"BZh") and start[4:10] == b"1AY&SY"
+    ):
         return True
     lzma_alone = start.startswith(b"\x5d\x00\x00") and start[5:13] == b"\xff" * 8
     return lzma_alone or (start.startswith(_ZLIB_STARTS) and not start[:64].isascii())

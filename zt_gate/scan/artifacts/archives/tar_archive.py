@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.text import is_unsafe
+from zt_gate.scan.artifacts.archives.tar_header import (
+    BLOCK,
+    BadTarError,
+    TarHeader,
+    checksum_holds,
+    parse_header,
+    pax_records,
+)
 from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
-from zt_gate.scan.artifacts.tar_header import BLOCK, BadTarError, TarHeader, checksum_holds, parse_header, pax_records
 from zt_gate.scan.interface import Head
 
 _MAX_EXTENDED = 1 << 20

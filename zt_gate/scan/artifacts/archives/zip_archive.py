@@ -15,12 +15,10 @@ from itertools import pairwise
 
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.text import is_unsafe
+from zt_gate.errors import TargetError
 from zt_gate.intake import MemorySource, Source
-from zt_gate.scan.artifacts.compressed import MAX_RATIO, inflate
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
-from zt_gate.scan.artifacts.torch_export import examine_export_member, is_export_member
-from zt_gate.scan.artifacts.torchscript import examine_script_member, is_script_member
-from zt_gate.scan.artifacts.zip_records import (
+from zt_gate.scan.artifacts.archives.compressed import MAX_RATIO, inflate, note_bomb
+from zt_gate.scan.artifacts.archives.zip_records import (
     BadZipError,
     Directory,
     Entry,
@@ -30,6 +28,9 @@ from zt_gate.scan.artifacts.zip_records import (
     read_directory,
     read_local,
 )
+from zt_gate.scan.artifacts.graphs.torch_export import examine_export_member, is_export_member
+from zt_gate.scan.artifacts.graphs.torchscript import examine_script_member, is_script_member
+from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
 from zt_gate.scan.interface import Head
 
 _STORED, _DEFLATED = 0, 8
@@ -175,6 +176,7 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots
         return
     if not _examine_torch_layout(piece, source, entry.name, roots):
         piece.inside(source, torch=root is not None and inner == b"data.pkl")
+        note_bomb(piece, source, entry.packed)
 
 
 def _examine_torch_layout(piece: Piece, source: Source, name: bytes, roots: _Roots) -> bool:
@@ -200,7 +202,9 @@ def _unpack(piece: Piece, entry: Entry, local: Local) -> Source:
     if entry.method == _STORED:
         return Slice(piece.source, name, local.data, entry.packed)
     if entry.method != _DEFLATED:
-        raise BadZipError(f"compression method {entry.method} is not examined by this version", "use stored or deflate")
+        _find(piece, "ART-211", Severity.HIGH, entry.name, f"{{}} is compressed by method {entry.method}, which "
+              "no model loader has")  # fmt: skip
+        raise TargetError(f"compression method {entry.method} is not examined by this version", "use stored or deflate")
     data, used = inflate(piece, zlib.decompressobj(-15), local.data, entry.packed, entry.size)
     if used != entry.packed:
         _find(piece, "ART-205", Severity.HIGH, entry.name, "{}: bytes hide behind the compressed data")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from zt_gate.errors import TargetError
 from zt_gate.intake import Source
+from zt_gate.scan.interface import BrokenFileError
 
 _TAIL = 66_000
 _EOCD = struct.Struct("<4s4H2LH")
@@ -22,7 +22,7 @@ _MAX_DIRECTORY = 64 << 20
 _FULL = 0xFFFFFFFF
 
 
-class BadZipError(TargetError):
+class BadZipError(BrokenFileError):
     """The archive cannot be read the one way that all readers agree on."""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from zt_gate.errors import TargetError
 from zt_gate.intake import Source
+from zt_gate.scan.interface import BrokenFileError
 
 _MAX_ITEMS = 5_000_000
 _MAX_TEXT = 1 << 16
 
 
-class BadFlatbufferError(TargetError):
+class BadFlatbufferError(BrokenFileError):
     """An offset leads out of the file, or a count is more than the file can hold."""
 
 
@@ -49,12 +49,22 @@ class Table:
         at = self._field(field)
         return int.from_bytes(_bytes(self.source, at, width), "little", signed=signed) if at else default
 
-    def text(self, field: int) -> str:
+    def text(self, field: int, limit: int = _MAX_TEXT) -> str:
         """Return a string field; empty when there is none."""
         start, count = self.vector(field)
-        if count > _MAX_TEXT:
+        if count > limit:
             raise BadFlatbufferError(f"a text of {count} bytes at {start}")
-        return _bytes(self.source, start, count).decode("utf-8") if count else ""
+        return _text(self.source, start, count) if count else ""
+
+    def texts(self, field: int) -> list[str]:
+        """Return the strings of a vector of strings, each of at most 64 KB."""
+        found = []
+        for item in self.tables(field):
+            count = _unsigned(self.source, item.at, 4)
+            if count > _MAX_TEXT:
+                raise BadFlatbufferError(f"a text of {count} bytes at {item.at}")
+            found.append(_text(self.source, item.at + 4, count))
+        return found
 
     def vector(self, field: int, width: int = 1) -> tuple[int, int]:
         """Return where the items of a vector begin and how many there are; (0, 0) when there is none.
@@ -91,6 +101,13 @@ def _bytes(source: Source, at: int, length: int) -> bytes:
     if at < 0 or at + length > source.size:
         raise BadFlatbufferError(f"an offset leads to {at}, outside the file of {source.size} bytes")
     return source.read_at(at, length)
+
+
+def _text(source: Source, at: int, length: int) -> str:
+    try:
+        return _bytes(source, at, length).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadFlatbufferError(f"a text at {at} that is not UTF-8") from None
 
 
 def _unsigned(source: Source, at: int, width: int) -> int:

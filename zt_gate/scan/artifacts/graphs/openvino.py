@@ -7,7 +7,7 @@ import re
 
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import FrozenFile, Source
-from zt_gate.scan.artifacts.external_data import Reference, Referrer
+from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Head
 

@@ -15,6 +15,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import Source
 from zt_gate.scan.artifacts.piece import Piece
+from zt_gate.scan.interface import BrokenFileError
 
 Schema = Mapping[str, Mapping[int, str]]
 """Fields by message and number.
@@ -31,6 +32,10 @@ _CHUNK = 1 << 16
 _WIRES = {"int": 0, "fixed64": 1, "fixed32": 5}
 _WIDTHS = {1: 8, 5: 4}
 _LENGTH = 2
+
+
+class BrokenProtobufError(BrokenFileError):
+    """The bytes are no protobuf message, or nest deeper than protobuf's own readers go."""
 
 
 class BadProtobufError(TargetError):
@@ -115,7 +120,7 @@ class Walker:
             BadProtobufError: it is cut off, nested too deeply, or uses what protobuf does not define.
         """
         if depth > _MAX_DEPTH:
-            raise BadProtobufError(f"messages nested more than {_MAX_DEPTH} deep at offset {start}")
+            raise BrokenProtobufError(f"messages nested more than {_MAX_DEPTH} deep at offset {start}")
         stop = self._source.size if end is None else end
         record, plan, at = Record(kind, start, stop), self._plan[kind], start
         forget = depth > 0 and kind not in self._handlers
@@ -188,9 +193,9 @@ class Walker:
         elif wire in _WIDTHS:
             value = _WIDTHS[wire]
         else:
-            raise BadProtobufError(f"wire type {wire} at offset {began} is not protobuf of today")
+            raise BrokenProtobufError(f"wire type {wire} at offset {began} is not protobuf of today")
         if at + value > stop:
-            raise BadProtobufError(f"the field at offset {began} runs past the end of its message")
+            raise BrokenProtobufError(f"the field at offset {began} runs past the end of its message")
         return value, at + value
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:
@@ -209,7 +214,7 @@ class Walker:
             if byte < 0x80:
                 return result & 0xFFFFFFFFFFFFFFFF, self._base + index
             shift += 7
-        raise BadProtobufError(f"a number at offset {at} is cut off or longer than 10 bytes")
+        raise BrokenProtobufError(f"a number at offset {at} is cut off or longer than 10 bytes")
 
     def _note(self, what: str, offset: int) -> None:
         if len(self.notes) < _MAX_NOTES:

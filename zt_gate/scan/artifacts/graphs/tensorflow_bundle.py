@@ -7,10 +7,10 @@ import struct
 from collections.abc import Iterator
 
 from zt_gate.intake import FrozenFile, MemorySource, Source
-from zt_gate.scan.artifacts.external_data import Reference, Referrer
+from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
+from zt_gate.scan.artifacts.graphs.protobuf_wire import Record, Walker, note_unknowns
+from zt_gate.scan.artifacts.graphs.tensorflow_schema import SCHEMA
 from zt_gate.scan.artifacts.piece import Format, Piece
-from zt_gate.scan.artifacts.protobuf_wire import Record, Walker, note_unknowns
-from zt_gate.scan.artifacts.tensorflow_schema import SCHEMA
 from zt_gate.scan.interface import Head
 
 _MAGIC = bytes.fromhex("57fb808b247547db")
@@ -22,7 +22,9 @@ _MAX_INDEX = 256 << 20
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     result = shift = 0
     while shift < 64:
-        byte = data[at]  # an IndexError at the end of the data is a malformed table like any other
+        if at >= len(data):
+            raise ValueError("a table that ends inside a number")
+        byte = data[at]
         at += 1
         result |= (byte & 0x7F) << shift
         if byte < 0x80:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.flatbuffer import Table
-from zt_gate.scan.artifacts.operators import load_operators
+from zt_gate.scan.artifacts.archives.zip_records import find_end
+from zt_gate.scan.artifacts.graphs.flatbuffer import Table
+from zt_gate.scan.artifacts.graphs.operators import load_operators
 from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
-from zt_gate.scan.artifacts.zip_records import find_end
 from zt_gate.scan.interface import Head
 
 _CUSTOM, _DELEGATE, _PLACEHOLDER = 32, 51, 127

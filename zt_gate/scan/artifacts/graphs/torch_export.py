@@ -9,7 +9,7 @@ from typing import Any
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.operators import load_torch_operators
+from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
 from zt_gate.scan.artifacts.piece import Piece
 
 _MAX_MODEL = 512 << 20

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.hdf5_bytes import Cursor, Hdf5Error
+from zt_gate.scan.artifacts.hdf5.bytes import Cursor, Hdf5Error
 
 _CONTINUATION = 0x10
 _MAX_MESSAGES = 200_000

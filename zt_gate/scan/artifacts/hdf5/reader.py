@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.hdf5_bytes import Cursor, Hdf5Error
-from zt_gate.scan.artifacts.hdf5_header import Message, read_messages
-from zt_gate.scan.artifacts.hdf5_values import HeapReader, Value, read_attribute
+from zt_gate.scan.artifacts.hdf5.bytes import Cursor, Hdf5Error
+from zt_gate.scan.artifacts.hdf5.header import Message, read_messages
+from zt_gate.scan.artifacts.hdf5.values import HeapReader, Value, read_attribute
+from zt_gate.scan.interface import BrokenFileError
 
 __all__ = ["SIGNATURE", "Hdf5Error", "Hdf5File", "Hdf5Object", "Oddity"]
 
@@ -66,7 +67,7 @@ class Hdf5File:
         else:
             raise Hdf5Error(f"HDF5 superblock version {self._version} is not known to this version")
         if self.end > source.size:
-            raise Hdf5Error(f"the HDF5 file ends at {source.size} and declares {self.end} bytes")
+            raise BrokenFileError(f"the HDF5 file ends at {source.size} and declares {self.end} bytes")
         self._heap = HeapReader(source)
 
     def _old_superblock(self, cursor: Cursor) -> tuple[int, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.hdf5_bytes import Cursor, Hdf5Error
-from zt_gate.scan.artifacts.hdf5_header import Message
+from zt_gate.scan.artifacts.hdf5.bytes import Cursor, Hdf5Error
+from zt_gate.scan.artifacts.hdf5.header import Message
 
 Value = bytes | list[bytes] | None
 """Text, texts, or None for what is neither."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import _compat_pickle
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.scan.artifacts.pickle_opcodes import CONSTANTS, HANDLERS, Handler, number, opcode, text_line
-from zt_gate.scan.artifacts.pickle_values import (
+from zt_gate.scan.artifacts.pickles.opcodes import CONSTANTS, HANDLERS, Handler, number, opcode, text_line
+from zt_gate.scan.artifacts.pickles.values import (
     KEEP_TEXT,
     UNKNOWN,
     Container,
@@ -17,7 +17,7 @@ from zt_gate.scan.artifacts.pickle_values import (
 )
 
 if TYPE_CHECKING:
-    from zt_gate.scan.artifacts.pickle_machine import Machine
+    from zt_gate.scan.artifacts.pickles.machine import Machine
 
 
 __all__ = ["CONSTANTS", "HANDLERS"]

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.pickle_values import Container, Instance, Tuple
-from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.pickles.values import Container, Instance, Tuple
+from zt_gate.scan.artifacts.pickles.window import MalformedError
 
 _MAX_DEPTH = 8
 _DTYPE = re.compile(r"([a-zA-Z])([0-9]{1,9})")

@@ -7,14 +7,19 @@ listener at the opcode, so that a popped or broken-off call counts as much as on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableSequence
+from itertools import repeat
 from typing import Any, NoReturn, Protocol
 
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts import pickle_calls as ops
-from zt_gate.scan.artifacts.pickle_values import (
+from zt_gate.scan.artifacts.pickles import calls as ops
+from zt_gate.scan.artifacts.pickles.batches import DICT, KINDS, SPECIAL, USES, Batch, Behind, Skipped
+from zt_gate.scan.artifacts.pickles.shapes import Shapes
+from zt_gate.scan.artifacts.pickles.values import (
     ARRAY_KEYS,
     FLOAT,
+    FORMULA_KEYS,
+    INERT_DUNDERS,
     KEEP_ITEMS,
     LIST,
     Bytes,
@@ -24,7 +29,7 @@ from zt_gate.scan.artifacts.pickle_values import (
     Tuple,
     is_field,
 )
-from zt_gate.scan.artifacts.pickle_window import MalformedError, Window
+from zt_gate.scan.artifacts.pickles.window import MalformedError, Window
 
 MAX_WALKED = 1 << 30
 """Bytes of opcodes and short operands in one pickle; skipped constants do not count."""
@@ -76,12 +81,16 @@ class Machine:
     """
 
     def __init__(self, source: Source, listener: Listener, start: int = 0, end: int | None = None) -> None:
+        self.source = source
         self.window = Window(source, start, end)
         self.listener = listener
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.fence = 0
-        self.memo: list[Any] = []
+        self.memo: MutableSequence[Any] = []
+        self.skipped = False
+        self.batches_from = start
+        self.shapes = Shapes(SPECIAL)
         self.far_memo: dict[int, Any] = {}
         self.protocol = 0
         self.position = 0
@@ -119,7 +128,8 @@ class Machine:
             elif opcode == 0x94 and not self.far_memo and len(stack) > self.fence:  # MEMOIZE
                 memo.append(stack[-1])
             elif opcode == 0x68 and data[position] < len(memo):  # BINGET
-                stack.append(memo[data[position]])
+                value = memo[data[position]]
+                stack.append(value if type(value) is not Skipped else self.recall(data[position]))
                 position += 1
             elif opcode == 0x4A:  # BININT
                 stack.append(int.from_bytes(data[position : position + 4], "little", signed=True))
@@ -143,11 +153,12 @@ class Machine:
             elif opcode == 0x65 and self._appends_to_list():
                 pass
             elif opcode == 0x6A and (index := int.from_bytes(data[position : position + 4], "little")) < len(memo):
-                stack.append(memo[index])  # LONG_BINGET
+                value = memo[index]  # LONG_BINGET
+                stack.append(value if type(value) is not Skipped else self.recall(index))
                 position += 4
             elif opcode == 0x28:  # MARK
-                self.marks.append(len(stack))
-                self.fence = len(stack)
+                self._mark(position)
+                data, safe, position = window.data, window.safe, self.position
             else:
                 self.position = position
                 self.offset = window.base + position - 1
@@ -157,6 +168,73 @@ class Machine:
                 if handler(self):
                     return
                 data, safe, position = window.data, window.safe, self.position
+
+    def _mark(self, position: int) -> None:
+        """Do MARK, or step over the whole batch that it begins. `position` is the one behind it."""
+        self.position = position
+        stack = self.stack
+        if len(stack) > self.fence and self.window.base + position >= self.batches_from and not self.far_memo:
+            receiver = stack[-1]
+            if type(receiver) is Container:
+                if self._step_over(receiver, KINDS[receiver.kind]):
+                    return
+            elif type(receiver) is Instance and self._step_over(receiver, 0):
+                return
+        self.marks.append(len(stack))
+        self.fence = len(stack)
+
+    def _step_over(self, receiver: Any, kind: int) -> bool:
+        """Step over a batch where it only holds data; else say no, and for how long not to try again."""
+        window = self.window
+        if window.safe - self.position < window.safe // 2 and window.base + window.safe < window.end:
+            self._refill(self.position)  # so that a batch near the end of the window is seen whole
+            self.position = 0
+        start = window.base + self.position
+        batch = Batch(window, self.memo, kind, self.shapes, text_keys=kind == DICT and not receiver.computed)
+        if not batch.walk(self.position):
+            self.batches_from = start + (batch.end - self.position) // 8
+            return False
+        self.position = batch.end
+        if batch.memoized:
+            base, count, end = len(self.memo), batch.memoized, window.base + batch.end
+            later = Skipped(batch.rank, lambda: self._make(start, end - 1, base))
+            self.memo.extend(repeat(later, count))
+            self.skipped = True
+        if not kind:
+            self.offset = window.base + batch.end - 1
+            self.listener.changed(receiver, USES[batch.closed_by], self.offset)
+        return True
+
+    def _make(self, start: int, end: int, base: int) -> None:
+        """Make the memo entries from `base` on: walk what stands between two offsets again, this time in full."""
+        again = Machine(self.source, self.listener, start, self.window.end)
+        again.batches_from = end
+        behind = again.memo = Behind(self.memo, base)
+        again.kept_text, again.protocol = self.kept_text, self.protocol
+        while again.window.base + again.position < end:
+            again.step()
+        self.kept_text = again.kept_text
+        self.memo[base : base + len(behind.added)] = behind.added
+
+    def step(self) -> None:
+        """Do a single opcode, without any short cut.
+
+        Raises:
+            MalformedError: an unpickler would stop here.
+        """
+        if self.position >= self.window.safe:
+            self._refill(self.position)
+            self.position = 0
+        self.offset = self.window.base + self.position
+        opcode = self.window.data[self.position]
+        self.position += 1
+        handler = ops.HANDLERS[opcode]
+        if opcode in ops.CONSTANTS:
+            self.stack.append(ops.CONSTANTS[opcode])
+        elif handler is None:
+            self.refuse(f"opcode 0x{opcode:02x} does not exist,")
+        else:
+            handler(self)
 
     def _appends_to_list(self) -> bool:
         """Do APPENDS of one item or more to a list that the pickle built, where nobody has to be told."""
@@ -227,6 +305,7 @@ class Machine:
         if index == len(self.memo) and not self.far_memo:
             self.memo.append(value)
         elif index < len(self.memo):
+            self._settle()
             self.memo[index] = value
         else:
             self.far_memo[index] = value
@@ -234,10 +313,21 @@ class Machine:
     def recall(self, index: int) -> Any:
         """Return a value from the memo."""
         if 0 <= index < len(self.memo):
+            value = self.memo[index]
+            if type(value) is Skipped:
+                value.make()
             return self.memo[index]
         if index not in self.far_memo:
             self.refuse(f"memo entry {index} does not exist")
         return self.far_memo[index]
+
+    def _settle(self) -> None:
+        """Make every value that is still due: what they are made from is about to change, which no pickler does."""
+        if self.skipped:
+            for index in range(len(self.memo)):
+                self.recall(index)
+            self.skipped = False
+        self.batches_from = self.window.end
 
     @property
     def memo_size(self) -> int:
@@ -267,9 +357,12 @@ class Machine:
         for index in range(0, len(pairs), 2):
             key = pairs[index]
             if type(key) is not str:
+                target.computed = True
                 continue
-            if key[:2] == "__" and not target.dunder:
+            if key[:2] == "__" and not target.dunder and key not in INERT_DUNDERS:
                 target.dunder = key
+            elif key in FORMULA_KEYS:
+                target.formula = key
             value = pairs[index + 1]
             if (key in ARRAY_KEYS or is_field(value)) and len(target.items) < KEEP_ITEMS:
                 target.items[key] = value

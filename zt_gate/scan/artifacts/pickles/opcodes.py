@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.scan.artifacts.pickle_values import (
+from zt_gate.scan.artifacts.pickles.values import (
     FLOAT,
     FROZENSET,
     KEEP_TEXT,
@@ -24,12 +24,14 @@ from zt_gate.scan.artifacts.pickle_values import (
 )
 
 if TYPE_CHECKING:
-    from zt_gate.scan.artifacts.pickle_machine import Machine
+    from zt_gate.scan.artifacts.pickles.machine import Machine
 
 Handler = Callable[["Machine"], "bool | None"]
 HANDLERS: list[Handler | None] = [None] * 256
 
-CONSTANTS: dict[int, Any] = {}
+CONSTANTS: dict[int, Any] = {
+    0x4E: None, 0x88: True, 0x89: False, 0x5D: LIST, 0x8F: SET, 0x29: Tuple(())
+}  # fmt: skip
 """Opcodes without an operand that push a value which never changes: the machine's loop does them itself."""
 
 _INTEGER = re.compile(rb"[ \t]*[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9_]+)[lL]?[ \t\r]*\Z")
@@ -43,17 +45,6 @@ def opcode(code: bytes) -> Callable[[Handler], Handler]:
         return function
 
     return register
-
-
-def _constant(code: bytes, value: Any) -> None:
-    CONSTANTS[code[0]] = value
-
-
-for _code, _value in ((b"N", None), (b"\x88", True), (b"\x89", False)):
-    _constant(_code, _value)
-_constant(b"]", LIST)
-_constant(b"\x8f", SET)
-_constant(b")", Tuple(()))
 
 
 def number(m: Machine, width: int, *, signed: bool = False) -> int:
@@ -112,9 +103,20 @@ def _long_of(width: int) -> Handler:
 HANDLERS[0x8A], HANDLERS[0x8B] = _long_of(1), _long_of(4)
 
 
-@opcode(b"J")
-def _binint(m: Machine) -> None:
-    m.stack.append(number(m, 4, signed=True))
+def _int_of(width: int) -> Handler:
+    def push(m: Machine) -> None:
+        m.stack.append(number(m, width, signed=width == 4))
+
+    return push
+
+
+HANDLERS[0x4B], HANDLERS[0x4D], HANDLERS[0x4A] = _int_of(1), _int_of(2), _int_of(4)
+
+
+@opcode(b"G")
+def _binfloat(m: Machine) -> None:
+    m.position = m.window.skip(m.position, 8)
+    m.stack.append(FLOAT)
 
 
 @opcode(b"F")
@@ -220,6 +222,12 @@ def _frame(m: Machine) -> None:
     length = _length(m, 8)
     if m.window.base + m.position + length > m.window.end:
         m.refuse("a frame that is longer than the file")
+
+
+@opcode(b"(")
+def _mark(m: Machine) -> None:
+    m.marks.append(len(m.stack))
+    m.fence = len(m.stack)
 
 
 @opcode(b"0")

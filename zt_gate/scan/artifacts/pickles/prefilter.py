@@ -9,14 +9,15 @@ stays the only one that judges.
 from __future__ import annotations
 
 import re
-import sys
 from functools import cache
 
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.pickle_window import MalformedError, Window
+from zt_gate.scan.artifacts.pickles.window import MalformedError, Window
 
 WORTHWHILE = 4096
 """Bytes below which the machine is as quick."""
+_REACH = 1 << 16
+"""Bytes that one match is given, since it remembers every opcode that it ate."""
 _INLINE = 40
 """Text shorter than this is eaten by the expression itself."""
 _LONGEST_TOKEN = 5 + _INLINE
@@ -30,8 +31,6 @@ _LINES = b"ILFSVpg"
 _PREFIXED = {**dict.fromkeys(b"\x8cUC\x8a", 1), **dict.fromkeys(b"XTB\x8b", 4), **dict.fromkeys(b"\x8d\x8e\x96", 8)}
 # LONG4, BINSTRING: `_pickle.c` reads their lengths as signed and refuses negative ones.
 _SIGNED = frozenset(b"\x8bT")
-SOUND = sys.version_info >= (3, 11, 5)
-"""Whether this Python matches possessive quantifiers over groups correctly; before 3.11.5 it does not (gh-106052)."""
 _STOP, _PROTO, _FRAME = 0x2E, 0x80, 0x95
 _LEFT_TO_THE_MACHINE = frozenset(b"coiRbPQ\x81\x82\x83\x84\x92\x93\x97\x98")
 
@@ -47,10 +46,14 @@ def _short(opcode: bytes, zeros: bytes = b"") -> bytes:
 
 @cache
 def _run() -> re.Pattern[bytes]:
-    """Compile the expression when the first large pickle comes, which a scan without one does not pay for."""
+    """Compile the expression when the first large pickle comes, which a scan without one does not pay for.
+
+    Every alternative begins with bytes of its own and the whole may match nothing, so it never goes back over what it
+    has eaten. Possessive quantifiers would say so, but Python before 3.11.5 matches them wrongly (gh-106052).
+    """
     fixed = (b"[%s].{%d}" % (opcodes, width) for width, opcodes in _FIXED.items())
-    tokens = [*fixed, b"[%s]++" % _PLAIN, _short(b"\x8c"), _short(b"X", rb"\x00\x00\x00"), rb"[%s][^\n]*+\n" % _LINES]
-    return re.compile(b"(?s:" + b"|".join(tokens) + b")*+")
+    tokens = [*fixed, b"[%s]+" % _PLAIN, _short(b"\x8c"), _short(b"X", rb"\x00\x00\x00"), rb"[%s][^\n]*\n" % _LINES]
+    return re.compile(b"(?s:" + b"|".join(tokens) + b")*")
 
 
 def data_only_end(source: Source, start: int = 0) -> int | None:
@@ -61,18 +64,18 @@ def data_only_end(source: Source, start: int = 0) -> int | None:
         start: offset of the first opcode.
 
     Returns:
-        None where the machine has to look: at the first opcode that imports, calls or asks for something, and
-        always where this Python's regular expressions cannot be relied on.
+        None where the machine has to look: at the first opcode that imports, calls or asks for something.
 
     Raises:
         MalformedError: an opcode that does not exist, an operand that is cut off, or no STOP.
     """
-    if not SOUND:
-        return None
     window, run, position = Window(source, start), _run(), 0
     while True:
         last = window.base + window.safe >= window.end
-        position = run.match(window.data, position, window.safe).end()  # type: ignore[union-attr]  # it may be empty
+        begin, reach = position, min(position + _REACH, window.safe)
+        position = run.match(window.data, begin, reach).end()  # type: ignore[union-attr]  # it may be empty
+        if begin < position and reach < window.safe:
+            continue
         if not last and position + _LONGEST_TOKEN > window.safe:
             if position == 0:
                 return None  # the source gave less than it announced

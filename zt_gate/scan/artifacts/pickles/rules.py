@@ -8,11 +8,11 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import MemorySource, Source
-from zt_gate.scan.artifacts.joblib_array import array_end, is_object_array
-from zt_gate.scan.artifacts.pickle_globals import load_globals
-from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_values import Bytes, Container, Global, Instance, Tuple, describe, module_class
-from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.pickles.globals import load_globals
+from zt_gate.scan.artifacts.pickles.joblib_array import array_end, is_object_array
+from zt_gate.scan.artifacts.pickles.machine import Machine
+from zt_gate.scan.artifacts.pickles.values import Bytes, Container, Global, Instance, Tuple, describe, module_class
+from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination
 
 _MAX_FINDINGS = 200
@@ -20,6 +20,12 @@ _NESTED_LIMIT = 256 << 20
 _NESTED_DEPTH = 4
 _LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 _REBUILD_FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
+_STATSMODELS = "statsmodels."
+_DICTS = frozenset(
+    {"builtins.dict", "collections.OrderedDict", "collections.defaultdict", "collections.Counter",
+     "sklearn.utils.Bunch", "sklearn.utils._bunch.Bunch"}
+)  # fmt: skip
+"""Dicts whose keys are not followed here once a call has made them."""
 _STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+Storage)|torch\.storage\.UntypedStorage")
 # torch.save numbers its storages; older versions use their addresses. Anything else would name another member.
 _STORAGE_KEY = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -63,6 +69,8 @@ class PickleJudge:
         self.storages: dict[str, tuple[str, int]] = {}
         self.arrays = False
         self._seen: set[tuple[str, str]] = set()
+        self._statsmodels = False
+        self._doubtful = ("", 0)
 
     def _find(self, rule: str, severity: Severity, symbol: str, message: str, offset: int) -> None:
         key = (rule, symbol)
@@ -90,6 +98,7 @@ class PickleJudge:
         lists = load_globals()
         name = found.name
         self.exam.facts.add(("import", name))
+        self._statsmodels |= name.startswith(_STATSMODELS)
         if lists.uses(name, torch=self.torch) is not None:
             return lists.is_call_only(name)
         shown = printable(name, 120)
@@ -130,6 +139,8 @@ class PickleJudge:
         literal = items is not None and len(items) == 1 and isinstance(items[0], Bytes)
         if name == _LOAD_FROM_BYTES and not literal:
             # It calls torch.load, so bytes that cannot be read here are a pickle that nobody examined.
+            self._find("ART-110", Severity.HIGH, name, f"{name} is given bytes that only the running pickle knows",
+                       offset)  # fmt: skip
             self.exam.gap(f"the bytes given to {name} at {offset} are computed", "save with torch.save or protocol 4")
         if name == _REBUILD_FROM_TYPE:
             first = items[0] if items else None
@@ -155,10 +166,30 @@ class PickleJudge:
             if isinstance(part, Container) and part.dunder:
                 message = f"the state of {printable(name, 120)} sets {printable(part.dunder, 60)}"
                 self._find("ART-105", Severity.HIGH, f"{name}.{part.dunder}", message, offset)
+        parts = state.items if isinstance(state, Tuple) else (state,)
+        if isinstance(state, Instance) or any(
+            isinstance(part, Instance) and part.cls in _DICTS for part in parts or ()
+        ):
+            message = f"the state of {printable(name, 120)} is computed by a call, and may set anything"
+            self._find("ART-105", Severity.HIGH, f"{name} computed", message, offset)
+        self._formula(name, state, offset)
+
+    def _formula(self, name: str, state: Any, offset: int) -> None:
+        """Judge what could be a formula to statsmodels, which evaluates it: a model may be made of any listed class."""
+        containers = [part for part in _flat((state,)) if isinstance(part, Container)]
+        doubtful = isinstance(state, Instance) or any(part.formula or part.computed for part in containers)
+        if doubtful and not self._doubtful[0]:
+            self._doubtful = (name, offset)
+        if self._statsmodels and self._doubtful[0]:
+            name, offset = self._doubtful
+            message = f"the state of {printable(name, 120)} may hold a formula, which statsmodels evaluates"
+            self._find("ART-114", Severity.HIGH, name, message, offset)
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
         """Judge APPEND, SETITEM or ADDITEMS on something else than a plain container."""
         if isinstance(receiver, Instance):
+            if receiver.cls.endswith(".Bunch"):  # a dict whose keys, which are not seen here, are attributes as well
+                self._doubtful = (receiver.cls, offset)
             uses = load_globals().uses(receiver.cls, torch=self.torch)
             if uses is not None and use in uses:
                 return

@@ -6,10 +6,10 @@ import re
 
 from zt_gate.domain import Severity
 from zt_gate.intake import MemorySource, Source
-from zt_gate.scan.artifacts.pickle_machine import Listener, Machine
-from zt_gate.scan.artifacts.pickle_prefilter import WORTHWHILE, data_only_end
-from zt_gate.scan.artifacts.pickle_rules import PickleJudge, PlainReading
-from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.pickles.machine import Listener, Machine
+from zt_gate.scan.artifacts.pickles.prefilter import WORTHWHILE, data_only_end
+from zt_gate.scan.artifacts.pickles.rules import PickleJudge, PlainReading
+from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Examination, Head
 

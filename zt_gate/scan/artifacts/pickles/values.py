@@ -15,6 +15,10 @@ KEEP_ITEMS = 64
 """Items of a tuple, or string keys of a dict, that are kept."""
 ARRAY_KEYS = frozenset({"shape", "dtype", "numpy_array_alignment_bytes"})
 """What a joblib array header says under keys that are known beforehand."""
+INERT_DUNDERS = frozenset({"__doc__", "__model"})
+"""Keys in double underscores that mean nothing to Python in an instance: documentation, and CatBoost's trees."""
+FORMULA_KEYS = frozenset({"restore_model_spec", "model_spec", "design_info", "formula"})
+"""What statsmodels keeps formulas under, which it evaluates when a model is loaded or used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class Container:
     """Of a dict: what array headers are made of, under string keys; nothing else is ever asked for."""
     dunder: str = ""
     """Of a dict: the first key in double underscores that was stored."""
+    formula: str = ""
+    """Of a dict: the first key that was stored and under which statsmodels looks for code to evaluate."""
+    computed: bool = False
+    """Of a dict: whether a key was stored that is no literal text, and may be anything."""
 
 
 LIST = Container("list")

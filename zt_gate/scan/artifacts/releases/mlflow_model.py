@@ -10,8 +10,8 @@ from typing import Any
 
 from zt_gate.domain import Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
-from zt_gate.scan.artifacts.pickle_globals import load_globals
-from zt_gate.scan.artifacts.yaml_nodes import compose, plain
+from zt_gate.scan.artifacts.pickles.globals import load_globals
+from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
 from zt_gate.scan.interface import Examination
 
 _MAX_MLMODEL = 4 << 20

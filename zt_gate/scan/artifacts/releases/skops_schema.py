@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.pickle_globals import load_globals
+from zt_gate.scan.artifacts.pickles.globals import load_globals
 from zt_gate.scan.artifacts.piece import Piece
 
 _NODES_TEXT = """

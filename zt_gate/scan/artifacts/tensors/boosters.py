@@ -47,6 +47,8 @@ def _examine_lightgbm(piece: Piece) -> None:
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
+        if at >= len(data):
+            raise ValueError("a protobuf message that ends inside a number")
         byte = data[at]
         at += 1
         value |= (byte & 127) << shift

@@ -9,8 +9,8 @@ from typing import Any
 from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.jinja_template import examine_template
 from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.texts.jinja_template import examine_template
 from zt_gate.scan.interface import Head
 
 _CHUNK = 1 << 20
@@ -113,11 +113,13 @@ def _examine(piece: Piece) -> None:
     reader.skip(4)
     version = reader.number("<L")
     if version not in (2, 3):
+        _bad(piece, f"version {version & 0xFFFFFFFF}, which no reader knows", "version")
         piece.exam.gap(f"GGUF version {version & 0xFFFFFFFF} is not examined by this version",
                        "convert the model to GGUF version 3")  # fmt: skip
         return
     tensors, pairs = reader.number("<Q"), reader.number("<Q")
     if tensors > _MAX_TENSORS or pairs > _MAX_PAIRS:
+        _bad(piece, "it announces more than any model has", "counts")
         raise BadGgufError(f"{tensors} tensors and {pairs} keys are more than any model has")
     alignment = _pairs(piece, reader, pairs)
     if not 1 <= alignment <= 1 << 16 or alignment & (alignment - 1):

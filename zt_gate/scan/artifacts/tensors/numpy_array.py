@@ -9,7 +9,7 @@ from typing import Any
 
 from zt_gate.domain import Severity
 from zt_gate.scan.artifacts.piece import Format, Piece, Slice
-from zt_gate.scan.interface import Head
+from zt_gate.scan.interface import BrokenFileError, Head
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 1 << 20
@@ -35,9 +35,11 @@ def _itemsize(descr: Any, depth: int = 0) -> tuple[int, bool]:
         size, objects = _itemsize(descr[0], depth + 1)
         return size * _count(descr[1]), objects
     if not isinstance(descr, list):
-        raise TypeError("a data type that is neither text nor a list of fields")
+        raise ValueError("a data type that is neither text nor a list of fields")  # noqa: TRY004 - as documented
     total, objects = 0, False
     for item in descr:
+        if not isinstance(item, tuple) or len(item) not in (2, 3):
+            raise ValueError("a field that is not made of a name, a type and a shape")
         size, inner = _itemsize(item[1], depth + 1)
         total += size * (_count(item[2]) if len(item) > 2 else 1)
         objects = objects or inner
@@ -53,7 +55,7 @@ def _count(shape: Any) -> int:
 
 def _examine(piece: Piece) -> None:
     source, exam = piece.source, piece.exam
-    major = source.read_at(6, 1)[0]
+    major = int.from_bytes(source.read_at(6, 1), "little")
     if major not in (1, 2, 3):
         exam.gap(f"npy version {major} is not known to this version", "save the array again with numpy.save")
         return
@@ -64,8 +66,15 @@ def _examine(piece: Piece) -> None:
         exam.gap(f"an npy header of {length} bytes", "save the array again with numpy.save")
         return
     text = source.read_at(start, length).decode("utf-8" if major == 3 else "latin-1")
-    header = ast.literal_eval(text.strip())
-    if set(header) != {"descr", "fortran_order", "shape"} or not isinstance(header["shape"], tuple):
+    try:
+        header = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError) as error:  # a TypeError where a list is a key
+        raise BrokenFileError(f"the npy header is no literal: {str(error)[:80]}", "save the array again") from error
+    if (
+        not isinstance(header, dict)
+        or set(header) != {"descr", "fortran_order", "shape"}
+        or not isinstance(header["shape"], tuple)
+    ):
         raise ValueError("the npy header has other fields than descr, fortran_order and shape")
     itemsize, objects = _itemsize(header["descr"])
     start += length

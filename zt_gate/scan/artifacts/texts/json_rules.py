@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from zt_gate.scan.artifacts.keras_config import is_keras_object, judge_config
+from zt_gate.scan.artifacts.hdf5.keras_config import is_keras_object, judge_config
 from zt_gate.scan.artifacts.piece import Piece
-from zt_gate.scan.artifacts.skops_schema import is_schema, judge_schema
+from zt_gate.scan.artifacts.releases.skops_schema import is_schema, judge_schema
 
 
 def judge_json(piece: Piece, root: Any) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
-from zt_gate.scan.artifacts.jinja_template import examine_templates
-from zt_gate.scan.artifacts.json_rules import judge_json
 from zt_gate.scan.artifacts.piece import Format, Piece
-from zt_gate.scan.artifacts.yaml_nodes import Oddity, compose, mapping_keys
+from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
+from zt_gate.scan.artifacts.texts.json_rules import judge_json
+from zt_gate.scan.artifacts.texts.yaml_nodes import Oddity, compose_all, mapping_keys
 from zt_gate.scan.interface import Head
 
 _MAX_TEXT = 256 << 20
@@ -111,7 +111,7 @@ def _examine_yaml(piece: Piece) -> None:
     if len(data) > _MAX_YAML:
         raise ValueError(f"a YAML file of more than {_MAX_YAML} bytes")
     piece.exam.cover_all()
-    root, oddities = compose(data)
+    roots, oddities = compose_all(data)
     for kind, detail, line in oddities:
         if kind is Oddity.TAG:
             _find(
@@ -119,7 +119,7 @@ def _examine_yaml(piece: Piece) -> None:
             )
         elif kind is Oddity.DUPLICATE:
             _find(piece, "ART-307", f"the key {printable(detail, 80)} appears twice", detail, line)
-    for key, value, line in mapping_keys(root):
+    for key, value, line in (entry for root in roots for entry in mapping_keys(root)):
         if key in _REMOTE_CODE and value.lower() not in ("false", "null", "", "{}", "[]"):
             _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key, line)
         elif key == "_target_":

@@ -29,6 +29,21 @@ def compose(data: bytes) -> tuple[Any, list[tuple[Oddity, str, int]]]:
     Raises:
         ValueError: it is not UTF-8 or not YAML, or there is more than one document.
     """
+    roots, oddities = compose_all(data)
+    if len(roots) > 1:
+        raise ValueError("not YAML: expected a single document, and there is more than one")
+    return roots[0] if roots else None, oddities
+
+
+def compose_all(data: bytes) -> tuple[list[Any], list[tuple[Oddity, str, int]]]:
+    """Parse every document of a stream.
+
+    Returns:
+        The root nodes, and what is odd about them, as for `compose`.
+
+    Raises:
+        ValueError: it is not UTF-8 or not YAML.
+    """
     import yaml  # imported here: a target without YAML does not pay for it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,17 +58,17 @@ def compose(data: bytes) -> tuple[Any, list[tuple[Oddity, str, int]]]:
             tag = getattr(event, "tag", None)
             if tag and str(tag) not in _PLAIN_TAGS:
                 oddities.append((Oddity.TAG, str(tag), _line(event)))
-        root = yaml.compose(text, Loader=loader)
+        roots = list(yaml.compose_all(text, Loader=loader))
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())[:160]}") from error
-    for node in _nodes(root):
+    for node in (node for root in roots for node in _nodes(root)):
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, _ in node.value:
                 if str(key.value) in seen:
                     oddities.append((Oddity.DUPLICATE, str(key.value), _line(key)))
                 seen.add(str(key.value))
-    return root, oddities
+    return roots, oddities
 
 
 def _line(node: Any) -> int:

@@ -1,0 +1,1 @@
+"""Computation graphs, and the encodings that they are written in."""

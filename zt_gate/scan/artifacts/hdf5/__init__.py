@@ -1,0 +1,1 @@
+"""HDF5 files, and Keras models in them and beside them."""

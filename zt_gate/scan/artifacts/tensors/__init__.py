@@ -1,0 +1,1 @@
+"""Formats that hold numbers and next to no program: tensors, tables, trees."""

@@ -1,0 +1,1 @@
+"""Text formats, and templates in them."""

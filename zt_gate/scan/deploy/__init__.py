@@ -1,0 +1,1 @@
+"""Serving and mesh manifests: what surrounds a model once it is deployed."""

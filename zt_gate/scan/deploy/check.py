@@ -1,0 +1,86 @@
+"""The deploy check: serving and mesh manifests, judged together.
+
+Which files count is decided by name and by what stands in them (`manifests.is_candidate`); where there are none the
+check is `not_applicable`. It claims no byte: that a YAML file is nothing but YAML is the business of `artifacts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
+from zt_gate.intake import Frozen, Source
+from zt_gate.scan.deploy.backends import NAME, is_configuration, runs_python
+from zt_gate.scan.deploy.manifests import Given, is_candidate, read
+
+_MAX_MANIFESTS = 5000
+_FIX_ELSEWHERE = "write the option out in the manifest, or render it with its value"
+
+
+class DeployCheck:
+    """Examines the manifests of a target."""
+
+    id: ClassVar[str] = "deploy"
+    version: ClassVar[str] = "1"
+
+    def run(self, frozen: Frozen) -> Evidence:
+        """Examine every manifest of the target, and all of them together."""
+        given, findings, files = Given(), list[Finding](), 0
+        for _, source in sorted(frozen.files.items()):
+            if is_configuration(source):
+                files += 1
+                findings += _backend(source, given)
+            elif is_candidate(source):
+                inside = read(source)
+                given.manifests += inside.manifests
+                given.gaps += inside.gaps
+                files += bool(inside.manifests or inside.gaps)
+        if given.manifests:
+            findings += _judge(given)
+        metrics = {"files": str(files), "manifests": str(len(given.manifests))}
+        digest = frozen.subject.digest
+        return Evidence.of(
+            self.id, self.version, digest, findings=findings, gaps=given.gaps, metrics=metrics, applicable=files > 0
+        )
+
+
+def _backend(source: Source, given: Given) -> Iterator[Finding]:
+    try:
+        line = runs_python(source.read_at(0, source.size))
+    except ValueError as error:
+        given.gaps.append(Gap(printable(str(error)), source.path, "keep it small and in UTF-8"))
+        return
+    if line:
+        message = "the model is a Python program (backend python), which the server runs as it stands"
+        yield Finding("DEP-151", Severity.MEDIUM, message, source.path, line=line, symbol=NAME)
+
+
+def _judge(given: Given) -> Iterator[Finding]:
+    """Apply every rule to all manifests together. A rule that raises has examined nothing."""
+    from zt_gate.scan.deploy.release import Deployment
+    from zt_gate.scan.deploy.rules import RULES, SEVERITIES
+    from zt_gate.scan.deploy.servers import unknown_options
+
+    if len(given.manifests) > _MAX_MANIFESTS:
+        given.gaps.append(Gap(f"more than {_MAX_MANIFESTS} manifests", "", "scan the namespaces one by one"))
+        return
+    together = Deployment(tuple(given.manifests))
+    for manifest, reason in unknown_options(together):
+        given.gaps.append(Gap(f"{manifest.label}, {reason}", manifest.path, _FIX_ELSEWHERE))
+    for rule in RULES:
+        try:
+            hits = list(rule(together))
+        except Exception as error:  # noqa: BLE001 - whatever a hostile manifest provokes is an unfinished examination
+            reason = f"the rule {rule.__name__} stopped: {type(error).__name__}: {error}"
+            given.gaps.append(Gap(printable(reason), "", "report it with the manifests that caused it"))
+            continue
+        for hit in hits:
+            yield Finding(
+                rule=hit.rule,
+                severity=SEVERITIES[hit.rule],
+                message=f"{hit.manifest.label}: {hit.message}",
+                path=hit.manifest.path,
+                line=hit.line or None,
+                symbol=printable(f"{hit.manifest.symbol} {hit.detail}"),
+            )

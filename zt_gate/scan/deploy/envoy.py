@@ -1,0 +1,106 @@
+"""Rules for a proxy of one's own: TLS on both sides of an Envoy, and its admin interface.
+
+Source: envoyproxy.io/docs/envoy/latest/api-v3, Cluster, Listener and common TLS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+from zt_gate.domain import printable
+from zt_gate.scan.deploy.documents import Mapping, items, mapping, text, walk
+from zt_gate.scan.deploy.manifests import Manifest
+from zt_gate.scan.deploy.release import Deployment, Hit
+
+_OLD_TLS = ("TLSv1_0", "TLSv1_1")
+
+
+def transport(given: Deployment) -> Iterator[Hit]:
+    """DEP-104: a cluster or listener of an Envoy without TLS, with old TLS, or with unverified certificates."""
+    for manifest in given.of("Envoy", ""):
+        static = mapping(_snake(manifest.body), "static_resources")
+        for cluster in items(static, "clusters"):
+            yield from _cluster(manifest, cluster)
+        for listener in items(static, "listeners"):
+            yield from _listener(manifest, listener)
+
+
+def admin(given: Deployment) -> Iterator[Hit]:
+    """DEP-108: an Envoy whose admin interface can be reached from other machines."""
+    for manifest in given.of("Envoy", ""):
+        address = mapping(_snake(manifest.body), "admin", "address")
+        if address and not _is_local(address):
+            yield Hit("DEP-108", manifest, address.line, "admin", "its admin interface listens beyond this machine")
+
+
+def _cluster(manifest: Manifest, cluster: Any) -> Iterator[Hit]:
+    name = printable(text(cluster, "name") or "unnamed", 80)
+    sockets = [mapping(match, "transport_socket") for match in items(cluster, "transport_socket_matches")]
+    sockets += [mapping(cluster, "transport_socket")] if "transport_socket" in mapping(cluster) else []
+    addresses = [inner for inner in walk(mapping(cluster, "load_assignment")) if _is_address(inner)]
+    if not sockets and addresses and all(_is_local(address) for address in addresses):
+        return
+    for socket in sockets or [Mapping(mapping(cluster).line)]:
+        if problem := _socket_problem(socket, verifies=True):
+            yield Hit("DEP-104", manifest, socket.line, f"cluster {name}", f"cluster {name}: {problem}")
+
+
+def _listener(manifest: Manifest, listener: Any) -> Iterator[Hit]:
+    name = printable(text(listener, "name") or "unnamed", 80)
+    if "internal_listener" in mapping(listener) or _is_local(mapping(listener, "address")):
+        return
+    for chain in items(listener, "filter_chains") or [mapping(listener)]:
+        socket = mapping(chain, "transport_socket")
+        if problem := _socket_problem(socket, verifies=False):
+            yield Hit("DEP-104", manifest, socket.line, f"listener {name}", f"listener {name}: {problem}")
+
+
+def _socket_problem(socket: Mapping, *, verifies: bool) -> str:
+    config = mapping(socket, "typed_config")
+    kind = text(config, "@type").rsplit(".", 1)[-1]
+    if not socket or "raw_buffer" in text(socket, "name") or kind == "RawBuffer":
+        return "plain text, since it has no TLS transport socket"
+    common = mapping(config, "common_tls_context")
+    oldest = text(common, "tls_params", "tls_minimum_protocol_version")
+    if oldest in _OLD_TLS:
+        return f"accepts {oldest}"
+    if any(text(inner, "trust_chain_verification") == "ACCEPT_UNTRUSTED" for inner in walk(common)):
+        return "accepts certificates that nobody vouches for (ACCEPT_UNTRUSTED)"
+    validated = any(key in common for key in ("validation_context", "validation_context_sds_secret_config",
+                                              "combined_validation_context"))  # fmt: skip
+    if verifies and kind in ("UpstreamTlsContext", "") and not validated:
+        return "does not verify the server's certificate, since it has no validation context"
+    return ""
+
+
+def _is_address(value: Mapping) -> bool:
+    return "socket_address" in value or "pipe" in value
+
+
+def _is_local(address: Mapping) -> bool:
+    if "pipe" in address:
+        return True
+    try:
+        return ip_address(text(address, "socket_address", "address")).is_loopback
+    except ValueError:
+        return text(address, "socket_address", "address") == "localhost"
+
+
+def _snake(value: Any) -> Any:
+    """Return a value with keys as the protocol buffers spell them; Envoy reads either spelling."""
+    if isinstance(value, list):
+        return [_snake(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    renamed = Mapping(value.line)
+    for key, item in value.items():
+        name = re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match[1].lower(), key)
+        renamed[name] = _snake(item)
+        renamed.lines[name] = value.at(key)
+    return renamed
+
+
+RULES = (transport, admin)
