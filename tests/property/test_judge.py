@@ -23,6 +23,7 @@ from zt_gate.domain import (
 )
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import LoadedPolicy, Policy
+from zt_gate.policy.waivers import Waiver
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 STATIC = ("artifacts", "code", "modelscan")
@@ -52,28 +53,27 @@ def policies(draw, subject):
             stage[name] = {"by": []}
     waivers = [
         {"id": "w", "rule": rule, "subject": str(subject.digest), "owner": "ann", "approved_by": "bob",
-         "reason": "reviewed, see the ticket", "created": "2026-05-01T00:00:00Z", "expires": "2026-07-01T00:00:00Z"}
+         "reason": "reviewed, see the ticket", "ticket": "ML-1",
+         "created": "2026-05-01T00:00:00Z", "expires": "2026-07-01T00:00:00Z"}
         for rule in draw(st.lists(rules, max_size=2, unique=True))
     ]  # fmt: skip
     raised = {rule: {"severity": str(draw(severities))} for rule in draw(st.lists(rules, max_size=2, unique=True))}
     expires = draw(st.sampled_from([None, "2026-05-31T23:59:59Z", "2026-06-01T00:00:01Z"]))
     import json
 
-    return LoadedPolicy(
-        "t",
-        TypeAdapter(Policy).validate_json(
-            json.dumps(
-                {
-                    "apiVersion": "zt-gate/v1",
-                    "kind": "Policy",
-                    "metadata": {"name": "t", "expires": expires},
-                    "stages": {"s": stage},
-                    "rules": raised,
-                    "waivers": waivers,
-                }
-            )
-        ),
+    policy = TypeAdapter(Policy).validate_json(
+        json.dumps(
+            {
+                "apiVersion": "zt-gate/v1",
+                "kind": "Policy",
+                "metadata": {"name": "t", "expires": expires},
+                "stages": {"s": stage},
+                "rules": raised,
+            }
+        )
     )
+    listed = TypeAdapter(tuple[Waiver, ...]).validate_json(json.dumps(waivers))
+    return LoadedPolicy("t", replace(policy, waivers=listed))
 
 
 @st.composite

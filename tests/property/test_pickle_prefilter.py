@@ -11,14 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts import pickle_window
-from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_prefilter import SOUND, WORTHWHILE, data_only_end
-from zt_gate.scan.artifacts.pickle_rules import PickleJudge
-from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.pickles import window as pickle_window
+from zt_gate.scan.artifacts.pickles.machine import Machine
+from zt_gate.scan.artifacts.pickles.prefilter import WORTHWHILE, data_only_end
+from zt_gate.scan.artifacts.pickles.rules import PickleJudge
+from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination
 
-pytestmark = pytest.mark.skipif(not SOUND, reason="Python before 3.11.5 cannot run the prefilter (gh-106052)")
 QUICK = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
@@ -168,7 +167,7 @@ def test_operands_of_every_length(width):
 
 
 def test_a_large_pickle_takes_the_short_way_and_a_call_in_it_is_found(monkeypatch, tmp_path):
-    from zt_gate.scan.artifacts import pickle_stream
+    from zt_gate.scan.artifacts.pickles import stream as pickle_stream
     from zt_gate.scan.artifacts.piece import Piece
     from zt_gate.scan.artifacts.registry import examine
     from zt_gate.scan.interface import Head

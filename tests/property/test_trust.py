@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Severity, Status, Subject
 from zt_gate.errors import EvidenceError
-from zt_gate.policy import model
-from zt_gate.policy.model import Key, Provenance, Signature, Stage, Trust
-from zt_gate.trust.collect import Brought, collect
+from zt_gate.policy import demands
+from zt_gate.policy.demands import Provenance, Signature
+from zt_gate.policy.model import Stage
+from zt_gate.policy.people import Key, Trust
+from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import read_envelope, sign_payload
 from zt_gate.trust.keys import KeyType, generate
 from zt_gate.trust.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, manifest_statement, parse_statement, statement
@@ -28,12 +30,13 @@ def subject(content: bytes) -> Subject:
 
 
 SUBJECT, OTHER = subject(b"this"), subject(b"other")
+QUESTION = Question(SUBJECT, "production", Digest.of(b"policy"), NOW)
 TESTED = {"result": "PASSED", "passedTests": ["robustness"]}
 BUILT = {"buildDefinition": {"buildType": "t"}, "runDetails": {"builder": {"id": "builder"}}}
 STAGE = Stage(
     signature=Signature(by=("a", "b"), count=2),
     provenance=Provenance(by=("a",), builders=("builder",)),
-    tests=model.Tests(by=("b",), suites=("robustness", "backdoor")),
+    tests=demands.Tests(by=("b",), suites=("robustness", "backdoor")),
 )
 SIGNED = {name: json.loads(sign_payload(manifest_statement(SUBJECT), key)) for name, key in KEYS.items()}
 
@@ -102,7 +105,7 @@ POOL = pool()
 
 
 def judge(brought) -> dict[str, tuple[Status, set[str]]]:
-    found = collect(SUBJECT, STAGE, TRUST, brought, NOW)
+    found = collect(QUESTION, STAGE, TRUST, brought)
     return {item.check: (item.status, set(filter(None, item.metrics.get("signers", "").split(", ")))) for item in found}
 
 
@@ -123,7 +126,7 @@ def test_taking_files_away_never_adds_a_signer_or_a_pass(brought, data) -> None:
 @given(st.sets(st.sampled_from(POOL)))
 @settings(max_examples=40, deadline=None)
 def test_an_unmet_requirement_blocks_at_every_threshold(brought) -> None:
-    for item in collect(SUBJECT, STAGE, TRUST, list(brought), NOW):
+    for item in collect(QUESTION, STAGE, TRUST, list(brought)):
         worst = max((finding.severity for finding in item.findings), default=Severity.INFO)
         if item.status is Status.PASS:
             assert worst is Severity.INFO
@@ -134,7 +137,7 @@ def test_an_unmet_requirement_blocks_at_every_threshold(brought) -> None:
 @given(st.permutations(POOL[::3]))
 @settings(max_examples=20, deadline=None)
 def test_order_never_shows(order) -> None:
-    assert collect(SUBJECT, STAGE, TRUST, order, NOW) == collect(SUBJECT, STAGE, TRUST, POOL[::3], NOW)
+    assert collect(QUESTION, STAGE, TRUST, order) == collect(QUESTION, STAGE, TRUST, POOL[::3])
 
 
 @given(st.sets(st.sampled_from([item for item in POOL if item.data]), min_size=1, max_size=4))

@@ -2,8 +2,8 @@
 
 It makes bundles that sigstore-python verifies offline, in milliseconds and with a clock of the test's choosing, so
 that expiry and late signatures can be tried. Keys are made anew for each instance and never leave it. What a log
-entry and a certificate hold follows the Rekor v1 `dsse/0.0.1` and `hashedrekord/0.0.1` types, RFC 6962 for the
-certificate log and the Merkle tree, and the note format for checkpoints.
+entry and a certificate hold follows the Rekor v1 `dsse/0.0.1` and `hashedrekord/0.0.1` types, the Rekor v2
+`hashedrekord/0.0.2` type, RFC 6962 for the certificate log and the Merkle tree, and the note format for checkpoints.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from support.timestamp_authority import TimestampAuthority
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 LOG_NAME = "rekor.sigstore.test"
@@ -100,14 +103,28 @@ class PrivateSigstore:
         self._authority_key, self._certificate_log_key, self._log_key = new_key(), new_key(), new_key()
         self._authority = self._authority_certificate()
         self._log = MerkleLog()
+        self.timestamps = TimestampAuthority(self.now)
 
     def sign_statement(
-        self, payload: bytes, subject: str, issuer: str, at: datetime | None = None, payload_type: str = PAYLOAD_TYPE
+        self,
+        payload: bytes,
+        subject: str,
+        issuer: str,
+        at: datetime | None = None,
+        payload_type: str = PAYLOAD_TYPE,
+        *,
+        claims: Mapping[str, str] | None = None,
+        log: int = 1,
+        stamped: bool = False,
     ) -> JsonObject:
-        """Return a bundle with a DSSE envelope over an in-toto statement."""
+        """Return a bundle with a DSSE envelope over an in-toto statement.
+
+        `claims` maps object identifiers to OIDC claims. `log` is Rekor's version; 2 knows no time of its own, so such
+        a bundle wants to be `stamped`.
+        """
         at = at or self.now
         key = new_key()
-        certificate = self.issue(key, subject, issuer, at)
+        certificate = self.issue(key, subject, issuer, at, claims)
         pae = b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type.encode(), len(payload), payload)
         signature = key.sign(pae, ECDSA)
         envelope = {
@@ -115,21 +132,16 @@ class PrivateSigstore:
             "payloadType": payload_type,
             "signatures": [{"sig": base64_text(signature)}],
         }
-        body = {
-            "apiVersion": "0.0.1",
-            "kind": "dsse",
-            "spec": {
-                "envelopeHash": _sha256(canonical(envelope)),
-                "payloadHash": _sha256(payload),
-                "signatures": [
-                    {
-                        "signature": base64_text(signature),
-                        "verifier": base64_text(certificate.public_bytes(Encoding.PEM)),
-                    }
-                ],
-            },
-        }
-        return self._bundle(certificate, body, at) | {"dsseEnvelope": envelope}
+        body = (
+            body_v2(pae, signature, certificate)
+            if log == 2
+            else dsse_body(envelope, payload, signature, certificate.public_bytes(Encoding.PEM))
+        )
+        bundle = self._bundle(certificate, body, at) | {"dsseEnvelope": envelope}
+        if stamped:
+            token = {"signedTimestamp": base64_text(self.timestamps.stamp(signature, at))}
+            bundle["verificationMaterial"]["timestampVerificationData"] = {"rfc3161Timestamps": [token]}
+        return bundle
 
     def sign_artifact(self, artifact: bytes, subject: str, issuer: str, at: datetime | None = None) -> JsonObject:
         """Return a bundle with a bare signature over an artifact."""
@@ -167,24 +179,37 @@ class PrivateSigstore:
                 "tlogs": [_log_instance(self._log_key, since)],
                 "ctlogs": [_log_instance(self._certificate_log_key, since)],
                 "certificateAuthorities": [authority],
-                "timestampAuthorities": [],
+                "timestampAuthorities": [_stamping(self.timestamps, since)],
             }
         )
 
-    def issue(self, key: ec.EllipticCurvePrivateKey, subject: str, issuer: str, at: datetime) -> x509.Certificate:
+    def authority_pem(self) -> str:
+        """Return the certificate authority's own certificate."""
+        return self._authority.public_bytes(Encoding.PEM).decode()
+
+    def issue(
+        self,
+        key: Any,
+        subject: str,
+        issuer: str,
+        at: datetime,
+        claims: Mapping[str, str] | None = None,
+    ) -> x509.Certificate:
         """Return a ten-minute certificate with the certificate log's promise inside.
 
-        `subject` is one name, or several with spaces between them.
+        `key` is anything with a public key, such as a certificate signing request. `subject` is one name, or several
+        with spaces between them.
         """
         builder = self._leaf(key, subject, issuer, at)
+        for oid, value in (claims or {}).items():
+            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), utf8_string(value))
+            builder = builder.add_extension(extension, critical=False)
         # The log signs the certificate as it is without the log's own promise (RFC 6962, section 3.2).
         unlogged = builder.sign(self._authority_key, hashes.SHA256()).tbs_certificate_bytes
         promise = x509.UnrecognizedExtension(SCT_LIST, core.OctetString(self._promise(unlogged, at)).dump())
         return builder.add_extension(promise, critical=False).sign(self._authority_key, hashes.SHA256())
 
-    def _leaf(
-        self, key: ec.EllipticCurvePrivateKey, subject: str, issuer: str, at: datetime
-    ) -> x509.CertificateBuilder:
+    def _leaf(self, key: Any, subject: str, issuer: str, at: datetime) -> x509.CertificateBuilder:
         names = [_general_name(name) for name in subject.split()]
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._authority_key.public_key())
         builder = (
@@ -233,23 +258,26 @@ class PrivateSigstore:
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": {
                 "certificate": {"rawBytes": base64_text(certificate.public_bytes(Encoding.DER))},
-                "tlogEntries": [self._record(body, at)],
+                "tlogEntries": [self.record(body, at)],
             },
         }
 
-    def _record(self, body: JsonObject, at: datetime) -> JsonObject:
-        """Append to the transparency log: entry, inclusion proof, signed checkpoint, signed entry timestamp."""
+    def record(self, body: JsonObject, at: datetime) -> JsonObject:
+        """Append to the transparency log: entry, inclusion proof, signed checkpoint, and in v1 a signed timestamp."""
         raw = canonical(body)
         index = self._log.append(raw)
         seconds = int(at.timestamp())
         log_id = key_id(self._log_key)
         promise = {"body": base64_text(raw), "integratedTime": seconds, "logIndex": index, "logID": log_id.hex()}
+        timed = {
+            "integratedTime": str(seconds),
+            "inclusionPromise": {"signedEntryTimestamp": base64_text(self._log_key.sign(canonical(promise), ECDSA))},
+        }
         return {
             "logIndex": str(index),
             "logId": {"keyId": base64_text(log_id)},
             "kindVersion": {"kind": body["kind"], "version": body["apiVersion"]},
-            "integratedTime": str(seconds),
-            "inclusionPromise": {"signedEntryTimestamp": base64_text(self._log_key.sign(canonical(promise), ECDSA))},
+            **(timed if body["apiVersion"] == "0.0.1" else {"integratedTime": "0"}),
             "inclusionProof": {
                 "logIndex": str(index),
                 "rootHash": base64_text(self._log.root()),
@@ -264,6 +292,54 @@ class PrivateSigstore:
         note = f"{LOG_NAME} - 1\n{size}\n{base64_text(self._log.root())}\n"
         signature = key_id(self._log_key)[:4] + self._log_key.sign(note.encode(), ECDSA)
         return f"{note}\n\u2014 {LOG_NAME} {base64_text(signature)}\n"
+
+
+def dsse_body(envelope: JsonObject, payload: bytes, signature: bytes, verifier: bytes) -> JsonObject:
+    """What Rekor v1 logs of an envelope: `dsse/0.0.1`. `verifier` is a certificate in PEM."""
+    return {
+        "apiVersion": "0.0.1",
+        "kind": "dsse",
+        "spec": {
+            "envelopeHash": _sha256(canonical(envelope)),
+            "payloadHash": _sha256(payload),
+            "signatures": [{"signature": base64_text(signature), "verifier": base64_text(verifier)}],
+        },
+    }
+
+
+def body_v2(signed: bytes, signature: bytes, certificate: x509.Certificate) -> JsonObject:
+    """What Rekor v2 logs of an envelope or artifact: `hashedrekord/0.0.2` over the signed bytes."""
+    return request_body_v2(
+        base64_text(hashlib.sha256(signed).digest()),
+        {
+            "content": base64_text(signature),
+            "verifier": {
+                "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                "x509Certificate": {"rawBytes": base64_text(certificate.public_bytes(Encoding.DER))},
+            },
+        },
+    )
+
+
+def request_body_v2(digest: str, signature: JsonObject) -> JsonObject:
+    """The same, from what a client sends."""
+    data = {"algorithm": "SHA2_256", "digest": digest}
+    return {
+        "apiVersion": "0.0.2",
+        "kind": "hashedrekord",
+        "spec": {"hashedRekordV002": {"data": data, "signature": signature}},
+    }
+
+
+def _stamping(authority: TimestampAuthority, since: JsonObject) -> JsonObject:
+    return {
+        "subject": {"organization": "sigstore.test", "commonName": "tsa"},
+        "uri": "https://tsa.sigstore.test",
+        "certChain": {
+            "certificates": [{"rawBytes": base64_text(item.public_bytes(Encoding.DER))} for item in authority.chain]
+        },
+        "validFor": since,
+    }
 
 
 def _general_name(name: str) -> x509.GeneralName:

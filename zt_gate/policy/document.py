@@ -93,7 +93,11 @@ def parse(text: bytes, file: str) -> Document:
         root = yaml.compose(decoded, _CoreLoader)
     except yaml.YAMLError as error:
         problem = printable(getattr(error, "problem", None) or str(error))
-        raise place.error(getattr(error, "problem_mark", None), problem, "mend the YAML") from None
+        mark = getattr(error, "problem_mark", None)
+        tabbed = (
+            mark is not None and mark.line < len(place.lines) and place.lines[mark.line].lstrip(" ").startswith("\\t")
+        )
+        raise place.error(mark, problem, "indent with spaces, not tabs" if tabbed else "mend the YAML") from None
     document = Document(place, None)
     return replace(document, data=None if root is None else _construct(root, (), document))
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from zt_gate.domain import (
+    BrokenGlass,
     Decision,
     Digest,
     Evidence,
@@ -23,16 +24,17 @@ from zt_gate.domain import (
     Verdict,
     WaivedFinding,
 )
-from zt_gate.policy.model import LoadedPolicy, Policy, Stage, Waiver, Weight, parse_instant
+from zt_gate.policy.duties import SEPARATION, WAIVERS
+from zt_gate.policy.fields import parse_instant
+from zt_gate.policy.glass import broken_glass
+from zt_gate.policy.model import REVOCATIONS, STATEMENTS, LoadedPolicy, Policy, Stage, Weight
+from zt_gate.policy.waivers import Waiver, is_never_waived
 
 INTAKE = "intake"
 AUDIT = "audit"
-_STATEMENTS = ("signature", "provenance", "tests")
 # A static check may find that nothing of its kind is there; what it does not claim is then uncovered. These may not:
 # somebody has to have frozen, signed and written down.
-_ALWAYS_APPLICABLE = (INTAKE, AUDIT, *_STATEMENTS)
-# Rules about whether these are the right bytes at all; letting one through would let everything through.
-_NEVER_WAIVED = ("INT-", "SIG-", "PRV-", "TST-")
+_ALWAYS_APPLICABLE = (INTAKE, AUDIT, REVOCATIONS, SEPARATION, WAIVERS, *STATEMENTS)
 
 
 def judge(
@@ -49,37 +51,54 @@ def judge(
     """
     policy = loaded.policy
     stage = policy.stages.get(stage_name)
-    demands = _demands(stage) if stage else {}
-    asked = [item for item in evidence if item.check in demands and item.subject == subject.digest]
-    judged = sorted((_raised(item, policy) for item in asked), key=_evidence_key)
+    demands = _demands(stage, policy, subject.digest, now) if stage else {}
+    about = [item for item in evidence if item.subject == subject.digest]
+    asked = [item for item in about if item.check in demands]
+    judged = sorted((_raised(item, policy, now) for item in asked), key=_evidence_key)
     waived: list[WaivedFinding] = []
-    reasons = list(_policy_reasons(policy, stage, stage_name, now))
+    waivers = [item for item in policy.holding(subject.digest, now) if item.rule not in policy.never_waive]
+    doubts = [*_policy_reasons(policy, stage, stage_name, now), *_signature_reasons(loaded)]
+    reasons = list(doubts)
     if stage is not None:
         for check, weight in demands.items():
             items = [item for item in judged if item.check == check]
             reasons += _check_reasons(check, weight, items)
             for item in items:
-                reasons += _finding_reasons(item, stage, policy.waivers, now, waived)
+                reasons += _finding_reasons(item, stage, waivers, waived)
         reasons += _coverage_reasons(subject, stage, judged)
+    glass = _glass(policy, stage, reasons, about)
     return Verdict(
-        decision=Decision.BLOCK if reasons else Decision.ALLOW,
+        decision=Decision.ALLOW if glass or not reasons else Decision.BLOCK,
         stage=stage_name,
         subject=subject.digest,
         policy=loaded.digest,
         reasons=tuple(dict.fromkeys(reasons)),
         evidence=tuple(item for item in judged if demands[item.check] == "required" or item.findings),
         waived=tuple(waived),
+        # A policy that does not count is not believed when it says that it only warns.
+        mode=stage.mode_at(now) if stage and not doubts else "enforce",
+        broken_glass=glass,
     )
 
 
-def _demands(stage: Stage) -> dict[str, Weight]:
+def _demands(stage: Stage, policy: Policy, subject: Digest, now: datetime) -> dict[str, Weight]:
     """Which checks a stage asks for, in the order in which a person wants to read about them."""
     demands: dict[str, Weight] = {INTAKE: "required"}
     demands |= dict(sorted(stage.weights.items()))
-    demands |= {name: "required" for name in _STATEMENTS if getattr(stage, name) is not None}
+    demands |= dict.fromkeys(policy.stated(stage, subject, now), "required")
     if stage.audit_log:
         demands[AUDIT] = "required"
     return demands
+
+
+def _glass(
+    policy: Policy, stage: Stage | None, reasons: Sequence[Reason], about: Iterable[Evidence]
+) -> BrokenGlass | None:
+    if stage is None:
+        return None
+    items = sorted(about, key=_evidence_key)
+    logged = any(item.check == AUDIT and item.status is Status.PASS for item in items)
+    return broken_glass(policy, stage, reasons, items, logged=logged)
 
 
 def _policy_reasons(policy: Policy, stage: Stage | None, stage_name: str, now: datetime) -> Iterator[Reason]:
@@ -96,6 +115,18 @@ def _policy_reasons(policy: Policy, stage: Stage | None, stage_name: str, now: d
             code="stage-unknown",
             message=f"policy {policy.metadata.name} does not define the stage {stage_name}",
             fix=f"use one of: {known}",
+        )
+
+
+def _signature_reasons(loaded: LoadedPolicy) -> Iterator[Reason]:
+    """Whoever demands a signed policy, the policy itself or the operator with a key, gets one or a block."""
+    signature = loaded.signature
+    if (signature is None and loaded.policy.metadata.signed) or (signature is not None and not signature.signers):
+        why = signature.problem if signature else "no key was named that it has to be signed with"
+        yield Reason(
+            code="policy-unsigned",
+            message=f"policy {loaded.policy.metadata.name} is not signed: {why}",
+            fix="zt-gate policy sign FILE --key KEY; then zt-gate check --policy FILE --policy-key PUB",
         )
 
 
@@ -130,7 +161,7 @@ def _gap_text(gap: Gap) -> str:
 
 
 def _finding_reasons(
-    item: Evidence, stage: Stage, waivers: Sequence[Waiver], now: datetime, waived: list[WaivedFinding]
+    item: Evidence, stage: Stage, waivers: Sequence[Waiver], waived: list[WaivedFinding]
 ) -> Iterator[Reason]:
     # The threshold is for what static checks find. Whether the bytes were frozen, signed and tested is not a matter
     # of degree: every finding of an unmet demand counts.
@@ -138,7 +169,7 @@ def _finding_reasons(
     for finding in item.findings:
         if finding.severity < threshold:
             continue
-        waiver = _waiver_for(finding, item.subject, waivers, now)
+        waiver = _waiver_for(finding, waivers)
         if waiver is not None:
             waived.append(WaivedFinding(finding, waiver.id))
             continue
@@ -153,16 +184,11 @@ def _finding_reasons(
         )
 
 
-def _waiver_for(finding: Finding, subject: Digest, waivers: Sequence[Waiver], now: datetime) -> Waiver | None:
-    if finding.rule.startswith(_NEVER_WAIVED):
+def _waiver_for(finding: Finding, waivers: Sequence[Waiver]) -> Waiver | None:
+    if is_never_waived(finding.rule):
         return None
     for waiver in waivers:
-        if (
-            waiver.rule == finding.rule
-            and waiver.subject == str(subject)
-            and waiver.path in (None, finding.path)
-            and parse_instant(waiver.created) <= now < parse_instant(waiver.expires)
-        ):
+        if waiver.rule == finding.rule and waiver.path in (None, finding.path):
             return waiver
     return None
 
@@ -188,15 +214,15 @@ def _coverage_reasons(subject: Subject, stage: Stage, judged: Sequence[Evidence]
         )
 
 
-def _raised(item: Evidence, policy: Policy) -> Evidence:
+def _raised(item: Evidence, policy: Policy, now: datetime) -> Evidence:
     """Apply the policy's rule settings; they only raise."""
-    findings = tuple(_raise(finding, policy) for finding in item.findings)
+    findings = tuple(_raise(finding, policy, now) for finding in item.findings)
     return item if findings == item.findings else replace(item, findings=findings)
 
 
-def _raise(finding: Finding, policy: Policy) -> Finding:
+def _raise(finding: Finding, policy: Policy, now: datetime) -> Finding:
     setting = policy.rules.get(finding.rule)
-    severity = max(finding.severity, Severity.parse(setting.severity)) if setting else finding.severity
+    severity = max(finding.severity, setting.severity_at(now)) if setting else finding.severity
     return finding if severity == finding.severity else replace(finding, severity=severity)
 
 

@@ -16,14 +16,18 @@ from typing import Any, TypeVar
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import PolicyError
 from zt_gate.policy import document
+from zt_gate.policy.advice import advice_for
 from zt_gate.policy.merge import Loosening, merge
-from zt_gate.policy.model import LoadedPolicy, Policy, Trust
+from zt_gate.policy.model import LoadedPolicy, Policy
+from zt_gate.policy.people import Certificate, Key, Trust
 from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.waivers import Waiver, WaiverFile, is_never_waived
 
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
 _Model = TypeVar("_Model")
+_Pem = TypeVar("_Pem", Key, Certificate)
 
 
 def load_policy(reference: str) -> LoadedPolicy:
@@ -34,10 +38,28 @@ def load_policy(reference: str) -> LoadedPolicy:
     """
     if reference.startswith(PACK_PREFIX):
         return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), Path(), (reference,)))
-    path = Path(reference)
-    text = _read(path, printable(reference), document.MAX_BYTES, "name a policy file, or a pack such as pack:baseline")
-    source = document.parse(text, printable(reference))
-    return LoadedPolicy(printable(reference), _effective(validate(source, Policy), source, path.parent, ()))
+    return open_policy(Path(reference))[0]
+
+
+def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, document.Document]:
+    """Load a policy file; also return what the file itself says, and where in it.
+
+    Raises:
+        PolicyError: as `load_policy`.
+    """
+    shown = printable(path)
+    source = read_document(path, "name a policy file, or a pack such as pack:baseline")
+    own = validate(source, Policy)
+    return LoadedPolicy(shown, _effective(own, source, path.parent, ())), own, source
+
+
+def read_document(path: Path, advice: str) -> document.Document:
+    """Read a strict YAML file.
+
+    Raises:
+        PolicyError: it cannot be read, with the advice, or is not strict YAML.
+    """
+    return document.parse(_read(path, printable(path), document.MAX_BYTES, advice), printable(path))
 
 
 def pack_names() -> list[str]:
@@ -57,18 +79,17 @@ def validate(source: document.Document, model: type[_Model]) -> _Model:
         # JSON mode: strict about types, yet lists may become tuples.
         return TypeAdapter(model).validate_json(json.dumps(source.data))
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        problem = error.errors(include_url=False, include_context=False)[0]
         where = tuple(item for item in problem["loc"])
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             message, advice = _unknown_key(str(where[-1]), model, where[:-1])
             raise source.error(where, message, advice, at_key=True) from None
         name = ".".join(str(item) for item in where)
-        text = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
         if problem["type"] == "missing":
             raise source.error(where[:-1], f"{name} is missing", f"add `{where[-1]}:`") from None
-        raise source.error(
-            where, f"{name}: {printable(text)}" if name else printable(text), "see docs/policy.md"
-        ) from None
+        advice = advice_for(dict(problem), _fields_at(model, where))
+        raise source.error(where, f"{name}: {printable(text)}" if name else printable(text), advice) from None
 
 
 def _unknown_key(key: str, model: type[object], parent: document.Path) -> tuple[str, str]:
@@ -102,6 +123,7 @@ def _unwrap(annotation: Any) -> Any:
 def _effective(policy: Policy, source: document.Document, folder: Path, seen: tuple[str, ...]) -> Policy:
     """Read the files that a policy names and lay it over its packs."""
     policy = replace(policy, trust=_complete_trust(policy.trust, source, folder))
+    policy = replace(policy, waivers=_waivers(policy, source, folder))
     _check_references(policy, source)
     for index, reference in enumerate(policy.extends):
         pack, pack_source = _read_pack(reference, source.error(("extends", index), ""), seen)
@@ -110,6 +132,7 @@ def _effective(policy: Policy, source: document.Document, folder: Path, seen: tu
             policy = merge(parent, policy, reference)
         except Loosening as error:
             raise source.error(error.path, error.message, error.advice) from None
+    _check_roles(policy, source)
     return replace(policy, extends=())
 
 
@@ -136,17 +159,10 @@ def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...])
 
 
 def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Trust:
-    keys = []
-    for index, key in enumerate(trust.keys):
-        if key.file is not None:
-            pem = _named_file(source, ("trust", "keys", index, "file"), folder / key.file, _MAX_KEY_BYTES)
-            key = replace(key, pem=pem.decode("ascii", "replace"))  # noqa: PLW2901
-        if "PRIVATE KEY" in (key.pem or ""):
-            place = ("trust", "keys", index, "file" if key.file else "pem")
-            raise source.error(
-                place, f"key {key.id} is a private key", "name the .pub file; keep the private key secret"
-            )
-        keys.append(key)
+    keys = tuple(_with_pem(key, ("trust", "keys", i), source, folder) for i, key in enumerate(trust.keys))
+    certificates = tuple(
+        _with_pem(item, ("trust", "certificates", i), source, folder) for i, item in enumerate(trust.certificates)
+    )
     root = trust.trusted_root
     if root is not None:
         text = _named_file(source, ("trust", "trusted_root", "file"), folder / root.file, _MAX_ROOT_BYTES)
@@ -154,7 +170,19 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
             advice = "find out who changed it, then pin the new digest"
             raise source.error(("trust", "trusted_root", "sha256"), f"{root.file} is {Digest.of(text)}", advice)
         root = replace(root, json_text=text.decode("utf-8", "replace"))
-    return replace(trust, keys=tuple(keys), trusted_root=root)
+    return replace(trust, keys=keys, certificates=certificates, trusted_root=root)
+
+
+def _with_pem(entry: _Pem, place: document.Path, source: document.Document, folder: Path) -> _Pem:
+    """Read the file that a key or certificate names."""
+    if entry.file is not None:
+        pem = _named_file(source, (*place, "file"), folder / entry.file, _MAX_KEY_BYTES)
+        entry = replace(entry, pem=pem.decode("ascii", "replace"))
+    if "PRIVATE KEY" in (entry.pem or ""):
+        advice = "name the .pub file; keep the private key secret"
+        where = (*place, "file" if entry.file else "pem")
+        raise source.error(where, f"key {entry.id} is a private key", advice)
+    return entry
 
 
 def _check_references(policy: Policy, source: document.Document) -> None:
@@ -166,19 +194,60 @@ def _check_references(policy: Policy, source: document.Document) -> None:
     if policy.trust.identities and policy.trust.trusted_root is None:
         advice = "add `trusted_root: {file: trusted_root.json, sha256: …}` under `trust`"
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
-    for name, stage in policy.stages.items():
-        for field in ("signature", "provenance", "tests"):
-            rule = getattr(stage, field)
-            for index, who in enumerate(rule.by if rule else ()):
-                if who not in ids:
-                    close = difflib.get_close_matches(who, ids, n=1)
-                    advice = f"did you mean {close[0]!r}?" if close else "add the key or identity under `trust`"
-                    raise source.error(("stages", name, field, "by", index), f"nobody is called {who!r}", advice)
+    lists: list[tuple[document.Path, tuple[str, ...]]] = [
+        (("stages", name, field, "by"), demand.by)
+        for name, stage in policy.stages.items()
+        for field, demand in stage.statements.items()
+    ]
+    if policy.trust.revocations is not None:
+        lists.append((("trust", "revocations", "by"), policy.trust.revocations.by))
+    if policy.break_glass is not None:
+        lists.append((("break_glass", "by"), policy.break_glass.by))
+    for place, by in lists:
+        for index, who in enumerate(by):
+            if who not in ids:
+                close = difflib.get_close_matches(who, ids, n=1)
+                advice = f"did you mean {close[0]!r}?" if close else "add the key or identity under `trust`"
+                raise source.error((*place, index), f"nobody is called {who!r}", advice)
+
+
+def _waivers(policy: Policy, source: document.Document, folder: Path) -> tuple[Waiver, ...]:
+    """Read the file that holds the waivers."""
+    if policy.waivers_file is None:
+        return ()
+    path = folder / policy.waivers_file
+    text = _named_file(source, ("waivers_file",), path, document.MAX_BYTES)
+    listed = document.parse(text, printable(path))
+    waivers = validate(listed, WaiverFile).waivers
+    ids = [waiver.id for waiver in waivers]
+    for index, waiver in enumerate(waivers):
+        place: document.Path = ("waivers", index)
+        if ids.index(waiver.id) != index:
+            raise listed.error((*place, "id"), f"id {waiver.id!r} is used twice", "rename one of the two")
+        if is_never_waived(waiver.rule) or waiver.rule in policy.never_waive:
+            message = f"{printable(waiver.rule, 40)} is never waived"
+            raise listed.error((*place, "rule"), message, "mend what it found; a waiver would change nothing")
+    return waivers
+
+
+def _check_roles(policy: Policy, source: document.Document) -> None:
+    """Every role that somebody has must be defined."""
+    known = policy.roles or {}
+    for place, entry in zip(_places(policy.trust), policy.trust.entries, strict=True):
+        for index, role in enumerate(entry.roles):
+            if role not in known:
+                close = difflib.get_close_matches(role, known, n=1)
+                advice = f"did you mean {close[0]!r}?" if close else "add it under `roles`"
+                raise source.error((*place[:-1], "roles", index), f"no role is called {role!r}", advice)
 
 
 def _places(trust: Trust) -> list[document.Path]:
     """Where the ids of `trust.ids` stand in the file, in the same order."""
-    kinds = (("keys", len(trust.keys)), ("identities", len(trust.identities)))
+    kinds = (
+        ("keys", len(trust.keys)),
+        ("certificates", len(trust.certificates)),
+        ("identities", len(trust.identities)),
+    )
     return [("trust", kind, index, "id") for kind, count in kinds for index in range(count)]
 
 

@@ -7,13 +7,16 @@ have an effect.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zt_gate.domain import Severity
+from zt_gate.policy.demands import Approvals, Bom, Continuity, ModelSigning, Promotion, Provenance, Signature, Tests
 from zt_gate.policy.document import Path
-from zt_gate.policy.model import Policy, Provenance, RuleSetting, Signature, Stage, Tests
+from zt_gate.policy.duties import BreakGlass, Role
+from zt_gate.policy.model import MODES, Policy, RuleSetting, Stage
 
 _Value = TypeVar("_Value")
+_Dated = TypeVar("_Dated", Promotion, Bom, Continuity)
 
 
 class Loosening(Exception):  # noqa: N818 - it names what the author did; the loader turns it into a PolicyError
@@ -42,15 +45,45 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
         stages[name] = _stage(parent.stages[name], child.stages[name], ("stages", name), pack)
     rules = {**parent.rules, **child.rules}
     for rule in parent.rules.keys() & child.rules.keys():
-        rules[rule] = _rule(parent.rules[rule], child.rules[rule])
+        rules[rule] = _rule(parent.rules[rule], child.rules[rule], ("rules", rule), pack)
     expiries = [policy.metadata.expires for policy in (parent, child) if policy.metadata.expires]
     return replace(
         child,
-        metadata=replace(child.metadata, expires=min(expiries) if expiries else None),
+        metadata=replace(
+            child.metadata,
+            expires=min(expiries) if expiries else None,
+            signed=_signed(parent.metadata.signed, child.metadata.signed, pack),
+        ),
         stages=dict(sorted(stages.items())),
         rules=dict(sorted(rules.items())),
         waivers=(*parent.waivers, *child.waivers),
+        roles=_roles(parent.roles, child.roles, pack),
+        separation_of_duties=tuple(dict.fromkeys((*parent.separation_of_duties, *child.separation_of_duties))),
+        never_waive=tuple(dict.fromkeys((*parent.never_waive, *child.never_waive))),
+        break_glass=_break_glass(parent.break_glass, child.break_glass, ("break_glass",), pack),
     )
+
+
+def _roles(parent: dict[str, Role] | None, child: dict[str, Role] | None, pack: str) -> dict[str, Role] | None:
+    """Join roles. One that a pack knows may do what the pack says, or less of it."""
+    if parent is None or child is None:
+        return child if parent is None else parent
+    for name in parent.keys() & child.keys():
+        if extra := [act for act in child[name].may if act not in parent[name].may]:
+            message = f"{pack} does not let the role {name} {extra[0]}"
+            raise Loosening(("roles", name, "may"), message, "remove it from the list")
+    return dict(sorted({**parent, **child}.items()))
+
+
+def _break_glass(parent: BreakGlass | None, child: BreakGlass | None, path: Path, pack: str) -> BreakGlass | None:
+    if parent is None or child is None:
+        return child or parent
+    if child.count < parent.count:
+        raise Loosening((*path, "count"), f"{pack} asks for {parent.count} persons", f"use {parent.count} or more")
+    if child.max_hours > parent.max_hours:
+        raise Loosening((*path, "max_hours"), f"{pack} accepts at most {parent.max_hours} hours", "use fewer")
+    by = _narrowed(parent.by, child.by, (*path, "by"), pack)
+    return replace(child, by=by, never=tuple(dict.fromkeys((*parent.never, *child.never))))
 
 
 def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
@@ -60,6 +93,8 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
         raise Loosening((*path, "block_at"), message, advice)
     if parent.audit_log and child.audit_log is False:
         raise Loosening((*path, "audit_log"), f"{pack} requires an audit log", "leave it out, or set it to true")
+    if parent.reuse_hashes is False and child.reuse_hashes:
+        raise Loosening((*path, "reuse_hashes"), f"{pack} hashes every byte each time", "leave it out")
     for check, weight in child.weights.items():
         if parent.weights.get(check) == "required" and weight != "required":
             advice = "leave it out, or set it to required"
@@ -70,20 +105,95 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
         signature=_signature(parent.signature, child.signature, (*path, "signature"), pack),
         provenance=_provenance(parent.provenance, child.provenance, (*path, "provenance"), pack),
         tests=_tests(parent.tests, child.tests, (*path, "tests"), pack),
+        approvals=_approvals(parent.approvals, child.approvals, (*path, "approvals"), pack),
+        promotion=_by_and_age(parent.promotion, child.promotion, (*path, "promotion"), pack),
+        bom=_by_and_age(parent.bom, child.bom, (*path, "bom"), pack),
+        continuity=_by_and_age(parent.continuity, child.continuity, (*path, "continuity"), pack),
         audit_log=parent.audit_log or child.audit_log,
+        osv_max_age_days=_shorter(parent.osv_max_age_days, child.osv_max_age_days, (*path, "osv_max_age_days"), pack),
+        reuse_hashes=child.reuse_hashes if parent.reuse_hashes is not False else False,
+        **_mode(parent, child, path, pack),
     )
 
 
-def _rule(parent: RuleSetting, child: RuleSetting) -> RuleSetting:
-    return max(parent, child, key=lambda setting: Severity.parse(setting.severity))
+def _mode(parent: Stage, child: Stage, path: Path, pack: str) -> dict[str, Any]:
+    """Return mode and date. A pack that says neither leaves both to its child; so a stage can be introduced gently."""
+    if child.mode is None and child.effective is None:
+        return {"mode": parent.mode, "effective": parent.effective}
+    if parent.mode is None and parent.effective is None:
+        return {"mode": child.mode, "effective": child.effective}
+    said = parent.mode or "enforce"
+    if child.mode is not None and MODES.index(child.mode) < MODES.index(said):
+        raise Loosening((*path, "mode"), f"{pack} says {said}; {child.mode} is looser", f"use {said}, or leave it out")
+    if said == "enforce":
+        _no_later(parent.effective, child.effective, (*path, "effective"), pack)
+    return {"mode": child.mode or "enforce", "effective": child.effective}
+
+
+def _no_later(parent: str | None, child: str | None, path: Path, pack: str) -> None:
+    """Refuse a date that postpones what a pack asks for; None is at once."""
+    if child is not None and (parent is None or child > parent):
+        since = f"from {parent} on" if parent else "at once"
+        raise Loosening(path, f"{pack} asks for it {since}; {child} is later", "leave it out, or use an earlier date")
+
+
+def _signed(parent: bool | None, child: bool | None, pack: str) -> bool | None:
+    if parent and child is False:
+        raise Loosening(("metadata", "signed"), f"{pack} demands a signed policy", "leave it out, or set it to true")
+    return parent or child
+
+
+def _rule(parent: RuleSetting, child: RuleSetting, path: Path, pack: str) -> RuleSetting:
+    """Return what is at least as strict as both at any time: the higher severity, and the child's date."""
+    _no_later(parent.effective, child.effective, (*path, "effective"), pack)
+    return replace(child, severity=max(parent.severity, child.severity, key=Severity.parse))
 
 
 def _signature(parent: Signature | None, child: Signature | None, path: Path, pack: str) -> Signature | None:
     if parent is None or child is None:
         return child or parent
+    return Signature(
+        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        count=_more(parent, child, path, pack),
+        model_signing=_model_signing(parent.model_signing, child.model_signing, (*path, "model_signing"), pack),
+    )
+
+
+def _model_signing(
+    parent: ModelSigning | None, child: ModelSigning | None, path: Path, pack: str
+) -> ModelSigning | None:
+    if parent is None or child is None:
+        return child or parent
+    extra = [item for item in child.unsigned if item not in parent.unsigned]
+    if extra:
+        raise Loosening((*path, "unsigned"), f"{pack} wants {extra[0]} signed", "remove it from the list")
+    return child
+
+
+def _approvals(parent: Approvals | None, child: Approvals | None, path: Path, pack: str) -> Approvals | None:
+    if parent is None or child is None:
+        return child or parent
+    return Approvals(
+        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        count=_more(parent, child, path, pack),
+        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+    )
+
+
+def _by_and_age(parent: _Dated | None, child: _Dated | None, path: Path, pack: str) -> _Dated | None:
+    if parent is None or child is None:
+        return child or parent
+    return replace(
+        child,
+        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+    )
+
+
+def _more(parent: Signature | Approvals, child: Signature | Approvals, path: Path, pack: str) -> int:
     if child.count is not None and child.count < parent.needed:
-        raise Loosening((*path, "count"), f"{pack} asks for {parent.needed} signers", f"use {parent.needed} or more")
-    return Signature(by=_narrowed(parent.by, child.by, (*path, "by"), pack), count=child.count or parent.needed)
+        raise Loosening((*path, "count"), f"{pack} asks for {parent.needed} persons", f"use {parent.needed} or more")
+    return child.count or parent.needed
 
 
 def _provenance(parent: Provenance | None, child: Provenance | None, path: Path, pack: str) -> Provenance | None:
@@ -92,6 +202,8 @@ def _provenance(parent: Provenance | None, child: Provenance | None, path: Path,
     return Provenance(
         by=_narrowed(parent.by, child.by, (*path, "by"), pack),
         builders=_narrowed(parent.builders, child.builders, (*path, "builders"), pack),
+        build_types=_narrowed(parent.build_types, child.build_types, (*path, "build_types"), pack),
+        sources=_narrowed(parent.sources, child.sources, (*path, "sources"), pack),
         materials=_narrowed(parent.materials, child.materials, (*path, "materials"), pack),
         max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
@@ -113,7 +225,8 @@ def _narrowed(parent: tuple[_Value, ...], child: tuple[_Value, ...], path: Path,
         return child or parent
     extra = [item for item in child if item not in parent]
     if extra:
-        raise Loosening(path, f"{pack} does not accept {extra[0]}", "remove it from the list")
+        shown = extra[0] if isinstance(extra[0], str) else f"entry {child.index(extra[0]) + 1}"
+        raise Loosening(path, f"{pack} does not accept {shown}", "remove it from the list")
     return child
 
 

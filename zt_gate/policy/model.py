@@ -9,177 +9,45 @@ loaded policy is complete in itself, and its digest covers the keys as well.
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, Severity, canonical_json
-
-_STRICT: dict[str, Any] = {"strict": True, "extra": "forbid"}
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """Marks a field with a function that raises ValueError; pydantic calls it when a file is loaded."""
-
-    check: Callable[[Any], object]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        """Tell pydantic to call the function after its own validation (pydantic docs, "Custom types")."""
-        from pydantic_core import core_schema
-
-        def checked(value: Any) -> Any:
-            self.check(value)
-            return value
-
-        return core_schema.no_info_after_validator_function(checked, handler(source))
-
-
-def parse_instant(text: str) -> datetime:
-    """Read an RFC 3339 instant in UTC, such as `2027-06-30T00:00:00Z`.
-
-    Raises:
-        ValueError: another form, or a time zone other than Z.
-    """
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
-        raise ValueError(f"{text!r} is not a UTC instant such as 2027-06-30T00:00:00Z")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def _identifier(text: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
-        raise ValueError(f"{text!r} is not a name; use up to 64 letters, digits, dots, dashes and underscores")
-
-
-def _between(low: int, high: int) -> Checked:
-    def check(value: int) -> None:
-        if not low <= value <= high:
-            raise ValueError(f"{value} is not between {low} and {high}")
-
-    return Checked(check)
-
-
-def _at_least(length: int) -> Checked:
-    def check(value: str) -> None:
-        if len(value.strip()) < length:
-            raise ValueError(f"at least {length} characters are needed")
-
-    return Checked(check)
-
-
-SeverityName = Annotated[str, Checked(Severity.parse)]
-Instant = Annotated[str, Checked(parse_instant)]
-Identifier = Annotated[str, Checked(_identifier)]
-Text = Annotated[str, _at_least(1)]
-Days = Annotated[int, _between(1, 3650)]
+from zt_gate.policy.demands import Approvals, Bom, Continuity, Demand, Promotion, Provenance, Signature, Tests
+from zt_gate.policy.duties import SEPARATION, WAIVERS, BreakGlass, Role, Separation
+from zt_gate.policy.fields import (
+    STRICT,
+    Checked,
+    Days,
+    Identifier,
+    Instant,
+    SeverityName,
+    Text,
+    parse_instant,
+)
+from zt_gate.policy.people import Trust
+from zt_gate.policy.waivers import Waiver
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """Who the policy is, and until when it may be used."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     name: Identifier
     expires: Instant | None = None
     """An expired policy blocks; packs that ship with zt-gate have no date of their own."""
+    signed: bool | None = None
+    """Whether a policy counts only with a signature over its digest, by a key named beside it (`--policy-key`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A public key that statements may be signed with: PEM, Ed25519 or ECDSA P-256/P-384."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    id: Identifier
-    file: str | None = None
-    pem: str | None = None
-    """The PEM text itself; the loader fills it from `file`."""
-
-    def __post_init__(self) -> None:
-        if self.file is None and self.pem is None:
-            raise ValueError("a key needs `file` or `pem`")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A person or workload in a certificate: always an issuer *and* a subject, both exact."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    id: Identifier
-    issuer: Text
-    """OIDC issuer, such as `https://token.actions.githubusercontent.com`."""
-    subject: Text
-    """Subject alternative name of the certificate: an e-mail address or a workflow URI with its ref."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedRoot:
-    """The pinned Sigstore trusted root. Nothing is fetched; an update is a change of the policy."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    file: str
-    sha256: Annotated[str, Checked(Digest)]
-    """Of the file, so that a swapped root is an error of the policy."""
-    json_text: str | None = None
-    """The file's text; the loader fills it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whom the policy knows."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    keys: tuple[Key, ...] = ()
-    identities: tuple[Identity, ...] = ()
-    trusted_root: TrustedRoot | None = None
-
-    @property
-    def ids(self) -> list[str]:
-        """All names that `by` lists may use."""
-        return [key.id for key in self.keys] + [identity.id for identity in self.identities]
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """A signature over the subject's manifest is required."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    by: tuple[Identifier, ...] = ()
-    """Ids of keys or identities; nobody else counts. Empty trusts nobody, so everything is blocked."""
-    count: Annotated[int, _between(1, 16)] | None = None
-    """How many *different* signers; 1 when it is not said."""
-
-    @property
-    def needed(self) -> int:
-        """`count`, or its default."""
-        return 1 if self.count is None else self.count
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """A SLSA provenance statement about the subject is required."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    by: tuple[Identifier, ...] = ()
-    builders: tuple[str, ...] = ()
-    """Accepted `runDetails.builder.id` values, exact. Empty accepts no builder."""
-    materials: tuple[Annotated[str, Checked(Digest.parse)], ...] = ()
-    """Digests (`sha256:…`) of data sets and base models that may have gone in; empty accepts any that are named."""
-    max_age_days: Days | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tests:
-    """An in-toto test-result statement about the subject is required."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    by: tuple[Identifier, ...] = ()
-    suites: tuple[str, ...] = ()
-    """Tests that must be among the passed ones. None may be among the failed ones."""
-    max_age_days: Days | None = None
-
+STATEMENTS = ("signature", "provenance", "tests", "approvals", "promotion", "bom", "continuity")
+"""The fields of a stage that ask for signed statements, and the checks that answer them."""
+REVOCATIONS = "revocations"
+"""The check that answers `trust.revocations`."""
 
 Weight = Literal["required", "opinion"]
 """What a static check is worth.
@@ -189,11 +57,17 @@ but where it cannot finish the required checks decide. An engine that chokes on 
 """
 
 
+Mode = Literal["audit", "warn", "enforce"]
+"""What a block does. The verdict is the same in all three; only `enforce` ends with 1."""
+MODES: tuple[Mode, ...] = ("audit", "warn", "enforce")
+"""Modes, the laxest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What one stage asks for. What is None was not said, and a pack may say it."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     block_at: SeverityName | None = None
     """A finding of this severity or worse blocks; `high` when it is not said."""
     checks: dict[Identifier, Weight] | None = None
@@ -201,10 +75,24 @@ class Stage:
     signature: Signature | None = None
     provenance: Provenance | None = None
     tests: Tests | None = None
+    approvals: Approvals | None = None
+    promotion: Promotion | None = None
+    bom: Bom | None = None
+    continuity: Continuity | None = None
     audit_log: bool | None = None
     """Whether a run without an audit log is refused."""
+    reuse_hashes: bool | None = None
+    """Whether the hash of a file that has not changed since an earlier run may be reused. Never for a deploy."""
+    osv_max_age_days: Days | None = None
+    """How old the OSV data may be that the check `vulnerabilities` looks up; 30 when it is not said."""
+    mode: Mode | None = None
+    """What a block does; `enforce` when it is not said."""
+    effective: Instant | None = None
+    """From when on the stage is enforced; until then a block warns. Only together with `enforce`."""
 
     def __post_init__(self) -> None:
+        if self.effective is not None and self.mode not in (None, "enforce"):
+            raise ValueError(f"`effective` says when a stage is enforced, and its mode is {self.mode}")
         if self.checks is not None and not self.checks:
             raise ValueError("an empty `checks` asks for nothing; name checks, or leave the key out to keep the pack's")
 
@@ -214,49 +102,48 @@ class Stage:
         return Severity.HIGH if self.block_at is None else Severity.parse(self.block_at)
 
     @property
+    def statements(self) -> dict[str, Demand]:
+        """What is asked of signed statements, by name."""
+        asked = {name: getattr(self, name) for name in STATEMENTS}
+        return {name: demand for name, demand in asked.items() if demand is not None}
+
+    @property
     def weights(self) -> dict[str, Weight]:
         """`checks`, or nothing."""
         return self.checks or {}
+
+    def mode_at(self, now: datetime) -> Mode:
+        """What a block does at a time."""
+        if self.effective is not None and now < parse_instant(self.effective):
+            return "warn"
+        return self.mode or "enforce"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSetting:
     """What a policy may change about one rule."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     severity: SeverityName
     """Raises the severity of the rule's findings; a lower one than the rule's own has no effect."""
+    effective: Instant | None = None
+    """From when on; at once when it is not said."""
+
+    def severity_at(self, now: datetime) -> Severity:
+        """What the rule's findings are raised to at a time."""
+        early = self.effective is not None and now < parse_instant(self.effective)
+        return Severity.INFO if early else Severity.parse(self.severity)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """One rule let through for one digest, by a named owner, for a reason, for at most 90 days."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
-    id: Identifier
-    rule: Text
-    subject: Annotated[str, Checked(Digest.parse)]
-    owner: Text
-    approved_by: Text
-    reason: Annotated[str, _at_least(20)]
-    created: Instant
-    expires: Instant
-    path: str | None = None
-    """Only findings in this file; all of the subject when absent."""
-
-    def __post_init__(self) -> None:
-        days = (parse_instant(self.expires) - parse_instant(self.created)).total_seconds() / 86400
-        if not 0 <= days <= 90:
-            raise ValueError(f"waiver {self.id} runs for {days:.0f} days; it must end within 90 days of its creation")
-        if self.owner == self.approved_by:
-            raise ValueError(f"waiver {self.id}: owner and approver are the same person")
+def _inline(_: object) -> None:
+    raise ValueError("waivers stand in a file of their own; name it with `waivers_file`")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A complete policy: packs merged in, files read."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     apiVersion: Literal["zt-gate/v1"]  # noqa: N815 - the key as it stands in the file
     kind: Literal["Policy"]
     metadata: Metadata
@@ -265,7 +152,42 @@ class Policy:
     trust: Trust = field(default_factory=Trust)
     stages: dict[Identifier, Stage] = field(default_factory=dict)
     rules: dict[str, RuleSetting] = field(default_factory=dict)
-    waivers: tuple[Waiver, ...] = ()
+    roles: dict[Identifier, Role] | None = None
+    """What roles may do. Where it is said, a signer counts only for what a role of theirs may do."""
+    separation_of_duties: tuple[Separation, ...] = ()
+    break_glass: BreakGlass | None = None
+    """Who may let a blocked release through in an emergency; nobody when it is not said."""
+    never_waive: tuple[Text, ...] = ()
+    """Rules that no waiver covers, besides those that none ever does."""
+    waivers_file: Text | None = None
+    """A file with waivers; the loader reads it into `waivers`."""
+    waivers: Annotated[tuple[Waiver, ...], Checked(_inline, {"maxItems": 0})] = ()
+    """From `waivers_file`; never said in the policy itself."""
+
+    def holding(self, subject: Digest, now: datetime) -> list[Waiver]:
+        """Return the waivers for a subject that are in force at a time."""
+        return [waiver for waiver in self.waivers if waiver.holds(subject, now)]
+
+    def stated(self, stage: Stage, subject: Digest, now: datetime) -> list[str]:
+        """Return the checks that signed statements have to answer before a subject enters a stage."""
+        asked = list(stage.statements)
+        if stage.statements and self.separation_of_duties:
+            asked.append(SEPARATION)
+        if self.roles is not None and self.holding(subject, now):
+            asked.append(WAIVERS)
+        if self.trust.revocations is not None:
+            asked.append(REVOCATIONS)
+        return asked
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySignature:
+    """What became of verifying a policy's own signature."""
+
+    signers: tuple[str, ...] = ()
+    """Ids of the given keys whose signature over this very policy holds."""
+    problem: str = ""
+    """Why there is none, for people."""
 
 
 @dataclass(frozen=True)
@@ -275,23 +197,26 @@ class LoadedPolicy:
     source: str
     """As the user named it: a path, or `pack:NAME`."""
     policy: Policy
+    signature: PolicySignature | None = None
+    """None: nobody asked whether it is signed."""
 
     @cached_property
     def digest(self) -> Digest:
         """SHA-256 over the effective policy: packs, keys and trusted root included, file paths not."""
         value = dataclasses.asdict(self.policy)
-        for key in value["trust"]["keys"]:
-            del key["file"]
+        for entry in (*value["trust"]["keys"], *value["trust"]["certificates"]):
+            del entry["file"]
         if value["trust"]["trusted_root"]:
             del value["trust"]["trusted_root"]["file"]
+        del value["waivers_file"]
         return Digest.of(canonical_json(value))
 
-    def with_opinions(self, stage: str, checks: Iterable[str]) -> LoadedPolicy:
-        """Return a policy that asks for more second opinions in one stage."""
+    def with_opinions(self, stage: str, checks: Iterable[str], weight: Weight = "opinion") -> LoadedPolicy:
+        """Return a policy that asks for more checks in one stage, as second opinions or with another weight."""
         asked = self.policy.stages[stage]
-        opinions: dict[str, Weight] = dict.fromkeys(checks, "opinion")
-        stages = {**self.policy.stages, stage: replace(asked, checks={**opinions, **asked.weights})}
-        return LoadedPolicy(self.source, replace(self.policy, stages=stages))
+        more: dict[str, Weight] = dict.fromkeys(checks, weight)
+        stages = {**self.policy.stages, stage: replace(asked, checks={**more, **asked.weights})}
+        return replace(self, policy=replace(self.policy, stages=stages))
 
 
 SCAN = LoadedPolicy(
@@ -300,7 +225,12 @@ SCAN = LoadedPolicy(
         apiVersion="zt-gate/v1",
         kind="Policy",
         metadata=Metadata(name="scan"),
-        stages={"scan": Stage(block_at="high", checks={"artifacts": "required", "code": "required"})},
+        stages={
+            "scan": Stage(
+                block_at="high",
+                checks=dict.fromkeys(("artifacts", "code", "dependencies", "deploy", "secrets"), "required"),
+            )
+        },
     ),
 )
 """What `zt-gate scan` asks: the files alone. No signature, no people, no configuration."""

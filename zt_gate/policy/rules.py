@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from zt_gate.domain import Digest
 from zt_gate.errors import ToolError
 
 
@@ -21,3 +22,18 @@ def rules_folder() -> Path:
         if (folder / "packs").is_dir():
             return folder
     raise ToolError("the rules of zt-gate are not installed", "reinstall it: pip install --force-reinstall zt-gate")
+
+
+def rules_digest() -> Digest:
+    """Return a digest over the name and content of every rule file of this installation.
+
+    Raises:
+        ToolError: the installation is broken.
+    """
+    root = rules_folder()
+    lines = [
+        f"{Digest.of(path.read_bytes()).hex}  {path.relative_to(root).as_posix()}\n"
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    ]
+    return Digest.of("".join(lines).encode())

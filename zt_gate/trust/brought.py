@@ -11,7 +11,7 @@ from pathlib import Path
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError
 
-SUFFIXES = (".json", ".jsonl", ".sigstore", ".bundle", ".dsse")
+SUFFIXES = (".json", ".jsonl", ".sigstore", ".bundle", ".dsse", ".sig")
 MAX_FILES = 1000
 MAX_FILE = 64 << 20
 MAX_TOTAL = 256 << 20

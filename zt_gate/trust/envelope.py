@@ -40,12 +40,19 @@ class Envelope:
     payload: bytes
     signatures: tuple[Signed, ...]
 
-    def verified_by(self, keys: Sequence[PublicKey]) -> frozenset[str]:
-        """Return the ids of the keys of which a signature verifies. A set: no key counts twice."""
+    @property
+    def signed(self) -> bytes:
+        """The bytes that the signatures are over: DSSE's pre-authentication encoding of type and payload."""
         from securesystemslib.dsse import Envelope as Dsse
 
-        pae = Dsse(self.payload, PAYLOAD_TYPE, {}).pae()
-        return frozenset(key.id for key in keys if any(_verifies(key, item.signature, pae) for item in self.signatures))
+        return bytes(Dsse(self.payload, PAYLOAD_TYPE, {}).pae())
+
+    def verified_by(self, keys: Sequence[PublicKey]) -> frozenset[str]:
+        """Return the ids of the keys of which a signature verifies. A set: no key counts twice."""
+        signed = self.signed
+        return frozenset(
+            key.id for key in keys if any(verifies(key, item.signature, signed) for item in self.signatures)
+        )
 
 
 def parse_envelope(value: Any) -> Envelope:
@@ -61,7 +68,9 @@ def parse_envelope(value: Any) -> Envelope:
     signatures = value["signatures"]
     if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
         raise EvidenceError(f"an envelope has between 1 and {MAX_SIGNATURES} signatures")
-    return Envelope(_base64(value["payload"], "payload"), tuple(_signed(item) for item in signatures))
+    return Envelope(
+        base64_bytes(value["payload"], "payload of the envelope"), tuple(_signed(item) for item in signatures)
+    )
 
 
 def read_envelope(data: bytes) -> Envelope:
@@ -79,12 +88,23 @@ def sign_payload(payload: bytes, key: PrivateKey) -> bytes:
     Raises:
         EvidenceError: the envelope would be larger than a verifier reads.
     """
-    from securesystemslib.dsse import Envelope as Dsse
     from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]  # it names its exports in no __all__
 
-    envelope = Dsse(payload, PAYLOAD_TYPE, {})
     public = SSlibKey.from_crypto(key.crypto.public_key(), keyid=key.public.id)
-    envelope.sign(CryptoSigner(key.crypto, public))
+    signature = CryptoSigner(key.crypto, public).sign(Envelope(payload, ()).signed)
+    return envelope_json(payload, key.public.id, bytes.fromhex(signature.signature))
+
+
+def envelope_json(payload: bytes, keyid: str, signature: bytes) -> bytes:
+    """Return the JSON of an in-toto envelope with one signature, wherever that was made.
+
+    Raises:
+        EvidenceError: the envelope would be larger than a verifier reads.
+    """
+    from securesystemslib.dsse import Envelope as Dsse
+    from securesystemslib.signer import Signature  # type: ignore[attr-defined]  # it names its exports in no __all__
+
+    envelope = Dsse(payload, PAYLOAD_TYPE, {keyid: Signature(keyid, signature.hex())})
     data = json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":")).encode()
     if len(data) > MAX_ENVELOPE:
         raise EvidenceError(f"the signed statement would have {len(data)} bytes, more than {MAX_ENVELOPE}", _SPLIT)
@@ -110,26 +130,57 @@ def sign_statement(statement: bytes, private_pem: bytes, passphrase: bytes | Non
     return sign_payload(statement, load_private(private_pem, passphrase))
 
 
-def _verifies(key: PublicKey, signature: bytes, pae: bytes) -> bool:
+def verifies(key: PublicKey, signature: bytes, signed: bytes) -> bool:
+    """Whether a signature by a key over these bytes holds.
+
+    ECDSA signatures may be in DER, or the two numbers side by side (IEEE P1363), as key services write them.
+    """
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import Signature, SSlibKey  # type: ignore[attr-defined]  # it names its exports in no __all__
 
     try:
-        public = SSlibKey.from_crypto(load_pem_public_key(key.pem.encode()), keyid=key.id)
-        public.verify_signature(Signature(key.id, signature.hex()), pae)
+        crypto = load_pem_public_key(key.pem.encode())
+        public = SSlibKey.from_crypto(crypto, keyid=key.id)
+        public.verify_signature(Signature(key.id, _der(crypto, signature).hex()), signed)
     except Exception:  # noqa: BLE001 - whatever a hostile signature provokes, it did not verify
         return False
     return True
 
 
+def _der(key: Any, signature: bytes) -> bytes:
+    """Return an ECDSA signature in DER.
+
+    Two numbers side by side have exactly twice the length of one; DER of that length is possible only by chance, and
+    then begins with its own length, which is looked at first.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return signature
+    size = (key.curve.key_size + 7) // 8
+    if len(signature) != 2 * size:
+        return signature
+    try:
+        decode_dss_signature(signature)
+    except ValueError:
+        return encode_dss_signature(int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
+    return signature
+
+
 def _signed(item: Any) -> Signed:
-    if not isinstance(item, dict) or not isinstance(item.get("keyid", ""), str):
+    keyid = item.get("keyid") if isinstance(item, dict) else 0
+    if not isinstance(keyid, str | None):  # null stands for none, as in proto3 JSON
         raise EvidenceError("a signature of the envelope is malformed")
-    return Signed(item.get("keyid", ""), _base64(item.get("sig"), "signature"))
+    return Signed(keyid or "", base64_bytes(item.get("sig"), "signature of the envelope"))
 
 
-def _base64(text: Any, what: str) -> bytes:
-    """Decode standard or URL-safe base64 (DSSE allows both), refusing any spelling but the canonical one."""
+def base64_bytes(text: Any, what: str) -> bytes:
+    """Decode standard or URL-safe base64 (DSSE allows both), refusing any spelling but the canonical one.
+
+    Raises:
+        EvidenceError: anything else, or nothing.
+    """
     if isinstance(text, str) and text:
         for alphabet in (None, b"-_"):
             try:
@@ -138,4 +189,4 @@ def _base64(text: Any, what: str) -> bytes:
                 continue
             if base64.b64encode(data, altchars=alphabet).decode() == text:
                 return data
-    raise EvidenceError(f"the {what} of the envelope is not base64")
+    raise EvidenceError(f"the {what} is not base64")

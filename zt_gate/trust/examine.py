@@ -6,21 +6,19 @@ and the bytes alone. Which requirement an item serves is decided afterwards, by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from zt_gate.domain import Manifest, Subject, printable
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy.model import Trust
 from zt_gate.trust.brought import MAX_FILE, Brought
-from zt_gate.trust.envelope import Envelope, parse_envelope
-from zt_gate.trust.keys import PublicKey, load_public
-from zt_gate.trust.sigstore_bundle import BundleVerifier, bundle_verifier, is_bundle
+from zt_gate.trust.envelope import Envelope, parse_envelope, verifies
+from zt_gate.trust.signers import Signer, Signers, UndecidedError
+from zt_gate.trust.sigstore_bundle import is_bundle
 from zt_gate.trust.statement import MANIFEST_TYPE, Statement, parse_statement
 from zt_gate.trust.strict_json import parse_object
+from zt_gate.trust.unlogged import Unlogged, check_version, is_unlogged, read_unlogged
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +28,22 @@ class Item:
     name: str
     kind: str = ""
     """Predicate type as the payload claims it; empty where nothing could be read. Routes reports, proves nothing."""
-    signers: frozenset[str] = frozenset()
-    """Ids of the policy's keys and identities whose signature verifies."""
+    signers: frozenset[Signer] = frozenset()
+    """Who of the policy's keys, certificates and identities really signed it."""
     statement: Statement | None = None
     """The statement; None for a bare signature over the manifest, and where a problem is."""
     problem: str = ""
     """Why the item is worth nothing: malformed, or a signature that does not verify."""
     stranger: str = ""
     """Who signed it, where that is nobody whom the policy lists."""
+    undecided: str = ""
+    """Why it cannot be said who signed it: the policy's own material is out of date."""
+    remedy: str = ""
+    """What would settle that."""
+
+    def signers_of(self, by: Sequence[str]) -> frozenset[Signer]:
+        """Return those signers whom a `by` list names."""
+        return frozenset(signer for signer in self.signers if signer.id in by)
 
     def manifest(self, subject: Subject) -> Manifest:
         """Return the manifest that was signed.
@@ -46,63 +52,6 @@ class Item:
             EvidenceError: the statement carries no sound manifest.
         """
         return subject.manifest if self.statement is None else self.statement.manifest()
-
-
-class Signers:
-    """Everybody whom a policy knows, ready to verify with.
-
-    Raises:
-        PolicyError: a key of the policy cannot be read, or two entries have one id.
-    """
-
-    def __init__(self, trust: Trust, now: datetime) -> None:
-        if len(set(trust.ids)) != len(trust.ids):
-            raise PolicyError("two entries under trust have one id", "give every key and identity an id of its own")
-        self._trust = trust
-        self._now = now
-        self._keys = {item.id: _policy_key(item.id, item.pem) for item in trust.keys}
-
-    @cached_property
-    def keys(self) -> tuple[PublicKey, ...]:
-        """The policy's keys, each once."""
-        return tuple({key.id: key for key in self._keys.values()}.values())
-
-    @cached_property
-    def bundles(self) -> BundleVerifier | None:
-        """The verifier of Sigstore bundles; None where the policy lists no identity.
-
-        Raises:
-            PolicyError: there are identities, and the trusted root is absent or unusable.
-        """
-        if not self._trust.identities:
-            return None
-        if self._trust.trusted_root is None:
-            raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
-        return bundle_verifier(self._trust.trusted_root, self._trust.identities, self._now)
-
-    def ids_of(self, keyids: frozenset[str]) -> frozenset[str]:
-        """Return the policy's names of keys, given their fingerprints."""
-        return frozenset(name for name, key in self._keys.items() if key.id in keyids)
-
-    def principals(self, names: Iterable[str]) -> dict[str, str]:
-        """Map each *different* signer to one name: two names of one key are one signer."""
-        found: dict[str, str] = {}
-        identities = {item.id: f"{item.issuer}\n{item.subject}" for item in self._trust.identities}
-        for name in sorted(names, reverse=True):
-            found[self._keys[name].id if name in self._keys else identities[name]] = name
-        return found
-
-    def demand(self, names: Sequence[str]) -> None:
-        """Check that the policy can verify the signers whom a requirement names.
-
-        Raises:
-            PolicyError: a name that `trust` does not define, or an identity without a pinned trusted root.
-        """
-        unknown = sorted(set(names) - set(self._trust.ids))
-        if unknown:
-            raise PolicyError(f"`by` names {printable(unknown[0])}, which is not under trust", "add it, or correct it")
-        if self._trust.trusted_root is None and any(item.id in names for item in self._trust.identities):
-            raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
 
 
 def examine(brought: Brought, signers: Signers, subject: Subject) -> Item:
@@ -127,7 +76,7 @@ def _envelope(envelope: Envelope, signers: Signers) -> Item:
     statement = parse_statement(envelope.payload)
     found = envelope.verified_by(signers.keys)
     if found:
-        return Item("", statement.predicate_type, signers.ids_of(found), statement)
+        return Item("", statement.predicate_type, signers.of_keys(found), statement)
     hints = sorted({printable(item.keyid, 80) or "a key without an id" for item in envelope.signatures})
     known = [hint for hint in hints if hint in {key.id for key in signers.keys}]
     if known:
@@ -136,28 +85,50 @@ def _envelope(envelope: Envelope, signers: Signers) -> Item:
 
 
 def _bundle(value: dict[str, Any], signers: Signers, subject: Subject) -> Item:
+    check_version(value)
+    artifact = subject.manifest.to_bytes() if "messageSignature" in value else b""
+    if is_unlogged(value):
+        bundle = read_unlogged(value, artifact)
+        return _by_chain(bundle, signers) if bundle.chain else _by_key(bundle, signers)
     content = value.get("dsseEnvelope")
-    material = value.get("verificationMaterial")
-    if content is not None and isinstance(material, dict) and "publicKey" in material:
-        # Only the envelope inside counts, for the policy's own keys; identities never come from such a bundle.
-        return _envelope(parse_envelope(content), signers)
     kind = MANIFEST_TYPE if content is None else parse_statement(parse_envelope(content).payload).predicate_type
-    if signers.bundles is None:
-        return Item("", kind, stranger="a Sigstore certificate, and the policy lists no identity")
     try:
-        verified = signers.bundles.verify(value, subject.manifest.to_bytes())
+        if signers.bundles is None:
+            return Item("", kind, stranger="a Sigstore certificate, and the policy lists no identity")
+        verified = signers.bundles.verify(value, artifact)
     except EvidenceError as error:
-        return Item("", kind, problem=error.message)
+        return _unverified(error, kind)
     if not verified.identities:
-        return Item("", kind, stranger=verified.certificate_name)
+        unshown = f", without the claim {', '.join(verified.unshown)} as it should be" if verified.unshown else ""
+        return Item("", kind, stranger=f"{verified.certificate_name}{unshown}")
     statement = None if verified.payload is None else parse_statement(verified.payload)
-    return Item("", statement.predicate_type if statement else MANIFEST_TYPE, verified.identities, statement)
+    return Item("", kind, signers.of_bundle(verified), statement)
 
 
-def _policy_key(name: str, pem: str | None) -> PublicKey:
-    if pem is None:
-        raise PolicyError(f"the key {name} of the policy was not read", "check its `file`")
+def _by_key(bundle: Unlogged, signers: Signers) -> Item:
+    """Only what is inside counts, for the policy's own keys; identities never come from such a bundle."""
+    if bundle.envelope is not None:
+        return _envelope(bundle.envelope, signers)
+    keyids = frozenset(key.id for key in signers.keys if verifies(key, bundle.signature, bundle.signed))
+    if not keyids:
+        return Item("", MANIFEST_TYPE, stranger="a key without an id, or the signature does not verify")
+    return Item("", MANIFEST_TYPE, signers.of_keys(keyids))
+
+
+def _by_chain(bundle: Unlogged, signers: Signers) -> Item:
+    statement = None if bundle.envelope is None else parse_statement(bundle.envelope.payload)
+    kind = MANIFEST_TYPE if statement is None else statement.predicate_type
+    if signers.chains is None:
+        return Item("", kind, stranger="a certificate, and the policy lists none")
     try:
-        return load_public(pem, f"the key {name} of the policy")
+        verified = signers.verified_chain(bundle.chain, bundle.signed, bundle.signature, bundle.timestamps)
     except EvidenceError as error:
-        raise PolicyError(error.message, error.advice) from error
+        return _unverified(error, kind)
+    found = signers.of_entries(verified)
+    return Item("", kind, found, statement) if found else Item("", kind, stranger=verified.name)
+
+
+def _unverified(error: EvidenceError, kind: str) -> Item:
+    if isinstance(error, UndecidedError):
+        return Item("", kind, undecided=error.message, remedy=error.advice)
+    return Item("", kind, problem=error.message)

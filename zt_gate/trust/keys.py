@@ -63,7 +63,7 @@ def generate(kind: KeyType = KeyType.ED25519) -> PrivateKey:
     crypto = (
         ed25519.Ed25519PrivateKey.generate() if kind is KeyType.ED25519 else ec.generate_private_key(ec.SECP256R1())
     )
-    return PrivateKey(_public(crypto.public_key(), "the new key"), crypto)
+    return PrivateKey(public_key(crypto.public_key(), "the new key"), crypto)
 
 
 def private_pem(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
@@ -97,7 +97,7 @@ def load_private(pem: bytes, passphrase: bytes | None = None, place: str = "the 
     except (ValueError, TypeError, UnsupportedAlgorithm):
         why = "wrong passphrase, or a damaged file" if encrypted else "damaged, or of an unknown kind"
         raise EvidenceError(f"{place} cannot be read: {why}", "make a new pair with: zt-gate keygen") from None
-    return PrivateKey(_public(crypto.public_key(), place), crypto)
+    return PrivateKey(public_key(crypto.public_key(), place), crypto)
 
 
 def load_public(pem: str | bytes, place: str = "the public key") -> PublicKey:
@@ -115,7 +115,7 @@ def load_public(pem: str | bytes, place: str = "the public key") -> PublicKey:
         crypto = load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise EvidenceError(f"{place} cannot be read: damaged, or of an unknown kind", "copy the file again") from None
-    return _public(crypto, place)
+    return public_key(crypto, place)
 
 
 def read_key_file(path: Path) -> bytes:
@@ -180,7 +180,12 @@ def _one_block(pem: bytes, place: str, kind: str, advice: str) -> None:
         raise EvidenceError(f"{place} holds a {printable(label, 40)}, not a {kind}", advice)
 
 
-def _public(crypto: Any, place: str) -> PublicKey:
+def public_key(crypto: Any, place: str) -> PublicKey:
+    """Return the canonical form of a `cryptography` public key.
+
+    Raises:
+        EvidenceError: another algorithm than Ed25519 or ECDSA on P-256 or P-384; the message names `place`.
+    """
     from cryptography.hazmat.primitives import serialization as s
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 

@@ -1,80 +1,92 @@
-"""The requirement `provenance`: SLSA provenance v1 from a listed signer, builder and set of materials, fresh enough."""
+"""The requirement `provenance`: SLSA provenance from a listed signer, builder, source and materials, fresh enough."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
-from zt_gate.domain import Evidence, Subject
-from zt_gate.policy.model import Provenance
+from zt_gate.domain import Evidence
+from zt_gate.policy.demands import Provenance
+from zt_gate.trust.build import PROVENANCE_TYPES, Build, Material, parse_build
 from zt_gate.trust.examine import Item
-from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, text
-from zt_gate.trust.statement import PROVENANCE_TYPE
+from zt_gate.trust.identity import pattern_matches
+from zt_gate.trust.question import Question
+from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, signer_ids, text
 
 CHECK = "provenance"
-VERSION = "1"
+VERSION = "2"
 _MAX_MATERIALS = 20
 
 
-def provenance_evidence(subject: Subject, wanted: Provenance, items: Sequence[Item], now: datetime) -> Evidence:
+def provenance_evidence(question: Question, wanted: Provenance, items: Sequence[Item]) -> Evidence:
     """Judge the provenance statements; one that meets everything is enough."""
-    relevant = [item for item in items if item.kind == PROVENANCE_TYPE]
+    relevant = [item for item in items if item.kind in PROVENANCE_TYPES]
     if not relevant:
-        command = f"let the builder attest: zt-gate sign TARGET --key KEY --predicate FILE --type {PROVENANCE_TYPE}"
-        return missing(CHECK, subject, "provenance", command, items)
-    outcomes = [_judge(item, subject, wanted, now) for item in relevant]
+        command = "let the builder attest: zt-gate attest provenance TARGET --key KEY --builder ID --build-type URI"
+        return missing(CHECK, question.subject, "provenance", command, items)
+    outcomes = [_judge(item, question, wanted) for item in relevant]
     good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    names = sorted({name for item in good for name in item.signers & set(wanted.by)})
-    metrics = {"signers": ", ".join(names), "envelopes": str(len(relevant))}
-    return settle(CHECK, VERSION, subject, outcomes, satisfied=bool(good), metrics=metrics)
+    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
+    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
 
 
-def _judge(item: Item, subject: Subject, wanted: Provenance, now: datetime) -> Outcome:
+def _judge(item: Item, question: Question, wanted: Provenance) -> Outcome:
     outcome = admit(item, wanted.by)
-    check_subject(item, subject, "PRV-006", outcome)
+    check_subject(item, question.subject, "PRV-006", outcome)
     if not outcome.ok or item.statement is None:
         return outcome
-    definition: Any = item.statement.predicate.get("buildDefinition")
-    details: Any = item.statement.predicate.get("runDetails")
-    if not _well_formed(definition, details):
-        outcome.finding("PRV-004", "is not SLSA provenance v1: it lacks buildType, builder.id or a sound structure")
+    try:
+        build = parse_build(item.statement)
+    except ValueError as error:
+        outcome.finding("PRV-004", f"is no SLSA provenance: {text(str(error))}")
         return outcome
-    _check_builder(details["builder"]["id"], wanted, outcome)
-    _check_materials(definition.get("resolvedDependencies"), wanted, outcome)
-    finished = details.get("metadata", {}).get("finishedOn")
-    check_age(finished, wanted.max_age_days, now, ("PRV-003", "PRV-005"), outcome)
+    _check_builder(build, wanted, outcome)
+    accepted = _check_source(build, wanted, outcome)
+    _check_materials(build, wanted, outcome, source_accepted=accepted)
+    check_age(build.finished, wanted.max_age_days, question.now, ("PRV-003", "PRV-005"), outcome)
     return outcome
 
 
-def _well_formed(definition: Any, details: Any) -> bool:
-    if not isinstance(definition, dict) or not isinstance(details, dict):
-        return False
-    builder, metadata = details.get("builder"), details.get("metadata", {})
-    return (
-        isinstance(definition.get("buildType"), str)
-        and isinstance(definition.get("externalParameters", {}), dict)
-        and isinstance(definition.get("resolvedDependencies", []), list)
-        and isinstance(builder, dict)
-        and isinstance(builder.get("id"), str)
-        and isinstance(metadata, dict)
-    )
-
-
-def _check_builder(builder: str, wanted: Provenance, outcome: Outcome) -> None:
-    if builder not in wanted.builders:
+def _check_builder(build: Build, wanted: Provenance, outcome: Outcome) -> None:
+    if build.builder not in wanted.builders:
         accepted = ", ".join(wanted.builders) or "none; list it under provenance.builders"
-        outcome.finding("PRV-001", f"was built by {text(builder)}; the policy accepts {accepted}", text(builder))
+        outcome.finding(
+            "PRV-001", f"was built by {text(build.builder)}; the policy accepts {accepted}", text(build.builder)
+        )
+    if wanted.build_types and build.build_type not in wanted.build_types:
+        shown = text(build.build_type)
+        outcome.finding("PRV-007", f"has the build type {shown}, which the policy does not list", shown)
 
 
-def _check_materials(dependencies: Any, wanted: Provenance, outcome: Outcome) -> None:
-    """Every dependency must be listed by its sha256; one without a sha256 cannot be, so it is refused."""
+def _check_source(build: Build, wanted: Provenance, outcome: Outcome) -> bool:
+    """Note a source that is not listed; return whether one was asked for and accepted."""
+    if not wanted.sources:
+        return False
+    if build.source is None:
+        outcome.finding("PRV-008", "names no source, and the policy lists which ones may be built", "none")
+        return False
+    for listed in wanted.sources:
+        if listed.repository.removeprefix("git+") == build.source.repository and (
+            not listed.refs or any(pattern_matches(ref, build.source.ref) for ref in listed.refs)
+        ):
+            return True
+    shown = text(str(build.source), 200)
+    outcome.finding("PRV-008", f"was built from {shown}, which the policy does not list", shown)
+    return False
+
+
+def _check_materials(build: Build, wanted: Provenance, outcome: Outcome, *, source_accepted: bool) -> None:
+    """Every material must be listed by its sha256; one without a sha256 cannot be, so it is refused.
+
+    The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has judged it.
+    """
     if not wanted.materials:
         return
-    if not dependencies:
+    checkout = build.source if source_accepted else None
+    materials = [item for item in build.materials if checkout is None or not item.is_checkout(checkout)]
+    if not materials:
         outcome.finding("PRV-002", "names no material, and the policy lists which ones may go in", "none")
         return
-    unlisted = sorted({_material(item) for item in dependencies if _digest(item) not in wanted.materials})
+    unlisted = sorted({_shown(item) for item in materials if item.sha256 not in wanted.materials})
     for shown in unlisted[:_MAX_MATERIALS]:
         outcome.finding("PRV-002", f"the material {shown} is not listed in the policy", shown)
     if len(unlisted) > _MAX_MATERIALS:
@@ -82,12 +94,5 @@ def _check_materials(dependencies: Any, wanted: Provenance, outcome: Outcome) ->
         outcome.finding("PRV-002", f"{more} more materials are not listed in the policy", "more")
 
 
-def _digest(item: Any) -> str:
-    digests = item.get("digest") if isinstance(item, dict) else None
-    value = digests.get("sha256") if isinstance(digests, dict) else None
-    return f"sha256:{value}" if isinstance(value, str) else ""
-
-
-def _material(item: Any) -> str:
-    name = (item.get("name") or item.get("uri")) if isinstance(item, dict) else None
-    return f"{text(name) if name else '(unnamed)'} {text(_digest(item)) or '(no sha256)'}"
+def _shown(item: Material) -> str:
+    return f"{text(item.name or item.uri or '(unnamed)')} {text(item.sha256) or '(no sha256)'}"

@@ -1,4 +1,4 @@
-"""What the three kinds of requirement have in common: admission by signer, and settling on a status.
+"""What the kinds of requirement have in common: admission by signer, and settling on a status.
 
 A requirement is met when *some* statements meet it, never when all do. So taking an item away can only lose
 evidence, and whoever can drop a file into the evidence folder cannot block a release with it.
@@ -46,12 +46,14 @@ class Outcome:
 def admit(item: Item, by: Sequence[str]) -> Outcome:
     """Judge an item by its signature alone: SIG-002 where it is worth nothing, SIG-003 where a stranger signed."""
     outcome = Outcome(item.name)
-    if item.problem:
+    if item.undecided:
+        outcome.gap(item.undecided, item.remedy)
+    elif item.problem:
         outcome.finding("SIG-002", item.problem)
     elif item.stranger:
         outcome.finding("SIG-003", f"signed by {item.stranger}, whom the policy does not list")
-    elif not item.signers & set(by):
-        names = ", ".join(sorted(item.signers))
+    elif not item.signers_of(by):
+        names = ", ".join(sorted(signer.id for signer in item.signers))
         outcome.finding("SIG-003", f"signed by {names}, whom the policy does not list for this")
     return outcome
 
@@ -62,7 +64,14 @@ def check_subject(item: Item, subject: Subject, rule: str, outcome: Outcome) -> 
         outcome.finding(rule, f"is not about {subject.digest.short} (or names it twice)")
 
 
-def check_age(value: object, max_age_days: int | None, now: datetime, rules: tuple[str, str], outcome: Outcome) -> None:
+def check_age(
+    value: object,
+    max_age_days: int | None,
+    now: datetime,
+    rules: tuple[str, str],
+    outcome: Outcome,
+    field_name: str = "finishedOn",
+) -> None:
     """Note an item that is too old, dated in the future, or of unknown age where age matters.
 
     Args:
@@ -71,14 +80,15 @@ def check_age(value: object, max_age_days: int | None, now: datetime, rules: tup
         now: the clock.
         rules: ids of the rules "too old" and "in the future".
         outcome: where to note it.
+        field_name: what the timestamp is called there.
     """
-    finished = _instant(value)
+    finished = instant(value)
     if finished is None:
         if max_age_days is not None:
             fix = "let the producer write an RFC 3339 time, such as 2026-01-31T12:00:00Z"
-            outcome.gap("no readable finishedOn, so its age is unknown", fix)
+            outcome.gap(f"no readable {field_name}, so its age is unknown", fix)
     elif finished > now + MAX_SKEW:
-        outcome.finding(rules[1], f"finished on {finished:%Y-%m-%dT%H:%M:%SZ}, which is in the future")
+        outcome.finding(rules[1], f"is dated {finished:%Y-%m-%dT%H:%M:%SZ}, which is in the future")
     elif max_age_days is not None and now - finished > timedelta(days=max_age_days):
         days = (now - finished).days
         outcome.finding(rules[0], f"is {days} days old; the policy accepts {max_age_days}")
@@ -117,7 +127,13 @@ def text(value: object, limit: int = 120) -> str:
     return printable(value, limit) if isinstance(value, str) else f"({type(value).__name__})"
 
 
-def _instant(value: object) -> datetime | None:
+def signer_ids(items: Iterable[Item], by: Sequence[str]) -> str:
+    """Name those of a `by` list who signed any of the items, for people."""
+    return ", ".join(sorted({signer.id for item in items for signer in item.signers_of(by)}))
+
+
+def instant(value: object) -> datetime | None:
+    """Read an RFC 3339 time with its zone; None where it is none."""
     if not isinstance(value, str) or not _RFC3339.match(value):
         return None
     try:

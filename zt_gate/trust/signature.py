@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from zt_gate.domain import Evidence, Finding, Manifest, Severity, Subject, printable
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.model import Signature
-from zt_gate.trust.examine import Item, Signers
+from zt_gate.policy.demands import Signature
+from zt_gate.trust.examine import Item
+from zt_gate.trust.model_signing import TYPES, judge_model_signature
+from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, admit, missing, settle
+from zt_gate.trust.signers import Signer, persons
 from zt_gate.trust.statement import MANIFEST_TYPE
 
 CHECK = "signature"
-VERSION = "1"
+VERSION = "2"
 _MAX_DIFFERENCES = 20
 
 
-def signature_evidence(subject: Subject, wanted: Signature, items: Sequence[Item], signers: Signers) -> Evidence:
-    """Judge the signatures over the manifest.
+def signature_evidence(question: Question, wanted: Signature, items: Sequence[Item]) -> Evidence:
+    """Judge the signatures over the manifest, and OpenSSF Model Signing bundles where the policy accepts them.
 
     An item that could not be read at all is reported here, since a release signature is what a folder of evidence
     is for first.
     """
-    relevant = [item for item in items if item.kind in (MANIFEST_TYPE, "")]
+    subject = question.subject
+    relevant = [item for item in items if item.kind in (MANIFEST_TYPE, *TYPES, "")]
     if not relevant:
         return missing(CHECK, subject, "signature", "sign the release: zt-gate sign TARGET --key KEY", items)
     outcomes: list[Outcome] = []
-    names: set[str] = set()
+    found: set[Signer] = set()
     others: list[Manifest] = []
     for item in relevant:
         outcome = admit(item, wanted.by)
         outcomes.append(outcome)
+        if item.statement is not None and item.kind in TYPES:
+            if outcome.ok and judge_model_signature(item.statement, subject, wanted.model_signing, outcome):
+                found |= item.signers_of(wanted.by)
+            continue
         signed = _signed_manifest(item, subject, outcome)
         if signed is not None and signed.digest == subject.digest:
-            names |= item.signers & set(wanted.by)
+            found |= item.signers_of(wanted.by)
         elif signed is not None:
             others.append(signed)
-    principals = signers.principals(names)
-    satisfied = len(principals) >= wanted.needed
+    people = persons(found)
+    satisfied = len(people) >= wanted.needed
     if not satisfied:
-        outcomes.append(_verdict(subject, wanted, sorted(principals.values()), others))
-    metrics = {"signers": ", ".join(sorted(principals.values())), "envelopes": str(len(relevant))}
-    return settle(CHECK, VERSION, subject, outcomes, satisfied=satisfied, metrics=metrics)
+        outcomes.append(_verdict(subject, wanted, sorted(people.values()), others))
+    metrics = {"signers": ", ".join(sorted(people.values())), "envelopes": str(len(relevant))}
+    evidence = settle(CHECK, VERSION, subject, outcomes, satisfied=satisfied, metrics=metrics)
+    return replace(evidence, signers=tuple(sorted({signer.name for signer in found})))
 
 
 def _signed_manifest(item: Item, subject: Subject, outcome: Outcome) -> Manifest | None:

@@ -7,15 +7,17 @@ a public key is refused here, so that it cannot choose its own mode (GHSA-fx35-m
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy.model import Identity, TrustedRoot
+from zt_gate.policy.people import Identity, TrustedRoot
+from zt_gate.trust.identity import certificate_name, shows, unshown
 from zt_gate.trust.statement import PAYLOAD_TYPE
 
 if TYPE_CHECKING:
@@ -32,9 +34,11 @@ class VerifiedBundle:
     payload: bytes | None
     """The statement of a DSSE bundle; None for a signature over the artifact that was given."""
     identities: frozenset[str]
-    """Ids of the policy's identities that the certificate matches exactly; often none."""
+    """Ids of the policy's identities that the certificate shows; often none."""
     certificate_name: str
     """Subject and issuer of the certificate, for people."""
+    unshown: tuple[str, ...] = ()
+    """Claims that alone keep the certificate from showing an identity of the policy, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,10 @@ class BundleVerifier:
         payload = self._content(bundle, anyone, artifact)
         if not anyone.asked:
             raise EvidenceError("the library did not look at the certificate")
-        matching = frozenset(item.id for item in self._identities if _matches(bundle.signing_certificate, item))
-        return VerifiedBundle(payload, matching, _certificate_name(bundle.signing_certificate))
+        matching = frozenset(item.id for item in self._identities if shows(bundle.signing_certificate, item))
+        lacking = {claim for item in self._identities for claim in unshown(bundle.signing_certificate, item)}
+        name = certificate_name(bundle.signing_certificate)
+        return VerifiedBundle(payload, matching, name, tuple(sorted(lacking)))
 
     def _content(self, bundle: Bundle, policy: _Anyone, artifact: bytes) -> bytes | None:
         if bundle._dsse_envelope is None:  # noqa: SLF001 - the library has no public way to ask
@@ -97,7 +103,12 @@ def bundle_verifier(root: TrustedRoot, identities: Sequence[Identity], now: date
     if root.json_text is None:
         raise PolicyError(f"the trusted root {printable(root.file)} was not read", advice)
     try:
-        verifier = StrictVerifier(SigstoreRoot(RootMessage.from_json(root.json_text)), now)
+        message = RootMessage.from_json(root.json_text)
+        for authority in message.timestamp_authorities or []:
+            if authority.valid_for.end is not None:
+                # The end is part of the validity (protobuf-specs, TimeRange); the library stops just before it.
+                authority.valid_for.end += timedelta(microseconds=1)
+        verifier = StrictVerifier(SigstoreRoot(message), now)
     except Exception as error:
         why = f"{type(error).__name__}: {printable(str(error), 120)}"
         raise PolicyError(f"the trusted root {printable(root.file)} cannot be used: {why}", advice) from error
@@ -139,41 +150,12 @@ class _Anyone:
         self.asked = True
 
 
-def _matches(certificate: Certificate, identity: Identity) -> bool:
-    from sigstore.verify.policy import Identity as Exact
-
-    try:
-        Exact(identity=identity.subject, issuer=identity.issuer).verify(certificate)
-    except Exception:  # noqa: BLE001 - a certificate that cannot be compared does not match
-        return False
-    # Two names in one certificate: whoever issued it, the policy's author thought of one.
-    return len(_names(certificate)) == 1
-
-
-def _names(certificate: Certificate) -> list[str]:
-    from cryptography import x509
-
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return [str(name.value) if isinstance(name.value, str) else "(other name)" for name in names]
-
-
-def _certificate_name(certificate: Certificate) -> str:
-    from cryptography import x509
-
-    issuer = "unknown issuer"
-    for extension in certificate.extensions:
-        if extension.oid.dotted_string == "1.3.6.1.4.1.57264.1.1" and isinstance(
-            extension.value, x509.UnrecognizedExtension
-        ):
-            issuer = printable(extension.value.value, 120)
-    return f"{printable(', '.join(_names(certificate)), 200)} ({issuer})"
-
-
 @contextmanager
 def _rejections() -> Iterator[None]:
     """Turn every exception into a rejection: malformed bundles make the library raise errors of many types."""
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):  # the library's remarks on a bundle are not for the screen
+            yield
     except EvidenceError:
         raise
     except RecursionError:

@@ -15,10 +15,21 @@ from zt_gate.errors import EvidenceError
 from zt_gate.trust.strict_json import parse_object
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+STATEMENT_TYPE_01 = "https://in-toto.io/Statement/v0.1"
+"""The same layout under its former name. SLSA builders still write it, so provenance is accepted in it."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MANIFEST_TYPE = "https://zt-gate.dev/predicate/manifest/v1"
+MODEL_SIGNATURE_TYPE = "https://model_signing/signature/v1.0"
+"""OpenSSF Model Signing: the other statement that lists every file."""
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
+PROVENANCE_TYPE_02 = "https://slsa.dev/provenance/v0.2"
 TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+RELEASE_TYPE = "https://in-toto.io/attestation/release/v0.1"
+BOM_TYPE = "https://cyclonedx.org/bom"
+APPROVAL_TYPE = "https://zt-gate.dev/predicate/approval/v1"
+REVOCATIONS_TYPE = "https://zt-gate.dev/predicate/revocations/v1"
+DATASET_TYPE = "https://zt-gate.dev/predicate/dataset/v1"
+SCAN_TYPE = "https://zt-gate.dev/predicate/scan/v1"
 
 # A manifest line takes about 150 bytes, and a release may have 200,000 of them; others are far smaller.
 MAX_STATEMENT = 64 << 20
@@ -67,16 +78,19 @@ class Statement:
 def parse_statement(data: bytes) -> Statement:
     """Read a statement strictly. Fields that in-toto does not know are ignored, as its parsing rules ask.
 
+    Statement v0.1 is accepted for SLSA provenance only.
+
     Raises:
         EvidenceError: not strict JSON, another `_type`, too large, too many subjects, or one without a sha256.
     """
     value = parse_object(data, "the statement", MAX_STATEMENT)
-    if value.get("_type") != STATEMENT_TYPE:
-        raise EvidenceError(f"the statement is not of type {STATEMENT_TYPE}")
     kind, subjects, predicate = value.get("predicateType"), value.get("subject"), value.get("predicate", {})
+    older = kind in (PROVENANCE_TYPE, PROVENANCE_TYPE_02) and value.get("_type") == STATEMENT_TYPE_01
+    if value.get("_type") != STATEMENT_TYPE and not older:
+        raise EvidenceError(f"the statement is not of type {STATEMENT_TYPE}")
     if not isinstance(kind, str) or not kind:
         raise EvidenceError("the statement has no predicateType")
-    if kind != MANIFEST_TYPE and len(data) > MAX_OTHER_STATEMENT:
+    if kind not in (MANIFEST_TYPE, MODEL_SIGNATURE_TYPE) and len(data) > MAX_OTHER_STATEMENT:
         raise EvidenceError(f"the statement has {len(data)} bytes, more than the {MAX_OTHER_STATEMENT} accepted")
     if not isinstance(subjects, list) or not subjects:
         raise EvidenceError("the statement has no subject")
@@ -95,9 +109,18 @@ def statement(predicate_type: str, predicate: dict[str, Any], subject: Subject) 
     Raises:
         EvidenceError: the predicate has no JSON form.
     """
+    return statement_about(printable(subject.label), subject.digest, predicate_type, predicate)
+
+
+def statement_about(name: str, digest: Digest, predicate_type: str, predicate: dict[str, Any]) -> bytes:
+    """Build a statement about a digest that need not be a release's, as `statement` does.
+
+    Raises:
+        EvidenceError: the predicate has no JSON form.
+    """
     value = {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": printable(subject.name), "digest": {"sha256": subject.digest.hex}}],
+        "subject": [{"name": name, "digest": {"sha256": digest.hex}}],
         "predicateType": predicate_type,
         "predicate": predicate,
     }

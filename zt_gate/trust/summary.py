@@ -15,7 +15,8 @@ from typing import Any
 
 from zt_gate.domain import Decision, Digest, Subject, Verdict, printable
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.model import parse_instant
+from zt_gate.intake.fast import FastDigest
+from zt_gate.policy.fields import parse_instant
 from zt_gate.trust.envelope import read_envelope, sign_payload
 from zt_gate.trust.keys import PrivateKey, PublicKey
 from zt_gate.trust.statement import parse_statement, statement
@@ -23,7 +24,7 @@ from zt_gate.trust.statement import parse_statement, statement
 SUMMARY_TYPE = "https://slsa.dev/verification_summary/v1"
 VERIFIER = "https://zt-gate.dev/verifier"
 EXTENSION = "https://zt-gate.dev/summary/v1"
-"""Key of our own fields in the predicate: stage, expiry and verdict digest."""
+"""Key of our own fields in the predicate: stage, expiry, verdict digest, and what it rests on."""
 MAX_SKEW = timedelta(minutes=5)
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -40,6 +41,12 @@ class Summary:
     """Version of zt-gate and of each check."""
     inputs: Sequence[Digest] = ()
     """Digest of every signed statement that was considered."""
+    rules: Digest | None = None
+    """Of the rule files that were applied."""
+    trusted_root: Digest | None = None
+    """Of the Sigstore trusted root that the policy pins."""
+    fast: FastDigest | None = None
+    """The subject's fast digest, for `zt-gate admit --fast`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +77,70 @@ def sign_summary(subject: Subject, verdict: Verdict, summary: Summary, key: Priv
         "inputAttestations": [{"digest": {"sha256": digest.hex}} for digest in sorted(set(summary.inputs))],
         "verificationResult": "PASSED" if verdict.decision is Decision.ALLOW else "FAILED",
         "verifiedLevels": [f"ZTGATE_{verdict.stage.upper()}"] if verdict.decision is Decision.ALLOW else [],
-        EXTENSION: {
-            "stage": verdict.stage,
-            "expires": summary.expires.astimezone(UTC).strftime(_FORMAT),
-            "verdict": str(verdict.digest),
-        },
+        EXTENSION: _extension(verdict, summary),
     }
     return sign_payload(statement(SUMMARY_TYPE, predicate, subject), key)
 
 
-def verify_summary(data: bytes, digest: Digest, demand: Demand) -> list[str]:
+def _extension(verdict: Verdict, summary: Summary) -> dict[str, Any]:
+    signers = {name for item in verdict.evidence for name in item.signers}
+    ours: dict[str, Any] = {
+        "stage": verdict.stage,
+        "expires": _expires(verdict, summary).astimezone(UTC).strftime(_FORMAT),
+        "verdict": str(verdict.digest),
+        "signers": sorted(signers),
+    }
+    if verdict.broken_glass is not None:
+        ours["brokenGlass"] = verdict.broken_glass.to_json()
+    known = {"rules": summary.rules, "trustedRoot": summary.trusted_root, "blake3": summary.fast}
+    return ours | {name: str(value) for name, value in known.items() if value is not None}
+
+
+def _expires(verdict: Verdict, summary: Summary) -> datetime:
+    """Until when it may be acted on; with broken glass no longer than that."""
+    glass = verdict.broken_glass
+    return summary.expires if glass is None else min(summary.expires, parse_instant(glass.until))
+
+
+def summarised(data: bytes, keys: Sequence[PublicKey]) -> tuple[Digest, frozenset[str]]:
+    """Return which subject a summary is about, and who vouches for it: the gate, and the signers that it counted.
+
+    The names are those of `Signer.name`, which revocation lists name as well.
+
+    Raises:
+        EvidenceError: it is signed by none of the keys, malformed, or about more than one subject.
+    """
+    envelope = read_envelope(data)
+    signed_by = envelope.verified_by(keys) if keys else frozenset()
+    stated = parse_statement(envelope.payload) if signed_by else None
+    if stated is None or len(stated.subjects) != 1:
+        raise EvidenceError("it is no summary, by one of the keys that count here, about one subject")
+    ours = stated.predicate.get(EXTENSION)
+    counted = ours.get("signers", []) if isinstance(ours, dict) else []
+    names = {name for name in counted if isinstance(name, str)} if isinstance(counted, list) else set()
+    return stated.subjects[0].digest, frozenset(names | {f"key sha256:{keyid}" for keyid in signed_by})
+
+
+def emergency_of(data: bytes) -> str:
+    """Say for which incident, and until when, people let through what a verified summary is about; usually nothing.
+
+    Raises:
+        EvidenceError: it is no summary; `verify_summary` says so first.
+    """
+    ours = parse_statement(read_envelope(data).payload).predicate.get(EXTENSION)
+    glass = ours.get("brokenGlass") if isinstance(ours, dict) else None
+    if not isinstance(glass, dict):
+        return ""
+    return f"the incident {printable(str(glass.get('incident')), 120)}, until {printable(str(glass.get('until')), 40)}"
+
+
+def verify_summary(data: bytes, digest: Digest | FastDigest, demand: Demand) -> list[str]:
     """Say why a summary does not admit a subject; an empty list admits it.
 
     Args:
         data: the signed summary.
-        digest: digest of the bytes that are about to be used, computed by the caller from those bytes.
+        digest: of the bytes that are about to be used, computed by the caller from those bytes: the subject's own,
+            or the fast one, which the summary then has to carry.
         demand: who must have signed what, for which stage, at which time.
     """
     try:
@@ -94,6 +150,10 @@ def verify_summary(data: bytes, digest: Digest, demand: Demand) -> list[str]:
         stated = parse_statement(envelope.payload)
         if stated.predicate_type != SUMMARY_TYPE:
             return [f"it is a {printable(stated.predicate_type, 120)}, not a verification summary"]
+        if isinstance(digest, FastDigest):
+            if reason := _other_bytes(stated.predicate[EXTENSION].get("blake3"), digest):
+                return [reason]
+            digest = summarised(data, demand.keys)[0]
         if not stated.is_about(digest):
             about = ", ".join(named.digest.short for named in stated.subjects[:3])
             return [f"it is about {about}; these bytes are {digest.short}"]
@@ -102,6 +162,12 @@ def verify_summary(data: bytes, digest: Digest, demand: Demand) -> list[str]:
         return [error.message]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return [f"it is malformed: {type(error).__name__}: {printable(str(error), 120)}"]
+
+
+def _other_bytes(carried: object, digest: FastDigest) -> str:
+    if carried is None:
+        return "it carries no BLAKE3 digest: leave out --fast, or let zt-gate check write one with --summary-fast"
+    return "" if carried == str(digest) else f"these bytes are {digest}, and it carries another BLAKE3 digest"
 
 
 def _unmet(predicate: dict[str, Any], digest: Digest, demand: Demand) -> list[str]:

@@ -10,45 +10,45 @@ jobs of their own; each statement must be sound by itself before its tests count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from zt_gate.domain import Evidence, Subject
-from zt_gate.policy.model import Tests
+from zt_gate.domain import Evidence
+from zt_gate.policy.demands import Tests
 from zt_gate.trust.examine import Item
-from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, text
+from zt_gate.trust.question import Question
+from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, signer_ids, text
 from zt_gate.trust.statement import TEST_RESULT_TYPE
 
 CHECK = "tests"
-VERSION = "1"
+VERSION = "2"
 _LISTS = ("passedTests", "warnedTests", "failedTests")
 
 
-def tests_evidence(subject: Subject, wanted: Tests, items: Sequence[Item], now: datetime) -> Evidence:
+def tests_evidence(question: Question, wanted: Tests, items: Sequence[Item]) -> Evidence:
     """Judge the test results: at least one sound statement, and every suite passed in one of the sound ones."""
     relevant = [item for item in items if item.kind == TEST_RESULT_TYPE]
     if not relevant:
-        command = f"attest the test run: zt-gate sign TARGET --key KEY --predicate FILE --type {TEST_RESULT_TYPE}"
-        return missing(CHECK, subject, "test result", command, items)
-    outcomes = [_judge(item, subject, wanted, now) for item in relevant]
+        command = "attest the test run: zt-gate attest tests TARGET --key KEY --junit FILE"
+        return missing(CHECK, question.subject, "test result", command, items)
+    outcomes = [_judge(item, question, wanted) for item in relevant]
     good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
     passed = {name for item in good if item.statement for name in item.statement.predicate["passedTests"]}
     lacking = sorted(set(wanted.suites) - passed)
     release = Outcome("release")
     for suite in lacking:
         release.finding("TST-003", f"the suite {text(suite)} is not among the passed tests", symbol=text(suite))
-    names = sorted({name for item in good for name in item.signers & set(wanted.by)})
-    metrics = {"signers": ", ".join(names), "envelopes": str(len(relevant)), "passed": str(len(passed))}
-    return settle(CHECK, VERSION, subject, [*outcomes, release], satisfied=bool(good) and not lacking, metrics=metrics)
+    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant)), "passed": str(len(passed))}
+    satisfied = bool(good) and not lacking
+    return settle(CHECK, VERSION, question.subject, [*outcomes, release], satisfied=satisfied, metrics=metrics)
 
 
-def _judge(item: Item, subject: Subject, wanted: Tests, now: datetime) -> Outcome:
+def _judge(item: Item, question: Question, wanted: Tests) -> Outcome:
     outcome = admit(item, wanted.by)
-    check_subject(item, subject, "TST-007", outcome)
+    check_subject(item, question.subject, "TST-007", outcome)
     if not outcome.ok or item.statement is None:
         return outcome
     predicate = item.statement.predicate
-    if not _well_formed(predicate):
+    if not well_formed(predicate):
         outcome.finding("TST-004", "is no test-result v0.1: it needs result, and lists of test names")
         return outcome
     if predicate["result"] != "PASSED":
@@ -58,11 +58,12 @@ def _judge(item: Item, subject: Subject, wanted: Tests, now: datetime) -> Outcom
         outcome.finding("TST-002", f"{len(failed)} tests failed: {shown}", symbol="failed")
     if not predicate.get("passedTests"):
         outcome.finding("TST-001", "the statement lists no test that passed")
-    check_age(predicate.get("finishedOn"), wanted.max_age_days, now, ("TST-005", "TST-006"), outcome)
+    check_age(predicate.get("finishedOn"), wanted.max_age_days, question.now, ("TST-005", "TST-006"), outcome)
     return outcome
 
 
-def _well_formed(predicate: dict[str, Any]) -> bool:
+def well_formed(predicate: dict[str, Any]) -> bool:
+    """Whether a predicate has the fields of a test result, and they are of their types."""
     lists = [predicate.get(name, []) for name in _LISTS]
     named = all(isinstance(item, list) and all(isinstance(name, str) and name for name in item) for item in lists)
     return named and isinstance(predicate.get("result"), str)

@@ -39,7 +39,7 @@ def policy(tmp_path):
         ("rules: !!python/object:os.system {}\n", 5, 8, "tag", "remove the tag"),
         ("1: x\n", 5, 1, "key '1' is not text", "quotes"),
         ("rules: [\n", 6, 1, "", "mend the YAML"),
-        ("waivers:\n  - {id: w}\n", 6, 5, "waivers.0.rule is missing", "add `rule:`"),
+        ("waivers_file: nowhere.yaml\n", 5, 15, "cannot read", "relative to the policy file"),
     ],
 )
 def test_a_mistake_is_shown_where_it_stands(policy, text, line, column, message, advice):
@@ -92,17 +92,23 @@ def test_the_digest_covers_the_key_and_not_where_it_lies(policy, tmp_path):
     assert load_policy(policy(text % "a.pub")).digest != one
 
 
-def test_a_waiver_runs_for_at_most_90_days_and_has_two_people(policy):
+def test_a_waiver_runs_for_at_most_90_days_and_has_two_people(policy, tmp_path):
     waiver = (
-        "waivers:\n  - {id: w, rule: ART-102, subject: 'sha256:%s', owner: ann, approved_by: %s,\n"
-        "     reason: 'reviewed by hand on the ticket', created: '2026-01-01T00:00:00Z', expires: '%s'}\n"
+        "apiVersion: zt-gate/v1\nkind: Waivers\nwaivers:\n"
+        "  - {id: w, rule: ART-102, subject: 'sha256:%s', owner: ann, approved_by: %s,\n"
+        "     reason: 'reviewed by hand on the ticket', ticket: ML-1, created: '2026-01-01T00:00:00Z', expires: '%s'}\n"
     )
     digest = Digest.of(b"").hex
-    assert load_policy(policy(waiver % (digest, "bob", "2026-04-01T00:00:00Z"))).policy.waivers[0].id == "w"
+
+    def load(who, expires):
+        (tmp_path / "waivers.yaml").write_text(waiver % (digest, who, expires))
+        return load_policy(policy("waivers_file: waivers.yaml\n")).policy
+
+    assert load("bob", "2026-04-01T00:00:00Z").waivers[0].id == "w"
     with pytest.raises(PolicyError, match="90 days"):
-        load_policy(policy(waiver % (digest, "bob", "2026-04-02T00:00:00Z")))
+        load("bob", "2026-04-02T00:00:00Z")
     with pytest.raises(PolicyError, match="same person"):
-        load_policy(policy(waiver % (digest, "ann", "2026-02-01T00:00:00Z")))
+        load("ann", "2026-02-01T00:00:00Z")
 
 
 @pytest.mark.parametrize("name", pack_names())

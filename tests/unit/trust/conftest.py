@@ -13,9 +13,10 @@ import pytest
 from support.private_sigstore import PrivateSigstore
 
 from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
-from zt_gate.policy import model
-from zt_gate.policy.model import Identity, Key, Provenance, Signature, Stage, Trust, TrustedRoot
-from zt_gate.trust.collect import Brought, collect
+from zt_gate.policy import demands
+from zt_gate.policy.model import Stage
+from zt_gate.policy.people import Identity, Key, Trust, TrustedRoot
+from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import KeyType, PrivateKey, generate
 from zt_gate.trust.statement import manifest_statement, statement
@@ -48,6 +49,10 @@ class World:
             trusted_root=TrustedRoot(file="root.json", sha256="0" * 64, json_text=self.sigstore.trusted_root()),
         )
 
+    @property
+    def question(self) -> Question:
+        return Question(self.subject, "production", Digest.of(b"policy"), NOW)
+
     def manifest(self, key: PrivateKey, subject: Subject | None = None) -> bytes:
         return sign_payload(manifest_statement(subject or self.subject), key)
 
@@ -57,12 +62,17 @@ class World:
     def bundle(self, subject: Subject | None = None, who: str = WORKFLOW, issuer: str = ISSUER) -> bytes:
         return as_json(self.sigstore.sign_statement(manifest_statement(subject or self.subject), who, issuer))
 
-    def judge(
-        self, requirement: Signature | Provenance | model.Tests, *data: bytes, trust: Trust | None = None
-    ) -> Evidence:
-        kinds = {Signature: "signature", Provenance: "provenance", model.Tests: "tests"}
+    def judge(self, requirement: demands.Demand, *data: bytes, trust: Trust | None = None) -> Evidence:
+        kinds = {
+            demands.Signature: "signature",
+            demands.Provenance: "provenance",
+            demands.Tests: "tests",
+            demands.Approvals: "approvals",
+            demands.Bom: "bom",
+            demands.Continuity: "continuity",
+        }
         stage = Stage(**{kinds[type(requirement)]: requirement})
-        (evidence,) = collect(self.subject, stage, trust or self.trust, named(data), NOW)
+        (evidence,) = collect(self.question, stage, trust or self.trust, named(data))
         return evidence
 
 

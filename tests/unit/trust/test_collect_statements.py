@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from zt_gate.domain import Severity, Status
-from zt_gate.policy import model
-from zt_gate.policy.model import Provenance
+from zt_gate.policy import demands
+from zt_gate.policy.demands import Provenance
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, statement
 
 BUILDER = "https://forge.test/builders/gpu@v1"
 DATA = "sha256:" + "d" * 64
 WANTED = Provenance(by=("release",), builders=(BUILDER,), materials=(DATA,), max_age_days=30)
-TESTS = model.Tests(by=("release",), suites=("robustness", "backdoor"), max_age_days=30)
+TESTS = demands.Tests(by=("release",), suites=("robustness", "backdoor"), max_age_days=30)
 
 
 def provenance(**changes):
@@ -76,7 +76,9 @@ def test_sound_provenance_passes(world) -> None:
         ({"buildDefinition__resolvedDependencies": ...}, (Status.FAIL, {"PRV-002"})),
         ({"buildDefinition__resolvedDependencies": [{"digest": {"sha256": "e" * 64}}]}, (Status.FAIL, {"PRV-002"})),
         ({"buildDefinition__resolvedDependencies": [{"digest": {"gitCommit": "d"}}]}, (Status.FAIL, {"PRV-002"})),
-        ({"buildDefinition__resolvedDependencies": ["x"]}, (Status.FAIL, {"PRV-002"})),
+        ({"buildDefinition__resolvedDependencies": ["x"]}, (Status.FAIL, {"PRV-004"})),
+        ({"buildDefinition__resolvedDependencies": [{"digest": {"sha256": 5}}]}, (Status.FAIL, {"PRV-004"})),
+        ({"buildDefinition__externalParameters": []}, (Status.FAIL, {"PRV-004"})),
         ({"runDetails__metadata__finishedOn": "2026-09-01T00:00:00Z"}, (Status.FAIL, {"PRV-003"})),
         ({"runDetails__metadata__finishedOn": "2026-11-01T12:05:01Z"}, (Status.FAIL, {"PRV-005"})),
         ({"runDetails__metadata__finishedOn": "2026-11-01T12:04:59Z"}, (Status.PASS, set())),
@@ -149,7 +151,7 @@ def test_test_results_that_lack_something(world, changes, expected) -> None:
 
 
 def test_an_empty_run_is_no_pass_even_where_no_suite_is_asked_for(world) -> None:
-    wanted = model.Tests(by=("release",))
+    wanted = demands.Tests(by=("release",))
     data = world.attest(TEST_RESULT_TYPE, result(passedTests=[], finishedOn=...))
     assert outcome(world.judge(wanted, data)) == (Status.FAIL, {"TST-001"})
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.domain import Decision, Digest, Entry, Manifest, Mode, Reason, Subject, Verdict
+from zt_gate.domain import Decision, Digest, Entry, Evidence, Manifest, Mode, Reason, Subject, Verdict
+from zt_gate.errors import EvidenceError
+from zt_gate.intake import FastDigest
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import generate
-from zt_gate.trust.summary import EXTENSION, Demand, Summary, sign_summary, verify_summary
+from zt_gate.trust.summary import EXTENSION, Demand, Summary, sign_summary, summarised, verify_summary
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 KEY, STRANGER = generate(), generate()
@@ -99,3 +101,50 @@ def test_a_signed_summary_with_a_wrong_field_is_refused(field, value):
     statement = json.loads(base64.b64decode(json.loads(signed())["payload"]))
     statement["predicate"][field] = value
     assert verify_summary(sign_payload(json.dumps(statement).encode(), KEY), SUBJECT.digest, DEMAND)
+
+
+FAST = FastDigest("a" * 64)
+
+
+def test_a_summary_says_what_it_rests_on():
+    evidence = replace(Evidence.of("signature", "1", SUBJECT.digest), signers=("key sha256:1", "ann (issuer)"))
+    made = replace(verdict(), evidence=(evidence,))
+    ours = predicate(signed(made, rules=Digest.of(b"r"), trusted_root=Digest.of(b"t"), fast=FAST))[EXTENSION]
+    assert ours["signers"] == ["ann (issuer)", "key sha256:1"]
+    assert ours["rules"] == str(Digest.of(b"r"))
+    assert ours["trustedRoot"] == str(Digest.of(b"t"))
+    assert ours["blake3"] == str(FAST)
+
+
+def test_a_fast_digest_is_admitted_only_where_the_summary_carries_it():
+    assert verify_summary(signed(fast=FAST), FAST, DEMAND) == []
+    assert verify_summary(signed(fast=FAST), SUBJECT.digest, DEMAND) == []
+    assert "carries no BLAKE3" in verify_summary(signed(), FAST, DEMAND)[0]
+    assert "another BLAKE3" in verify_summary(signed(fast=FAST), FastDigest("b" * 64), DEMAND)[0]
+    # The subject's own digest, written as a fast one, is none.
+    assert verify_summary(signed(fast=FAST), FastDigest(SUBJECT.digest.hex), DEMAND)
+
+
+@pytest.mark.parametrize("case", ["blocked", "stranger", "stage", "expired"])
+def test_a_fast_digest_admits_nothing_that_the_own_one_would_not(case):
+    data = signed(
+        verdict(Decision.BLOCK) if case == "blocked" else verdict(stage="staging" if case == "stage" else "production"),
+        key=STRANGER if case == "stranger" else KEY,
+        fast=FAST,
+        **({"expires": NOW} if case == "expired" else {}),
+    )
+    assert verify_summary(data, FAST, DEMAND)
+
+
+@pytest.mark.parametrize("value", [None, 1, "", [], {}, "a" * 64, "sha256:" + "a" * 64])
+def test_a_malformed_fast_digest_admits_nothing(value):
+    statement = json.loads(base64.b64decode(json.loads(signed(fast=FAST))["payload"]))
+    statement["predicate"][EXTENSION]["blake3"] = value
+    assert verify_summary(sign_payload(json.dumps(statement).encode(), KEY), FAST, DEMAND)
+
+
+def test_whose_and_about_what_a_summary_is():
+    assert summarised(signed(), [KEY.public]) == (SUBJECT.digest, frozenset({f"key sha256:{KEY.public.id}"}))
+    for keys in ([STRANGER.public], []):
+        with pytest.raises(EvidenceError, match="no summary"):
+            summarised(signed(), keys)

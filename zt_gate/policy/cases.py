@@ -1,0 +1,152 @@
+"""A policy's own tests: evidence in a few words, and what the judge has to make of it.
+
+What a case does not name passes: a case says what is *not* as it should be. The judge is the real one; nothing is
+scanned and no signature is verified, since a case is about what the policy demands and not about who can find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from zt_gate.domain import (
+    Claim,
+    Digest,
+    Entry,
+    Evidence,
+    Finding,
+    Gap,
+    Manifest,
+    Mode,
+    Severity,
+    Status,
+    Subject,
+    Verdict,
+)
+from zt_gate.policy.fields import STRICT, Identifier, Instant, SeverityName, Text, parse_instant
+from zt_gate.policy.judge import AUDIT, INTAKE, judge
+from zt_gate.policy.model import REVOCATIONS, LoadedPolicy, PolicySignature, Stage
+
+_FILE = Entry("model.safetensors", 1, Mode.FILE, Digest.of(b"0").hex)
+_SUBJECT = Subject("case", Manifest.of([_FILE]))
+
+Outcome = Literal["pass", "fail", "incomplete", "missing", "not_applicable", "absent"]
+"""How a check ended; `absent`: there is no evidence of it at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One situation and the decision that is expected."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: Text
+    stage: Identifier
+    expect: Literal["allow", "block"]
+    reasons: tuple[Text, ...] | None = None
+    """Exactly these: rule ids for findings, codes such as `check-missing` for the rest. Any when it is not said."""
+    evidence: dict[Identifier, Outcome] = field(default_factory=dict)
+    """How checks and demands ended; those that are not named passed."""
+    findings: dict[Text, SeverityName] = field(default_factory=dict)
+    """Rules that fired, and how severe; each belongs to the check or demand that finds it, or to `artifacts`."""
+    covered: bool = True
+    """Whether the one file of the case was examined."""
+    signed: bool = True
+    """Whether the policy's own signature holds."""
+    at: Instant | None = None
+    """The time; the moment of the test when it is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """A file of cases."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    apiVersion: Literal["zt-gate/v1"]  # noqa: N815 - the key as it stands in the file
+    kind: Literal["PolicyTest"]
+    policy: Text
+    """The policy file, relative to this one; or a pack."""
+    cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        if not self.cases:
+            raise ValueError("no case is no test; add one under `cases`")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one case."""
+
+    case: Case
+    verdict: Verdict
+    problem: str
+    """What differs from what was expected; empty when nothing does."""
+
+
+def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> Result:
+    """Judge one case.
+
+    Args:
+        case: the situation.
+        loaded: the policy under test.
+        now: the time of cases that name none.
+    """
+    from dataclasses import replace
+
+    signature = PolicySignature(("case",)) if case.signed else PolicySignature(problem="the case says so")
+    stage = loaded.policy.stages.get(case.stage, Stage())
+    moment = now if case.at is None else parse_instant(case.at)
+    demanded = [INTAKE, AUDIT, *stage.weights, *loaded.policy.stated(stage, _SUBJECT.digest, moment)]
+    evidence = list(_evidence(case, demanded))
+    verdict = judge(_SUBJECT, evidence, replace(loaded, signature=signature), case.stage, moment)
+    return Result(case, verdict, _problem(case, verdict, demanded))
+
+
+def _evidence(case: Case, demanded: list[str]) -> Iterator[Evidence]:
+    findings: dict[str, list[Finding]] = {}
+    for rule, severity in case.findings.items():
+        item = Finding(rule, Severity.parse(severity), f"{rule} fired", path=_FILE.path)
+        findings.setdefault(_finder(rule, demanded), []).append(item)
+    for check in dict.fromkeys([*demanded, *case.evidence, *findings]):
+        outcome = case.evidence.get(check, "pass")
+        if outcome != "absent":
+            yield _one(check, outcome, findings.get(check, []), covered=case.covered)
+
+
+def _one(check: str, outcome: Outcome, findings: list[Finding], *, covered: bool) -> Evidence:
+    claims = [Claim(_FILE.path, _FILE.size, "case")] if covered else []
+    if outcome == "missing":
+        return Evidence.missing(check, _SUBJECT.digest, "the case says so")
+    if outcome == "fail" and not findings:
+        return Evidence(check, "1", _SUBJECT.digest, Status.FAIL, claims=tuple(claims))
+    gaps = [Gap("the case says so")] if outcome == "incomplete" else []
+    applicable = outcome != "not_applicable"
+    return Evidence.of(check, "1", _SUBJECT.digest, findings=findings, gaps=gaps, claims=claims, applicable=applicable)
+
+
+def _finder(rule: str, demanded: list[str]) -> str:
+    """Return who finds a rule, as far as its family tells, among those whom the stage asks."""
+    from zt_gate.policy.lint_rules import asked_by
+
+    name = asked_by(rule) or (INTAKE if rule.startswith("INT-") else REVOCATIONS if rule.startswith("REV-") else "")
+    return name if name in demanded else "artifacts"
+
+
+def _problem(case: Case, verdict: Verdict, demanded: list[str]) -> str:
+    unknown = sorted(set(case.evidence) - set(demanded))
+    if unknown:
+        return f"stage {case.stage} does not ask for {unknown[0]}, so this evidence says nothing"
+    if verdict.decision != case.expect:
+        return f"expected {case.expect}, and the judge says {verdict.decision}"
+    found = {reason.rule or reason.code for reason in verdict.reasons}
+    if case.reasons is not None and set(case.reasons) != found:
+        expected, actual = (", ".join(sorted(names)) or "none" for names in (set(case.reasons), found))
+        return f"expected the reasons {expected}; they are {actual}"
+    return ""
+
+
+def tally(results: list[Result]) -> Mapping[str, int]:
+    """Count results."""
+    failed = sum(bool(result.problem) for result in results)
+    return {"passed": len(results) - failed, "failed": failed}

@@ -1,0 +1,49 @@
+"""Break-glass: when enough people in an emergency let a blocked release through, and what even they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from zt_gate.domain import BrokenGlass, Evidence, Reason, Status
+from zt_gate.policy.duties import BREAK_GLASS, SEPARATION, WAIVERS
+from zt_gate.policy.model import Policy, Stage
+from zt_gate.policy.waivers import is_never_waived
+
+DEMANDS = ("provenance", "tests", "approvals", "promotion", "bom", "continuity", SEPARATION, WAIVERS)
+"""What people may stand in for. Which bytes these are, who signed them, and what is revoked is not among it."""
+
+
+def broken_glass(
+    policy: Policy, stage: Stage, reasons: Sequence[Reason], evidence: Iterable[Evidence], *, logged: bool
+) -> BrokenGlass | None:
+    """Return under which incident a blocked release is let through; None where it stays blocked.
+
+    Args:
+        policy: says who may break the glass, and what never is.
+        stage: where the subject would go.
+        reasons: all that stands in the way.
+        evidence: evidence about this subject, demanded or not.
+        logged: whether this run is on record. Nobody breaks the glass unseen.
+    """
+    allowed = policy.break_glass
+    if allowed is None or not reasons or not logged:
+        return None
+    if not all(_gives_way(reason, stage, allowed.never) for reason in reasons):
+        return None
+    for item in evidence:
+        if item.check == BREAK_GLASS and item.status is Status.PASS:
+            people = tuple(item.metrics["signers"].split(", "))
+            return BrokenGlass(item.metrics["incident"], people, item.metrics["until"])
+    return None
+
+
+def _gives_way(reason: Reason, stage: Stage, never: Sequence[str]) -> bool:
+    """Whether people may overrule a reason: an unmet demand, or what a check found; never that nothing looked.
+
+    Otherwise taking away the evidence of a finding in `never` would let through what the finding stops.
+    """
+    if reason.check in never or reason.rule in never:
+        return False
+    if reason.check in DEMANDS:
+        return True
+    return reason.check in stage.weights and reason.code == "finding" and not is_never_waived(reason.rule)

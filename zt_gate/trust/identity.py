@@ -1,0 +1,181 @@
+"""Does a Sigstore certificate show an identity of the policy? A pure comparison of a parsed certificate.
+
+The issuer is exact; the subject is exact or matches an anchored pattern; every claim that the policy asks for must
+stand in the certificate. Whatever cannot be read with certainty does not match. The certificate itself is verified
+elsewhere; nothing here says who issued it.
+
+Extensions: https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from zt_gate.domain import printable
+from zt_gate.policy.people import CLAIMS, Identity
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate, GeneralName
+
+ISSUER_V1 = "1.3.6.1.4.1.57264.1.1"
+"""The issuer as bare bytes; superseded, and still written beside the other."""
+ISSUER_V2 = "1.3.6.1.4.1.57264.1.8"
+"""The issuer as a DER UTF8String, as all later extensions are."""
+USERNAME = "1.3.6.1.4.1.57264.1.7"
+"""Type of the `otherName` in which Fulcio writes user names."""
+
+# What a `*` may stand for: visible ASCII, without a slash and without what some reader takes for one.
+_PLAIN = re.compile(r"[!-$&-.0-\[\]-~]+\Z")
+
+
+def shows(certificate: Certificate, identity: Identity) -> bool:
+    """Whether the certificate shows the identity: its issuer, its one subject, and every claim."""
+    try:
+        return (
+            _issuers(certificate) == {identity.issuer}
+            and _subject_matches(identity, names(certificate))
+            and all(_claim_matches(certificate, name, wanted) for name, wanted in identity.claims.items())
+        )
+    except Exception:  # noqa: BLE001 - a certificate that cannot be compared does not match
+        return False
+
+
+def unshown(certificate: Certificate, identity: Identity) -> list[str]:
+    """Return the claims that alone keep a certificate from showing an identity; none where more than that does."""
+    try:
+        if _issuers(certificate) != {identity.issuer} or not _subject_matches(identity, names(certificate)):
+            return []
+        return [name for name, wanted in identity.claims.items() if not _claim_matches(certificate, name, wanted)]
+    except Exception:  # noqa: BLE001 - only a message is lost
+        return []
+
+
+def pattern_matches(pattern: str, text: str) -> bool:
+    """Whether a pattern matches a whole text, in time that grows with the text's length alone.
+
+    A `*` stands for one or more characters of one segment between slashes. A segment with a `*` in its pattern may
+    hold visible ASCII only, and neither `%` nor a backslash, which some readers take for the start of a slash.
+    """
+    wanted, given = pattern.split("/"), text.split("/")
+    return len(wanted) == len(given) and all(map(_segment_matches, wanted, given))
+
+
+def may_bear(identity: Identity, name: str) -> bool:
+    """Whether a certificate with this one name could show the identity; issuer and claims are not compared."""
+    if identity.subject_pattern is not None:
+        return pattern_matches(identity.subject_pattern, name)
+    return identity.subject == name
+
+
+def may_overlap(one: Identity, other: Identity) -> bool:
+    """Whether one certificate could show both identities. True where that is not certain; claims are not compared."""
+    if one.issuer != other.issuer:
+        return False
+    if one.subject is not None:
+        return may_bear(other, one.subject)
+    if other.subject is not None:
+        return may_bear(one, other.subject)
+    ours, theirs = (one.subject_pattern or "").split("/"), (other.subject_pattern or "").split("/")
+    return len(ours) == len(theirs) and all(map(_segments_may_overlap, ours, theirs))
+
+
+def names(certificate: Certificate) -> list[str]:
+    """Return all subject alternative names, in order.
+
+    Raises:
+        cryptography.x509.ExtensionNotFound: there are none. Malformed names may raise other errors.
+    """
+    from cryptography import x509
+
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return [_name(item) for item in extension.value]
+
+
+def certificate_name(certificate: Certificate) -> str:
+    """Return subject and issuer of a Sigstore certificate, for people."""
+    issuer = ", ".join(sorted(_issuers(certificate))) or "unknown issuer"
+    return f"{printable(', '.join(names(certificate)), 200)} ({printable(issuer, 120)})"
+
+
+def der_utf8(data: bytes) -> str:
+    """Read a DER UTF8String that fills the whole of `data` (X.690, sections 8.1.3 and 10.1).
+
+    Raises:
+        ValueError: another type, a length that is wrong or not in its shortest form, or bytes that are not UTF-8.
+    """
+    if len(data) < 2 or data[0] != 0x0C:
+        raise ValueError("not a UTF8String")
+    length, start = data[1], 2
+    if length >= 0x80:
+        size = length & 0x7F
+        start += size
+        length = int.from_bytes(data[2:start], "big")
+        if not 1 <= size <= 3 or length < 0x80 or data[2] == 0:
+            raise ValueError("the length is not in its shortest form")
+    if len(data) != start + length:
+        raise ValueError("the length is wrong")
+    return data[start:].decode("utf-8")
+
+
+def _issuers(certificate: Certificate) -> set[str]:
+    """Every issuer that the certificate names; one, unless it contradicts itself."""
+    old, new = _raw(certificate, ISSUER_V1), _raw(certificate, ISSUER_V2)
+    return {*([] if old is None else [old.decode("utf-8")]), *([] if new is None else [der_utf8(new)])}
+
+
+def _subject_matches(identity: Identity, found: list[str]) -> bool:
+    # Two names in one certificate: whoever issued it, the policy's author thought of one.
+    return len(found) == 1 and may_bear(identity, found[0])
+
+
+def _claim_matches(certificate: Certificate, name: str, wanted: str) -> bool:
+    raw = _raw(certificate, CLAIMS[name])
+    return raw is not None and pattern_matches(wanted, der_utf8(raw))
+
+
+def _segment_matches(pattern: str, text: str) -> bool:
+    if "*" not in pattern:
+        return pattern == text
+    first, *middle, last = pattern.split("*")
+    if not _PLAIN.match(text) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at = len(first)
+    for piece in middle:  # the leftmost place of each piece leaves most for the rest, so no other need be tried
+        at = text.find(piece, at + 1)
+        if at < 0:
+            return False
+        at += len(piece)
+    return at < len(text) - len(last)
+
+
+def _segments_may_overlap(one: str, other: str) -> bool:
+    """Compare what stands before the first and after the last `*`; what stands between may always fit."""
+    if "*" not in one:
+        return _segment_matches(other, one)
+    if "*" not in other:
+        return _segment_matches(one, other)
+    starts = one.partition("*")[0], other.partition("*")[0]
+    ends = one.rpartition("*")[2], other.rpartition("*")[2]
+    same_start = starts[0].startswith(starts[1]) or starts[1].startswith(starts[0])
+    return same_start and (ends[0].endswith(ends[1]) or ends[1].endswith(ends[0]))
+
+
+def _raw(certificate: Certificate, oid: str) -> bytes | None:
+    from cryptography import x509
+
+    try:
+        value = certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier(oid)).value
+    except x509.ExtensionNotFound:
+        return None
+    return value.value if isinstance(value, x509.UnrecognizedExtension) else None
+
+
+def _name(item: GeneralName) -> str:
+    from cryptography import x509
+
+    if isinstance(item, (x509.UniformResourceIdentifier, x509.RFC822Name, x509.DNSName)):
+        return item.value
+    if isinstance(item, x509.OtherName) and item.type_id.dotted_string == USERNAME:
+        return der_utf8(item.value)
+    return "(other name)"

@@ -1,0 +1,21 @@
+"""What is asked of the brought statements: about which bytes, for which stage, under which policy, at which time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from zt_gate.domain import Digest, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One decision that statements are collected for. A statement about another one does not answer it."""
+
+    subject: Subject
+    stage: str
+    """Name of the stage that the subject is to enter."""
+    policy: Digest
+    """Digest of the effective policy."""
+    now: datetime
+    """The only clock, with its time zone."""
