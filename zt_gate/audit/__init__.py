@@ -1,5 +1,7 @@
 """The record: who did what to which digest, when, why and with what outcome."""
 
-from zt_gate.audit.log import AuditLog, Event, Summary, events, verify
+from zt_gate.audit.event import Event
+from zt_gate.audit.log import AuditLog
+from zt_gate.audit.reader import Summary, read_events, verify
 
-__all__ = ["AuditLog", "Event", "Summary", "events", "verify"]
+__all__ = ["AuditLog", "Event", "Summary", "read_events", "verify"]

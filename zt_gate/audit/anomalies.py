@@ -1,0 +1,140 @@
+"""What is unlike the rest of the log: advice for a person who reads it, never part of a verdict.
+
+Robust statistics, so that the odd runs do not hide themselves by moving the mean: a value is far off when it is more
+than `limit` times the median absolute deviation away from the median (Iglewicz and Hoaglin 1993, modified z-score).
+Each release name at each stage is compared with its own past; without enough past nothing is said.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from zt_gate.audit.details import split
+from zt_gate.audit.event import happened
+from zt_gate.domain import printable
+
+_KEPT = 500
+"""Values of the past that are compared with; memory stays bounded."""
+_MOST_RELEASES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One odd event."""
+
+    kind: str
+    """`new-signer`, `size-jump`, `tensor-jump`, `odd-hour` or `hasty-approval`."""
+    seq: int
+    text: str
+    """What is odd, for people; printable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on something is odd. The defaults keep to the budget that `tests/unit/audit` measures."""
+
+    past: int = 8
+    """Allowed runs that a release must have behind it before it is judged by them."""
+    deviations: float = 6.0
+    """Modified z-score of a size or a number of tensors."""
+    floor: float = 0.1
+    """A change by less than this share of the median is never a jump, however alike the past was."""
+    hours: float = 3.0
+    """Hours between a promotion and the nearest usual one, round the clock."""
+    haste: float = 60.0
+    """Seconds between the first look at a subject and an approval of it."""
+
+
+@dataclass
+class _Past:
+    """What one release name at one stage did before."""
+
+    signers: set[str] = field(default_factory=set)
+    sizes: list[float] = field(default_factory=list)
+    tensors: list[float] = field(default_factory=list)
+    hours: list[float] = field(default_factory=list)
+    runs: int = 0
+
+
+class Detector:
+    """Looks at one event after the other.
+
+    Args:
+        limits: from where on something is odd.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._past: dict[tuple[str, str], _Past] = {}
+        self._first: dict[str, datetime] = {}
+
+    def see(self, event: Mapping[str, Any]) -> Iterator[Anomaly]:
+        """Yield what is odd about an event, then count it to the past.
+
+        Raises:
+            AuditLogError: its time is none.
+        """
+        details: Mapping[str, str] = event.get("details", {})
+        subject, kind = details.get("subject", ""), event["event"]
+        if kind == "run.finished" and subject and len(self._first) < _MOST_RELEASES:
+            self._first.setdefault(subject, happened(event))
+        if kind == "approval.given" and subject in self._first:
+            waited = (happened(event) - self._first[subject]).total_seconds()
+            if 0 <= waited < self._limits.haste:
+                text = f"{event['who']} approved {waited:.0f} s after the gate first saw the subject"
+                yield Anomaly("hasty-approval", event["seq"], printable(text))
+        if kind == "run.finished" and event["outcome"] == "allow" and len(self._past) < _MOST_RELEASES:
+            past = self._past.setdefault((details.get("name", ""), details.get("stage", "")), _Past())
+            yield from self._run(event, details, past)
+
+    def _run(self, event: Mapping[str, Any], details: Mapping[str, str], past: _Past) -> Iterator[Anomaly]:
+        time, known = happened(event), past.runs >= self._limits.past
+        name, seq = printable(details.get("name", "a release"), 80), event["seq"]
+        signers = set(split(details.get("signers", "")))
+        new = signers - past.signers
+        if known and new and past.signers:
+            yield Anomaly("new-signer", seq, f"{name}: first signed by {printable(', '.join(sorted(new)), 120)}")
+        for kind, key, values in (("size-jump", "bytes", past.sizes), ("tensor-jump", "tensors", past.tensors)):
+            value = _number(details.get(key, ""))
+            if value is None:
+                continue
+            if known and self._far(value, values):
+                yield Anomaly(kind, seq, f"{name}: {value:.0f} {key}, usually {statistics.median(values):.0f}")
+            _keep(values, value)
+        hour = time.hour + time.minute / 60
+        if known and min(_apart(hour, other) for other in past.hours) > self._limits.hours:
+            yield Anomaly(
+                "odd-hour", seq, f"{name}: allowed at {time:%H:%M} UTC, {self._limits.hours:.0f} h from the usual"
+            )
+        _keep(past.hours, hour)
+        past.signers |= signers
+        past.runs += 1
+
+    def _far(self, value: float, values: Sequence[float]) -> bool:
+        if len(values) < self._limits.past:
+            return False
+        median = statistics.median(values)
+        spread = statistics.median(abs(item - median) for item in values)
+        # 0.6745 makes the deviation comparable with a standard deviation, for values that are normally distributed.
+        distance = abs(value - median)
+        return distance > self._limits.floor * abs(median) and 0.6745 * distance > self._limits.deviations * spread
+
+
+def _keep(values: list[float], value: float) -> None:
+    values.append(value)
+    if len(values) > _KEPT:
+        del values[0]
+
+
+def _apart(hour: float, other: float) -> float:
+    """Hours between two times of the day, the short way round the clock."""
+    gap = abs(hour - other)
+    return min(gap, 24 - gap)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None

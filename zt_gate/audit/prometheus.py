@@ -1,0 +1,157 @@
+"""Figures in the text format of Prometheus, for a file that a collector picks up.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/. CI jobs end before anybody could scrape them. No label
+ever holds a digest, a person or the name of a release: each different label is a time series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from zt_gate.audit.figures import Figures, quantile
+from zt_gate.domain import printable
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its samples share name, type and meaning."""
+
+    name: str
+    kind: str
+    """`gauge`, `counter` or `summary`."""
+    help: str
+    samples: tuple[tuple[str, Labels, float], ...]
+    """Suffix, labels, value."""
+
+
+def render(figures: Figures, now: datetime, checkpoint: datetime | None) -> str:
+    """Return the whole text.
+
+    Args:
+        figures: from a verified log.
+        now: the time, for ages and expiries.
+        checkpoint: time of the last event that a signed checkpoint covers; None where none was verified.
+    """
+    lines = []
+    for family in families(figures, now, checkpoint):
+        lines += [f"# HELP {family.name} {_help(family.help)}", f"# TYPE {family.name} {family.kind}"]
+        lines += [
+            f"{family.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in family.samples
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def families(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[Family]:
+    """Yield every metric, also those without a sample, so that a dashboard can rely on the names."""
+    yield from _incidents(figures)
+    yield from _decisions(figures)
+    yield from _state(figures, now, checkpoint)
+
+
+def _incidents(figures: Figures) -> Iterator[Family]:
+    yield Family(
+        "zt_gate_incident_response_seconds",
+        "summary",
+        "Time from incident.opened to incident.contained, as recorded by people.",
+        _summary(figures.responses),
+    )
+    yield _gauge("zt_gate_incidents_open", "Incidents that are recorded and not contained.", figures.open_incidents)
+    yield Family(
+        "zt_gate_time_to_remediate_seconds",
+        "summary",
+        "Time from the first block of a release name at a stage to its next allow.",
+        _summary(figures.remediations),
+    )
+    yield _counter(
+        "zt_gate_declared_breaches", "Breaches that people declared; declared, not detected.", figures.breaches
+    )
+    yield _counter(
+        "zt_gate_break_glass", "Times that somebody went around the gate and recorded it.", figures.breakglass
+    )
+
+
+def _decisions(figures: Figures) -> Iterator[Family]:
+    yield _counters(
+        "zt_gate_authz_denied",
+        "Runs and promotions that were refused for want of permission.",
+        [({"reason": reason}, number) for reason, number in sorted(figures.authz_denied.items())],
+    )
+    yield _counters(
+        "zt_gate_authn_denied",
+        "Blocked runs by statement that was missing, invalid or from nobody whom the policy trusts.",
+        [({"reason": reason}, number) for reason, number in sorted(figures.authn_denied.items())],
+    )
+    yield _counters(
+        "zt_gate_decisions",
+        "Finished runs.",
+        [
+            ({"stage": stage, "team": team, "decision": decision}, number)
+            for (stage, team, decision), number in sorted(figures.decisions.items())
+        ],
+    )
+    yield _counters(
+        "zt_gate_rule_results",
+        "Findings that blocked a run (fail) or were let through by a waiver (waived).",
+        [({"rule": rule, "verdict": verdict}, number) for (rule, verdict), number in sorted(figures.rules.items())],
+    )
+
+
+def _state(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[Family]:
+    active, expiring = figures.waivers(now)
+    yield _gauge("zt_gate_waivers_active", "Waivers that the last runs leaned on and that still hold.", active)
+    yield _gauge("zt_gate_waivers_expiring", "Those of them that expire within 14 days.", expiring)
+    yield _gauge("zt_gate_run_availability_ratio", "Finished runs by started runs.", figures.availability)
+    last = figures.last_run.timestamp() if figures.last_run is not None else None
+    yield _gauge("zt_gate_last_run_timestamp_seconds", "When the last run finished.", last)
+    yield Family(
+        "zt_gate_step_duration_seconds",
+        "summary",
+        "Wall time of the steps of a run.",
+        tuple(
+            sample
+            for step, (total, runs) in sorted(figures.steps.items())
+            for sample in (("_sum", {"step": step}, total / 1000), ("_count", {"step": step}, runs))
+        ),
+    )
+    yield _gauge("zt_gate_audit_log_size", "Events in the log, or in the window that was asked for.", figures.events)
+    age = max(0.0, (now - checkpoint).total_seconds()) if checkpoint is not None else None
+    yield _gauge("zt_gate_checkpoint_age_seconds", "Age of the last event that a signed checkpoint covers.", age)
+
+
+def _gauge(name: str, text: str, value: float | None) -> Family:
+    return Family(name, "gauge", text, () if value is None else (("", {}, value),))
+
+
+def _counter(name: str, text: str, value: float) -> Family:
+    return _counters(name, text, [({}, value)])
+
+
+def _counters(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> Family:
+    return Family(f"{name}_total", "counter", text, tuple(("", labels, value) for labels, value in samples))
+
+
+def _summary(values: list[float]) -> tuple[tuple[str, Labels, float], ...]:
+    shares = [("0.5", quantile(values, 0.5)), ("0.9", quantile(values, 0.9))]
+    samples = [("", {"quantile": share}, value) for share, value in shares if value is not None]
+    return (*samples, ("_sum", {}, sum(values)), ("_count", {}, len(values)))
+
+
+def _labels(labels: Labels) -> str:
+    inner = ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items())
+    return f"{{{inner}}}" if inner else ""
+
+
+def _escape(value: str) -> str:
+    return printable(value, 120).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _help(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(round(value, 6))
