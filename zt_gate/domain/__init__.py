@@ -10,9 +10,10 @@ from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
 from zt_gate.domain.finding import Finding, Severity
 from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
 from zt_gate.domain.text import printable
-from zt_gate.domain.verdict import Decision, Reason, Verdict, WaivedFinding
+from zt_gate.domain.verdict import BrokenGlass, Decision, Reason, Verdict, WaivedFinding
 
 __all__ = [
+    "BrokenGlass",
     "Claim",
     "Decision",
     "Digest",

@@ -60,6 +60,10 @@ class Evidence:
     claims: tuple[Claim, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Facts for people (counts, versions); never judged."""
+    looked: tuple[str, ...] = ()
+    """Files that a second opinion read, to tell its silence from its absence; no claim, and never judged."""
+    signers: tuple[str, ...] = ()
+    """Whose signatures counted, by key fingerprint or certificate name; for the signed summary, never judged."""
 
     @classmethod
     def of(
@@ -73,6 +77,7 @@ class Evidence:
         claims: Iterable[Claim] = (),
         metrics: Mapping[str, str] | None = None,
         applicable: bool = True,
+        looked: Iterable[str] = (),
     ) -> Evidence:
         """Build evidence with the status that its content allows.
 
@@ -96,6 +101,7 @@ class Evidence:
             gaps=sorted_gaps,
             claims=tuple(sorted(set(claims), key=lambda claim: (claim.path, claim.by, claim.size))),
             metrics=dict(metrics or {}),
+            looked=tuple(sorted(set(looked))),
         )
 
     @classmethod

@@ -158,6 +158,12 @@ class Subject:
     manifest: Manifest
 
     @property
+    def label(self) -> str:
+        """The last part of the name: what a signed statement may tell about where the files lie."""
+        last = self.name.rstrip("/").rpartition("/")[2]
+        return "model" if last in ("", ".", "..") else last
+
+    @property
     def digest(self) -> Digest:
         """The digest that every piece of evidence must name."""
         return self.manifest.digest

@@ -63,6 +63,21 @@ class WaivedFinding:
     """Id of the waiver."""
 
 
+@dataclass(frozen=True, slots=True)
+class BrokenGlass:
+    """An emergency in which people let a blocked release through."""
+
+    incident: str
+    persons: tuple[str, ...]
+    """Ids of those who did, in order."""
+    until: str
+    """RFC 3339; the verdict must not be acted on from then on."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in reports and in the verdict digest."""
+        return {"incident": self.incident, "persons": list(self.persons), "until": self.until}
+
+
 @dataclass(frozen=True)
 class Verdict:
     """May these exact bytes be promoted to this stage, on this evidence?
@@ -79,6 +94,11 @@ class Verdict:
     evidence: tuple[Evidence, ...]
     """The evidence that was judged, sorted by check id; what the policy does not ask for is not here."""
     waived: tuple[WaivedFinding, ...] = ()
+    mode: str = "enforce"
+    """What a block does under the policy at that time: `enforce` stops, `warn` and `audit` only say so."""
+
+    broken_glass: BrokenGlass | None = None
+    """Where it is set, `decision` is allow over all of `reasons`, for hours."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as the JSON value whose canonical bytes are hashed."""
@@ -88,6 +108,8 @@ class Verdict:
             "stage": self.stage,
             "subject": str(self.subject),
             "policy": str(self.policy),
+            "mode": self.mode,
+            "broken_glass": None if self.broken_glass is None else self.broken_glass.to_json(),
             "reasons": [reason.to_json() for reason in self.reasons],
             "evidence": [
                 {

@@ -1,7 +1,19 @@
 """Target to subject: acquire, freeze, hash, manifest. Every byte that is judged enters the house here, once."""
 
-from zt_gate.intake.frozen import Freeze, Frozen, freeze
+from zt_gate.intake.fast import FastDigest, FastFrozen
+from zt_gate.intake.frozen import Freeze, Frozen, freeze, freeze_fast
 from zt_gate.intake.limits import Limits
 from zt_gate.intake.source import FrozenFile, MemorySource, Source
 
-__all__ = ["Freeze", "Frozen", "FrozenFile", "Limits", "MemorySource", "Source", "freeze"]
+__all__ = [
+    "FastDigest",
+    "FastFrozen",
+    "Freeze",
+    "Frozen",
+    "FrozenFile",
+    "Limits",
+    "MemorySource",
+    "Source",
+    "freeze",
+    "freeze_fast",
+]

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from zt_gate.domain import printable
 from zt_gate.errors import ToolError
 
 
@@ -41,7 +42,7 @@ def remove(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: str) -> Iterator[None]:
+def disk_errors(path: str, folder: Path | None = None) -> Iterator[None]:
     """Say in words that a private copy could not be written.
 
     Raises:
@@ -50,7 +51,8 @@ def disk_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        place = tempfile.gettempdir() if folder is None else printable(folder.parent)
         raise ToolError(
-            f"cannot copy {path} into {tempfile.gettempdir()}: {error.strerror}",
-            "free some space there, or point TMPDIR at a larger disk",
+            f"cannot copy {path} into {place}: {error.strerror}",
+            "free some space there, or name a place on a larger disk (TMPDIR for copies that do not stay)",
         ) from error

@@ -181,7 +181,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(make_tree, monkeypatch):
     def full(fd, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("zt_gate.intake.frozen._write_all", full)
+    monkeypatch.setattr("zt_gate.intake.walk._write_all", full)
     with pytest.raises(ToolError, match="No space left"):
         freeze([make_tree({"a": b"1"})], Freeze.COPY)
 
@@ -193,14 +193,14 @@ def test_an_interrupt_leaves_nothing(make_tree, monkeypatch):
         calls.append(len(data))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("zt_gate.intake.frozen._write_all", interrupt)
+    monkeypatch.setattr("zt_gate.intake.walk._write_all", interrupt)
     with pytest.raises(KeyboardInterrupt):
         freeze([make_tree({"a": b"1", "b": b"2"})], Freeze.COPY)
     assert calls == [1]
 
 
 def test_more_files_than_descriptors_are_held_in_a_private_copy(make_tree, monkeypatch):
-    monkeypatch.setattr("zt_gate.intake.frozen._descriptor_budget", lambda: 3)
+    monkeypatch.setattr("zt_gate.intake.walk._descriptor_budget", lambda: 3)
     root = make_tree({f"f{number}": str(number).encode() for number in range(9)})
     with freeze([root], Freeze.HOLD) as frozen:
         assert sum(file.fd >= 0 for file in frozen.files.values()) == 3

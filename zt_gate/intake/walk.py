@@ -1,0 +1,286 @@
+"""The walk over a target: every folder and file opened once, relative to its parent, and never through a link.
+
+Every folder is opened relative to its parent's descriptor with `O_NOFOLLOW`, so no component can be swapped for a
+link between look and open (CWE-367). A file is hashed in the same pass that copies it, and `(dev, ino, size,
+mtime_ns, ctime_ns)` is compared before and after: `utime()` can restore the modification time, never the change
+time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
+from zt_gate.errors import TargetError, ToolError
+from zt_gate.intake.hasher import Algorithm, Hasher
+from zt_gate.intake.identity import Identity
+from zt_gate.intake.limits import Limits
+from zt_gate.intake.names import manifest_path
+from zt_gate.intake.private import disk_errors, private_folder, remove
+from zt_gate.intake.remembered import HashMemory
+from zt_gate.intake.source import FrozenFile
+
+_SPARE_DESCRIPTORS = 128
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: opening a FIFO that took a file's place must not hang.
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a target is walked."""
+
+    copies: bool
+    """Whether every file is copied; otherwise descriptors are held, as far as there are enough of them."""
+    limits: Limits
+    algorithms: tuple[Algorithm, ...] = (Algorithm.SHA256,)
+    memory: HashMemory | None = None
+    """Hashes of earlier runs; None reads every byte."""
+    into: Path | None = None
+    """An empty private folder for the copies; None makes one under TMPDIR."""
+
+
+class Walk:
+    """The walk over one target, and all that it has gathered so far."""
+
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._limits = manner.limits
+        self.entries: dict[str, Entry] = {}
+        self.refusals: list[Finding] = []
+        self.files: dict[str, FrozenFile] = {}
+        self.identities: dict[str, Identity | None] = {}
+        self.contents: dict[str, str] = {}
+        self.reused = 0
+        self.copy = (manner.into or private_folder()) if manner.copies else None
+        self._folded: dict[str, str] = {}
+        self._bytes = 0
+        self._made: set[Path] = set()
+        self._descriptors = _descriptor_budget()
+
+    def take(self, path: Path, name: str) -> None:
+        """Add one root under its manifest name."""
+        try:
+            parent = os.open(path.parent, _OPEN_FOLDER)
+        except OSError as error:
+            raise _open_error(printable(path.parent), error) from error
+        try:
+            if name:
+                self._named(parent, path.name, *manifest_path("", name, self._limits.max_path), depth=0)
+            else:
+                self._folder(parent, path.name or ".", "", 0)
+        finally:
+            os.close(parent)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        release(self.files.values(), self.scratch)
+
+    @property
+    def scratch(self) -> list[Path]:
+        """The private folder, if there is one."""
+        return [] if self.copy is None else [self.copy]
+
+    def _named(self, parent: int, name: str, path: str, problem: str, depth: int) -> None:
+        """Visit one directory entry, unless its name alone is reason to refuse it."""
+        if problem:
+            self._refuse("INT-003", path, problem, "rename it; use letters, digits, dot, dash and underscore")
+        elif (other := self._folded.setdefault(path.casefold(), path)) != path:
+            self._refuse("INT-004", path, f"differs from {other} only in letter case", "rename one of the two")
+        else:
+            self._visit(parent, name, path, depth)
+
+    def _visit(self, parent: int, name: str, path: str, depth: int) -> None:
+        try:
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                self._folder(parent, name, path, depth)
+            elif stat.S_ISREG(mode):
+                self._file(parent, name, path)
+            elif stat.S_ISLNK(mode):
+                reason = f"is a symbolic link to {printable(os.readlink(name, dir_fd=parent))}"
+                self._refuse("INT-001", path, reason, "replace the link by the file that it points to")
+            else:
+                self._refuse("INT-002", path, f"is a {_kind(mode)}, not a file", "remove it from the release")
+        except OSError as error:
+            raise _open_error(path, error) from error
+
+    def _folder(self, parent: int, name: str, path: str, depth: int) -> None:
+        if depth > self._limits.max_depth:
+            raise TargetError(f"{path}: more than {self._limits.max_depth} nested folders", "flatten the release")
+        try:
+            fd = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent)
+        except OSError as error:
+            raise _open_error(path or printable(name), error) from error
+        try:
+            names = sorted(os.listdir(fd), key=os.fsencode)
+            for child in names:
+                self._named(fd, child, *manifest_path(path, child, self._limits.max_path), depth=depth + 1)
+            if not names and path:
+                if self._manner.copies:
+                    self._private_folder(path)
+                self._add(Entry(path=path, size=0, mode=Mode.DIRECTORY, sha256=Digest.of(b"").hex))
+        finally:
+            os.close(fd)
+
+    def _file(self, parent: int, name: str, path: str) -> None:
+        fd = os.open(name, _OPEN_FILE, dir_fd=parent)
+        keep = False
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                self._refuse("INT-002", path, "stopped being a file while it was opened", "find out who changes it")
+                return
+            private = self._private_path(path)
+            identity = Identity.of(status)
+            hashes = self._recalled(identity, private) or self._read(fd, path, private, status)
+            mode = Mode.EXECUTABLE if status.st_mode & 0o111 else Mode.FILE
+            keep = private is None
+            entry = Entry(path, status.st_size, mode, hashes.get(Algorithm.SHA256, ""))
+            self.files[path] = file = FrozenFile(entry, fd if keep else -1, private)
+            self.identities[path] = identity if keep else now(file)
+            self.contents[self._add(entry)] = hashes.get(Algorithm.BLAKE3, "")
+        finally:
+            if not keep:
+                os.close(fd)
+
+    def _recalled(self, identity: Identity, private: Path | None) -> dict[Algorithm, str] | None:
+        """Return the hash that an earlier run took of the very same, untouched file, where that may be used."""
+        memory = self._manner.memory
+        sha256 = memory.recall(identity) if memory is not None and private is None else None
+        if sha256 is None:
+            return None
+        self._count(identity.size)
+        self.reused += 1
+        return {Algorithm.SHA256: sha256}
+
+    def _private_path(self, path: str) -> Path | None:
+        """Where the private copy of a file goes, or None where its descriptor is held instead."""
+        if not self._manner.copies and len(self.files) < self._descriptors:
+            return None
+        if self.copy is None:
+            self.copy = private_folder()
+        self._private_folder(os.path.dirname(path))
+        return self.copy / path
+
+    def _private_folder(self, path: str) -> None:
+        if self.copy is not None and (folder := self.copy / path) not in self._made:
+            with disk_errors(path, self.copy):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+
+    def _read(self, fd: int, path: str, private: Path | None, before: os.stat_result) -> dict[Algorithm, str]:
+        """Read the file once: hash it and, where a private path is given, write the copy in the same pass."""
+        memory = self._manner.memory if private is None else None
+        started = memory.settle(fd, before) if memory is not None else 0
+        size = 0
+        with contextlib.ExitStack() as stack:
+            digest = stack.enter_context(Hasher(before.st_size, self._manner.algorithms))
+            out = -1
+            if private is not None:
+                # The owner's execute permission is part of a manifest; a sealed copy has to keep it.
+                with disk_errors(path, self.copy):
+                    out = os.open(private, _NEW_FILE, 0o500 if before.st_mode & 0o111 else 0o400)
+                stack.callback(os.close, out)
+            while got := os.readv(fd, [digest.buffer]):
+                size += got
+                self._count(got)
+                part = digest.buffer[:got]
+                digest.update(part)
+                if out >= 0:
+                    with disk_errors(path, self.copy):
+                        _write_all(out, part)
+            hashes = digest.hexdigests()
+        identity = Identity.of(before)
+        if size != before.st_size or Identity.of(os.fstat(fd)) != identity:
+            raise TargetError(f"{path} changed while it was read", "let the writer finish, then run the gate again")
+        if memory is not None:
+            memory.remember(identity, hashes[Algorithm.SHA256], started)
+        return hashes
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self._limits.max_bytes:
+            raise TargetError(f"the target is larger than {self._limits.max_bytes} bytes", "raise --max-bytes")
+
+    def _refuse(self, rule: str, path: str, reason: str, fix: str) -> None:
+        message = f"{path} {reason}"
+        self.refusals.append(Finding(rule, Severity.CRITICAL, message, path=path, symbol=reason, fix=fix))
+        self._add(Entry(path=path, size=0, mode=Mode.REFUSED, sha256=Digest.of(reason.encode()).hex))
+
+    def _add(self, entry: Entry) -> str:
+        if len(self.entries) >= self._limits.max_files:
+            raise TargetError(
+                f"the target has more than {self._limits.max_files} files",
+                "raise --max-files, or name a smaller folder",
+            )
+        path, number = entry.path, 1
+        while path in self.entries:  # two names that are no UTF-8 may be shown alike; both stay in the manifest
+            number += 1
+            path = f"{entry.path}#{number}"
+        self.entries[path] = Entry(path, entry.size, entry.mode, entry.sha256)
+        return path
+
+
+def release(files: Iterable[FrozenFile], folders: Iterable[Path]) -> None:
+    """Close descriptors and remove private folders."""
+    for file in files:
+        if file.fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(file.fd)
+    for folder in folders:
+        remove(folder)
+
+
+def now(file: FrozenFile) -> Identity | None:
+    """Return the identity that a frozen file has at this moment; None where it cannot be told."""
+    try:
+        return Identity.of(os.fstat(file.fd) if file.private is None else os.lstat(file.private))
+    except OSError:
+        return None
+
+
+def _write_all(fd: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _kind(mode: int) -> str:
+    for test, word in (
+        (stat.S_ISFIFO, "named pipe"),
+        (stat.S_ISSOCK, "socket"),
+        (stat.S_ISBLK, "block device"),
+        (stat.S_ISCHR, "character device"),
+    ):
+        if test(mode):
+            return word
+    return "special file"
+
+
+def why(error: BaseException) -> str:
+    """Say in words why a path could not be followed."""
+    return (error.strerror if isinstance(error, OSError) else None) or "it leads in a circle"
+
+
+def _open_error(path: str, error: OSError) -> TargetError | ToolError:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return ToolError("too many open files", "raise the limit, for instance: ulimit -n 65536")
+    return TargetError(f"cannot read {path}: {why(error)}", "check the path and its permissions")
+
+
+def _descriptor_budget() -> int:
+    """Raise the soft limit to the hard one and return how many files may be held open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return max(64, (1 << 20 if soft == resource.RLIM_INFINITY else soft) - _SPARE_DESCRIPTORS)
