@@ -16,7 +16,7 @@ from zt_gate.scan.plan import CHECKS
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "zt_gate").rglob("*.py"))
 HEAVY = {"mlflow", "torch", "sigstore", "bandit", "modelscan", "numpy", "rich"}
-RULE_ID = re.compile(r"""["']((?:INT|ART|MLF|COD|ENG|SIG|PRV|TST)-\d{3})["']""")
+RULE_ID = re.compile(r"""["']((?:INT|ART|MLF|COD|DPD|SEC|ENG|SIG|PRV|TST|APR|ACC|BOM|REV|DEP)-\d{3})["']""")
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
 
@@ -92,6 +92,11 @@ def test_the_readme_shows_the_help_as_it_is(monkeypatch):
 def test_the_readme_quotes_the_last_measurement():
     measured = (ROOT / "benchmarks" / "results" / "scan_speed.md").read_text().strip()
     assert f"<!-- bench:scan_speed -->\n{measured}\n<!-- /bench -->" in (ROOT / "README.md").read_text()
+
+
+def test_the_page_on_signing_quotes_the_last_measurement():
+    measured = (ROOT / "benchmarks" / "results" / "trust_speed.md").read_text().strip()
+    assert f"<!-- bench:trust_speed -->\n{measured}\n<!-- /bench -->" in (ROOT / "docs" / "signing.md").read_text()
 
 
 def test_every_verb_and_check_is_documented():

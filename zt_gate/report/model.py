@@ -12,6 +12,8 @@ from zt_gate import __version__
 from zt_gate.domain import Decision, Evidence, Finding, Reason, Verdict
 from zt_gate.errors import PolicyError, ZtGateError
 from zt_gate.gate import Outcome
+from zt_gate.policy.waivers import waiver_notes
+from zt_gate.report.agreement import agreement
 
 if TYPE_CHECKING:
     from zt_gate.policy.catalog import RulePage
@@ -41,6 +43,7 @@ def build(outcome: Outcome, *, report_only: bool = False) -> dict[str, Any]:
         "decision": str(verdict.decision),
         "exit_code": ALLOWED if report_only else exit_code(verdict),
         "report_only": report_only,
+        "mode": verdict.mode,
         "verdict": str(verdict.digest),
         "stage": verdict.stage,
         "subject": {
@@ -52,7 +55,10 @@ def build(outcome: Outcome, *, report_only: bool = False) -> dict[str, Any]:
         "policy": {"name": outcome.policy.policy.metadata.name, "digest": str(outcome.policy.digest)},
         # What was judged replaces what was gathered, since the policy may have raised severities.
         "checks": [_check(judged.get(item.check, item), waivers) for item in outcome.evidence],
+        "agreement": agreement([judged.get(item.check, item) for item in outcome.evidence]),
         "reasons": [_reason(reason) for reason in verdict.reasons],
+        "broken_glass": verdict.broken_glass.to_json() if verdict.broken_glass is not None else None,
+        "notes": waiver_notes(outcome.policy.policy.waivers, verdict.waived, outcome.subject.digest, outcome.judged),
         "timing": {name: round(seconds * 1000) for name, seconds in outcome.seconds.items()},
         "error": None,
     }
@@ -67,12 +73,16 @@ def build_error(error: ZtGateError) -> dict[str, Any]:
         "decision": "error",
         "exit_code": UNDECIDED,
         "report_only": False,
+        "mode": None,
         "verdict": None,
         "stage": None,
         "subject": None,
         "policy": None,
         "checks": [],
+        "agreement": None,
         "reasons": [],
+        "broken_glass": None,
+        "notes": [],
         "timing": {},
         "error": {"kind": type(error).__name__, "message": error.message, "fix": error.advice, "place": place},
     }
@@ -110,7 +120,7 @@ def _finding(finding: Finding, waivers: dict[str, str]) -> dict[str, Any]:
         "message": finding.message,
         "why": page.why if page else "",
         "fix": finding.fix or (page.fix if page else ""),
-        "references": list(page.references) if page else [],
+        "references": page.references.flat() if page else [],
         "fingerprint": finding.fingerprint,
         "waived_by": waivers.get(finding.fingerprint),
     }

@@ -14,6 +14,9 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
 # GitHub orders by this number; it must be text (docs.github.com, "SARIF support for code scanning").
 _SCORES = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.5", "info": "0.0"}
+_NO_HELP = "see zt-gate explain"
+_MAX_TAGS = 18
+"""GitHub shows no more than 20 tags of a rule, and two are there already."""
 _MAX_RESULTS = 5000
 """GitHub shows no more than 5,000 results of a run; the report says how many were left out."""
 
@@ -45,6 +48,7 @@ def render(report: dict[str, Any]) -> str:
         "properties": {
             "decision": report["decision"],
             "verdict": report["verdict"],
+            "brokenGlass": report["broken_glass"],
             "omitted": len(rows) - len(results),
         },
     }
@@ -55,13 +59,23 @@ def _from_finding(finding: dict[str, Any], base: str) -> dict[str, Any]:
     row = _row(finding["rule"], finding["severity"], finding["message"], finding["fix"], base, finding["path"])
     row["rule"]["shortDescription"] = {"text": finding["title"]}
     row["rule"]["fullDescription"] = {"text": finding["why"] or finding["title"]}
-    row["rule"]["properties"]["tags"] += finding["references"][:10]
+    row["rule"]["help"] = {"text": "\n\n".join(part for part in (finding["why"], finding["fix"]) if part) or _NO_HELP}
+    row["rule"]["properties"]["tags"] += [_tag(reference) for reference in finding["references"][:_MAX_TAGS]]
+    pages = [reference for reference in finding["references"] if reference.startswith("https://")]
+    if pages:
+        row["rule"]["helpUri"] = pages[0]
     region = row["result"]["locations"][0]["physicalLocation"]
     region["region"] = {"startLine": finding["line"] or 1}
     row["result"]["partialFingerprints"] = {"ztGate/v1": finding["fingerprint"]}
     if finding["waived_by"]:
         row["result"]["suppressions"] = [{"kind": "external", "justification": f"waiver {finding['waived_by']}"}]
     return row
+
+
+def _tag(reference: str) -> str:
+    """A reference as GitHub shows it: weaknesses under `external/cwe`, which its filters know."""
+    number = reference.removeprefix("CWE-")
+    return f"external/cwe/cwe-{int(number):03d}" if reference.startswith("CWE-") and number.isdigit() else reference
 
 
 def _from_reason(reason: dict[str, Any], base: str) -> dict[str, Any]:
@@ -75,7 +89,7 @@ def _row(rule: str, severity: str, message: str, fix: str, base: str, path: str 
             "id": rule,
             "name": rule,
             "shortDescription": {"text": rule},
-            "help": {"text": fix or "see zt-gate explain"},
+            "help": {"text": fix or _NO_HELP},
             "defaultConfiguration": {"level": _LEVELS[severity]},
             "properties": {"tags": ["security", "machine-learning"], "security-severity": _SCORES[severity]},
         },

@@ -14,6 +14,7 @@ from zt_gate.domain import printable
 
 Style = Callable[[str, str], str]
 _MAX_REASONS = 12
+_MAX_DIFFER = 8
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "incomplete": ("?", "yellow"), "missing": ("?", "yellow")}
 
 
@@ -27,13 +28,31 @@ def render(report: dict[str, Any], style: Style, *, verbose: bool = False) -> st
     """
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120))
     lines = [*_headline(report, style), ""]
+    if report["broken_glass"]:
+        lines += [*_emergency(report["broken_glass"], style, width), ""]
     if report["reasons"]:
         lines += [*_reasons(report["reasons"], style, width, verbose), ""]
         lines += [*_remedies(report["reasons"], style, width, verbose), ""]
-    lines += [*_checks(report["checks"], style, width, verbose)]
+    lines += [*_checks(report["checks"], style, width, verbose), *_agreement(report.get("agreement"), width, verbose)]
+    lines += [line for note in report["notes"] for line in _wrap(f"note: {note}", "  ", width)]
     if report["report_only"]:
-        lines += ["", style("REPORT ONLY: this run ends with 0 whatever was decided. Nothing was enforced.", "yellow")]
+        lines += [
+            "",
+            style(f"{_unenforced(report)}: this run ends with 0 whatever was decided. Nothing was enforced.", "yellow"),
+        ]
     return "\n".join(lines).rstrip()
+
+
+def _unenforced(report: dict[str, Any]) -> str:
+    """Name what keeps a block from stopping anything."""
+    return "REPORT ONLY" if report.get("mode", "enforce") == "enforce" else f"MODE {report['mode'].upper()}"
+
+
+def _emergency(glass: dict[str, Any], style: Style, width: int) -> list[str]:
+    """Say that this is no ordinary allow."""
+    who = ", ".join(glass["persons"])
+    text = f"BROKEN GLASS: {who} let this through for the incident {glass['incident']}, until {glass['until']}."
+    return [style(line, "red") for line in _wrap(f"{text} All that stands in the way still does:", "", width)]
 
 
 def _headline(report: dict[str, Any], style: Style) -> list[str]:
@@ -83,7 +102,11 @@ def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: boo
             notes.append(f"{coverage['files']} file{'s' * (coverage['files'] != 1)}, every byte")
         if check["findings"]:
             notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
-        lines.append(f"  {style(mark, colour)} {check['id']:<11} {', '.join(notes)}")
+        lines.append(f"  {style(mark, colour)} {check['id']:<15} {', '.join(notes)}")
+        if check["status"] == "missing":
+            lines += [
+                line for gap in check["gaps"] for line in _wrap(f"{gap['reason']}; {gap['fix']}", "      ", width)
+            ]
         for finding in check["findings"]:
             if verbose or finding["waived_by"]:
                 waived = f" (waived by {finding['waived_by']})" if finding["waived_by"] else ""
@@ -91,6 +114,23 @@ def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: boo
                     f"{finding['severity']}: {finding['message']} [{finding['rule']}]{waived}", "      ", width
                 )
     return lines
+
+
+def _agreement(told: dict[str, Any] | None, width: int, verbose: bool) -> list[str]:
+    """Say where the engines differ from each other and from our own check."""
+    if told is None or not told["files"]:
+        return []
+    asked, files = len(told["asked"]), told["files"]
+    head = f"{len(told['looked'])} of {asked} engine{'s' * (asked != 1)} looked at {files} file{'s' * (files != 1)}"
+    if not told["differ"]:
+        return ["", *_wrap(f"agreement: {head}; none differs on what is dangerous", "  ", width)]
+    shown = told["differ"] if verbose else told["differ"][:_MAX_DIFFER]
+    more = len(told["differ"]) - len(shown) + told["more"]
+    lines = ["", *_wrap(f"agreement: {head}; they differ on", "  ", width)]
+    for row in shown:
+        said = ", ".join(f"{who}: {word}" for who, word in row["said"].items())
+        lines += _wrap(f"{row['path']} ({said})", "      ", width)
+    return [*lines, *([f"      and {more} more"] if more else [])]
 
 
 def _wrap(text: str, lead: str, width: int) -> list[str]:

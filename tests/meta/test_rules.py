@@ -1,0 +1,52 @@
+"""The rule catalogue: every page is whole, refers to what exists, and says the severity that is emitted."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from zt_gate.policy.catalog import reference_list, rule_ids, rule_page
+from zt_gate.report.rule_pages import catalogue
+
+ROOT = Path(__file__).parents[2]
+LISTS = sorted(path.stem for path in (ROOT / "rules" / "references").glob("*.yaml"))
+ADVISORY = re.compile(r"CVE-\d{4}-\d{4,}|GHSA(?:-[23456789cfghjmpqrvwx]{4}){3}|PYSEC-\d{4}-\d+|https://\S+")
+CASES = re.compile(r"[\"'](DEP-\d{3})[\"']")
+
+
+@pytest.mark.parametrize("rule", rule_ids())
+def test_a_page_shows_what_fires_and_what_passes(rule):
+    page = rule_page(rule)
+    assert page.bad.strip()
+    assert page.good.strip()
+    assert page.bad != page.good
+
+
+@pytest.mark.parametrize("rule", rule_ids())
+def test_references_stand_in_the_vendored_lists(rule):
+    sources = rule_page(rule).references.by_catalogue()
+    for name in LISTS:
+        assert set(sources.get(name, ())) <= set(reference_list(name).ids), name
+    assert [item for item in sources.get("other", ()) if not ADVISORY.fullmatch(item)] == []
+    assert len(sources.keys() - {"other"}) >= 3
+
+
+def test_the_lists_say_where_they_come_from_and_name_what_they_list():
+    assert LISTS == ["aisvs", "atlas", "cwe", "eu_ai_act", "nist", "owasp_llm", "owasp_ml"]
+    for name in LISTS:
+        known = reference_list(name)
+        assert known.source.startswith("https://")
+        assert known.version
+        assert all(known.ids.values())
+
+
+def test_the_page_of_all_rules_is_current():
+    """If not: python tools/rules_page.py."""
+    assert (ROOT / "docs" / "rules.md").read_text() == catalogue()
+
+
+def test_rules_about_manifests_have_firing_honest_and_incomplete_tests():
+    tests = ROOT / "tests" / "unit" / "scan" / "deploy"
+    paired = set(CASES.findall((tests / "test_rules.py").read_text()))
+    assert {rule for rule in rule_ids() if rule.startswith("DEP-")} <= paired
+    assert "Status.INCOMPLETE" in (tests / "test_documents.py").read_text()
