@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASE := build/digits
 
-.PHONY: help demo test lint types unit wheel format fuzz selftest bench-scan bench-honest clean
+.PHONY: help demo test lint types unit wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,12 +54,24 @@ fuzz: $(VENV)/dev  ## the fuzz tests with many more examples
 selftest: $(VENV)/base  ## scan a few hundred inert hostile constructs; fails if one passes
 	$(BIN)/zt-gate selftest
 
-bench-scan: $(VENV)/dev  ## time intake and scan against hashlib and against other scanners (an hour or more)
+bench-scan: $(VENV)/dev  ## time intake and scan against hashlib and against other scanners (half an hour)
 	$(BIN)/python benchmarks/scan_speed.py
 	$(BIN)/python benchmarks/scan_peers.py
 
+bench-trust: $(VENV)/dev  ## time admit, admit --fast and one bundle against hashlib and model-signing (20 minutes)
+	$(BIN)/python benchmarks/trust_speed.py
+
+bench-code: $(VENV)/dev  ## the code rules beside plain bandit: risky lines, false alarms, time (five minutes)
+	$(BIN)/python benchmarks/code_rules.py
+
 bench-honest: $(VENV)/dev  ## collect honest models, scan them, and list every false alarm
 	$(BIN)/python benchmarks/honest_corpus.py
+
+bench-audit: $(VENV)/dev  ## time the audit log beside SQLite, verify a million events, kill writers (ten minutes)
+	$(BIN)/python benchmarks/audit_speed.py
+
+freeze-rules: $(VENV)/dev  ## add the names of classes that libraries pickle to rules/globals, for several versions of them
+	$(BIN)/python tools/freeze_rules.py all
 
 clean:  ## remove what was built
 	rm -rf $(VENV) build dist

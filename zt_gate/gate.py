@@ -9,6 +9,7 @@ Data goes from left to right once. Whatever a step could not do is evidence of i
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,15 +19,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.audit import AuditLog, Event
-from zt_gate.domain import Digest, Evidence, Gap, Subject, Verdict, printable
+from zt_gate.audit.details import run_details
+from zt_gate.audit.incidents import emergency_events
+from zt_gate.domain import Decision, Digest, Evidence, Gap, Subject, Verdict, printable
 from zt_gate.errors import UsageError
-from zt_gate.intake import Freeze, Frozen, Limits, freeze
+from zt_gate.intake import FastDigest, Freeze, Frozen, Limits, freeze
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
 
 if TYPE_CHECKING:
+    from zt_gate.intake.sealed import SealedStore
     from zt_gate.scan.cache import ExaminationCache
+    from zt_gate.scan.interface import Check
 
 Progress = Callable[[str], None]
 
@@ -38,14 +43,24 @@ class Request:
     targets: Sequence[Path]
     policy: LoadedPolicy
     stage: str
-    statements: Path | None = None
-    """Folder with signed statements about the target; None when there is none."""
+    statements: Sequence[Path] = ()
+    """Folders with signed statements: about the target, and what the operator keeps, such as revocation lists."""
     freeze: Freeze = Freeze.COPY
     limits: Limits = field(default_factory=Limits)
     cache: ExaminationCache | None = None
     """What earlier runs found out about single files; None examines every file."""
+    store: Path | None = None
+    """Where an allowed release is put under its digest, sealed; None keeps no copy."""
+    fast: bool = False
+    """Whether the fast digest is computed as well, for the signed summary."""
     actor: str = "unknown"
     """Who started the run, for the audit log; a claim, not a verified identity."""
+    team: str = ""
+    """Who owns the release, for the audit log and its figures; a claim, too."""
+    sarif: Sequence[Path] = ()
+    """Results of other scanners, for the check `sarif`; an opinion, since nobody signed them."""
+    osv: Path | None = None
+    """A copy of the OSV database, for the check `vulnerabilities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,10 @@ class Outcome:
     """Digest of every signed statement that was considered."""
     seconds: dict[str, float]
     """Wall time by step; for people, never part of the verdict."""
+    fast: FastDigest | None = None
+    """The subject's fast digest, where it was asked for."""
+    sealed: Path | None = None
+    """The sealed copy of an allowed release, where a store was named."""
 
 
 def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None, progress: Progress) -> Outcome:
@@ -81,11 +100,12 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     now = clock()
     run = uuid.uuid4().hex
     watch = _Stopwatch()
-    _record(log, now, Event("run.started", run, request.actor, _names(request), _why(request), "started"))
+    owner = {"stage": request.stage} | ({"team": request.team} if request.team else {})
+    _record(log, now, Event("run.started", run, request.actor, _names(request), _why(request), "started", owner))
     progress("freeze")
-    with freeze(request.targets, request.freeze, request.limits) as frozen:
+    with _store(request) as store, _freeze(request, stage, store) as frozen:
         watch.lap("freeze")
-        evidence = run_checks(frozen, stage.weights, progress, request.cache)
+        evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared(request, stage, now))
         watch.lap("scan")
         progress("verify")
         brought, stated = _verify(request, stage, frozen.subject, now)
@@ -93,12 +113,38 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         watch.lap("verify")
         evidence += [_intake(frozen), *_audited(log, stage, frozen.subject)]
         subject = frozen.subject
-    verdict = judge(subject, evidence, request.policy, request.stage, now)
-    what = f"{subject.digest} verdict {verdict.digest}"
-    _record(log, clock(), Event("run.finished", run, request.actor, what, _why(request), str(verdict.decision)))
-    watch.lap("judge")
+        verdict = judge(subject, evidence, request.policy, request.stage, now)
+        what, facts = f"{subject.digest} verdict {verdict.digest}", _facts(request, subject, verdict, evidence, watch)
+        outcome = str(verdict.decision)
+        _record(log, clock(), Event("run.finished", run, request.actor, what, _why(request), outcome, facts))
+        _record_emergency(request, log, run, subject, verdict, clock())
+        watch.lap("judge")
+        sealed = None
+        if store is not None and verdict.decision is Decision.ALLOW:
+            sealed = store.keep(frozen)
+            watch.lap("seal")
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
-    return Outcome(subject, verdict, ordered, request.policy, now, brought, watch.seconds)
+    return Outcome(subject, verdict, ordered, request.policy, now, brought, watch.seconds, frozen.fast, sealed)
+
+
+def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:
+    if request.store is None:
+        return contextlib.nullcontext()
+    from zt_gate.intake.sealed import SealedStore
+
+    return SealedStore(request.store)
+
+
+def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> Frozen:
+    """Freeze the target: copied, unless the caller or the policy is content with holding it."""
+    if store is not None:
+        return freeze(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=store.incoming)
+    if not stage.reuse_hashes or request.cache is None or request.fast:
+        return freeze(request.targets, request.freeze, request.limits, fast=request.fast)
+    from zt_gate.intake.remembered import HashMemory
+
+    # Copying would read every byte after all; what is held is compared again before the verdict.
+    return freeze(request.targets, Freeze.HOLD, request.limits, memory=HashMemory(request.cache.folder))
 
 
 def _stage(request: Request) -> Stage:
@@ -109,18 +155,41 @@ def _stage(request: Request) -> Stage:
     return stages[request.stage]
 
 
+def _prepared(request: Request, stage: Stage, now: datetime) -> dict[str, Check]:
+    """Make the checks that need something of the operator's."""
+    prepared: dict[str, Check] = {}
+    if request.osv is not None:
+        if "vulnerabilities" not in stage.weights:
+            problem = f"stage {request.stage} does not ask for the check vulnerabilities, so --osv would have no effect"
+            raise UsageError(problem, "add `vulnerabilities: required` to the stage's checks in the policy")
+        from zt_gate.scan.dependencies.vulnerabilities import MAX_AGE_DAYS, OsvCopy, VulnerabilityCheck
+
+        days = MAX_AGE_DAYS if stage.osv_max_age_days is None else stage.osv_max_age_days
+        prepared["vulnerabilities"] = VulnerabilityCheck(OsvCopy(request.osv, now, days))
+    if request.sarif:
+        if "sarif" not in stage.weights:
+            problem = f"stage {request.stage} does not ask for the check sarif, so a SARIF file would count for nothing"
+            raise UsageError(problem, "add `sarif: opinion` to the stage's checks in the policy")
+        from zt_gate.scan.engines.sarif import SarifCheck, read_sarif
+
+        prepared["sarif"] = SarifCheck([read_sarif(path) for path in request.sarif])
+    return prepared
+
+
 def _verify(
     request: Request, stage: Stage, subject: Subject, now: datetime
 ) -> tuple[tuple[Digest, ...], list[Evidence]]:
     """Turn signed statements into evidence. Reading them is skipped where the stage asks for none."""
-    if stage.signature is None and stage.provenance is None and stage.tests is None:
+    policy = request.policy.policy
+    if not policy.stated(stage, subject.digest, now) and policy.break_glass is None:
         return (), []
     from zt_gate.trust.brought import read_brought
-    from zt_gate.trust.collect import collect
+    from zt_gate.trust.collect import Question, collect
 
-    brought = read_brought(request.statements) if request.statements is not None else ()
+    brought = tuple(item for folder in request.statements for item in read_brought(folder))
     digests = tuple(Digest.of(item.data) for item in brought)
-    return digests, collect(subject, stage, request.policy.policy.trust, brought, now)
+    question = Question(subject, request.stage, request.policy.digest, now)
+    return digests, collect(question, stage, policy.trust, brought, policy)
 
 
 def _intake(frozen: Frozen) -> Evidence:
@@ -129,7 +198,8 @@ def _intake(frozen: Frozen) -> Evidence:
         Gap("was written to while it was examined", path, "let the writer finish, then run the gate again")
         for path in frozen.changed()
     ]
-    return Evidence.of(INTAKE, "1", frozen.subject.digest, findings=frozen.refusals, gaps=gaps)
+    metrics = {"reused_hashes": str(frozen.reused)} if frozen.reused else {}
+    return Evidence.of(INTAKE, "1", frozen.subject.digest, findings=frozen.refusals, gaps=gaps, metrics=metrics)
 
 
 def _audited(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evidence]:
@@ -143,6 +213,27 @@ def _audited(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evide
 def _record(log: AuditLog | None, now: datetime, event: Event) -> None:
     if log is not None:
         log.append(event, now)
+
+
+def _record_emergency(
+    request: Request, log: AuditLog | None, run: str, subject: Subject, verdict: Verdict, now: datetime
+) -> None:
+    """Put on record that the glass was broken, and later that the release got through without."""
+    if log is None or request.policy.policy.break_glass is None:
+        return
+    for event in emergency_events(log, run, request.actor, subject, verdict):
+        log.append(event, now)
+
+
+def _facts(
+    request: Request, subject: Subject, verdict: Verdict, evidence: Sequence[Evidence], watch: _Stopwatch
+) -> dict[str, str]:
+    """What the audit log says about a finished run beyond its words."""
+    waivers = {waiver.id: waiver.expires for waiver in request.policy.policy.waivers}
+    facts = run_details(subject, verdict, evidence, team=request.team, waivers=waivers, seconds=watch.seconds)
+    worst = max((item.severity for found in verdict.evidence for item in found.findings), default=None)
+    more = {"mode": verdict.mode, "worst": "none" if worst is None else str(worst)}
+    return facts | more
 
 
 def _names(request: Request) -> str:

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from zt_gate.intake import Freeze, MemorySource, freeze
 from zt_gate.scan.artifacts import ArtifactCheck
-from zt_gate.scan.artifacts.pickle_machine import Machine
-from zt_gate.scan.artifacts.pickle_rules import PickleJudge
-from zt_gate.scan.artifacts.pickle_window import MalformedError
+from zt_gate.scan.artifacts.pickles.machine import Machine
+from zt_gate.scan.artifacts.pickles.rules import PickleJudge
+from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=max(150, settings().max_examples), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def scan(name, data):

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from tests.support.protobuf import message
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.jinja_lexer import TemplateError
-from zt_gate.scan.artifacts.jinja_template import problems
 from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import examine
+from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError
+from zt_gate.scan.artifacts.texts.jinja_template import problems
 from zt_gate.scan.interface import Examination, Head
 
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=max(120, settings().max_examples), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 NODE = message((1, "x"), (2, "y"), (4, "Relu"))
 GGUF = b"GGUF\x03\0\0\0" + bytes(8) + b"\x01" + bytes(7) + b"\x01" + bytes(7) + b"n" + b"\x04\0\0\0\x01\0\0\0"
 SEEDS = {

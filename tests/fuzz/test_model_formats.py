@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.hdf5_reader import Hdf5File
+from zt_gate.scan.artifacts.hdf5.reader import Hdf5File
 from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=max(100, settings().max_examples), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def scan(name, data):
@@ -143,7 +145,7 @@ def test_tar_members_are_those_that_tarfile_sees(names, style):
     source = MemorySource("m.tar", "", data)
     exam = Examination("m.tar", len(data))
     piece = Piece(source, exam, Head.of(source), lambda inner: seen.append(inner.source.read_at(0, inner.source.size)))
-    from zt_gate.scan.artifacts.tar_archive import TAR_ARCHIVE
+    from zt_gate.scan.artifacts.archives.tar_archive import TAR_ARCHIVE
 
     TAR_ARCHIVE.examine(piece)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:

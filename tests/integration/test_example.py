@@ -16,7 +16,7 @@ safetensors = pytest.importorskip("safetensors")
 from zt_gate.domain import Digest, Severity, Status  # noqa: E402
 from zt_gate.intake import freeze  # noqa: E402
 from zt_gate.scan.code.check import CodeCheck  # noqa: E402
-from zt_gate.scan.engines.modelscan_engine import ModelscanCheck  # noqa: E402
+from zt_gate.scan.engines.table import ModelscanCheck  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
+from zt_gate.cli.files import outside
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
+
+if TYPE_CHECKING:
+    from zt_gate.intake import FastFrozen, Frozen
+    from zt_gate.intake.sealed import SealedStore
+    from zt_gate.trust.keys import PublicKey
+    from zt_gate.trust.summary import Demand
+
+_MAX_SUMMARY = 1 << 20
+_MAX_LIST = 64 << 20
+_MAX_MANIFEST = 4 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,28 +31,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="PUB", type=Path, action="append", required=True, help="a gate's public key")
     parser.add_argument("--stage", default="production", help="where the model is about to go (default: production)")
     parser.add_argument("--policy-digest", metavar="SHA256", help="demand that this policy was applied")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--fast", action="store_true", help="hash with BLAKE3; the summary comes from --summary-fast")
+    how.add_argument("--into", metavar="DIR", type=Path, help="put what is admitted here, sealed, and print where")
+    parser.add_argument(
+        "--manifest",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="demand that KServe loads exactly this release by it; may be repeated",
+    )
+    parser.add_argument("--revocations", metavar="FILE", type=Path, help="signed list, from: zt-gate revoke")
+    parser.add_argument("--revocation-key", metavar="PUB", type=Path, action="append", help="who may revoke")
+    parser.add_argument("--revocation-max-age-days", metavar="N", type=int, default=7, help="how old it may be (7)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Hash the target, verify the summary, and answer in a line.
+    """Hash the target, verify the summary, and answer in a line; with `--into`, a second one says where the copy is.
 
     Raises:
-        UsageError: a digest that is none.
-        EvidenceError: the summary or a key cannot be read.
-        TargetError: the target cannot be read.
+        UsageError: a digest that is none, or arguments that do not fit together.
+        EvidenceError: the summary, the list or a key cannot be read.
+        TargetError: the target cannot be read, or the store holds something else under its digest.
+        ToolError: no disk space, or BLAKE3 is wanted and not installed.
     """
-    from zt_gate.intake import Freeze, freeze
-    from zt_gate.trust.keys import load_public, read_key_file
-    from zt_gate.trust.summary import Demand, verify_summary
+    from zt_gate.intake import Frozen
+    from zt_gate.trust.summary import Demand, emergency_of, verify_summary
 
-    keys = tuple(load_public(read_key_file(path), printable(path)) for path in args.key)
-    demand = Demand(keys, args.stage, datetime.now(UTC), _digest(args.policy_digest))
-    data = _read(args.summary)
-    with freeze([args.target], Freeze.HOLD) as frozen:
-        digest = frozen.subject.digest
-        reasons = [finding.message for finding in frozen.refusals]
-        reasons += verify_summary(data, digest, demand)
+    demand = Demand(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
+    data = _read(args.summary, "summary", _MAX_SUMMARY, "zt-gate check --summary FILE --summary-key KEY writes one")
+    _check(args)
+    place = None
+    with _store(args) as store, _freeze(args, store) as frozen:
+        reasons = _revoked(args, data, demand, frozen)
+        reasons += [finding.message for finding in frozen.refusals]
+        reasons += verify_summary(data, frozen.digest, demand)
+        reasons += _deployed(args, frozen)
         reasons += [f"{path} changed while it was verified" for path in frozen.changed()]
+        if store is not None and isinstance(frozen, Frozen) and not reasons:
+            place = store.keep(frozen)
+    if not reasons and (emergency := emergency_of(data)):
+        console.warn(f"BROKEN GLASS: people let this through for {emergency}")
+    return _answer(args, console, str(frozen.digest), reasons, place)
+
+
+def _store(args: argparse.Namespace) -> AbstractContextManager[SealedStore | None]:
+    if args.into is None:
+        return nullcontext()
+    from zt_gate.intake.sealed import SealedStore
+
+    outside(args.into, args.target, "store")
+    return SealedStore(args.into)
+
+
+def _freeze(args: argparse.Namespace, store: SealedStore | None) -> Frozen | FastFrozen:
+    from zt_gate.intake import Freeze, freeze, freeze_fast
+
+    if store is not None:
+        return freeze([args.target], Freeze.COPY, into=store.incoming)
+    return freeze_fast([args.target]) if args.fast else freeze([args.target], Freeze.HOLD)
+
+
+def _answer(args: argparse.Namespace, console: Console, digest: str, reasons: list[str], place: Path | None) -> int:
     if reasons:
         console.result(f"{console.style('REFUSED', 'red')}  {printable(args.target)} {digest}")
         for reason in reasons:
@@ -47,7 +101,57 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.note("run zt-gate check on these bytes, for this stage, with --summary FILE --summary-key KEY")
         return 1
     console.result(f"{console.style('ADMITTED', 'green')}  {printable(args.target)} → {args.stage} {digest}")
+    if place is not None:
+        console.result(printable(place, 4096))
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if (args.revocations is None) != (args.revocation_key is None):
+        raise UsageError("--revocations and --revocation-key belong together", "give both, or neither")
+    if args.manifest and args.fast:
+        raise UsageError("--manifest and --fast do not go together", "leave --fast out; manifests name SHA-256 digests")
+    if args.revocation_max_age_days < 1:
+        raise UsageError("--revocation-max-age-days is less than 1", "give a number of days, such as 7")
+
+
+def _revoked(args: argparse.Namespace, data: bytes, demand: Demand, frozen: Frozen | FastFrozen) -> list[str]:
+    """Say what a revocation list has against the release, a file of it, or those who vouch for it."""
+    if args.revocations is None:
+        return []
+    from zt_gate.intake import Frozen
+    from zt_gate.trust.revocation import revoked_reason
+    from zt_gate.trust.summary import summarised
+
+    listed = _read(args.revocations, "revocation list", _MAX_LIST, "name the file that zt-gate revoke wrote")
+    keys, days = _keys(args.revocation_key), args.revocation_max_age_days
+    try:
+        digest, names = summarised(data, demand.keys)
+    except EvidenceError:
+        return []  # such a summary admits nothing, and its own reasons say why
+    entries = frozen.subject.manifest.content if isinstance(frozen, Frozen) else ()
+    files = {entry.sha256: entry.path for entry in entries}
+    return revoked_reason(listed, keys, digest, demand.now, days, names, files)
+
+
+def _deployed(args: argparse.Namespace, frozen: Frozen | FastFrozen) -> list[str]:
+    """Say which of the named manifests would load something else."""
+    if not args.manifest:
+        return []
+    from zt_gate.intake import MemorySource
+    from zt_gate.scan.deploy.serving import other_models
+
+    reasons = []
+    for path in args.manifest:
+        data = _read(path, "manifest", _MAX_MANIFEST, "name a file of rendered manifests")
+        reasons += other_models(MemorySource(printable(path), "", data), frozen.digest.hex)
+    return reasons
+
+
+def _keys(paths: list[Path]) -> tuple[PublicKey, ...]:
+    from zt_gate.trust.keys import load_public, read_key_file
+
+    return tuple(load_public(read_key_file(path), printable(path)) for path in paths)
 
 
 def _digest(text: str | None) -> Digest | None:
@@ -59,10 +163,12 @@ def _digest(text: str | None) -> Digest | None:
         raise UsageError(str(error), "zt-gate policy show FILE prints the digest") from None
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, what: str, largest: int, advice: str) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(1 << 20)
+            data = stream.read(largest + 1)
     except OSError as error:
-        message = f"cannot read the summary {printable(path)}: {error.strerror}"
-        raise EvidenceError(message, "zt-gate check --summary FILE --summary-key KEY writes one") from None
+        raise EvidenceError(f"cannot read the {what} {printable(path)}: {error.strerror}", advice) from None
+    if len(data) > largest:
+        raise EvidenceError(f"the {what} {printable(path)} has more than {largest} bytes", advice)
+    return data

@@ -1,51 +1,48 @@
-"""`zt-gate audit`: is the log intact, and what does it say?"""
+"""`zt-gate audit`: is the log intact, what does it say, and how is it shown to others?"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 
 from zt_gate.cli.console import Console
+
+_ACTS = {
+    "verify": ("audit_acts", "read the log to its end; 0 when it is intact, 1 when it is not"),
+    "show": ("audit_acts", "print a line per event"),
+    "record": ("audit_acts", "put an incident, a breach, an approval or a promotion on record"),
+    "prove": ("audit_proof", "write a proof that one event is in the log, for somebody who has only the public key"),
+    "verify-proof": ("audit_proof", "verify such a proof; 0 when it holds, 1 when it does not"),
+    "merge": ("audit_acts", "bring the logs of short-lived runners together in one"),
+    "export": ("audit_views", "print the events in a format of other systems: OCSF, CEF, ECS, OTLP"),
+    "metrics": ("audit_views", "compute figures for Prometheus"),
+    "report": ("audit_views", "write a page that compares teams or months"),
+    "anomalies": ("audit_views", "list what is unlike the rest of the log; advice, never a verdict"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
-    for act, summary in (
-        ("verify", "walk the chain; 0 when it is intact, 1 when it is not"),
-        ("show", "print a line per event of an intact log"),
-    ):
+    for act, (module, summary) in _ACTS.items():
         sub = acts.add_parser(act, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        sub.add_argument("--log", type=Path, required=True, metavar="FILE", help="the log of zt-gate check --audit-log")
-        if act == "verify":
-            sub.add_argument("--count", type=int, metavar="N", help="a number of events that you noted earlier")
-            sub.add_argument("--last", metavar="HASH", help="the last hash that you noted with it")
+        if act == "merge":
+            sub.add_argument("out", type=Path, metavar="OUT", help="the merged log; created or continued")
+            sub.add_argument("segments", type=Path, nargs="+", metavar="SEGMENT", help="logs of single runners")
+            sub.add_argument("--key", type=Path, metavar="PUB", help="public key of the segments' checkpoints")
+        elif act == "verify-proof":
+            sub.add_argument("proof", type=Path, metavar="PROOF", help="what audit prove wrote")
+            sub.add_argument("--key", type=Path, metavar="PUB", required=True, help="public key of the log")
+        else:
+            sub.add_argument("--log", type=Path, required=True, metavar="FILE", help="the log of check --audit-log")
+        if module == "audit_views" or act in ("verify", "show"):
+            sub.add_argument("--checkpoint", type=Path, metavar="HELD", help="a checkpoint that you kept elsewhere")
+            sub.add_argument("--key", type=Path, metavar="PUB", help="public key of the log; verifies checkpoints")
+        importlib.import_module(f"zt_gate.cli.{module}").add_arguments(sub, act)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Do one act."""
-    from zt_gate.audit import events, verify
-    from zt_gate.domain import printable
-    from zt_gate.errors import AuditLogError, UsageError
-
-    if not args.log.is_file():
-        raise UsageError(f"{printable(args.log)} is no file", "name the file given to --audit-log")
-    if args.act == "show":
-        for event in events(args.log):
-            words = [printable(str(event[name])) for name in ("time", "event", "outcome", "who", "what")]
-            console.result("{}  {:<13} {:<8} {}  {}".format(*words))
-        return 0
-    if (args.count is None) != (args.last is None):
-        raise UsageError("--count and --last belong together", "give both, as an earlier `audit verify` printed them")
-    try:
-        summary = verify(args.log, held=None if args.count is None else (args.count, args.last))
-    except AuditLogError as error:
-        console.result(f"{console.style('NOT INTACT', 'red')}  {error.message}")
-        console.note(error.advice)
-        return 1
-    console.result(f"{console.style('INTACT', 'green')}  {summary.count} events, last {summary.last}")
-    for name in summary.unfinished:
-        console.result(f"run {name} started and never finished: it counts as a block")
-    console.note("Note the two numbers down elsewhere. Later, a log that was cut short or rewritten shows:")
-    console.note(f"  zt-gate audit verify --log {printable(args.log)} --count {summary.count} --last {summary.last}")
-    return 0
+    module = importlib.import_module(f"zt_gate.cli.{_ACTS[args.act][0]}")
+    return int(module.ACTS[args.act](args, console))

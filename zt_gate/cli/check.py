@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
+from zt_gate.cli.files import outside
 from zt_gate.domain import printable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ DEFAULT_POLICY = "pack:baseline"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from zt_gate.cli.audit_keys import add_audit_key
     from zt_gate.cli.gating import add_output_arguments
 
     parser.add_argument(
@@ -32,98 +34,135 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="policy file or pack:NAME (default: $ZT_GATE_POLICY or pack:baseline)",
     )
+    parser.add_argument(
+        "--policy-key", type=Path, action="append", metavar="PUB", help="demand FILE.dsse.json by this key; repeatable"
+    )
     parser.add_argument("--stage", default="production", help="where the model would go (default: production)")
     parser.add_argument(
         "--evidence",
         type=Path,
+        action="append",
         metavar="DIR",
-        help="folder of signed statements (default: TARGET.evidence, if there is one)",
+        help="folder of signed statements; may be repeated (default: TARGET.evidence, if there is one)",
+    )
+    parser.add_argument(
+        "--import-sarif",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="another scanner's results, for the check sarif; may be repeated",
     )
     parser.add_argument(
         "--audit-log", type=Path, metavar="FILE", help="append who, what, when, why and the outcome here"
+    )
+    add_audit_key(parser)
+    parser.add_argument(
+        "--team", default=os.environ.get("ZT_GATE_TEAM", ""), help="who owns it, for the log (default: $ZT_GATE_TEAM)"
     )
     parser.add_argument(
         "--summary", type=Path, metavar="FILE", help="write the verdict here, signed, for zt-gate admit"
     )
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --summary")
+    parser.add_argument("--summary-fast", action="store_true", help="let it carry a BLAKE3 digest, for admit --fast")
+    parser.add_argument("--seal", type=Path, metavar="DIR", help="where allowed, put the copy that was checked here")
     parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="it may be acted on so long (30)")
+    parser.add_argument(
+        "--osv", type=Path, metavar="FILE", help="copy of the OSV database, where the stage asks for vulnerabilities"
+    )
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
-    from zt_gate.audit import AuditLog
+    from zt_gate.cli.audit_keys import audit_log
     from zt_gate.cli.gating import actor, answer, cache, limits
+    from zt_gate.cli.policy_sign import with_signature
     from zt_gate.gate import Request
     from zt_gate.policy.load import load_policy
 
     if not args.policy.startswith("pack:"):
-        _outside(Path(args.policy), args.target, "policy")
-    for name in ("summary", "out", "audit_log"):
+        outside(Path(args.policy), args.target, "policy")
+    for name in ("summary", "out", "audit_log", "seal", "osv"):
         if getattr(args, name) is not None:
-            _outside(getattr(args, name), args.target, name.replace("_", " "))
+            outside(getattr(args, name), args.target, name.replace("_", " "))
+    for path in args.import_sarif:
+        outside(path, args.target, "SARIF file")
     with cache(args, [args.target]) as kept:
         request = Request(
             targets=[args.target],
-            policy=load_policy(args.policy),
+            policy=with_signature(load_policy(args.policy), args.policy, args.policy_key),
             stage=args.stage,
             statements=_statements(args),
+            sarif=args.import_sarif,
             limits=limits(args),
             cache=kept,
+            store=args.seal,
+            fast=args.summary_fast,
             actor=actor(),
+            team=args.team,
+            osv=args.osv,
         )
-        log = AuditLog(args.audit_log) if args.audit_log else None
-        code = answer(request, args, log, console, _seal(args))
+        log = audit_log(args.audit_log, args.audit_key)
+        code = answer(request, args, log, console, _sign(args))
     if code and args.policy == DEFAULT_POLICY and args.format == "terminal":
         console.note(_first_steps(args.target))
     return code
 
 
-def _seal(args: argparse.Namespace) -> Callable[[Outcome], None]:
+def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     """Return what signs the verdict. The key is read at once, so that a wrong one is an error before the work."""
     from zt_gate.errors import UsageError
 
     if (args.summary is None) != (args.summary_key is None):
         raise UsageError("--summary and --summary-key belong together", "give both, or neither")
+    if args.summary_fast and args.summary is None:
+        raise UsageError("--summary-fast belongs to --summary", "add --summary FILE --summary-key KEY")
     if args.summary is None:
         return lambda _: None
     from zt_gate import __version__
     from zt_gate.cli.files import write_atomically
-    from zt_gate.policy.model import parse_instant
+    from zt_gate.domain import Digest
+    from zt_gate.policy.fields import parse_instant
+    from zt_gate.policy.rules import rules_digest
     from zt_gate.trust.keys import load_private, passphrase_from, read_key_file
     from zt_gate.trust.summary import Summary, sign_summary
 
     key = load_private(read_key_file(args.summary_key), passphrase_from(os.environ), printable(args.summary_key))
 
-    def seal(outcome: Outcome) -> None:
+    def sign(outcome: Outcome) -> None:
         expires = outcome.judged + timedelta(days=args.summary_days)
         if outcome.policy.policy.metadata.expires is not None:
             expires = min(expires, parse_instant(outcome.policy.policy.metadata.expires))
         versions = {"zt-gate": __version__} | {item.check: item.version for item in outcome.verdict.evidence}
-        summary = Summary(outcome.judged, expires, versions, outcome.inputs)
+        versions |= {
+            f"{item.check}/engine": item.metrics["engine"]
+            for item in outcome.verdict.evidence
+            if "engine" in item.metrics
+        }
+        root = outcome.policy.policy.trust.trusted_root
+        summary = Summary(
+            outcome.judged,
+            expires,
+            versions,
+            outcome.inputs,
+            rules_digest(),
+            Digest(root.sha256) if root is not None else None,
+            outcome.fast,
+        )
         write_atomically(args.summary, sign_summary(outcome.subject, outcome.verdict, summary, key))
 
-    return seal
+    return sign
 
 
-def _statements(args: argparse.Namespace) -> Path | None:
-    """The folder of signed statements: the one that was named, or the one that `zt-gate sign` writes to."""
+def _statements(args: argparse.Namespace) -> list[Path]:
+    """The folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
     if args.evidence is not None:
-        return Path(args.evidence)
+        return list(args.evidence)
     from zt_gate.trust.brought import evidence_folder
 
     folder = evidence_folder(args.target)
-    return folder if folder.is_dir() else None
-
-
-def _outside(path: Path, target: Path, what: str) -> None:
-    """Refuse configuration that came with the target, and files that would change what is being judged."""
-    from zt_gate.errors import UsageError
-
-    real, root = Path(os.path.realpath(path)), Path(os.path.realpath(target))
-    if root.is_dir() and real.is_relative_to(root):
-        advice = f"keep the {what} outside, where the model's author cannot write"
-        raise UsageError(f"the {what} {printable(path)} lies inside the target", advice)
+    return [folder] if folder.is_dir() else []
 
 
 def _first_steps(target: Path) -> str:

@@ -28,6 +28,10 @@ class Console:
         if not self.quiet:
             self._err.write(text + "\n")
 
+    def warn(self, text: str) -> None:
+        """Print to standard error what nobody may miss, `--quiet` or not."""
+        self._err.write(text + "\n")
+
     def step(self, text: str) -> None:
         """Show on a terminal what is being done, in place of what was shown before; nothing to clear the line."""
         self._err.write(f"\r\033[K{text}")
@@ -39,19 +43,23 @@ class Console:
 
     def error(self, error: ZtGateError) -> None:
         """Say what went wrong, where, and what to do."""
-        from zt_gate.domain import printable
-
         mark = "\033[31;1merror:\033[0m" if wants_colour(self._err) else "error:"
-        place = ""
-        if isinstance(error, PolicyError) and error.file:
-            place = error.file + (f":{error.line}:{error.column}" if error.line else "") + ": "
-        self._err.write(f"{mark} {printable(place, 2000)}{printable(error.message, 2000)}\n")
-        if isinstance(error, PolicyError) and error.source_line:
-            number = str(error.line)
-            self._err.write(f"{' ' * len(number)} |\n{number} | {error.source_line}\n")
-            self._err.write(f"{' ' * len(number)} | {' ' * (error.column - 1)}^\n")
-        if error.advice:
-            self._err.write(f"  help: {printable(error.advice, 2000)}\n")
+        self._err.write("\n".join(pointed(error, mark)) + "\n")
+
+
+def pointed(error: ZtGateError, mark: str) -> list[str]:
+    """Return an error as lines: the mark, the place, what is wrong there, the line with a caret, the remedy."""
+    from zt_gate.domain import printable
+
+    place = ""
+    if isinstance(error, PolicyError) and error.file:
+        place = error.file + (f":{error.line}:{error.column}" if error.line else "") + ": "
+    lines = [f"{mark} {printable(place, 2000)}{printable(error.message, 2000)}"]
+    if isinstance(error, PolicyError) and error.source_line:
+        number = str(error.line)
+        gutter = " " * len(number)
+        lines += [f"{gutter} |", f"{number} | {error.source_line}", f"{gutter} | {' ' * (error.column - 1)}^"]
+    return [*lines, f"  help: {printable(error.advice, 2000)}"] if error.advice else lines
 
 
 def wants_colour(stream: TextIO) -> bool:

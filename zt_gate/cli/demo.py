@@ -23,8 +23,6 @@ from pathlib import Path
 
 from zt_gate.cli.console import Console
 
-_PROVENANCE = "https://slsa.dev/provenance/v1"
-_TESTS = "https://in-toto.io/attestation/test-result/v0.1"
 _BUILDER = "https://zt-gate.dev/examples/digits-builder"
 # Imports os.system and would call `true`; nobody ever loads it.
 _HOSTILE_PICKLE = b"cos\nsystem\n(S'true'\ntR."
@@ -64,18 +62,10 @@ class _Stage:
         """Sign the manifest and the two statements about it, as the build would."""
         shutil.rmtree(self.evidence, ignore_errors=True)
         _quietly("sign", str(self.release), "--key", str(self.keys / f"{release_key}.key"))
-        for key, name, kind in (("builder", "provenance", _PROVENANCE), ("tester", "test-result", _TESTS)):
+        for key, kind, name in (("builder", "provenance", "provenance"), ("tester", "tests", "test-result")):
             predicate = str(self.folder / "statements" / f"{name}.json")
-            _quietly(
-                "sign",
-                str(self.release),
-                "--key",
-                str(self.keys / f"{key}.key"),
-                "--predicate",
-                predicate,
-                "--type",
-                kind,
-            )
+            signer = str(self.keys / f"{key}.key")
+            _quietly("attest", kind, str(self.release), "--key", signer, "--predicate", predicate)
 
 
 @dataclass(frozen=True, slots=True)

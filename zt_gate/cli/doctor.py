@@ -9,12 +9,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from zt_gate.cli.console import Console
 
 _REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit")
 _ENGINES = ("modelscan",)
+_OPTIONAL = ("picklescan", "fickling", "modelaudit")
 _SPARE_DISK = 5 << 30
 
 
@@ -55,6 +57,9 @@ def _packages() -> Iterator[_Line]:
             if name == "modelscan" and sys.version_info >= (3, 13):
                 remedy = "it needs Python 3.11 or 3.12; until then the policy's opinion `modelscan` stays silent"
             yield _Line(False, name, "not installed", remedy)
+    for name in _OPTIONAL:
+        with suppress(importlib.metadata.PackageNotFoundError):  # nothing is missing where nobody asked for it
+            yield _Line(True, name, importlib.metadata.version(name))
 
 
 def _machine() -> Iterator[_Line]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
 FORMATS = ("terminal", "json", "sarif")
+_MAX_WARNINGS = 12
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +83,7 @@ def answer(
     args: argparse.Namespace,
     log: AuditLog | None,
     console: Console,
-    seal: Callable[[Outcome], None] = lambda _: None,
+    sign: Callable[[Outcome], None] = lambda _: None,
 ) -> int:
     """Run the gate and return the exit code, which depends on the verdict and on `--report-only` alone.
 
@@ -91,12 +92,14 @@ def answer(
         args: the output arguments.
         log: the audit log, if any.
         console: where the answer goes.
-        seal: called with the outcome before anything of it is shown or written.
+        sign: called with the outcome before anything of it is shown or written.
     """
     with _progress(console) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
-    seal(outcome)
-    report = build(outcome, report_only=args.report_only)
+    sign(outcome)
+    mode = outcome.verdict.mode
+    report_only = args.report_only or mode != "enforce"
+    report = build(outcome, report_only=report_only)
     if args.out is not None:
         _write_reports(args.out, report, outcome)
     if args.format == "json":
@@ -105,10 +108,23 @@ def answer(
         console.result(sarif.render(report))
     else:
         console.result(terminal.render(report, console.style, verbose=args.verbose))
-    if args.report_only:
-        console.note("zt-gate: --report-only: this run exits 0 whatever was decided; nothing was enforced")
+    if outcome.sealed is not None:
+        console.note(f"sealed: {printable(outcome.sealed, 4096)}")
+    if report_only:
+        _say_unenforced(outcome, console, "--report-only" if args.report_only else f"mode {mode} of this stage")
         return ALLOWED
     return exit_code(outcome.verdict)
+
+
+def _say_unenforced(outcome: Outcome, console: Console, why: str) -> None:
+    """Say that nothing was enforced; where the stage only warns, also what would have blocked, in any format."""
+    reasons = outcome.verdict.reasons
+    if outcome.verdict.mode == "warn":
+        for reason in reasons[:_MAX_WARNINGS]:
+            console.warn(f"zt-gate: warning: {printable(reason.message)} [{reason.rule or reason.code}]")
+        if len(reasons) > _MAX_WARNINGS:
+            console.warn(f"zt-gate: warning: and {len(reasons) - _MAX_WARNINGS} more")
+    console.warn(f"zt-gate: {why}: this run exits 0 whatever was decided; nothing was enforced")
 
 
 def _write_reports(folder: Path, report: dict[str, Any], outcome: Outcome) -> None:

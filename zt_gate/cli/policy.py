@@ -1,15 +1,18 @@
-"""`zt-gate policy`: write a first policy, validate one, show what it amounts to, list the packs, write waivers."""
+"""`zt-gate policy`: write, validate, show, lint, compare, test and sign policies; list the packs; write waivers."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from pathlib import Path
 
-from zt_gate.cli import policy_allow
+from zt_gate.cli import policy_allow, policy_lint, policy_sign, policy_test
 from zt_gate.cli.console import Console
 
 _NEW = """\
+# yaml-language-server: $schema=zt-gate-policy.schema.json
+# Made by: zt-gate policy schema > zt-gate-policy.schema.json
 # Who may release this model, and what has to be shown before it goes anywhere.
 # Keep this file where the authors of models cannot write.
 apiVersion: zt-gate/v1
@@ -29,6 +32,17 @@ stages:
 """
 
 
+_ACTS = {
+    "allow": policy_allow.run,
+    "lint": policy_lint.run_lint,
+    "diff": policy_lint.run_diff,
+    "test": policy_test.run_test,
+    "suggest": policy_test.run_suggest,
+    "sign": policy_sign.run,
+}
+"""Acts with a module of their own."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
@@ -44,6 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("policy", metavar="FILE", help="a file, or pack:NAME")
     allow = acts.add_parser("allow", help="print waivers for names that no list knows; refuses what is known to be bad")
     policy_allow.add_arguments(allow)
+    lint = acts.add_parser("lint", help="tell what is valid and hardly meant; exit 1 if there is anything")
+    policy_lint.add_lint_arguments(lint)
+    diff = acts.add_parser("diff", help="tell what became stricter or looser; exit 1 unless it only became stricter")
+    policy_lint.add_diff_arguments(diff)
+    test = acts.add_parser("test", help="judge a table of cases; exit 1 if one is not as expected")
+    policy_test.add_test_arguments(test)
+    suggest = acts.add_parser("suggest", help="print a tightening that the audit log speaks for; changes nothing")
+    policy_test.add_suggest_arguments(suggest)
+    sign = acts.add_parser("sign", help="sign what a policy amounts to; zt-gate check --policy-key verifies it")
+    policy_sign.add_arguments(sign)
+    acts.add_parser("schema", help="print the JSON Schema of a policy, for editors")
     acts.add_parser("packs", help="list the packs that come with zt-gate")
 
 
@@ -51,9 +76,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Do one act."""
     from zt_gate.policy.load import load_policy, pack_names
 
-    if args.act == "allow":
-        return policy_allow.run(args, console)
-    if args.act == "new":
+    if args.act in _ACTS:
+        return _ACTS[args.act](args, console)
+    if args.act == "schema":
+        from zt_gate.policy.schema import policy_schema
+
+        console.result(json.dumps(policy_schema(), indent=2))
+    elif args.act == "new":
         console.result(_new(args).rstrip())
     elif args.act == "packs":
         for name in pack_names():

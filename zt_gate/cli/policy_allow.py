@@ -1,7 +1,9 @@
-"""`zt-gate policy allow`: the smallest waivers for names that no list knows, ready to be pasted into a policy.
+"""`zt-gate policy allow`: the smallest waivers for what blocks a model, as the file that `waivers_file` names.
 
-Only what is *unknown* can be let through like this: a class of a library that the lists do not cover. What is known
-to run code, or cannot be examined, is refused here and has to be removed from the model.
+One entry covers one rule in one file of one digest. What a person can look at and answer for gets one: a class that no
+list covers, code that comes with the model, bytes that belong to nothing. What is critical, which is to say a known way
+to run code or to mislead whoever reads the file, what cannot be examined, and what no policy lets through are refused
+here; then nothing is written at all, since the model would stay blocked.
 """
 
 from __future__ import annotations
@@ -14,11 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from zt_gate.cli.console import Console
-from zt_gate.domain import Decision, Verdict, printable
+from zt_gate.domain import Decision, Finding, Severity, Verdict, printable
 from zt_gate.errors import UsageError
 
-UNKNOWN = frozenset({"ART-102"})
-"""Rules that say "nobody has listed this name", and nothing worse."""
 _MAX_NAMES = 20
 
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--owner", required=True, help="who answers for the model")
     parser.add_argument("--approved-by", required=True, help="who looked at it; somebody else")
     parser.add_argument("--reason", required=True, help="why the names are safe, in at least 20 characters")
+    parser.add_argument("--ticket", required=True, help="where the exception is followed up")
     parser.add_argument("--days", type=int, default=30, help="days until the waivers end (default: 30, at most: 90)")
 
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 0
     refused = _refused(verdict)
     if refused:
-        console.result("no waiver is written, since something stands in the way that is not merely unknown:")
+        console.result("no waiver is written, since something stands in the way that a waiver must not cover:")
         for line in refused:
             console.result(f"  {line}")
         return 1
@@ -63,21 +64,29 @@ def _scan(target: Path) -> Verdict:
 
 
 def _refused(verdict: Verdict) -> list[str]:
-    """Return every reason that is more than an unknown name."""
+    """Return every reason that is no finding, or a finding that nobody should answer for."""
+    from zt_gate.policy.waivers import is_never_waived
+
+    critical = {(item.rule, item.path) for item in _findings(verdict) if item.severity is Severity.CRITICAL}
     return [
         f"{reason.rule or reason.code}: {reason.message}"
         for reason in verdict.reasons
-        if reason.code != "finding" or reason.rule not in UNKNOWN
+        if reason.code != "finding" or is_never_waived(reason.rule) or (reason.rule, reason.path) in critical
     ]
+
+
+def _findings(verdict: Verdict) -> list[Finding]:
+    return [item for evidence in verdict.evidence for item in evidence.findings]
 
 
 def _yaml(verdict: Verdict, args: argparse.Namespace, now: datetime) -> str:
     import yaml
 
-    findings = [item for evidence in verdict.evidence for item in evidence.findings if item.rule in UNKNOWN]
-    lines = ["waivers:"]
-    for number, (rule, path) in enumerate(sorted({(item.rule, item.path) for item in findings}), 1):
-        names = sorted({item.symbol for item in findings if (item.rule, item.path) == (rule, path)})
+    blocking = sorted({(reason.rule, reason.path) for reason in verdict.reasons})
+    lines = ["apiVersion: zt-gate/v1", "kind: Waivers", "waivers:"]
+    for number, (rule, path) in enumerate(blocking, 1):
+        found = [item for item in _findings(verdict) if (item.rule, item.path) == (rule, path)]
+        names = sorted({item.symbol or item.message for item in found})
         entry = _waiver(f"{rule}-{verdict.subject.hex[:12]}-{number}", rule, str(verdict.subject), path, args, now)
         body = yaml.safe_dump(entry, sort_keys=False, allow_unicode=False, width=110).splitlines()
         lines += [f"  # {line}" for line in _named(names)]
@@ -112,6 +121,7 @@ def _waiver(name: str, rule: str, subject: str, path: str, args: argparse.Namesp
         "owner": args.owner.strip(),
         "approved_by": args.approved_by.strip(),
         "reason": args.reason.strip(),
+        "ticket": args.ticket.strip(),
         "created": now.strftime(form),
         "expires": expires,
     } | ({"path": path} if path else {})
@@ -122,7 +132,7 @@ def _waiver(name: str, rule: str, subject: str, path: str, args: argparse.Namesp
 def _hold(entry: dict[str, Any], days: int) -> None:
     from pydantic import TypeAdapter, ValidationError
 
-    from zt_gate.policy.model import Waiver
+    from zt_gate.policy.waivers import Waiver
 
     if not 1 <= days <= 90:
         raise UsageError(f"{days} days are not between 1 and 90", "name fewer days with --days")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 from zt_gate.cli.console import Console
@@ -11,28 +12,52 @@ from zt_gate.cli.console import Console
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from zt_gate.cli.gating import add_output_arguments
+    from zt_gate.scan.plan import ENGINES
 
     parser.add_argument("target", type=Path, nargs="+", metavar="PATH", help="files and folders")
     parser.add_argument(
-        "--engine", action="append", default=[], choices=["modelscan"], help="ask a second opinion as well"
+        "--engine", action="append", default=[], choices=ENGINES, help="ask a second opinion as well; may be repeated"
+    )
+    parser.add_argument(
+        "--osv", type=Path, metavar="FILE", help="look dependencies up in this copy of the OSV database"
+    )
+    parser.add_argument(
+        "--import-sarif",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="take another scanner's results as a second opinion; may be repeated",
     )
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Scan the named paths as one bundle."""
+    from zt_gate.cli.files import outside
     from zt_gate.cli.gating import answer, cache, limits
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
     from zt_gate.policy.model import SCAN
 
+    policy = SCAN.with_opinions("scan", args.engine) if args.engine else SCAN
+    if args.osv is not None:
+        for target in args.target:
+            outside(args.osv, target, "OSV database")
+        policy = policy.with_opinions("scan", ["vulnerabilities"], "required")
+    if args.import_sarif:
+        policy = policy.with_opinions("scan", ["sarif"])
+    for path, target in itertools.product(args.import_sarif, args.target):
+        outside(path, target, "SARIF file")
     with cache(args, args.target) as kept:
         request = Request(
             targets=args.target,
-            policy=SCAN if not args.engine else SCAN.with_opinions("scan", args.engine),
+            policy=policy,
             stage="scan",
+            sarif=args.import_sarif,
             freeze=Freeze.HOLD,
             limits=limits(args),
             cache=kept,
+            osv=args.osv,
         )
         return answer(request, args, None, console)

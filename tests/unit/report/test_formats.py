@@ -25,11 +25,12 @@ SARIF_GOLDEN = Path(__file__).parents[2] / "golden" / "report.sarif"
 def outcome(findings=(), gaps=()):
     entry = Entry("a.pkl", 3, Mode.FILE, Digest.of(b"abc").hex)
     subject = Subject("model", Manifest.of([entry]))
+    others = sorted(SCAN.policy.stages["scan"].weights.keys() - {"artifacts"})
     evidence = (
         Evidence.of(
             "artifacts", "1", subject.digest, findings=findings, gaps=gaps, claims=[Claim("a.pkl", 3, "pickle")]
         ),
-        Evidence.of("code", "1", subject.digest, applicable=False),
+        *(Evidence.of(name, "1", subject.digest, applicable=False) for name in others),
         Evidence.of("intake", "1", subject.digest),
     )
     loaded = SCAN
