@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASE := build/digits
 
-.PHONY: help demo test lint types unit wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest freeze-rules clean
+.PHONY: help demo test lint types unit wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ bench-code: $(VENV)/dev  ## the code rules beside plain bandit: risky lines, fal
 
 bench-honest: $(VENV)/dev  ## collect honest models, scan them, and list every false alarm
 	$(BIN)/python benchmarks/honest_corpus.py
+
+bench-secrets: $(VENV)/dev  ## search installed packages for secrets; every alarm there is a false one (a minute)
+	$(BIN)/python benchmarks/secrets_honest.py
 
 bench-audit: $(VENV)/dev  ## time the audit log beside SQLite, verify a million events, kill writers (ten minutes)
 	$(BIN)/python benchmarks/audit_speed.py

@@ -52,11 +52,10 @@ def speed(folder: Path) -> Iterator[tuple[str, Path]]:
     behind = folder / "behind.pkl"
     behind.write_bytes(pickle.dumps([collections.OrderedDict(a=1), _rows()], 4))
     yield "6 MB pickle, 3.1 M opcodes behind an import", behind
-    block = os.urandom(1 << 20)
     path = folder / "big.safetensors"
-    header = json.dumps({"w": {"dtype": "U8", "shape": [1 << 30], "data_offsets": [0, 1 << 30]}}).encode()
-    _write(path, struct.pack("<Q", len(header)) + header, block, 1024)
+    write_safetensors(path, 1 << 30)
     yield "1 GB safetensors", path
+    block = os.urandom(1 << 20)
     yield "560 MB torch zip", _torch_zip(folder / "model.pt", block, 560)
     yield "500 MB ONNX", _onnx(folder / "model.onnx", block, 500)
     many = folder / "many"
@@ -64,6 +63,13 @@ def speed(folder: Path) -> Iterator[tuple[str, Path]]:
     for number in range(2000):
         (many / f"{number}.json").write_text(f'{{"id": {number}}}\n')
     yield "2,000 small files", many
+
+
+def write_safetensors(path: Path, size: int) -> None:
+    """Write a file of one tensor with random-looking bytes, so that no layer can take a short cut."""
+    size = size >> 20 << 20
+    header = json.dumps({"weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    _write(path, struct.pack("<Q", len(header)) + header, os.urandom(1 << 20), size >> 20)
 
 
 def _rows() -> list[dict[str, object]]:

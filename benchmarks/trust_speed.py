@@ -25,7 +25,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scan_speed import measure, write_safetensors
+from peer_sets import write_safetensors
+from scan_speed import measure
 
 ROOT = Path(__file__).parent.parent
 PEER = ROOT / "build" / "peers" / "model-signing"

@@ -8,4 +8,4 @@ Data walks through the package once, from left to right: `intake` freezes a targ
 `report` and `audit` write it down. `gate.py` is the whole walk on one page.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import Approvals, Bom, Continuity, Provenance, Source
+from zt_gate.policy.demands import Approvals, Bom, Continuity, Provenance, Scanners, Source
 from zt_gate.policy.model import Stage
 from zt_gate.policy.people import Key, Revocations, Trust
 from zt_gate.trust.attest import KINDS
@@ -25,6 +25,7 @@ from zt_gate.trust.statement import (
     PROVENANCE_TYPE,
     PROVENANCE_TYPE_02,
     REVOCATIONS_TYPE,
+    SARIF_TYPE,
     statement,
 )
 from zt_gate.trust.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
@@ -39,9 +40,10 @@ STAGE = Stage(
     ),
     approvals=Approvals(by=("a",)),
     bom=Bom(by=("a",)),
+    scanners=Scanners(by=("a",)),
     continuity=Continuity(by=("a",)),
 )
-KINDS_OF = (PROVENANCE_TYPE, PROVENANCE_TYPE_02, APPROVAL_TYPE, BOM_TYPE, REVOCATIONS_TYPE, SUMMARY_TYPE)
+KINDS_OF = (PROVENANCE_TYPE, PROVENANCE_TYPE_02, APPROVAL_TYPE, BOM_TYPE, SARIF_TYPE, REVOCATIONS_TYPE, SUMMARY_TYPE)
 # The words that the parsers look for, so that random objects get past their first line.
 WORDS = [
     "buildDefinition",

@@ -7,7 +7,7 @@ the waivers, and in an emergency to break the glass.
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from zt_gate.cli.signing import add_signer_arguments, signer_from
 from zt_gate.errors import UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from zt_gate.domain import Subject
     from zt_gate.policy.model import LoadedPolicy
 
@@ -42,6 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, metavar="N", help="days until it expires (30)")
     parser.add_argument("--hours", type=int, metavar="N", help="hours that the glass stays broken; with break-glass")
     parser.add_argument("--incident", metavar="ID", help="the emergency; with break-glass")
+    parser.add_argument(
+        "--id-token-file",
+        metavar="FILE",
+        type=Path,
+        help="ID token that shows your login, where the policy asks for one",
+    )
+    parser.add_argument("--at", metavar="TIME", help="when you act, such as 2026-01-31T12:00:00Z (default: now)")
+    parser.add_argument(
+        "--print-nonce",
+        action="store_true",
+        help="print the nonce that the ID token has to be asked for with; needs --at",
+    )
     add_signer_arguments(parser)
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write (default: into TARGET.evidence/)")
 
@@ -50,12 +64,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Freeze the target, make the statement, sign it, and write the envelope.
 
     Raises:
-        UsageError: no such stage, no reason, or a time out of range.
+        UsageError: no such stage, no reason, a time out of range, or arguments that do not fit together.
         PolicyError: the policy cannot be loaded.
         TargetError: the target cannot be read, holds what is never signed, or changed meanwhile.
-        EvidenceError: the signer cannot be used.
+        EvidenceError: the signer cannot be used, or the ID token is not of this act.
         ToolError: the envelope cannot be written.
     """
+    from zt_gate.cli.logins import acting_time, print_nonce, with_token
     from zt_gate.cli.statements import numbered, sign_about
     from zt_gate.policy.load import load_policy
     from zt_gate.trust.approval import approval_predicate
@@ -66,15 +81,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     window = _window(args)
     policy = load_policy(args.policy)
     _check_asked(args, policy, console)
-    now = datetime.now(UTC)
+    now = acting_time(args, policy.policy, console)
     incident = args.incident.strip() if args.act == "break-glass" else None
     predicate = approval_predicate(
         args.stage, policy.digest, args.reason.strip(), now, now + window, args.act, incident
     )
 
+    if args.print_nonce:
+        return print_nonce(args.target, predicate, console)
+
     def about(subject: Subject) -> bytes:
         _show_waivers(args, policy, subject, now, console)
-        return statement(APPROVAL_TYPE, predicate, subject)
+        return statement(APPROVAL_TYPE, with_token(predicate, args.id_token_file, subject.digest), subject)
 
     signer = signer_from(args)
     name = numbered(_NAMES[args.act], signer)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.cli.console import Console
 from zt_gate.cli.signing import add_signer_arguments, signer_from
 from zt_gate.domain import Digest, printable
-from zt_gate.errors import UsageError
+from zt_gate.errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
     from zt_gate.intake import Frozen
@@ -70,6 +70,11 @@ def _scan_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--report", metavar="FILE", type=Path, required=True, help="from: zt-gate scan --format json")
 
 
+def _sarif_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--sarif", metavar="FILE", type=Path, required=True, help="what the scanner wrote about TARGET")
+    _finished(sub)
+
+
 def _release_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--purl", metavar="PURL", help="package URL, such as pkg:mlflow/credit-risk@3")
     sub.add_argument("--release-id", metavar="ID", default="", help="a stable id of the release, where it has one")
@@ -90,6 +95,7 @@ _ARGUMENTS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "bom": _bom_arguments,
     "dataset": _dataset_arguments,
     "scan": _scan_arguments,
+    "sarif": _sarif_arguments,
     "release": _release_arguments,
     "custom": _custom_arguments,
 }
@@ -203,6 +209,24 @@ def _make_dataset(args: argparse.Namespace, console: Console) -> Callable[[Froze
     return lambda frozen: dataset_predicate(frozen.subject, args.source, created)
 
 
+def _make_sarif(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
+    from zt_gate.scan.engines.sarif import Results, read_results, read_sarif
+    from zt_gate.trust.attest import sarif_predicate
+
+    brought, finished = read_sarif(args.sarif), _time(args.finished_on)
+
+    def make(frozen: Frozen) -> dict[str, Any]:
+        found = Results()
+        read_results(brought, frozen, found)
+        if found.gaps:
+            first = found.gaps[0]
+            raise EvidenceError(f"an unfinished result is not signed: {first.reason}", first.fix)
+        console.note(f"{len(found.findings)} results are in the statement")
+        return sarif_predicate(sorted(found.tools), Digest.of(brought.data), found.findings, finished)
+
+    return make
+
+
 def _make_release(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
     from zt_gate.trust.attest import release_predicate
 
@@ -218,6 +242,7 @@ _MAKERS: Mapping[str, Callable[[argparse.Namespace, Console], Callable[[Frozen],
     "tests": _make_tests,
     "bom": _make_bom,
     "dataset": _make_dataset,
+    "sarif": _make_sarif,
     "release": _make_release,
 }
 

@@ -24,7 +24,7 @@ VERBS = {
     "scan": "examine files alone; no configuration, no signatures",
     "ratchet": "say what a release imports, calls or contains that the one before did not",
     "sign": "sign the manifest of a release",
-    "attest": "make and sign a statement about a target: provenance, tests, bom, dataset, scan, release, custom",
+    "attest": "make and sign a statement about a target: provenance, tests, bom, dataset, scan, sarif, release, custom",
     "approve": "approve a release for a stage, under a policy, until a day",
     "revoke": "keep a signed list of digests, keys and identities that no longer count",
     "verify": "verify a signature over a release, and say what differs",

@@ -94,6 +94,6 @@ def _masks() -> re.Pattern[str]:
     return re.compile("|".join([*shapes, *cut]))
 
 
-def mask(text: str) -> str:
-    """Return the text without anything that has the shape of a secret, whole or cut off by an ellipsis."""
-    return _masks().sub(MASK, text)
+def mask(text: str, by: str = MASK) -> str:
+    """Return the text with another one in place of whatever has the shape of a secret, whole or cut off."""
+    return _masks().sub(by, text)

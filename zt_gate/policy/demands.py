@@ -113,6 +113,17 @@ class Bom:
 
 
 @dataclass(frozen=True, slots=True)
+class Scanners:
+    """Signed results of other scanners about the subject are required, and what they found counts."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    by: tuple[Identifier, ...] = ()
+    tools: tuple[Text, ...] = ()
+    """Scanners, as their SARIF names them, of which each must have a result. Empty: one of any scanner is enough."""
+    max_age_days: Days | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Continuity:
     """The release is signed by somebody who signed the last allowed one, as that one's summary says."""
 
@@ -122,4 +133,4 @@ class Continuity:
     max_age_days: Days | None = None
 
 
-Demand = Signature | Provenance | Tests | Approvals | Promotion | Bom | Continuity
+Demand = Signature | Provenance | Tests | Approvals | Promotion | Bom | Scanners | Continuity

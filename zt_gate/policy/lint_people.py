@@ -24,6 +24,7 @@ _WORKLOADS = {
 def people_problems(seen: Linted) -> Iterator[Problem]:
     """Yield problems of `trust` and of everything that names its entries."""
     yield from _unused(seen)
+    yield from _unasked_issuers(seen)
     yield from _same_key(seen)
     for index, identity in enumerate(seen.own.trust.identities):
         yield from _impossible(seen, identity, ("trust", "identities", index))
@@ -48,6 +49,16 @@ def _unused(seen: Linted) -> Iterator[Problem]:
             if entry.id not in named:
                 message = f"nothing asks for {entry.id!r}: it is in no `by`"
                 yield seen.problem("unused", ("trust", kind, index, "id"), message, "remove it, or name it in a `by`")
+
+
+def _unasked_issuers(seen: Linted) -> Iterator[Problem]:
+    trust = seen.own.trust
+    needed = {login.issuer.issuer for entry in trust.entries if (login := trust.login_of(entry)) is not None}
+    for index, issuer in enumerate(trust.issuers):
+        if issuer.issuer not in needed:
+            message = f"no entry asks for a login at {issuer.issuer}"
+            advice = "remove it, or add `require_amr: [mfa]` to the entries of persons"
+            yield seen.problem("unused", ("trust", "issuers", index), message, advice)
 
 
 def _may(seen: Linted, entry: Entry, act: str) -> bool:

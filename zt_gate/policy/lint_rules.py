@@ -22,6 +22,7 @@ _ASKED_BY = {
     "TST": "tests",
     "APR": "approvals",
     "BOM": "bom",
+    "SCN": "scanners",
 }
 """Which check or demand finds the rules of a family. Families that are not here are always looked for."""
 _ENGINES = {

@@ -17,6 +17,7 @@ from zt_gate.domain import Digest, printable
 from zt_gate.errors import PolicyError
 from zt_gate.policy import document
 from zt_gate.policy.advice import advice_for
+from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import Loosening, merge
 from zt_gate.policy.model import LoadedPolicy, Policy
 from zt_gate.policy.people import Certificate, Key, Trust
@@ -170,7 +171,19 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
             advice = "find out who changed it, then pin the new digest"
             raise source.error(("trust", "trusted_root", "sha256"), f"{root.file} is {Digest.of(text)}", advice)
         root = replace(root, json_text=text.decode("utf-8", "replace"))
-    return replace(trust, keys=keys, certificates=certificates, trusted_root=root)
+    issuers = tuple(_with_jwks(item, ("trust", "issuers", i), source, folder) for i, item in enumerate(trust.issuers))
+    return replace(trust, keys=keys, certificates=certificates, trusted_root=root, issuers=issuers)
+
+
+def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Document, folder: Path) -> TokenIssuer:
+    """Read the key set that an issuer names."""
+    data = _named_file(source, (*place, "jwks"), folder / issuer.jwks, _MAX_KEY_BYTES)
+    try:
+        jwks_keys(data)
+    except ValueError as error:
+        advice = "save what the issuer publishes at its jwks_uri"
+        raise source.error((*place, "jwks"), f"{issuer.jwks}: {printable(str(error), 120)}", advice) from None
+    return replace(issuer, jwks_json=data.decode("utf-8"))
 
 
 def _with_pem(entry: _Pem, place: document.Path, source: document.Document, folder: Path) -> _Pem:
@@ -194,6 +207,7 @@ def _check_references(policy: Policy, source: document.Document) -> None:
     if policy.trust.identities and policy.trust.trusted_root is None:
         advice = "add `trusted_root: {file: trusted_root.json, sha256: …}` under `trust`"
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
+    _check_logins(policy.trust, source)
     lists: list[tuple[document.Path, tuple[str, ...]]] = [
         (("stages", name, field, "by"), demand.by)
         for name, stage in policy.stages.items()
@@ -209,6 +223,15 @@ def _check_references(policy: Policy, source: document.Document) -> None:
                 close = difflib.get_close_matches(who, ids, n=1)
                 advice = f"did you mean {close[0]!r}?" if close else "add the key or identity under `trust`"
                 raise source.error((*place, index), f"nobody is called {who!r}", advice)
+
+
+def _check_logins(trust: Trust, source: document.Document) -> None:
+    """Every entry that asks for a login must say whose, at a pinned issuer."""
+    for place, entry in zip(_places(trust), trust.entries, strict=True):
+        try:
+            trust.login_of(entry)
+        except ValueError as error:
+            raise source.error(place, f"{entry.id}: {printable(str(error))}", "see docs/people.md, Logins") from None
 
 
 def _waivers(policy: Policy, source: document.Document, folder: Path) -> tuple[Waiver, ...]:

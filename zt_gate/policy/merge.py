@@ -10,7 +10,17 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from zt_gate.domain import Severity
-from zt_gate.policy.demands import Approvals, Bom, Continuity, ModelSigning, Promotion, Provenance, Signature, Tests
+from zt_gate.policy.demands import (
+    Approvals,
+    Bom,
+    Continuity,
+    ModelSigning,
+    Promotion,
+    Provenance,
+    Scanners,
+    Signature,
+    Tests,
+)
 from zt_gate.policy.document import Path
 from zt_gate.policy.duties import BreakGlass, Role
 from zt_gate.policy.model import MODES, Policy, RuleSetting, Stage
@@ -108,6 +118,7 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
         approvals=_approvals(parent.approvals, child.approvals, (*path, "approvals"), pack),
         promotion=_by_and_age(parent.promotion, child.promotion, (*path, "promotion"), pack),
         bom=_by_and_age(parent.bom, child.bom, (*path, "bom"), pack),
+        scanners=_scanners(parent.scanners, child.scanners, (*path, "scanners"), pack),
         continuity=_by_and_age(parent.continuity, child.continuity, (*path, "continuity"), pack),
         audit_log=parent.audit_log or child.audit_log,
         osv_max_age_days=_shorter(parent.osv_max_age_days, child.osv_max_age_days, (*path, "osv_max_age_days"), pack),
@@ -215,6 +226,16 @@ def _tests(parent: Tests | None, child: Tests | None, path: Path, pack: str) -> 
     return Tests(
         by=_narrowed(parent.by, child.by, (*path, "by"), pack),
         suites=tuple(dict.fromkeys((*parent.suites, *child.suites))),
+        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+    )
+
+
+def _scanners(parent: Scanners | None, child: Scanners | None, path: Path, pack: str) -> Scanners | None:
+    if parent is None or child is None:
+        return child or parent
+    return Scanners(
+        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        tools=tuple(dict.fromkeys((*parent.tools, *child.tools))),
         max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
 

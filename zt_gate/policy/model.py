@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, Severity, canonical_json
-from zt_gate.policy.demands import Approvals, Bom, Continuity, Demand, Promotion, Provenance, Signature, Tests
+from zt_gate.policy.demands import Approvals, Bom, Continuity, Demand, Promotion, Provenance, Scanners, Signature, Tests
 from zt_gate.policy.duties import SEPARATION, WAIVERS, BreakGlass, Role, Separation
 from zt_gate.policy.fields import (
     STRICT,
@@ -44,7 +44,7 @@ class Metadata:
     """Whether a policy counts only with a signature over its digest, by a key named beside it (`--policy-key`)."""
 
 
-STATEMENTS = ("signature", "provenance", "tests", "approvals", "promotion", "bom", "continuity")
+STATEMENTS = ("signature", "provenance", "tests", "approvals", "promotion", "bom", "scanners", "continuity")
 """The fields of a stage that ask for signed statements, and the checks that answer them."""
 REVOCATIONS = "revocations"
 """The check that answers `trust.revocations`."""
@@ -78,6 +78,7 @@ class Stage:
     approvals: Approvals | None = None
     promotion: Promotion | None = None
     bom: Bom | None = None
+    scanners: Scanners | None = None
     continuity: Continuity | None = None
     audit_log: bool | None = None
     """Whether a run without an audit log is refused."""
@@ -202,10 +203,12 @@ class LoadedPolicy:
 
     @cached_property
     def digest(self) -> Digest:
-        """SHA-256 over the effective policy: packs, keys and trusted root included, file paths not."""
+        """SHA-256 over the effective policy: packs, keys, key sets and trusted root included, file paths not."""
         value = dataclasses.asdict(self.policy)
         for entry in (*value["trust"]["keys"], *value["trust"]["certificates"]):
             del entry["file"]
+        for issuer in value["trust"]["issuers"]:
+            del issuer["jwks"]
         if value["trust"]["trusted_root"]:
             del value["trust"]["trusted_root"]["file"]
         del value["waivers_file"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from zt_gate.domain import Digest
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier, Instant, Text
+from zt_gate.policy.login import Login, NeededLogin, TokenIssuer, needed_login
 
 CLAIMS: dict[str, str] = {
     "build_signer_uri": "1.3.6.1.4.1.57264.1.9",
@@ -49,7 +50,7 @@ Pattern = Annotated[str, Checked(_pattern)]
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class Key(Login):
     """A public key that statements may be signed with: PEM, Ed25519 or ECDSA P-256/P-384."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -68,7 +69,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Login):
     """A name under a pinned X.509 certificate authority, valid now or at a verified timestamp."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -88,7 +89,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Login):
     """A person or workload in a Sigstore certificate: always an issuer *and* a subject."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -148,6 +149,8 @@ class Trust:
     certificates: tuple[Certificate, ...] = ()
     identities: tuple[Identity, ...] = ()
     trusted_root: TrustedRoot | None = None
+    issuers: tuple[TokenIssuer, ...] = ()
+    """Whose ID tokens show how somebody logged in, for entries with `require_amr` or `require_acr`."""
     revocations: Revocations | None = None
 
     @property
@@ -159,3 +162,13 @@ class Trust:
     def ids(self) -> list[str]:
         """All names that `by` lists may use."""
         return [entry.id for entry in self.entries]
+
+    def login_of(self, entry: Key | Certificate | Identity) -> NeededLogin | None:
+        """Return what an entry's acts have to show about the login; None where that is nothing.
+
+        Raises:
+            ValueError: what the entry says about logins does not fit together.
+        """
+        if isinstance(entry, Identity):
+            return needed_login(entry, self.issuers, entry.subject, entry.issuer)
+        return needed_login(entry, self.issuers)

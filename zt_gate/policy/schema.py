@@ -51,6 +51,11 @@ def _models(model: Any) -> dict[str, type]:
 def _describe(schema: dict[str, Any], model: type) -> None:
     """Put the docstrings of a class and of its fields where editors show them."""
     schema["description"] = inspect.getdoc(model)
+    for part in reversed(model.__mro__[:-1]):
+        _describe_fields(schema, part)
+
+
+def _describe_fields(schema: dict[str, Any], model: type) -> None:
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     lines = body.body if isinstance(body, ast.ClassDef) else []
     for line, follower in pairwise(lines):

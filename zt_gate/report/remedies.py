@@ -24,7 +24,7 @@ _ATTRIBUTES = {
     *("SIG-003", "SIG-101", "PRV-001", "PRV-002", "PRV-007", "PRV-008", "APR-002", "APR-003", "REV-001", "REV-003")
 }
 """Rules about who somebody is, or where something comes from; the others of these families are about evidence."""
-_STATED = ("SIG-", "PRV-", "TST-", "APR-", "ACC-", "BOM-", "REV-")
+_STATED = ("SIG-", "PRV-", "TST-", "APR-", "ACC-", "BOM-", "SCN-", "REV-")
 _ROLES = {"ACC-001", "ACC-003"}
 """Rules about what somebody may do at all, and what must not be one person."""
 _OF_POLICY = {"policy-expired", "policy-unsigned", "stage-unknown"}

@@ -21,6 +21,7 @@ _FAMILIES = {
     "MLF": "MLflow model folders",
     "PRV": "Provenance",
     "REV": "Revocation",
+    "SCN": "Signed results of scanners",
     "SIG": "Signatures",
     "TST": "Test results",
 }

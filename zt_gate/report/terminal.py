@@ -33,7 +33,7 @@ def render(report: dict[str, Any], style: Style, *, verbose: bool = False) -> st
     if report["reasons"]:
         lines += [*_reasons(report["reasons"], style, width, verbose), ""]
         lines += [*_remedies(report["reasons"], style, width, verbose), ""]
-    lines += [*_checks(report["checks"], style, width, verbose), *_agreement(report.get("agreement"), width, verbose)]
+    lines += [*_checks(report, style, width, verbose), *_agreement(report.get("agreement"), width, verbose)]
     lines += [line for note in report["notes"] for line in _wrap(f"note: {note}", "  ", width)]
     if report["report_only"]:
         lines += [
@@ -92,9 +92,10 @@ def _remedies(reasons: list[dict[str, Any]], style: Style, width: int, verbose: 
     return lines
 
 
-def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: bool) -> list[str]:
+def _checks(report: dict[str, Any], style: Style, width: int, verbose: bool) -> list[str]:
+    told = {reason["check"] for reason in report["reasons"]}
     lines = [style("Checks", "bold")]
-    for check in checks:
+    for check in report["checks"]:
         mark, colour = _MARKS.get(check["status"], ("·", "dim"))
         notes = [check["status"].replace("_", " ")]
         coverage = check["coverage"]
@@ -103,7 +104,7 @@ def _checks(checks: list[dict[str, Any]], style: Style, width: int, verbose: boo
         if check["findings"]:
             notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
         lines.append(f"  {style(mark, colour)} {check['id']:<15} {', '.join(notes)}")
-        if check["status"] == "missing":
+        if check["status"] == "missing" and check["id"] not in told:
             lines += [
                 line for gap in check["gaps"] for line in _wrap(f"{gap['reason']}; {gap['fix']}", "      ", width)
             ]
@@ -123,6 +124,8 @@ def _agreement(told: dict[str, Any] | None, width: int, verbose: bool) -> list[s
     asked, files = len(told["asked"]), told["files"]
     head = f"{len(told['looked'])} of {asked} engine{'s' * (asked != 1)} looked at {files} file{'s' * (files != 1)}"
     if not told["differ"]:
+        if asked == 1:
+            return []  # a silent second opinion is a line among the checks already
         return ["", *_wrap(f"agreement: {head}; none differs on what is dangerous", "  ", width)]
     shown = told["differ"] if verbose else told["differ"][:_MAX_DIFFER]
     more = len(told["differ"]) - len(shown) + told["more"]

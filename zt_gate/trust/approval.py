@@ -5,8 +5,9 @@ An act is a statement with the predicate type `https://zt-gate.dev/predicate/app
     {"act": "approve", "stage": "production", "policy": {"digest": {"sha256": "…"}}, "reason": "…",
      "approvedOn": "…Z", "expires": "…Z"}
 
-`act` is `approve`, `promote`, `waive` or `break-glass`; the last has an `incident` as well. An act is bound to what its
-person saw: change the bytes, the stage or the effective policy, which covers its waivers, and it says nothing.
+`act` is `approve`, `promote`, `waive` or `break-glass`; the last has an `incident` as well. An `idToken` shows how the
+person logged in (`zt_gate.trust.login`). An act is bound to what its person saw: change the bytes, the stage or the
+effective policy, which covers its waivers, and it says nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Literal
 from zt_gate.domain import Digest, Evidence
 from zt_gate.policy.demands import Approvals, Promotion
 from zt_gate.trust.examine import Item
+from zt_gate.trust.login import by_login
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, instant, missing, settle, text
 from zt_gate.trust.signers import Signer, persons
@@ -68,9 +70,13 @@ def of_act(items: Sequence[Item], act: str) -> list[Item]:
 def sound_acts(
     question: Question, act: str, by: Sequence[str], max_age_days: int | None, items: Sequence[Item]
 ) -> Iterator[tuple[Item, Outcome]]:
-    """Yield the items of an act, each with what it lacks."""
+    """Yield the items of an act, each with what it lacks; an item's signers are those who showed the needed login."""
     for item in of_act(items, act):
-        yield item, _judge(item, question, by, max_age_days)
+        outcome = _judge(item, question, by, max_age_days)
+        if outcome.ok:
+            yield from by_login(item, by, question)
+        else:
+            yield item, outcome
 
 
 def command(act: str, stage: str) -> str:

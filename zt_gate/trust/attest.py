@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zt_gate.domain import Digest, Subject, printable
+from zt_gate.domain import Digest, Finding, Subject, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.trust.bom import check_bom
 from zt_gate.trust.build import GITHUB_WORKFLOWS, SourceRef, parse_build
+from zt_gate.trust.scanners import check_results
 from zt_gate.trust.statement import (
     BOM_TYPE,
     DATASET_TYPE,
     PROVENANCE_TYPE,
     RELEASE_TYPE,
+    SARIF_TYPE,
     SCAN_TYPE,
     TEST_RESULT_TYPE,
     Statement,
@@ -106,6 +108,30 @@ def release_predicate(purl: str, release_id: str) -> Predicate:
     return {"purl": purl, **({"releaseId": release_id} if release_id else {})}
 
 
+def sarif_predicate(
+    tools: Sequence[tuple[str, str]], sarif: Digest, findings: Sequence[Finding], finished: str
+) -> Predicate:
+    """Return what scanners found, and the SHA-256 of the SARIF file in which they said so.
+
+    Args:
+        tools: name and version of each.
+        sarif: digest of the file.
+        findings: its results, as `zt-gate` reads them.
+        finished: RFC 3339 time.
+    """
+    results = [
+        {"rule": item.symbol, "severity": str(item.severity), "message": item.message, "path": item.path}
+        | ({"line": item.line} if item.line else {})
+        for item in findings
+    ]
+    return {
+        "tools": [{"name": name, "version": version} for name, version in tools],
+        "sarif": {"sha256": sarif.hex},
+        "finishedOn": finished,
+        "results": results,
+    }
+
+
 def _check_provenance(predicate: Predicate, subject: Subject) -> None:
     del subject
     parse_build(Statement((), PROVENANCE_TYPE, predicate))
@@ -154,6 +180,7 @@ KINDS: Mapping[str, Kind] = {
     "bom": Kind(BOM_TYPE, "CycloneDX ML-BOM of the release, made here or brought", check_bom),
     "dataset": Kind(DATASET_TYPE, "a data set and its digest, to be named as a material"),
     "scan": Kind(SCAN_TYPE, "zt-gate's own JSON report", _check_scan),
+    "sarif": Kind(SARIF_TYPE, "results of another scanner, from its SARIF 2.1.0", check_results),
     "release": Kind(RELEASE_TYPE, "in-toto release: the package URL it is published under", _check_release),
     "custom": Kind("", "any other predicate, given with its type"),
 }

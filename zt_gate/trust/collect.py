@@ -27,9 +27,10 @@ from zt_gate.trust.model_signing import TYPES
 from zt_gate.trust.provenance import provenance_evidence
 from zt_gate.trust.question import Question
 from zt_gate.trust.revocation import apply_revocations
+from zt_gate.trust.scanners import scanners_evidence
 from zt_gate.trust.signature import signature_evidence
 from zt_gate.trust.signers import Signers
-from zt_gate.trust.statement import BOM_TYPE, MANIFEST_TYPE, TEST_RESULT_TYPE
+from zt_gate.trust.statement import BOM_TYPE, MANIFEST_TYPE, SARIF_TYPE, TEST_RESULT_TYPE
 from zt_gate.trust.summary import SUMMARY_TYPE
 from zt_gate.trust.testresult import tests_evidence
 
@@ -42,6 +43,7 @@ REQUIREMENTS: Mapping[str, Callable[[Question, Any, Sequence[Item]], Evidence]] 
     "approvals": approvals_evidence,
     "promotion": promotion_evidence,
     "bom": bom_evidence,
+    "scanners": scanners_evidence,
 }
 """Who answers which demand of a stage; `continuity` alone needs another one's answer."""
 
@@ -50,6 +52,7 @@ _KINDS: Mapping[str, Sequence[str]] = {
     "provenance": PROVENANCE_TYPES,
     "tests": (TEST_RESULT_TYPE,),
     "bom": (BOM_TYPE,),
+    "scanners": (SARIF_TYPE,),
     "continuity": (SUMMARY_TYPE,),
 }
 

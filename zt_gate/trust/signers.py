@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.fields import parse_instant
+from zt_gate.policy.login import NeededLogin
 from zt_gate.policy.people import Trust
 from zt_gate.trust.certificate import ChainVerifier, VerifiedChain, chain_verifier
 from zt_gate.trust.identity import may_bear, may_overlap
@@ -28,6 +29,8 @@ class Signer:
     """Who counts: two signers with one person are one."""
     name: str
     """What was really used: `key sha256:…`, or subject and issuer of the certificate; printable."""
+    login: NeededLogin | None = field(default=None, compare=False)
+    """What an act of theirs has to show about the login besides."""
 
 
 class UndecidedError(EvidenceError):
@@ -43,7 +46,8 @@ class Signers:
     """Everybody whom a policy knows.
 
     Raises:
-        PolicyError: a key of the policy cannot be read, two entries have one id, or one key belongs to two persons.
+        PolicyError: a key of the policy cannot be read, two entries have one id, one key belongs to two persons, or
+            an entry asks for a login at an issuer that is not pinned.
     """
 
     def __init__(self, trust: Trust, now: datetime) -> None:
@@ -53,6 +57,7 @@ class Signers:
         self._now = now
         self._keys = {item.id: _policy_key(item.id, item.pem) for item in trust.keys}
         self._persons = _owners(trust, self._keys)
+        self._logins = _logins(trust)
 
     @cached_property
     def keys(self) -> tuple[PublicKey, ...]:
@@ -77,11 +82,11 @@ class Signers:
     def of_keys(self, keyids: frozenset[str]) -> frozenset[Signer]:
         """Return the signers who hold keys, given the keys' fingerprints."""
         held = {name: key.id for name, key in self._keys.items() if key.id in keyids}
-        return frozenset(Signer(name, self._persons[name], f"key sha256:{key}") for name, key in held.items())
+        return frozenset(self._signer(name, f"key sha256:{key}") for name, key in held.items())
 
     def of_bundle(self, verified: VerifiedBundle) -> frozenset[Signer]:
         """Return the signers whose identity a verified certificate shows."""
-        return frozenset(Signer(name, self._persons[name], verified.certificate_name) for name in verified.identities)
+        return frozenset(self._signer(name, verified.certificate_name) for name in verified.identities)
 
     @cached_property
     def chains(self) -> ChainVerifier | None:
@@ -112,7 +117,10 @@ class Signers:
 
     def of_entries(self, verified: VerifiedChain) -> frozenset[Signer]:
         """Return the signers whose name a verified chain's leaf bears."""
-        return frozenset(Signer(name, self._persons[name], verified.name) for name in verified.entries)
+        return frozenset(self._signer(name, verified.name) for name in verified.entries)
+
+    def _signer(self, name: str, used: str) -> Signer:
+        return Signer(name, self._persons[name], used, self._logins[name])
 
     def verified_chain(
         self, chain: Sequence[bytes], signed: bytes, signature: bytes, timestamps: Sequence[bytes] = ()
@@ -159,6 +167,13 @@ class Signers:
             raise PolicyError(f"`by` names {printable(unknown[0])}, which is not under trust", "add it, or correct it")
         if self._trust.trusted_root is None and any(item.id in names for item in self._trust.identities):
             raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
+
+
+def _logins(trust: Trust) -> dict[str, NeededLogin | None]:
+    try:
+        return {entry.id: trust.login_of(entry) for entry in trust.entries}
+    except ValueError as error:
+        raise PolicyError(printable(str(error)), "see docs/people.md, Logins") from None
 
 
 def _owners(trust: Trust, keys: dict[str, PublicKey]) -> dict[str, str]:

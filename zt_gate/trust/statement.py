@@ -30,6 +30,7 @@ APPROVAL_TYPE = "https://zt-gate.dev/predicate/approval/v1"
 REVOCATIONS_TYPE = "https://zt-gate.dev/predicate/revocations/v1"
 DATASET_TYPE = "https://zt-gate.dev/predicate/dataset/v1"
 SCAN_TYPE = "https://zt-gate.dev/predicate/scan/v1"
+SARIF_TYPE = "https://zt-gate.dev/predicate/sarif/v1"
 
 # A manifest line takes about 150 bytes, and a release may have 200,000 of them; others are far smaller.
 MAX_STATEMENT = 64 << 20

@@ -29,6 +29,7 @@ def test_the_policy_on_the_page_loads(tmp_path):
     (tmp_path / "keys").mkdir()
     for name in ("release.pub", "ann.pub", "authority.pem"):
         (tmp_path / "keys" / name).write_text(generate().public.pem)
+    (tmp_path / "keys" / "login.jwks").write_text('{"keys": [{"kty": "EC"}]}')
     (tmp_path / "trusted_root.json").write_text("{}")
     text = (
         shown()
@@ -40,16 +41,18 @@ def test_the_policy_on_the_page_loads(tmp_path):
     policy = load_policy(str(tmp_path / "policy.yaml")).policy
     assert sorted(policy.stages) == ["dev", "production", "staging"]
     assert set(policy.stages["production"].statements) == set(yaml.safe_load(shown())["stages"]["production"]) & {
-        "signature", "provenance", "tests", "approvals", "promotion", "bom", "continuity"
+        "signature", "provenance", "tests", "approvals", "promotion", "bom", "scanners", "continuity"
     }  # fmt: skip
 
 
 def test_the_pages_name_every_field_and_claim():
     page = PAGE.read_text()
     types = [Stage, *(getattr(people, name) for name in ("Key", "Certificate", "Identity", "TrustedRoot", "Trust"))]
-    types += [people.Revocations, demands.ModelSigning, demands.Source, *demands.Demand.__args__]
+    types += [people.Revocations, people.TokenIssuer, demands.ModelSigning, demands.Source, *demands.Demand.__args__]
     fields = {field.name for kind in types for field in dataclasses.fields(kind)}
-    assert [name for name in sorted(fields - {"pem", "json_text"}) if not re.search(rf"\b{name}\b", page)] == []
+    assert [
+        name for name in sorted(fields - {"pem", "json_text", "jwks_json"}) if not re.search(rf"\b{name}\b", page)
+    ] == []
     people_page = (PAGE.parent / "people.md").read_text()
     types = [duties.Role, duties.Separation, duties.BreakGlass, Waiver]
     words = {field.name for kind in types for field in dataclasses.fields(kind)}

@@ -118,3 +118,14 @@ def test_no_format_passes_control_characters_on(text):
         assert not any(is_unsafe(char) for char in rendered.replace("\n", ""))
     screen = terminal.render(report, lambda text, name: text)
     assert not any(is_unsafe(char) for char in screen.replace("\n", ""))
+
+
+def test_why_a_check_is_missing_is_said_once():
+    report = build(outcome())
+    lacking = {"reason": "picklescan is not installed", "fix": "pip install picklescan", "path": ""}
+    report["checks"].append({**report["checks"][0], "id": "picklescan", "status": "missing", "gaps": [lacking]})
+    as_opinion = terminal.render(report, lambda text, name: text)
+    assert as_opinion.count("picklescan is not installed; pip install picklescan") == 1
+    reason = {"code": "check-missing", "rule": "", "message": "picklescan is not installed", "fix": "", "path": ""}
+    report["reasons"].append({**reason, "check": "picklescan"})
+    assert terminal.render(report, lambda text, name: text).count("picklescan is not installed") == 1

@@ -69,6 +69,7 @@ class World:
             demands.Tests: "tests",
             demands.Approvals: "approvals",
             demands.Bom: "bom",
+            demands.Scanners: "scanners",
             demands.Continuity: "continuity",
         }
         stage = Stage(**{kinds[type(requirement)]: requirement})

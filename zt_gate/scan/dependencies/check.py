@@ -58,7 +58,7 @@ class DependencyCheck:
     """Examines the dependency files of a target."""
 
     id: ClassVar[str] = "dependencies"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()

@@ -52,12 +52,13 @@ def read_sarif(path: Path) -> Brought:
 
 
 @dataclass(slots=True)
-class _Notes:
+class Results:
     """What reading the files left behind."""
 
     findings: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    tools: set[str] = field(default_factory=set)
+    tools: set[tuple[str, str]] = field(default_factory=set)
+    """Names and versions; the version is empty where a tool does not say it."""
     bound: set[str] = field(default_factory=set)
     """Paths whose bytes are those that a tool says it examined."""
 
@@ -77,18 +78,15 @@ class SarifCheck:
         if not self._brought:
             fix = "bring one with --import-sarif FILE"
             return Evidence.missing(self.id, digest, "no SARIF file was brought", fix)
-        hashes = {entry.path: entry.sha256 for entry in frozen.subject.manifest.content}
-        notes = _Notes()
+        notes = Results()
         for item in self._brought:
-            name = printable(item.name, 120)
-            notes.gaps.append(Gap(f"{name} {_UNSIGNED}", "", "make `sarif` an opinion in the policy"))
-            try:
-                _read(item.data, hashes, notes)
-            except (ValueError, AttributeError, TypeError, KeyError) as error:
-                reason = f"{name} is no SARIF 2.1.0: {printable(str(error), 160)}"
-                notes.gaps.append(Gap(reason, "", "let the scanner write it again"))
+            reason = f"{printable(item.name, 120)} {_UNSIGNED}"
+            fix = "sign it with zt-gate attest sarif and demand `scanners`, or make `sarif` an opinion in the policy"
+            notes.gaps.append(Gap(reason, "", fix))
+            read_results(item, frozen, notes)
         metrics = {"files": str(len(self._brought)), "bound": str(len(notes.bound))}
-        metrics |= {"engine": ", ".join(sorted(notes.tools))} if notes.tools else {}
+        tools = ", ".join(f"{name} {version}".rstrip() for name, version in sorted(notes.tools))
+        metrics |= {"engine": tools} if tools else {}
         return Evidence.of(
             self.id,
             self.version,
@@ -100,7 +98,17 @@ class SarifCheck:
         )
 
 
-def _read(data: bytes, hashes: dict[str, str], notes: _Notes) -> None:
+def read_results(item: Brought, frozen: Frozen, notes: Results) -> None:
+    """Read one file about a target; whatever keeps it from being understood or finished becomes a gap."""
+    hashes = {entry.path: entry.sha256 for entry in frozen.subject.manifest.content}
+    try:
+        _read(item.data, hashes, notes)
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        reason = f"{printable(item.name, 120)} is no SARIF 2.1.0: {printable(str(error), 160)}"
+        notes.gaps.append(Gap(reason, "", "let the scanner write it again"))
+
+
+def _read(data: bytes, hashes: dict[str, str], notes: Results) -> None:
     if len(data) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
     log = parse_json(data)
@@ -110,11 +118,11 @@ def _read(data: bytes, hashes: dict[str, str], notes: _Notes) -> None:
         _run(run, hashes, notes)
 
 
-def _run(run: dict[str, Any], hashes: dict[str, str], notes: _Notes) -> None:
+def _run(run: dict[str, Any], hashes: dict[str, str], notes: Results) -> None:
     driver = run["tool"]["driver"]
     tool = printable(driver["name"], 60)
     version = driver.get("semanticVersion") or driver.get("version")
-    notes.tools.add(f"{tool} {printable(str(version), 40)}" if version else tool)
+    notes.tools.add((tool, printable(str(version), 40) if version else ""))
     if not version:
         notes.gaps.append(Gap(f"{tool} does not say its version", "", "use a scanner that writes its version"))
     if any(item.get("executionSuccessful") is False for item in _list(run, "invocations")):
@@ -138,7 +146,7 @@ def _run(run: dict[str, Any], hashes: dict[str, str], notes: _Notes) -> None:
         notes.gaps.append(Gap(reason, "", "run the scanner on the folder that you check"))
 
 
-def _bind(tool: str, artifacts: list[Any], hashes: dict[str, str], notes: _Notes) -> set[str]:
+def _bind(tool: str, artifacts: list[Any], hashes: dict[str, str], notes: Results) -> set[str]:
     """Compare the hashes of a run with these bytes, and return the paths for which it saw others."""
     stale = set()
     for artifact in artifacts:

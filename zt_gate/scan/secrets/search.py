@@ -64,13 +64,23 @@ def _by_shape(data: bytes, *, text: bool) -> Iterator[Hit]:
         if any(anchor in data for anchor in search.anchors):
             group = "value" if "value" in search.pattern.groupindex else 0
             for found in search.pattern.finditer(data):
-                if text and search.alone and _JOINED.search(data, max(0, found.start() - 2), found.start()):
+                if search.alone and _is_inside(data, found.start(), found.end(), text=text):
                     continue
                 if not search.honest(found[group]):
                     severity = Severity.MEDIUM if _WORD.fullmatch(found[group]) else search.severity
                     yield Hit(found.start(group), found.end(group), search.rule, severity, search.kind)
 
 
+def _is_inside(data: bytes, start: int, end: int, *, text: bool) -> bool:
+    """Whether what stands before a token makes it part of something longer."""
+    before = data[max(0, start - 2) : start]
+    if text:
+        return _JOINED.search(before) is not None
+    # In other bytes the last one may be the token's length; two word characters are a name, such as a mangled one.
+    return _GLUED.fullmatch(before) is not None and before[-1] != end - start
+
+
+_GLUED = re.compile(rb"[A-Za-z0-9_]{2}")
 _JOINED = re.compile(rb"(?<!\\)[A-Za-z0-9_]\Z|\\[A-Zac-mo-qsu-z0-9_]\Z")
 """What a token cannot follow. The n of an escaped line break, in a JSON text, is no letter."""
 

@@ -7,6 +7,7 @@ from functools import cache
 from zt_gate.scan.selftest import (
     configured,
     containers,
+    credentials,
     formats,
     pickle_callables,
     pickle_machine,
@@ -16,7 +17,17 @@ from zt_gate.scan.selftest import (
 )
 from zt_gate.scan.selftest.construct import Construct
 
-_MODULES = (pickle_callables, pickle_machine, placement, containers, tensors, formats, configured, releases)
+_MODULES = (
+    pickle_callables,
+    pickle_machine,
+    placement,
+    containers,
+    tensors,
+    formats,
+    configured,
+    releases,
+    credentials,
+)
 
 
 @cache

@@ -79,21 +79,3 @@ def test_a_code_folder_that_shadows_mlflow(model):
 
 def test_aliases_and_missing_flavors_are_not_passed_over(model):
     assert model("a: &x 1\nb: *x\nflavors: {}\n") >= {"MLF-001", "gap"}
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "--index-url https://example.org/simple",
-        "-i http://x",
-        "--extra-index-url=x",
-        "git+ssh://h/r.git",
-        "a @ https://h/a",
-    ],
-)
-def test_environments_that_install_from_elsewhere(line, model):
-    assert model(SKLEARN, **{"requirements.txt": f"numpy==2\n{line}\n"}) == {"MLF-009"}
-
-
-def test_a_comment_with_an_address_is_fine(model):
-    assert model(SKLEARN, **{"requirements.txt": "# see https://example.org\nnumpy==2  # https://x\n"}) == set()

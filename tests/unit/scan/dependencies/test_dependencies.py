@@ -181,7 +181,11 @@ def test_included_files_are_part_of_the_release_or_nobody_examined_them(check):
         ({"requirements.txt": b"torch==2.6.0+cpu", "m.pth": b"x"}, ["CVE-2026-24747"]),
         ({"requirements.txt": b"torch==2.13.0", "m.pth": b"x"}, []),
         ({"requirements.txt": b"torch==2.5.1", "m.safetensors": b"x"}, []),
-        ({"MLmodel": b"flavors: {keras: {keras_version: 3.8.0}}", "data/m.keras": b"x"}, ["CVE-2025-1550"]),
+        (
+            {"MLmodel": b"flavors: {keras: {keras_version: 3.8.0}}", "data/m.keras": b"x"},
+            ["CVE-2025-1550", "CVE-2025-9906"],
+        ),
+        ({"requirements.txt": b"joblib==1.1.0", "m.joblib": b"x"}, []),
         ({"conda.yaml": b"dependencies: [numpy==1.16.2]", "m.npy": b"x"}, ["CVE-2019-6446"]),
     ],
 )

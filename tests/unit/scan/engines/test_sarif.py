@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zt_gate.domain import Severity, Status
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.scan.engines.sarif import Brought, SarifCheck, _Notes, _read, read_sarif
+from zt_gate.scan.engines.sarif import Brought, Results, SarifCheck, _read, read_sarif
 
 DATA = b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n"
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -154,6 +154,6 @@ def test_runs_of_any_shape_raise_what_the_check_catches(tool, artifacts, results
     value = {"version": "2.1.0", "runs": [{"tool": tool, "artifacts": artifacts, "results": results}]}
     for run in (value, log() | {"runs": [log()["runs"][0] | {"results": results, "artifacts": artifacts}]}):
         try:
-            _read(json.dumps(run).encode(), {"a.yaml": SHA}, _Notes())
+            _read(json.dumps(run).encode(), {"a.yaml": SHA}, Results())
         except (ValueError, AttributeError, TypeError, KeyError):
             continue

@@ -43,6 +43,13 @@ def test_a_token_is_found_in_bytes_that_are_no_text(kind):
     assert "SEC-101" in rules(b"GGUF\0\0\0" + length + TOKENS[kind].encode() + b"\0\1\2", "m.gguf")
 
 
+def test_a_name_in_machine_code_that_ends_like_a_vendors_mark_is_no_token():
+    token = TOKENS["github"]
+    assert rules(b"\x7fELF\0\0_ZN9Hi" + token.encode() + b"\0", "ops.so") == []
+    for before in (b"\0\0", b"\0B", b"B" + bytes([len(token)]), b"\n ", b'="'):
+        assert rules(b"\x7fELF\0\0" + before + token.encode() + b"\0", "ops.so") == ["SEC-101"]
+
+
 def test_private_keys_in_files_strings_and_json():
     key = private_key(3)
     assert rules(key) == ["SEC-102"]

@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from zt_gate.cli.selftest import Answer, examine
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge
@@ -24,6 +25,7 @@ PUBLISHED = {
     "array",
     "code",
     "compressed",
+    "dependencies",
     "engine",
     "gguf",
     "hdf5",
@@ -38,6 +40,7 @@ PUBLISHED = {
     "polyglot",
     "renamed",
     "safetensors",
+    "secrets",
     "skops",
     "tar",
     "tensorflow",
@@ -188,3 +191,10 @@ def test_the_hdf5_writer_agrees_with_the_real_library(tmp_path):
     with h5py.File(tmp_path / "m.h5") as file:
         assert file.attrs["keras_version"] == b"3"
         assert file.get("w", getlink=True).filename == "/elsewhere"
+
+
+@pytest.mark.parametrize(("family", "rules"), [("secrets", "SEC-"), ("dependencies", "DPD-")])
+def test_what_travels_beside_the_weights_is_named_by_its_own_rules(family, rules):
+    for result in examine(construct for construct in CONSTRUCTS if construct.family == family):
+        assert result.answer is Answer.NAMED, result.construct.id
+        assert all(rule.startswith(rules) for rule in result.rules), result.construct.id

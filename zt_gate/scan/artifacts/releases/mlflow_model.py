@@ -35,11 +35,6 @@ _PATHS = frozenset(
         "tokenizer_path", "transformer_path", "virtualenv", "weights_path",
     }
 )  # fmt: skip
-_ENVIRONMENTS = frozenset({"requirements.txt", "conda.yaml", "conda.yml", "python_env.yaml", "constraints.txt"})
-_REMOTE = re.compile(
-    r"(--(?:extra-)?index-url|(?:^|\s)-i\s|--trusted-host|--find-links|(?:^|\s)-f\s|\b(?:git|hg|svn|bzr)\+|https?://|file:)",
-    re.IGNORECASE,
-)
 _SCHEMA_FIELDS = frozenset({"flavors", "signature", "metadata", "resources", "auth_policy", "prompts", "type_hint"})
 
 
@@ -73,18 +68,17 @@ class Models:
 
 
 def examine_models(frozen: Frozen) -> Models:
-    """Examine every file named `MLmodel`, and the environment files wherever they lie."""
+    """Examine every file named `MLmodel`."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
     paths = frozenset(_with_folders(entry.path for entry in frozen.subject.manifest.entries))
     for path, file in sorted(frozen.files.items()):
         folder, name = posixpath.split(path)
+        if name.lower() != "mlmodel":
+            continue
         exam = Examination(path, file.size)
         with exam.guarded(path):
-            if name.lower() == "mlmodel":
-                _model(_Model(folder, exam, paths), file)
-            elif name.lower() in _ENVIRONMENTS:
-                _environment(exam, file)
+            _model(_Model(folder, exam, paths), file)
         findings += exam.findings
         gaps += exam.gaps
     return Models(findings, gaps)
@@ -95,19 +89,6 @@ def _with_folders(paths: Iterator[str]) -> Iterator[str]:
         yield path
         while path := posixpath.dirname(path):
             yield path
-
-
-def _environment(exam: Examination, file: FrozenFile) -> None:
-    """Look for lines that make an installation fetch from elsewhere than the configured index."""
-    for number, raw in enumerate(file.read_at(0, _MAX_MLMODEL).decode("utf-8").splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*", "", raw)
-        found = _REMOTE.search(line)
-        if found:
-            what = found[1].strip()
-            exam.finding("MLF-009", Severity.HIGH, f"the environment is installed from elsewhere: {what}", line=number,
-                         symbol=what)  # fmt: skip
-    if file.size > _MAX_MLMODEL:
-        exam.gap("the environment file is too large to examine")
 
 
 def _model(model: _Model, file: FrozenFile) -> None:
