@@ -30,6 +30,7 @@ _ENGINES = {
     "ENG-102": "picklescan",
     "ENG-103": "fickling",
     "ENG-104": "modelaudit",
+    "ENG-105": "unpickler",
     "ENG-201": "code",
     "bandit": "code",
 }

@@ -13,7 +13,7 @@ from typing import Any
 from zt_gate.domain import Severity
 from zt_gate.policy.model import LoadedPolicy, Policy, Stage, Weight
 
-_ENGINES = frozenset({"modelscan", "picklescan", "fickling", "modelaudit"})
+_ENGINES = frozenset({"modelscan", "picklescan", "fickling", "modelaudit", "unpickler"})
 _LEVELS = ("low", "medium", "high", "critical")
 
 

@@ -16,6 +16,8 @@ OURS = "artifacts"
 _SHOWN = 20
 _ALARM = Severity.HIGH
 """What the packs block at. One scanner's remark beside another's silence is no disagreement."""
+_COMPARED_ALREADY = "unpickler"
+"""It reports where it differs from us, so that its silence is agreement with whatever we say."""
 _NOTHING, _UNREAD = "nothing", "unread"
 
 
@@ -27,7 +29,7 @@ def agreement(evidence: Sequence[Evidence]) -> dict[str, Any] | None:
         files with the word of each that read or tried it (`nothing`, `unread`, or its highest severity); `more`: how
         many were left out.
     """
-    engines = [item for item in evidence if item.check in ENGINES]
+    engines = [item for item in evidence if item.check in ENGINES and item.check != _COMPARED_ALREADY]
     if not engines:
         return None
     voices = [item for item in evidence if item.check == OURS] + engines

@@ -67,8 +67,8 @@ def _engine(name: str) -> Factory:
 
 
 Factory = Callable[["ExaminationCache | None"], Check]
-ENGINES = ("modelscan", "picklescan", "fickling", "modelaudit")
-"""Other people's scanners, by check id: second opinions."""
+ENGINES = ("modelscan", "picklescan", "fickling", "modelaudit", "unpickler")
+"""Second opinions, by check id: other people's scanners, and CPython's own unpickler."""
 CHECKS: dict[str, Factory] = {
     "artifacts": _artifacts,
     "code": _code,

@@ -208,8 +208,13 @@ def _append_many(path, count):
 
 
 def test_concurrent_writers_keep_the_chain(log):
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        pool.starmap(_append_many, [(log, 25)] * 4)
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_append_many, args=(log, 25)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0] * 4
     assert verify(log).count == 100
 
 

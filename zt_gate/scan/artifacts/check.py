@@ -24,7 +24,7 @@ from zt_gate.scan.question import Question, ask_all
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-_RULES = "4"
+_RULES = "5"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 

@@ -38,7 +38,7 @@ class EngineCheck:
     rule: ClassVar[str]
     """The rule that its findings carry."""
     requirement: ClassVar[str]
-    """What `pip install` has to be told."""
+    """What `pip install` has to be told; empty where the engine comes with Python."""
     needs: ClassVar[str] = ""
     """What it needs besides, for people."""
     worker: ClassVar[str]
@@ -59,7 +59,7 @@ class EngineCheck:
             ToolError: no disk space for the copies, or the disk returned an error.
         """
         digest = frozen.subject.digest
-        if importlib.util.find_spec(self.id) is None:
+        if self.requirement and importlib.util.find_spec(self.id) is None:
             fix = f"install it beside zt-gate{self.needs}: pip install '{self.requirement}'"
             return Evidence.missing(self.id, digest, f"{self.id} is not installed", fix)
         paths = [path for path, file in sorted(frozen.files.items()) if self.wanted(path, file.read_at(0, HEAD))]

@@ -65,7 +65,18 @@ class ModelauditCheck(EngineCheck):
         return bool(head)
 
 
+class UnpicklerCheck(EngineCheck):
+    """CPython's own unpickler with inert stand-ins: whether it reads a pickle as our machine does."""
+
+    id: ClassVar[str] = "unpickler"
+    version: ClassVar[str] = "1"
+    rule: ClassVar[str] = "ENG-105"
+    requirement: ClassVar[str] = ""
+    worker: ClassVar[str] = "zt_gate.scan.engines.unpickler_worker"
+    wanted = staticmethod(holds_pickles)
+
+
 ENGINES: dict[str, type[EngineCheck]] = {
-    check.id: check for check in (ModelscanCheck, PicklescanCheck, FicklingCheck, ModelauditCheck)
+    check.id: check for check in (ModelscanCheck, PicklescanCheck, FicklingCheck, ModelauditCheck, UnpicklerCheck)
 }
 """Every engine by its check id, in the order in which they are shown."""

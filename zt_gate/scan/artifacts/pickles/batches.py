@@ -30,8 +30,8 @@ SPECIAL = (b"__", *(key.encode() for key in sorted(ARRAY_KEYS | FORMULA_KEYS)))
 """What no text in a batch begins with: under such keys a dict keeps something, see `Machine.store`."""
 _BEGINNINGS = frozenset(text[:2] for text in SPECIAL)
 _SPECIAL_TEXT = tuple(text.decode() for text in SPECIAL)
-_OPERANDS = {0x95: 8, 0x71: 1, 0x72: 4, 0x68: 1, 0x6A: 4, 0x58: 4, 0x42: 4, 0x43: 1, 0x8A: 1}
-"""Opcodes with an operand, and its width: FRAME, the memo's, and the lengths of text, bytes and large integers."""
+_OPERANDS = {0x71: 1, 0x72: 4, 0x68: 1, 0x6A: 4, 0x58: 4, 0x42: 4, 0x43: 1, 0x8A: 1}
+"""Opcodes with an operand, and its width: the memo's, and the lengths of text, bytes and large integers."""
 _INERT = frozenset({int, bool, type(None), Opaque, Bytes, Container})
 """Kinds of memo entries that have no effect as item, key or value."""
 _MAX_RANK = 16
@@ -111,6 +111,7 @@ class Batch:
         self, window: Window, memo: MutableSequence[Any], receiver: int, shapes: Shapes, *, text_keys: bool
     ) -> None:
         self.window = window
+        self.safe, self.frame_end = window.safe, window.frame_end
         self.memo = memo
         self.receiver = receiver
         self.end = 0
@@ -134,7 +135,7 @@ class Batch:
 
     def walk(self, position: int) -> bool:
         """Walk from the position behind the MARK; return whether the batch ended in a way that is understood."""
-        safe = self.window.safe
+        safe = self.safe
         if safe - position >= WORTH_A_SHAPE and (begun := self.shapes.begin(self.window.data, position, safe)):
             shape, first = begun
             position = self._each(position, first)
@@ -142,14 +143,28 @@ class Batch:
                 self.shape, self.pushed, self.memo_of_shape = shape, self.depth, self.memoized
                 self.keys = list(self.texts) if self.text_keys else []
                 position = self._repeat(position)
-        self.end = self._each(position, safe) + (self.closed_by > 0)
+        position = self._each(position, safe)
+        while not self.closed_by and (inside := self._next_frame(position)):
+            position = self._each(self._repeat(inside), self.safe)
+        self.end = position + (self.closed_by > 0)
         return self.closed_by > 0
+
+    def _next_frame(self, position: int) -> int:
+        """Go on into the frame that begins right behind the last one; return the position within, or 0 to give up."""
+        window, begun = self.window, position + 9
+        if self.frame_end != window.base + position or begun > window.full or window.data[position] != 0x95:
+            return 0
+        end = window.base + begun + int.from_bytes(window.data[position + 1 : begun], "little")
+        if end > window.end:
+            return 0
+        self.frame_end, self.safe = end, min(window.full, end - window.base)
+        return begun
 
     def _repeat(self, position: int) -> int:
         """Eat what has the shape of the first items, where a period begins; return the position behind."""
         if self.shape is None or self.marks or self.depth % self.pushed:
             return position
-        data, safe = self.window.data, self.window.safe
+        data, safe = self.window.data, self.safe
         for end, times in self.shape.repeats(data, position, safe, len(self.memo) + self.memoized):
             behind = self.depth + times * self.pushed
             if self.keys and self.pushed == 1:
@@ -228,8 +243,6 @@ class Batch:
         data, width = self.window.data, _OPERANDS[opcode]
         number = int.from_bytes(data[position : position + width], "little")
         position += width
-        if opcode == 0x95:  # FRAME
-            return self._repeat(position) if self.window.base + position + number <= self.window.end else 0
         if opcode in (0x71, 0x72):  # BINPUT, LONG_BINPUT
             dense = number == len(self.memo) + self.memoized and self.depth > self.fence
             self.memoized += dense
@@ -245,7 +258,7 @@ class Batch:
             known = True
             position += number
         self.depth += 1
-        return position if known and position <= self.window.safe else 0
+        return position if known and position <= self.safe else 0
 
     def _drop_to(self, depth: int) -> None:
         """Take values off until so many are left."""

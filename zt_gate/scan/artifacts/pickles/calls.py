@@ -118,6 +118,7 @@ def _build(m: Machine) -> None:
             after = m.window.base + m.position
             onward = m.listener.array(receiver, after)
             if onward != after:
+                m.window.leave_frame(after)
                 m.window.move(onward)
                 m.position = 0
 

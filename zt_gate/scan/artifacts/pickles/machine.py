@@ -1,7 +1,7 @@
 """A symbolic pickle machine: it follows CPython's C unpickler opcode by opcode and never imports what it reads.
 
-The model is `Modules/_pickle.c`, not `pickletools`: marks fence the stack, a frame is only a promise that its bytes
-exist, `PROTO` may come anywhere, and names are mapped for protocols below 3. What an opcode would do is told to a
+The model is `Modules/_pickle.c`, not `pickletools`: marks fence the stack, a frame has to end where an opcode does,
+`PROTO` may come anywhere, and names are mapped for protocols below 3. What an opcode would do is told to a
 listener at the opcode, so that a popped or broken-off call counts as much as one whose result is used.
 """
 
@@ -186,7 +186,7 @@ class Machine:
     def _step_over(self, receiver: Any, kind: int) -> bool:
         """Step over a batch where it only holds data; else say no, and for how long not to try again."""
         window = self.window
-        if window.safe - self.position < window.safe // 2 and window.base + window.safe < window.end:
+        if window.full - self.position < window.full // 2 and window.base + window.full < window.end:
             self._refill(self.position)  # so that a batch near the end of the window is seen whole
             self.position = 0
         start = window.base + self.position
@@ -195,6 +195,7 @@ class Machine:
             self.batches_from = start + (batch.end - self.position) // 8
             return False
         self.position = batch.end
+        window.frame_end, window.safe = batch.frame_end, batch.safe
         if batch.memoized:
             base, count, end = len(self.memo), batch.memoized, window.base + batch.end
             later = Skipped(batch.rank, lambda: self._make(start, end - 1, base))

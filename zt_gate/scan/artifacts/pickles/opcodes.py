@@ -222,6 +222,7 @@ def _frame(m: Machine) -> None:
     length = _length(m, 8)
     if m.window.base + m.position + length > m.window.end:
         m.refuse("a frame that is longer than the file")
+    m.window.enter_frame(m.window.base + m.position + length)
 
 
 @opcode(b"(")
@@ -288,6 +289,7 @@ def _memoize(m: Machine) -> None:
 @opcode(b".")
 def _stop(m: Machine) -> bool:
     m.pop()
+    m.window.leave_frame(m.window.base + m.position)
     return True
 
 

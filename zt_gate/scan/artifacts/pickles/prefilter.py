@@ -32,6 +32,8 @@ _PREFIXED = {**dict.fromkeys(b"\x8cUC\x8a", 1), **dict.fromkeys(b"XTB\x8b", 4), 
 # LONG4, BINSTRING: `_pickle.c` reads their lengths as signed and refuses negative ones.
 _SIGNED = frozenset(b"\x8bT")
 _STOP, _PROTO, _FRAME = 0x2E, 0x80, 0x95
+_OPEN_QUESTIONS = frozenset(b"".join(_FIXED.values())) | {_FRAME}
+"""Within a frame these are cut off by its end, or begin another one."""
 _LEFT_TO_THE_MACHINE = frozenset(b"coiRbPQ\x81\x82\x83\x84\x92\x93\x97\x98")
 
 
@@ -69,10 +71,14 @@ def data_only_end(source: Source, start: int = 0) -> int | None:
     Raises:
         MalformedError: an opcode that does not exist, an operand that is cut off, or no STOP.
     """
-    window, run, position = Window(source, start), _run(), 0
+    window, run, position, frame_end = Window(source, start), _run(), 0, 0
     while True:
         last = window.base + window.safe >= window.end
-        begin, reach = position, min(position + _REACH, window.safe)
+        if frame_end and window.base + position >= frame_end:
+            if window.base + position > frame_end:
+                return None  # an operand crosses the end of a frame, which the machine refuses
+            frame_end = 0
+        begin, reach = position, min(position + _REACH, window.safe, *([frame_end - window.base] if frame_end else []))
         position = run.match(window.data, begin, reach).end()  # type: ignore[union-attr]  # it may be empty
         if begin < position and reach < window.safe:
             continue
@@ -85,11 +91,14 @@ def data_only_end(source: Source, start: int = 0) -> int | None:
         opcode = window.data[position] if position < window.safe else None
         if opcode is None:
             raise MalformedError(f"no STOP opcode at offset {window.end}")
+        here = window.base + position
         if opcode == _STOP:
-            return window.base + position + 1
-        if opcode in _LEFT_TO_THE_MACHINE:
+            return None if frame_end not in (0, here + 1) else here + 1
+        if opcode in _LEFT_TO_THE_MACHINE or (frame_end and opcode in _OPEN_QUESTIONS):
             return None
         position = _step(window, position, opcode)
+        if opcode == _FRAME:
+            frame_end = window.base + position + int.from_bytes(window.data[position - 8 : position], "little")
 
 
 def _step(window: Window, position: int, opcode: int) -> int:

@@ -18,7 +18,10 @@ class MalformedError(TargetError):
 class Window:
     """Bytes of a source from `base` on.
 
-    `data` holds at least `SLACK` bytes more than `safe`, which is where the next refill is due.
+    `data` holds at least `SLACK` bytes more than `safe`, which is where the next refill is due: at `full`, or earlier
+    where a frame ends. CPython reads a frame as a whole, and drops what is left of it when an operand needs more than
+    that (`_Unpickler_ReadImpl`). The same bytes then mean different things to a file and to a buffer, so that no
+    operand may cross the end of a frame, which none does that a pickler wrote.
     """
 
     def __init__(self, source: Source, start: int = 0, end: int | None = None) -> None:
@@ -27,6 +30,8 @@ class Window:
         self.base = start
         self.data = b""
         self.safe = 0
+        self.full = 0
+        self.frame_end: int | None = None
         self.move(start)
 
     def move(self, offset: int) -> None:
@@ -41,6 +46,38 @@ class Window:
             self.data += bytes(SLACK)
         else:
             self.safe = max(0, len(self.data) - SLACK)
+        self.full = self.safe
+        if self.frame_end is not None:
+            self._stay_in_frame(self.frame_end)
+
+    def enter_frame(self, end: int) -> None:
+        """Note where the frame ends that begins here.
+
+        Raises:
+            MalformedError: the last one has not ended.
+        """
+        if self.frame_end is not None:
+            raise MalformedError(f"a frame within a frame that ends at offset {self.frame_end}")
+        self.frame_end = end
+        self._stay_in_frame(end)
+
+    def _stay_in_frame(self, end: int) -> None:
+        if self.base > end:
+            raise MalformedError(f"an operand that runs past the end of its frame at offset {end}")
+        if self.base == end:
+            self.frame_end = None
+        else:
+            self.safe = min(self.safe, end - self.base)
+
+    def leave_frame(self, offset: int) -> None:
+        """Say that the opcodes end at an offset, where no frame may be open any more.
+
+        Raises:
+            MalformedError: one is, or an operand has run past it.
+        """
+        if self.frame_end not in (None, offset):
+            raise MalformedError(f"a frame that ends at offset {self.frame_end}, while its opcodes end at {offset}")
+        self.frame_end = None
 
     def take(self, position: int, length: int) -> bytes:
         """Return `length` bytes from a position in the window; read around it where it is too small.
