@@ -35,7 +35,7 @@ class SecretsCheck:
     """Searches the files of a target for credentials."""
 
     id: ClassVar[str] = "secrets"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()

@@ -24,7 +24,8 @@ _WINDOW = 4 << 20
 _OVERLAP = 16 << 10
 """Longer than any secret, so that none is cut in two by windows."""
 _MAX_HEADER = 100 << 20
-_BINARY = 8 << 20
+_BINARY = 1 << 20
+_GGUF = 32 << 20
 _MEMBERS = 10_000
 _INFLATED = 256 << 20
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -106,7 +107,7 @@ def _binary(source: Source, start: bytes) -> Iterator[Part]:
     if start[8:9] == b"{" and length <= min(size - 8, _MAX_HEADER):
         yield _bytes(source, 8, length)  # safetensors
     elif start.startswith(b"GGUF"):
-        yield _bytes(source, 0, min(size, 4 * _BINARY))
+        yield _bytes(source, 0, min(size, _GGUF))
     elif size <= 2 * _BINARY:
         yield _bytes(source, 0, size)
     else:
