@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import base64
-import io
 import json
 from pathlib import Path
 
 import pytest
+from support.verbs import call
 
 from zt_gate.cli import approve, attest, keygen, revoke
-from zt_gate.cli.console import Console
 from zt_gate.domain import Digest
 from zt_gate.errors import EvidenceError, UsageError
 from zt_gate.intake import Freeze, freeze
@@ -32,14 +31,6 @@ stages:
   staging:
     checks: {artifacts: required}
 """
-
-
-def call(verb, *arguments) -> tuple[int, str, str]:
-    parser = argparse.ArgumentParser()
-    verb.add_arguments(parser)
-    out, err = io.StringIO(), io.StringIO()
-    code = verb.run(parser.parse_args([str(item) for item in arguments]), Console(out, err))
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-import argparse
-import io
 import json
 import os
 
 import pytest
 import yaml
+from support.verbs import call
 
 from zt_gate.cli import keygen, sign, verify
-from zt_gate.cli.console import Console
 from zt_gate.errors import EvidenceError, TargetError, UsageError
 from zt_gate.trust.statement import manifest_statement
-
-
-def call(verb, *arguments) -> tuple[int, str, str]:
-    parser = argparse.ArgumentParser()
-    verb.add_arguments(parser)
-    out, err = io.StringIO(), io.StringIO()
-    code = verb.run(parser.parse_args([str(item) for item in arguments]), Console(out, err))
-    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture
