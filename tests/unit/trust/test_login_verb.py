@@ -111,17 +111,17 @@ def test_a_token_of_another_act_is_not_even_signed(place):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "at", "why"),
+    ("arguments", "ago", "why"),
     [
         (("--print-nonce",), None, "--at belongs to"),
         (("--id-token-file", "bob.jwt"), None, "--at belongs to"),
-        ((), instant(), "--at belongs to"),
-        (("--print-nonce", "--id-token-file", "bob.jwt"), instant(), "before there is a token"),
-        (("--print-nonce",), "now", "UTC instant"),
-        (("--print-nonce",), instant(timedelta(minutes=11)), "10 minutes ago"),
-        (("--print-nonce",), instant(-timedelta(hours=1)), "in the future"),
+        ((), timedelta(), "--at belongs to"),
+        (("--print-nonce", "--id-token-file", "bob.jwt"), timedelta(), "before there is a token"),
+        (("--print-nonce", "--at", "now"), None, "UTC instant"),
+        (("--print-nonce",), timedelta(minutes=11), "10 minutes ago"),
+        (("--print-nonce",), -timedelta(hours=1), "in the future"),
     ],
 )
-def test_arguments_that_do_not_fit_are_usage_errors(place, arguments, at, why):
+def test_arguments_that_do_not_fit_are_usage_errors(place, arguments, ago, why):
     with pytest.raises(UsageError, match=why):
-        approved(*arguments, at=at)
+        approved(*arguments, at=None if ago is None else instant(ago))
