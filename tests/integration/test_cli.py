@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from support.releases import HOSTILE_PICKLE, safetensors, write_release
 
+STARTS = {
+    "json": "{", "sarif": "{", "gitlab": "{", "codequality": "[", "html": "<!doctype html>", "junit": "<?xml",
+    "markdown": "## ",
+}  # fmt: skip
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
 
@@ -72,9 +76,14 @@ def test_check_allows_and_writes_what_it_decided(signed):
     assert value["subject"]["files"] == 4
     assert value["reasons"] == []
     assert sorted(path.name for path in out.iterdir()) == [
+        "gl-code-quality.json",
+        "gl-sast-report.json",
+        "junit.xml",
         "manifest.json",
+        "report.html",
         "report.json",
         "report.sarif",
+        "summary.md",
         "verdict.json",
     ]
     assert json.loads((out / "verdict.json").read_text())["subject"] == value["subject"]["digest"]
@@ -83,7 +92,7 @@ def test_check_allows_and_writes_what_it_decided(signed):
     assert value["verdict"] in events[-1]["what"]
 
 
-@pytest.mark.parametrize("form", ["terminal", "json", "sarif"])
+@pytest.mark.parametrize("form", ["terminal", *STARTS])
 @pytest.mark.parametrize(("edit", "code"), [(b"", 0), (b"x", 1)])
 def test_the_exit_code_does_not_depend_on_the_format(signed, form, edit, code):
     if edit:
@@ -91,7 +100,28 @@ def test_the_exit_code_does_not_depend_on_the_format(signed, form, edit, code):
     done = gate("check", signed / "model", "--policy", signed / "zt-gate.yaml", "--format", form)
     assert done.returncode == code
     if form != "terminal":
-        json.loads(done.stdout)
+        assert done.stdout.startswith(STARTS[form])
+    wrong = gate("check", signed / "model", "--policy", signed / "nowhere.yaml", "--format", form)
+    assert wrong.returncode == 2
+    if form != "terminal":
+        assert wrong.stdout.startswith(STARTS[form])
+
+
+def test_a_run_that_fails_leaves_its_error_and_nothing_of_the_run_before(signed):
+    out = signed / "out"
+    words = ("check", signed / "model", "--policy", signed / "zt-gate.yaml", "--out", out)
+    assert gate(*words).returncode == 0
+    assert gate(*words, "--max-bytes", "1").returncode == 2
+    assert json.loads((out / "report.json").read_text())["decision"] == "error"
+    assert len(list(out.iterdir())) == 7
+    assert not (out / "verdict.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_decides_nothing(signed):
+    (signed / "file").write_text("in the way")
+    done = gate("check", signed / "model", "--policy", signed / "zt-gate.yaml", "--out", signed / "file")
+    assert done.returncode == 2
+    assert (signed / "file").read_text() == "in the way"
 
 
 def test_the_verdict_digest_is_the_same_everywhere(signed, tmp_path):

@@ -1,19 +1,16 @@
-"""A page that compares teams or months: one file, no script, nothing loaded, light and dark.
-
-The content security policy names the hash of the one style sheet; nothing else is allowed to be interpreted.
-"""
+"""A page that compares teams or months: one file, no script, nothing loaded, light and dark."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import UTC, datetime
 
 from zt_gate import __version__
-from zt_gate.audit.charts import MOST_LINES, Line, bars, lines, shown, text
 from zt_gate.audit.compare import COLUMNS, Comparison, row
 from zt_gate.audit.figures import Figures
 from zt_gate.audit.reader import Summary
+from zt_gate.domain import printable
+from zt_gate.pages import Line, Markup, bars, document, element, join, lines, shown
+from zt_gate.pages.charts import MOST_LINES
 
 _MOST_BARS = 12
 _CHARTED = (1, 2, 3, 4, 6)
@@ -52,17 +49,15 @@ def page(comparison: Comparison, summary: Summary, covered: int, now: datetime) 
         covered: number of events under a verified checkpoint.
         now: the time of writing.
     """
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     noun = "Teams" if comparison.by == "team" else "Months"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>zt-gate: {noun.lower()} compared</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{noun} compared</h1><p>{_period(comparison.total)}</p>"
-        f'<div class="charts">{_trend(comparison)}{_bars(comparison)}</div>{_table(comparison)}'
-        f"<footer>{_footer(summary, covered, now)}</footer></body></html>\n"
+    return document(
+        f"zt-gate: {noun.lower()} compared",
+        _STYLE,
+        element("h1", f"{noun} compared"),
+        element("p", _period(comparison.total)),
+        element("div", _trend(comparison), _bars(comparison), class_="charts"),
+        _table(comparison),
+        element("footer", _footer(summary, covered, now)),
     )
 
 
@@ -79,10 +74,10 @@ def _period(total: Figures) -> str:
     return f"{runs} runs, {total.count('block')} of them blocked; last event {last}."
 
 
-def _trend(comparison: Comparison) -> str:
+def _trend(comparison: Comparison) -> Markup | None:
     months = sorted({month for line in comparison.trend.values() for month in line})
     if not months:
-        return ""
+        return None
     if comparison.by == "team":
         most = sorted(comparison.trend.items(), key=lambda item: (-sum(n for _, n in item[1].values()), item[0]))
         chosen = dict(most[:MOST_LINES])
@@ -90,9 +85,12 @@ def _trend(comparison: Comparison) -> str:
         chosen = {"all runs": _together(comparison)}
     series = [Line(name, tuple(_share(line.get(month)) for month in months)) for name, line in chosen.items()]
     note = f" The {MOST_LINES} with the most runs are shown." if len(comparison.trend) > len(series) > 1 else ""
-    return (
-        f'<figure class="wide"><h2>Blocked runs by month</h2><p>Share of the finished runs.{note}</p>'
-        f"{lines('Share of blocked runs by month', months, series)}</figure>"
+    return element(
+        "figure",
+        element("h2", "Blocked runs by month"),
+        element("p", f"Share of the finished runs.{note}"),
+        lines("Share of blocked runs by month", months, series),
+        class_="wide",
     )
 
 
@@ -109,31 +107,29 @@ def _share(counts: list[int] | None) -> float | None:
     return counts[0] / counts[1] if counts and counts[1] else None
 
 
-def _bars(comparison: Comparison) -> str:
+def _bars(comparison: Comparison) -> Markup:
     groups = _ordered(comparison)
     chosen = groups[:_MOST_BARS] if comparison.by == "team" else groups[-_MOST_BARS:]
     figures = []
     for number in _CHARTED:
         column = COLUMNS[number]
-        rows = [(name, row(group)[number]) for name, group in chosen]
-        chart = bars(column.title, column.unit, rows)
-        figures.append(f"<figure><h2>{column.title}</h2><p>{text(column.meaning, 300)}</p>{chart}</figure>")
-    return "".join(figures)
+        chart = bars(column.title, column.unit, [(name, row(group)[number]) for name, group in chosen])
+        figures.append(element("figure", element("h2", column.title), element("p", column.meaning), chart))
+    return join(*figures)
 
 
-def _table(comparison: Comparison) -> str:
-    head = "".join(f'<th scope="col">{column.title}</th>' for column in COLUMNS)
-    body = "".join(f"<tr><td>{text(name)}</td>{_cells(group)}</tr>" for name, group in _ordered(comparison))
-    foot = f"<tr><td>together</td>{_cells(comparison.total)}</tr>"
+def _table(comparison: Comparison) -> Markup:
     first = "Team" if comparison.by == "team" else "Month"
-    return (
-        f'<div class="scroll"><table><thead><tr><th scope="col">{first}</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody><tfoot>{foot}</tfoot></table></div>"
-    )
+    titles = (first, *(column.title for column in COLUMNS))
+    head = element("tr", (element("th", title, scope="col") for title in titles))
+    body = (_row(printable(name, 120), group) for name, group in _ordered(comparison))
+    foot = element("tfoot", _row("together", comparison.total))
+    return element("div", element("table", element("thead", head), element("tbody", body), foot), class_="scroll")
 
 
-def _cells(figures: Figures) -> str:
-    return "".join(f"<td>{shown(value, column.unit)}</td>" for value, column in zip(row(figures), COLUMNS, strict=True))
+def _row(name: str, figures: Figures) -> Markup:
+    cells = (shown(value, column.unit) for value, column in zip(row(figures), COLUMNS, strict=True))
+    return element("tr", (element("td", cell) for cell in (name, *cells)))
 
 
 def _footer(summary: Summary, covered: int, now: datetime) -> str:
@@ -142,8 +138,9 @@ def _footer(summary: Summary, covered: int, now: datetime) -> str:
         if covered
         else f"{summary.count} events, chained; no signed checkpoint was verified, so a rewrite would not show"
     )
+    origin = printable(summary.checkpoint.origin, 120)
     return (
-        f"From the audit log {text(summary.checkpoint.origin)}, read to its end: {signed}. Last line {summary.last}. "
+        f"From the audit log {origin}, read to its end: {signed}. Last line {summary.last}. "
         "Times count where their beginning and their end fall into one group. "
         f"zt-gate {__version__}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from zt_gate.errors import PolicyError, ZtGateError
@@ -18,6 +19,8 @@ class Console:
         self._out = out or sys.stdout
         self._err = err or sys.stderr
         self.quiet = quiet
+        self.reports: Path | None = None
+        """Where a verb leaves its reports, once it is known that it may: a failure is reported there, too."""
 
     def result(self, text: str) -> None:
         """Print to standard output: the answer that was asked for."""

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zt_gate.audit import AuditLog
+from zt_gate.cli import reports
 from zt_gate.cli.console import Console
-from zt_gate.cli.files import write_atomically
 from zt_gate.domain import printable
 from zt_gate.errors import UsageError
 from zt_gate.gate import Outcome, Progress, Request, check
 from zt_gate.intake import Limits
-from zt_gate.report import json_format, sarif, terminal
+from zt_gate.report import formats, terminal
 from zt_gate.report.model import ALLOWED, build, exit_code
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-FORMATS = ("terminal", "json", "sarif")
+FORMATS = ("terminal", *formats.FILES)
 _MAX_WARNINGS = 12
 
 
@@ -36,7 +35,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, default="terminal", help="what to print; never changes the exit code"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="also write report.json, report.sarif, verdict.json here"
+        "--out", type=Path, metavar="DIR", help="also write the report in every format here, the verdict, the manifest"
     )
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep what was found out about single files in this private folder"
@@ -94,6 +93,9 @@ def answer(
         console: where the answer goes.
         sign: called with the outcome before anything of it is shown or written.
     """
+    if args.out is not None:
+        reports.clear(args.out)
+        console.reports = args.out
     with _progress(console) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
     sign(outcome)
@@ -101,13 +103,11 @@ def answer(
     report_only = args.report_only or mode != "enforce"
     report = build(outcome, report_only=report_only)
     if args.out is not None:
-        _write_reports(args.out, report, outcome)
-    if args.format == "json":
-        console.result(json_format.render(report))
-    elif args.format == "sarif":
-        console.result(sarif.render(report))
-    else:
+        reports.leave(args.out, report, outcome)
+    if args.format == "terminal":
         console.result(terminal.render(report, console.style, verbose=args.verbose))
+    else:
+        console.result(formats.render(args.format, report).rstrip("\n"))
     if outcome.sealed is not None:
         console.note(f"sealed: {printable(outcome.sealed, 4096)}")
     if report_only:
@@ -125,19 +125,6 @@ def _say_unenforced(outcome: Outcome, console: Console, why: str) -> None:
         if len(reasons) > _MAX_WARNINGS:
             console.warn(f"zt-gate: warning: and {len(reasons) - _MAX_WARNINGS} more")
     console.warn(f"zt-gate: {why}: this run exits 0 whatever was decided; nothing was enforced")
-
-
-def _write_reports(folder: Path, report: dict[str, Any], outcome: Outcome) -> None:
-    """Write `report.json`, `report.sarif`, `verdict.json` and `manifest.json`.
-
-    Raises:
-        ToolError: the folder cannot be created or written.
-    """
-    files = {"report.json": json_format.render(report) + "\n", "report.sarif": sarif.render(report) + "\n"}
-    files["verdict.json"] = json.dumps(outcome.verdict.to_json(), indent=2) + "\n"
-    files["manifest.json"] = outcome.subject.manifest.to_bytes().decode()
-    for name, text in files.items():
-        write_atomically(folder / name, text.encode())
 
 
 def actor() -> str:

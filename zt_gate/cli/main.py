@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import os
@@ -130,17 +131,30 @@ def _module(verb: str) -> _Verb:
 
 
 def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
-    if _wants_json(words):
-        from zt_gate.report import json_format
+    wanted = _format(words)
+    if wanted or console.reports is not None:
+        from datetime import UTC, datetime
+
+        from zt_gate.cli import reports
+        from zt_gate.report import formats
         from zt_gate.report.model import build_error
 
-        console.result(json_format.render(build_error(error)))
+        report = build_error(error, datetime.now(UTC))
+        if wanted in formats.FILES:
+            console.result(formats.render(wanted, report).rstrip("\n"))
+        if console.reports is not None:
+            # Where the folder itself is what is wrong, the words below still tell why.
+            with contextlib.suppress(ZtGateError):
+                reports.leave(console.reports, report)
     console.error(error)
     return UNDECIDED
 
 
-def _wants_json(words: list[str]) -> bool:
-    return "--format=json" in words or ("--format", "json") in pairwise(words)
+def _format(words: list[str]) -> str:
+    """Return the format that was asked for, also where the command line as a whole makes no sense."""
+    named = [word.removeprefix("--format=") for word in words if word.startswith("--format=")]
+    named += [after for word, after in pairwise(words) if word == "--format"]
+    return named[-1] if named else ""
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

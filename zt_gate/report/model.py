@@ -6,6 +6,7 @@ process exits with.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from zt_gate import __version__
@@ -59,13 +60,14 @@ def build(outcome: Outcome, *, report_only: bool = False) -> dict[str, Any]:
         "reasons": [_reason(reason) for reason in verdict.reasons],
         "broken_glass": verdict.broken_glass.to_json() if verdict.broken_glass is not None else None,
         "notes": waiver_notes(outcome.policy.policy.waivers, verdict.waived, outcome.subject.digest, outcome.judged),
+        "judged": f"{outcome.judged:%Y-%m-%dT%H:%M:%SZ}",
         "timing": {name: round(seconds * 1000) for name, seconds in outcome.seconds.items()},
         "error": None,
     }
 
 
-def build_error(error: ZtGateError) -> dict[str, Any]:
-    """Return the report of a run that could not decide."""
+def build_error(error: ZtGateError, now: datetime) -> dict[str, Any]:
+    """Return the report of a run that could not decide, as of a time in UTC."""
     place = f"{error.file}:{error.line}:{error.column}" if isinstance(error, PolicyError) and error.file else ""
     return {
         "schema": SCHEMA,
@@ -83,6 +85,7 @@ def build_error(error: ZtGateError) -> dict[str, Any]:
         "reasons": [],
         "broken_glass": None,
         "notes": [],
+        "judged": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "timing": {},
         "error": {"kind": type(error).__name__, "message": error.message, "fix": error.advice, "place": place},
     }

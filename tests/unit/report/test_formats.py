@@ -14,7 +14,7 @@ from zt_gate.gate import Outcome
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import SCAN
 from zt_gate.policy.rules import rules_folder
-from zt_gate.report import json_format, sarif, terminal
+from zt_gate.report import formats, json_format, sarif, terminal
 from zt_gate.report.model import build, build_error
 
 SCHEMA = json.loads((rules_folder() / "schema" / "report-v1.schema.json").read_text())
@@ -58,7 +58,7 @@ def test_every_report_fits_its_schema(found, report_only):
 
 
 def test_an_error_fits_the_schema_too():
-    report = build_error(PolicyError("bad", "mend it", file="p.yaml", line=3, column=4))
+    report = build_error(PolicyError("bad", "mend it", file="p.yaml", line=3, column=4), NOW)
     jsonschema.validate(report, SCHEMA)
     assert report["error"]["place"] == "p.yaml:3:4"
     assert json.loads(sarif.render(report))["runs"][0]["invocations"][0]["executionSuccessful"] is False
@@ -114,8 +114,8 @@ def test_the_screen_counts_what_it_cuts():
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_no_format_passes_control_characters_on(text):
     report = build(outcome([Finding("ART-101", Severity.HIGH, text or "x", path="a.pkl", symbol=text)]))
-    for rendered in (json_format.render(report), sarif.render(report)):
-        assert not any(is_unsafe(char) for char in rendered.replace("\n", ""))
+    for name in formats.FILES:
+        assert not any(is_unsafe(char) for char in formats.render(name, report).replace("\n", "")), name
     screen = terminal.render(report, lambda text, name: text)
     assert not any(is_unsafe(char) for char in screen.replace("\n", ""))
 

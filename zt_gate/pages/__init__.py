@@ -1,0 +1,20 @@
+"""How pages are made: HTML in which every value is escaped by construction, and charts as inline SVG."""
+
+from zt_gate.pages.charts import Line, bars, lines, shown
+from zt_gate.pages.element import Markup, document, element, join, link
+from zt_gate.pages.pictures import Point, curve_with_band, pixel_grid
+
+__all__ = [
+    "Line",
+    "Markup",
+    "Point",
+    "bars",
+    "curve_with_band",
+    "document",
+    "element",
+    "join",
+    "lines",
+    "link",
+    "pixel_grid",
+    "shown",
+]
