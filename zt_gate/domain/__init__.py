@@ -8,13 +8,16 @@ from zt_gate.domain.canonical import canonical_json
 from zt_gate.domain.digest import Digest
 from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
 from zt_gate.domain.finding import Finding, Severity
+from zt_gate.domain.picture import Bars, Curve, Picture, Pixels, parse_picture
 from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
 from zt_gate.domain.text import printable
 from zt_gate.domain.verdict import BrokenGlass, Decision, Reason, Verdict, WaivedFinding
 
 __all__ = [
+    "Bars",
     "BrokenGlass",
     "Claim",
+    "Curve",
     "Decision",
     "Digest",
     "Entry",
@@ -23,6 +26,8 @@ __all__ = [
     "Gap",
     "Manifest",
     "Mode",
+    "Picture",
+    "Pixels",
     "Reason",
     "Severity",
     "Status",
@@ -30,5 +35,6 @@ __all__ = [
     "Verdict",
     "WaivedFinding",
     "canonical_json",
+    "parse_picture",
     "printable",
 ]

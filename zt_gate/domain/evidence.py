@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from zt_gate.domain.digest import Digest
 from zt_gate.domain.finding import Finding, Severity
+from zt_gate.domain.picture import Picture
 
 
 class Status(StrEnum):
@@ -64,6 +65,8 @@ class Evidence:
     """Files that a second opinion read, to tell its silence from its absence; no claim, and never judged."""
     signers: tuple[str, ...] = ()
     """Whose signatures counted, by key fingerprint or certificate name; for the signed summary, never judged."""
+    pictures: tuple[Picture, ...] = ()
+    """What was measured, to look at; never judged."""
 
     @classmethod
     def of(
@@ -78,6 +81,7 @@ class Evidence:
         metrics: Mapping[str, str] | None = None,
         applicable: bool = True,
         looked: Iterable[str] = (),
+        pictures: Iterable[Picture] = (),
     ) -> Evidence:
         """Build evidence with the status that its content allows.
 
@@ -102,6 +106,7 @@ class Evidence:
             claims=tuple(sorted(set(claims), key=lambda claim: (claim.path, claim.by, claim.size))),
             metrics=dict(metrics or {}),
             looked=tuple(sorted(set(looked))),
+            pictures=tuple(pictures),
         )
 
     @classmethod

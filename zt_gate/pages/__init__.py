@@ -2,19 +2,17 @@
 
 from zt_gate.pages.charts import Line, bars, lines, shown
 from zt_gate.pages.element import Markup, document, element, join, link
-from zt_gate.pages.pictures import Point, curve_with_band, pixel_grid
+from zt_gate.pages.pictures import draw
 
 __all__ = [
     "Line",
     "Markup",
-    "Point",
     "bars",
-    "curve_with_band",
     "document",
+    "draw",
     "element",
     "join",
     "lines",
     "link",
-    "pixel_grid",
     "shown",
 ]

@@ -69,7 +69,7 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
         y = 4 + number * _ROW
         parts.append(words(printable(name, 16), _LEFT - 10, y + 17, "name", "end"))
         parts.append(_box("track", _LEFT, y + 4, room))
-        if value:
+        if value is not None and value > 0:
             over = limit is not None and value > limit
             parts.append(_box("bar over" if over else "bar", _LEFT, y + 4, room * min(value, top) / top))
         parts.append(words(shown(value, unit), _LEFT + room + 8, y + 17, "value"))
@@ -108,10 +108,11 @@ def lines(title: str, positions: Sequence[str], series: Sequence[Line]) -> Marku
     return picture(title, spoken, width, height, parts)
 
 
-def picture(title: str, spoken: str, width: int, height: int, parts: Child) -> Markup:
+def picture(title: str, spoken: str, width: int, height: int, parts: Child, kind: str | None = None) -> Markup:
     """Return an SVG of a size, with words for people who do not see it."""
     label = printable(f"{title}. {spoken}", 2000)
-    return element("svg", element("title", title), parts, viewBox=f"0 0 {width} {height}", role="img", aria_label=label)
+    size = f"0 0 {width} {height}"
+    return element("svg", element("title", title), parts, class_=kind, viewBox=size, role="img", aria_label=label)
 
 
 def words(text: str, x: float, y: float, kind: str, anchor: str | None = None) -> Markup:

@@ -1,105 +1,110 @@
-"""Pictures of what an evaluation measured: a curve with its band, and an image as a grid of squares."""
+"""Pictures of what an evaluation measured, drawn as inline SVG: a curve with its band, bars, an image as squares."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from zt_gate.domain import printable
-from zt_gate.pages.charts import picture, share_grid, shown, words
+from zt_gate.domain import Bars, Curve, Picture, printable
+from zt_gate.pages.charts import bars, picture, share_grid, shown, words
 from zt_gate.pages.element import Markup, element, join
 
-MAX_PIXELS = 64
-"""Longest side of an image that is drawn; a larger one is thinned out."""
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 260, 52, 16, 14, 44
+MOST_BARS = 24
+"""Bars in one picture; of more, the longest are drawn."""
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 250, 52, 16, 14, 44
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One point of a curve, and how sure it is."""
-
-    x: float
-    value: float
-    """0 to 1."""
-    low: float
-    high: float
+def draw(what: Picture) -> Markup:
+    """Return a picture as SVG."""
+    if isinstance(what, Curve):
+        return curve_with_band(what.title, what.axis, what.points, floor=what.floor)
+    if isinstance(what, Bars):
+        return ranked_bars(what.title, what.rows, limit=what.limit)
+    return pixel_grid(what.title, what.channels, what.rows)
 
 
-def curve_with_band(title: str, axis: str, points: Sequence[Point], *, floor: float | None = None) -> Markup:
+def curve_with_band(
+    title: str, axis: str, points: Sequence[tuple[float, float, float, float]], *, floor: float | None = None
+) -> Markup:
     """Return a curve of shares over a number, such as robust accuracy over the strength of an attack.
 
     Args:
         title: what is shown.
         axis: what the horizontal axis measures.
-        points: in any order; the band goes from `low` to `high`.
+        points: position, value, lower and upper end of the band, in any order.
         floor: a share that the curve should not fall below, drawn as a line.
     """
-    ordered = sorted(points, key=lambda point: point.x)
-    first, last = (ordered[0].x, ordered[-1].x) if ordered else (0.0, 1.0)
+    ordered = sorted(points)
+    first, last = (ordered[0][0], ordered[-1][0]) if ordered else (0.0, 1.0)
     span = (last - first) or 1
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
 
-    def place(x: float, share: float) -> str:
-        wide = (right - _LEFT) * ((x - first) / span if len(ordered) > 1 else 0.5)
-        return f"{_LEFT + wide:.1f} {bottom - (bottom - _TOP) * min(max(share, 0), 1):.1f}"
+    def x(position: float) -> float:
+        return _LEFT + (right - _LEFT) * ((position - first) / span if len(ordered) > 1 else 0.5)
+
+    def y(share: float) -> float:
+        return bottom - (bottom - _TOP) * min(max(share, 0), 1)
 
     parts = [share_grid(_LEFT, right, _TOP, bottom)]
     if ordered:
-        edge = [place(p.x, p.high) for p in ordered] + [place(p.x, p.low) for p in reversed(ordered)]
-        parts.append(element("path", class_="band", d=f"M{'L'.join(edge)}Z"))
-        parts.append(element("path", class_="line s0", d=f"M{'L'.join(place(p.x, p.value) for p in ordered)}"))
-    for point in ordered:
-        x, y = place(point.x, point.value).split()
-        parts.append(element("circle", class_="dot s0", cx=x, cy=y, r=3.5))
+        edge = [(at, high) for at, _, _, high in ordered] + [(at, low) for at, _, low, _ in reversed(ordered)]
+        parts.append(element("path", class_="band", d=_path([(x(at), y(share)) for at, share in edge]) + "Z"))
+        parts.append(element("path", class_="line s0", d=_path([(x(at), y(value)) for at, value, _, _ in ordered])))
+    parts += [element("circle", class_="dot s0", cx=f"{x(p[0]):.1f}", cy=f"{y(p[1]):.1f}", r=3.5) for p in ordered]
     if floor is not None:
-        y = place(first, floor).split()[1]
-        parts.append(element("line", class_="limit", x1=_LEFT, x2=right, y1=y, y2=y))
-    marks = [(f"{point.x:g}", float(place(point.x, 0).split()[0])) for point in _labelled(ordered)]
-    parts += [words(text, x, bottom + 18, "axis", "middle") for text, x in marks]
+        level = f"{y(floor):.1f}"
+        parts.append(element("line", class_="limit", x1=_LEFT, x2=right, y1=level, y2=level))
+    parts += [words(f"{point[0]:g}", x(point[0]), bottom + 18, "axis", "middle") for point in _labelled(ordered)]
     parts.append(words(printable(axis, 60), (_LEFT + right) / 2, _HEIGHT - 6, "axis", "middle"))
-    spoken = "; ".join(f"{point.x:g}: {_told(point)}" for point in ordered)
+    spoken = "; ".join(f"{point[0]:g}: {_told(point)}" for point in ordered)
     return picture(title, f"{axis}; {spoken}", _WIDTH, _HEIGHT, parts)
 
 
-def _told(point: Point) -> str:
-    value, low, high = (shown(share, "share") for share in (point.value, point.low, point.high))
-    return f"{value} ({low} to {high})"
+def ranked_bars(title: str, rows: Sequence[tuple[str, float]], *, limit: float | None = None) -> Markup:
+    """Return a bar for each name, such as an anomaly index for each class; of many, those that stand out most."""
+    if len(rows) <= MOST_BARS:
+        return bars(title, "index", rows, limit=limit)
+    worst = sorted(rows, key=lambda row: -row[1])[:MOST_BARS]
+    return bars(f"{title} (the {MOST_BARS} highest of {len(rows)})", "index", worst, limit=limit)
 
 
-def _labelled(points: Sequence[Point]) -> Sequence[Point]:
+def pixel_grid(title: str, channels: int, rows: Sequence[str]) -> Markup:
+    """Return an image as squares, such as a recovered trigger.
+
+    Args:
+        title: what is shown.
+        channels: 1 for grey, 3 for red, green and blue.
+        rows: two hex digits for each channel of each pixel.
+    """
+    width = len(rows[0]) // (2 * channels) if rows else 1
+    squares = [_strip(row, channels, y) for y, row in enumerate(rows)]
+    label = f"an image of {width} by {len(rows)} pixels"
+    drawn = element("g", squares, shape_rendering="crispEdges")
+    return picture(title, label, width, max(len(rows), 1), drawn, kind="pixels")
+
+
+def _strip(row: str, channels: int, y: int) -> Markup:
+    """Return one row of an image; neighbours of one colour are one rectangle."""
+    runs: list[tuple[str, int, int]] = []
+    size = 2 * channels
+    for x in range(len(row) // size):
+        colour = row[x * size : (x + 1) * size] * (3 // channels)
+        if runs and runs[-1][0] == colour:
+            runs[-1] = (colour, runs[-1][1], runs[-1][2] + 1)
+        else:
+            runs.append((colour, x, 1))
+    return join(*(element("rect", x=x, y=y, width=wide, height=1, fill=f"#{colour}") for colour, x, wide in runs))
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def _labelled(points: Sequence[tuple[float, float, float, float]]) -> list[tuple[float, float, float, float]]:
     """Return at most eight of the points, the outermost among them."""
     step = max(1, (len(points) + 6) // 7)
     return [*points[:-1:step], *points[-1:]]
 
 
-def pixel_grid(title: str, rows: Sequence[Sequence[tuple[int, int, int] | int]], *, spoken: str = "") -> Markup:
-    """Return an image as squares, such as a recovered trigger.
-
-    Args:
-        title: what is shown.
-        rows: rows of pixels, each 0 to 255, grey or (red, green, blue).
-        spoken: what a person who does not see it should know.
-    """
-    step = max(1, -(-max(len(rows), len(rows[0]) if rows else 0) // MAX_PIXELS))
-    thin = [list(row[::step]) for row in rows[::step]]
-    width = len(thin[0]) if thin else 0
-    squares = [_strip(row, y) for y, row in enumerate(thin)]
-    label = spoken or f"an image of {len(rows[0]) if rows else 0} by {len(rows)} pixels"
-    return picture(title, label, max(width, 1), max(len(thin), 1), element("g", squares, shape_rendering="crispEdges"))
-
-
-def _strip(row: Sequence[tuple[int, int, int] | int], y: int) -> Markup:
-    """Return one row of an image; neighbours of one colour are one rectangle."""
-    runs: list[tuple[str, int, int]] = []
-    for x, pixel in enumerate(row):
-        colour = _colour(pixel)
-        if runs and runs[-1][0] == colour:
-            runs[-1] = (colour, runs[-1][1], runs[-1][2] + 1)
-        else:
-            runs.append((colour, x, 1))
-    return join(*(element("rect", x=x, y=y, width=wide, height=1, fill=colour) for colour, x, wide in runs))
-
-
-def _colour(pixel: tuple[int, int, int] | int) -> str:
-    red, green, blue = (pixel, pixel, pixel) if isinstance(pixel, int) else pixel
-    return "#" + "".join(f"{min(max(int(value), 0), 255):02x}" for value in (red, green, blue))
+def _told(point: tuple[float, float, float, float]) -> str:
+    value, low, high = (shown(share, "share") for share in point[1:])
+    return f"{value} ({low} to {high})"

@@ -102,6 +102,7 @@ def _check(item: Evidence, waivers: dict[str, str]) -> dict[str, Any]:
         "findings": [_finding(finding, waivers) for finding in item.findings],
         "gaps": [{"path": gap.path, "reason": gap.reason, "fix": gap.fix} for gap in item.gaps],
         "metrics": dict(sorted(item.metrics.items())),
+        "pictures": [picture.to_json() for picture in item.pictures],
         "coverage": {
             "files": len({claim.path for claim in item.claims}),
             "bytes": sum({claim.path: claim.size for claim in item.claims}.values()),
