@@ -53,7 +53,7 @@ def test_a_curve_stays_inside_its_axes(found, floor):
     curve = Curve(NAME, NAME, tuple((x, mid, low, high) for x, (low, mid, high) in found), floor)
     root = drawn(draw(curve))
     assert inside(root)
-    assert len([item for item in root.iter("circle")]) == len(found)
+    assert len(list(root.iter("circle"))) == len(found)
 
 
 def test_a_curve_says_its_figures_to_people_who_do_not_see_it():
