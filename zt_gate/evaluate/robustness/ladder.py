@@ -1,0 +1,147 @@
+"""The ladder: cheap attacks first, on everything; dear ones last, on what still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zt_gate.evaluate.adapters.adapter import Adapter
+from zt_gate.evaluate.robustness.apgd import Catch, Prey, apgd
+from zt_gate.evaluate.robustness.fab import fab
+from zt_gate.evaluate.robustness.objectives import spread
+from zt_gate.evaluate.robustness.oracle import Oracle
+from zt_gate.evaluate.robustness.plan import AUTOATTACK, Plan, Stage
+from zt_gate.evaluate.robustness.square import square
+from zt_gate.evaluate.robustness.threat import Ball, Threat, noise_like
+
+
+@dataclass(frozen=True, slots=True)
+class LadderResult:
+    """What became of each sample of a batch; tensors are on the batch's device."""
+
+    correct: Tensor
+    """Whether the clean sample is classified correctly, of shape `(n,)`; others are not attacked."""
+    fooled_by: Tensor
+    """Index into `stages` of what fooled each sample, or -1, of shape `(n,)`."""
+    adversarial: Tensor
+    """Of the batch's shape; the clean sample where nothing fooled it."""
+    stages: tuple[str, ...]
+    """Names of the stages that were run, those among them for which nobody was left."""
+    forwards: int
+    """Samples sent through the model."""
+    unconfirmed: int
+    """Adversarials that did not hold when they were asked about once more, or lay outside the ball: not counted."""
+    autoattack_equivalent: bool
+    """Whether all four families of AutoAttack ran at its strength on everything that still held."""
+
+    @property
+    def robust(self) -> Tensor:
+        """Which samples are classified correctly and withstood every stage, of shape `(n,)`."""
+        return self.correct & (self.fooled_by < 0)
+
+
+def attack_batch(
+    adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, plan: Plan, seed: int, *, repeats: int = 1
+) -> LadderResult:
+    """Attack a batch; the same seed gives the same result, whatever the memory at hand.
+
+    Args:
+        adapter: the model.
+        x: samples within the adapter's bounds, of shape `(n, *adapter.inputs.shape)`, on the adapter's device.
+        y: their classes, of shape `(n,)`.
+        threat: what the attacker may do.
+        plan: which attacks.
+        seed: the source of luck; held by the gate, so that nobody can prepare for it.
+        repeats: how many answers are averaged where the model answers differently each time.
+
+    Raises:
+        TargetError: the model's answers are no scores.
+    """
+    oracle = Oracle(adapter, fast=plan.fast, repeats=repeats)
+    logits = oracle.scores(x)
+    correct = logits.argmax(1) == y
+    fooled_by = torch.full_like(y, -1)
+    adversarial = x.clone()
+    order = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
+    stages = tuple(stage for stage in plan.stages if adapter.differentiable or stage.family == "square")
+    for number, stage in enumerate(stages):
+        rows = (correct & (fooled_by < 0)).nonzero()[:, 0]
+        if not len(rows):
+            break
+        ball = Ball.around(x[rows], threat, adapter.inputs)
+        prey = Prey(ball, y[rows], spread(logits[rows]), order[rows, 0])
+        catch = run_stage(oracle, prey, stage, order[rows], _luck(seed, number))
+        adversarial[rows[catch.fooled]] = catch.adversarial[catch.fooled]
+        fooled_by[rows[catch.fooled]] = number
+    unconfirmed = _withdraw(oracle, x, y, threat, adversarial, fooled_by)
+    names = tuple(stage.name for stage in stages)
+    return LadderResult(
+        correct, fooled_by, adversarial, names, oracle.forwards, unconfirmed, _equivalent(stages, order)
+    )
+
+
+def run_stage(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, generator: torch.Generator) -> Catch:
+    """Run one stage on a set of samples.
+
+    Args:
+        oracle: the model.
+        prey: the samples.
+        stage: the attack.
+        order: the classes of each sample from the likeliest wrong one on, the true one last; shape `(n, classes)`.
+        generator: the source of luck, on the CPU.
+    """
+    if stage.family == "square":
+        return square(oracle, prey, stage.steps, generator, rescaled=stage.steps < AUTOATTACK[-1].steps)
+    if stage.family == "apgd":
+        noise = noise_like(prey.ball.x, prey.ball.threat, generator)
+        return apgd(oracle, prey, stage.objective, stage.steps, noise)
+    catch, everything = Catch.none(prey.ball.x), prey
+    for target in range(min(stage.targets, order.shape[1] - 1)):
+        # Drawn for everything, so that luck does not depend on who was fooled before.
+        noise = noise_like(everything.ball.x, everything.ball.threat, generator)
+        rows = (~catch.fooled).nonzero()[:, 0]
+        if not len(rows):
+            break
+        part = everything.rows(rows)
+        part.target = order[rows, target]
+        if stage.family == "fab-t":
+            found = fab(oracle, part, stage.steps)
+        else:
+            found = apgd(oracle, part, stage.objective, stage.steps, noise[rows])
+        catch.add(rows[found.fooled], found.adversarial[found.fooled])
+    return catch
+
+
+def _luck(seed: int, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
+
+
+def _withdraw(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial: Tensor, fooled_by: Tensor) -> int:
+    """Take back what does not fool the model when it is asked once more, or lies outside of what is allowed."""
+    rows = (fooled_by >= 0).nonzero()[:, 0]
+    if not len(rows):
+        return 0
+    holds = oracle.wrong(adversarial[rows], y[rows]) & threat.holds(x[rows], adversarial[rows], oracle.adapter.inputs)
+    gone = rows[~holds]
+    adversarial[gone] = x[gone]
+    fooled_by[gone] = -1
+    return len(gone)
+
+
+def _equivalent(stages: tuple[Stage, ...], order: Tensor) -> bool:
+    most = order.shape[1] - 1
+    return all(any(stage.covers(_fitted(known, most)) for stage in stages) for known in AUTOATTACK)
+
+
+def _fitted(stage: Stage, most: int) -> Stage:
+    """Return a stage of AutoAttack with no more targets than there are wrong classes."""
+    return Stage(stage.family, stage.steps, stage.objective, min(stage.targets, most))
+
+
+def stage_counts(result: LadderResult) -> Iterator[tuple[str, int]]:
+    """Yield each stage's name and how many samples it fooled."""
+    for number, name in enumerate(result.stages):
+        yield name, int((result.fooled_by == number).sum())
