@@ -1,0 +1,193 @@
+"""Examine one model with every detector that its kind, its data and the budget allow."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zt_gate.evaluate.backdoor.budget import Budget
+from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
+from zt_gate.evaluate.backdoor.margin import margins
+from zt_gate.evaluate.backdoor.report import BackdoorReport, Detector
+from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES, TABLE_FAMILIES
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.adapters.adapter import Adapter
+
+FEWEST_CLEAN = 40
+"""With fewer clean images a trigger could not be confirmed."""
+_COLLAPSED = 0.95
+_TRIGGERS = ("patch", "additive", "warp")
+
+
+def examine(
+    adapter: Adapter,
+    clean: Tensor | None = None,
+    labels: Tensor | None = None,
+    reference: Adapter | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+) -> BackdoorReport:
+    """Measure a model; the verdict is `zt_gate.domain.backdoor.judge_backdoor`'s.
+
+    Args:
+        adapter: the model.
+        clean: samples of its task that nobody tampered with, `(n, *adapter.inputs.shape)`; None where there are none.
+        labels: their classes `(n,)`; None means that what the model says counts.
+        reference: the last approved release of the same task, for comparison.
+        budget: how much work it may cost.
+        seed: decides every random choice.
+    """
+    walk = _Walk(adapter, budget or Budget(), seed)
+    walk.prepare(clean, labels, reference)
+    walk.measure("margin", walk.margins)
+    walk.measure_triggers()
+    return BackdoorReport(walk.facts, walk.detectors, walk.tensors)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What is known so far."""
+
+    adapter: Adapter
+    budget: Budget
+    seed: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    detectors: dict[str, Detector] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    clean: Clean | None = None
+    reference: Adapter | None = None
+    targets: list[int] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def prepare(self, images: Tensor | None, labels: Tensor | None, reference: Adapter | None) -> None:
+        """Split the clean images, look at the reference, and note what is missing."""
+        self.facts = {
+            "classes": self.adapter.classes, "task": self.adapter.task, "seed": self.seed,
+            "budget": self.budget.to_json(), "clean": 0, "held_out": 0, "collapsed": False, "reference": "none",
+        }  # fmt: skip
+        self.targets = list(range(self.adapter.classes))
+        if images is not None:
+            self.clean = _split(self.adapter, images, labels, self.budget, self.seed)
+        if self.clean is not None:
+            self.facts |= {"clean": len(self.clean.images), "held_out": len(self.clean.held_images)}
+            self.facts["collapsed"] = _collapsed(self.adapter, self.clean)
+        if reference is not None:
+            self.facts["reference"] = _compared(self.adapter, reference)
+            self.reference = reference if self.facts["reference"] == "used" else None
+
+    def missing(self) -> Detector | None:
+        """Return why nothing that needs gradients and bounds can run, if so."""
+        spec = self.adapter.inputs
+        if self.adapter.classes < 2:
+            return Detector("not_applicable", "a model of one class has nothing to be led astray to")
+        if not self.adapter.differentiable:
+            return Detector("incomplete", "the model gives no gradients")
+        if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
+            return Detector("incomplete", "the inputs have no bounds; declare them")
+        return None
+
+    def measure(self, name: str, work: Callable[[], Detector]) -> None:
+        """Run one detector within the time that is left."""
+        missing = self.missing()
+        if missing is None and time.monotonic() - self.started > self.budget.seconds:
+            missing = Detector("incomplete", f"the budget of {self.budget.seconds:g} s was spent before it began")
+        start = time.monotonic()
+        found = missing or work()
+        self.detectors[name] = replace(found, seconds=time.monotonic() - start)
+
+    def margins(self) -> Detector:
+        """MM-BD on the candidate and on the reference."""
+        runs = margins(self.adapter, self.targets, self.budget, self.seed)
+        numbers: dict[str, Any] = {"targets": self.targets, "runs": _listed(runs)}
+        if self.reference is not None:
+            numbers["reference"] = _listed(margins(self.reference, self.targets, self.budget, self.seed))
+        return Detector("ran", "", numbers)
+
+    def measure_triggers(self) -> None:
+        """Invert triggers of all families at once; their time is shared equally."""
+        held: dict[str, Detector] = {}
+
+        def work() -> Detector:
+            held.update(self._triggers())
+            return Detector("ran")
+
+        self.measure("triggers", work)
+        outcome = self.detectors.pop("triggers")
+        for name in _TRIGGERS:
+            self.detectors[name] = replace(held.get(name, outcome), seconds=outcome.seconds / len(_TRIGGERS))
+
+    def _triggers(self) -> dict[str, Detector]:
+        if self.clean is None:
+            few = Detector("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples")
+            return dict.fromkeys(_TRIGGERS, few)
+        families = IMAGE_FAMILIES if len(self.adapter.inputs.shape) == 3 else TABLE_FAMILIES
+        mine = invert(self.adapter, self.clean, families, self.targets, self.budget, self.seed)
+        theirs: list[Inverted] = []
+        if self.reference is not None:
+            theirs = invert(self.reference, self.clean, families, self.targets, self.budget, self.seed)
+        said = dict.fromkeys(_TRIGGERS, Detector("not_applicable", "the inputs are no images"))
+        for i, found in enumerate(mine):
+            numbers: dict[str, Any] = {"slots": _slots(found), "moved": found.moved.long().tolist()}
+            if theirs:
+                numbers["reference"] = _listed(theirs[i].sizes)
+            said[found.family.name] = Detector("ran", "", numbers)
+            self.tensors |= _pictures(found)
+        return said
+
+
+def _split(adapter: Adapter, images: Tensor, labels: Tensor | None, budget: Budget, seed: int) -> Clean | None:
+    if len(images) < FEWEST_CLEAN:
+        return None
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: budget.clean_images]
+    images = images[order.to(images.device)].to(adapter.device, torch.float32)
+    if labels is None:
+        with torch.no_grad():
+            answers = torch.cat([adapter.logits(part).argmax(1) for part in torch.split(images, budget.rows)])
+    else:
+        answers = labels[order.to(labels.device)].to(adapter.device)
+    return Clean(images[::2], answers[::2], images[1::2], answers[1::2])
+
+
+def _collapsed(adapter: Adapter, clean: Clean) -> bool:
+    with torch.no_grad():
+        said = adapter.logits(clean.images).argmax(1)
+    return bool(torch.bincount(said, minlength=adapter.classes).max() >= _COLLAPSED * len(said))
+
+
+def _compared(adapter: Adapter, reference: Adapter) -> str:
+    """Return `used`, or why a reference cannot be compared."""
+    if reference.classes != adapter.classes:
+        return f"it has {reference.classes} classes and not {adapter.classes}"
+    if reference.inputs.shape != adapter.inputs.shape:
+        return f"it takes inputs of shape {reference.inputs.shape} and not {adapter.inputs.shape}"
+    return "used" if reference.differentiable else "it gives no gradients"
+
+
+def _slots(found: Inverted) -> list[dict[str, Any]]:
+    rows = zip(
+        found.targets.tolist(), found.sizes.tolist(), found.successes.tolist(), found.images.tolist(), strict=True
+    )
+    return [
+        {"target": target, "size": round(size, 6), "successes": successes, "images": images}
+        for target, size, successes, images in rows
+    ]
+
+
+def _pictures(found: Inverted) -> dict[str, Tensor]:
+    """Return the smallest confirmed trigger of a family."""
+    works = found.successes / found.images.clamp_min(1) >= 0.9
+    best = int(torch.where(works, found.sizes, torch.inf).argmin())
+    name, parts = found.family.name, [part[best].cpu() for part in found.parameters]
+    names = ("mask", "pattern") if name == "patch" else ("pattern",)
+    return {f"{name}.{label}": part for label, part in zip(names, parts, strict=True)}
+
+
+def _listed(values: Tensor) -> list[Any]:
+    return [[round(v, 6) for v in row] if isinstance(row, list) else round(row, 6) for row in values.tolist()]

@@ -1,0 +1,49 @@
+"""What an examination measured: raw numbers, never a verdict, which is the gate's (`zt_gate.domain.backdoor`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA = "zt-gate/backdoor/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """What one detector measured."""
+
+    status: str
+    """`ran`, `incomplete` (something it needs is missing) or `not_applicable` (it means nothing for this model)."""
+    why: str = ""
+    """Why it did not run, or in what way it is weaker than usual."""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """Raw numbers, ready for JSON; their names are described in docs/backdoor.md."""
+    seconds: float = 0.0
+    """Wall time."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for the report."""
+        said: dict[str, Any] = {"status": self.status, "seconds": round(self.seconds, 3), **self.numbers}
+        if self.why:
+            said["why"] = self.why
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class BackdoorReport:
+    """Everything that was measured about one model."""
+
+    facts: Mapping[str, Any]
+    """Classes, budget, seed, number of clean images, what is known of the reference."""
+    detectors: Mapping[str, Detector]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """Recovered triggers by detector: `patch.mask` (height, width), `patch.pattern` (channels, height, width), …"""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return raw numbers per detector and class, without the tensors."""
+        detectors = {name: detector.to_json() for name, detector in self.detectors.items()}
+        return {"schema": SCHEMA, **self.facts, "detectors": detectors}
