@@ -15,6 +15,7 @@ from typing import Any, Literal
 from zt_gate.domain import Severity
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.model import MODES, Policy, Stage
+from zt_gate.policy.registry import Registry
 
 Direction = Literal["stricter", "looser", "different"]
 _FOREVER = "9999-12-31T23:59:59Z"
@@ -46,6 +47,7 @@ def compare(old: Policy, new: Policy) -> list[Change]:
         *_rules(old, new),
         *_waivers(old, new),
         *_stages(old, new),
+        *_registry(old.registry, new.registry),
         *_others(old, new),
     ]
 
@@ -201,7 +203,26 @@ def _demand(stage: str, demand: str, old: Mapping[str, Any], new: Mapping[str, A
             yield Change("different", stage, setting, before, after)
 
 
-_KNOWN = frozenset({"apiVersion", "kind", "metadata", "extends", "trust", "stages", "rules", "waivers", "waivers_file"})
+def _registry(old: Registry | None, new: Registry | None) -> Iterator[Change]:
+    """Compare what a registry protects. Without the section a gated registry lets nothing protected through."""
+    if old is None or new is None:
+        if old is not new:
+            yield Change("looser" if old is None else "stricter", "", "registry", _plain(old), _plain(new))
+        return
+    yield from _accepted("", "registry.by", old.by, new.by)
+    yield from _ranked("", "registry.max_age_days", old.max_age_days, new.max_age_days, _age)
+    for name in ("same_policy", "withdraw", "trigger"):
+        yield from _ranked("", f"registry.{name}", getattr(old, name), getattr(new, name), bool)
+    for name in ("aliases", "models", "stages", "tags"):
+        before, after = old.protected(name), new.protected(name)
+        if before != after:
+            direction: Direction = "stricter" if before.items() <= after.items() else "different"
+            yield Change(direction, "", f"registry.{name}", before, after)
+
+
+_KNOWN = frozenset(
+    {"apiVersion", "kind", "metadata", "extends", "trust", "stages", "rules", "waivers", "waivers_file", "registry"}
+)
 _KNOWN_OF_STAGE = frozenset(
     {"block_at", "checks", "audit_log", "reuse_hashes", "osv_max_age_days", "mode", "effective"}
 )

@@ -134,6 +134,7 @@ def _effective(policy: Policy, source: document.Document, folder: Path, seen: tu
         except Loosening as error:
             raise source.error(error.path, error.message, error.advice) from None
     _check_roles(policy, source)
+    _check_registry(policy, source)
     return replace(policy, extends=())
 
 
@@ -217,6 +218,8 @@ def _check_references(policy: Policy, source: document.Document) -> None:
         lists.append((("trust", "revocations", "by"), policy.trust.revocations.by))
     if policy.break_glass is not None:
         lists.append((("break_glass", "by"), policy.break_glass.by))
+    if policy.registry is not None:
+        lists.append((("registry", "by"), policy.registry.by))
     for place, by in lists:
         for index, who in enumerate(by):
             if who not in ids:
@@ -262,6 +265,21 @@ def _check_roles(policy: Policy, source: document.Document) -> None:
                 close = difflib.get_close_matches(role, known, n=1)
                 advice = f"did you mean {close[0]!r}?" if close else "add it under `roles`"
                 raise source.error((*place[:-1], "roles", index), f"no role is called {role!r}", advice)
+
+
+def _check_registry(policy: Policy, source: document.Document) -> None:
+    """Gates sign summaries with keys, and what a registry protects demands a stage that there is."""
+    if policy.registry is None:
+        return
+    keys = [key.id for key in policy.trust.keys]
+    for index, who in enumerate(policy.registry.by):
+        if who not in keys:
+            raise source.error(("registry", "by", index), f"{who} is no key", "gates sign summaries with keys")
+    for kind in ("aliases", "models", "stages", "tags"):
+        for name, stage in (getattr(policy.registry, kind) or {}).items():
+            if stage not in policy.stages:
+                advice = f"stages: {', '.join(sorted(policy.stages)) or 'none is defined'}"
+                raise source.error(("registry", kind, name), f"no stage is called {stage!r}", advice)
 
 
 def _places(trust: Trust) -> list[document.Path]:

@@ -24,8 +24,10 @@ from zt_gate.policy.demands import (
 from zt_gate.policy.document import Path
 from zt_gate.policy.duties import BreakGlass, Role
 from zt_gate.policy.model import MODES, Policy, RuleSetting, Stage
+from zt_gate.policy.registry import Registry
 
 _Value = TypeVar("_Value")
+_Name = TypeVar("_Name", bound=str)
 _Dated = TypeVar("_Dated", Promotion, Bom, Continuity)
 
 
@@ -71,7 +73,42 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
         separation_of_duties=tuple(dict.fromkeys((*parent.separation_of_duties, *child.separation_of_duties))),
         never_waive=tuple(dict.fromkeys((*parent.never_waive, *child.never_waive))),
         break_glass=_break_glass(parent.break_glass, child.break_glass, ("break_glass",), pack),
+        registry=_registry(parent.registry, child.registry, pack),
     )
+
+
+def _registry(parent: Registry | None, child: Registry | None, pack: str) -> Registry | None:
+    if parent is None or child is None:
+        return child or parent
+    at = ("registry",)
+    flags = {}
+    for name in ("same_policy", "withdraw", "trigger"):
+        before, after = getattr(parent, name), getattr(child, name)
+        if before and after is False:
+            raise Loosening((*at, name), f"{pack} says {name}", "leave it out, or set it to true")
+        flags[name] = before or after
+    return Registry(
+        by=_narrowed(parent.by, child.by, (*at, "by"), pack),
+        aliases=_protected(parent.aliases, child.aliases, (*at, "aliases"), pack),
+        models=_protected(parent.models, child.models, (*at, "models"), pack),
+        stages=_protected(parent.stages, child.stages, (*at, "stages"), pack),
+        tags=_protected(parent.tags, child.tags, (*at, "tags"), pack),
+        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*at, "max_age_days"), pack),
+        **flags,
+    )
+
+
+def _protected(
+    parent: dict[_Name, str] | None, child: dict[_Name, str] | None, path: Path, pack: str
+) -> dict[_Name, str] | None:
+    """Join what is protected. A child may protect more; what its parent protects keeps its stage."""
+    if parent is None or child is None:
+        return child if parent is None else parent
+    for name in parent.keys() & child.keys():
+        if parent[name] != child[name]:
+            message = f"{pack} demands the stage {parent[name]} for {name}"
+            raise Loosening((*path, name), message, "leave it out")
+    return dict(sorted({**parent, **child}.items()))
 
 
 def _roles(parent: dict[str, Role] | None, child: dict[str, Role] | None, pack: str) -> dict[str, Role] | None:

@@ -29,6 +29,7 @@ from zt_gate.policy.fields import (
     parse_instant,
 )
 from zt_gate.policy.people import Trust
+from zt_gate.policy.registry import Registry
 from zt_gate.policy.waivers import Waiver
 
 
@@ -164,6 +165,8 @@ class Policy:
     """A file with waivers; the loader reads it into `waivers`."""
     waivers: Annotated[tuple[Waiver, ...], Checked(_inline, {"maxItems": 0})] = ()
     """From `waivers_file`; never said in the policy itself."""
+    registry: Registry | None = None
+    """What is protected in a model registry; see docs/mlflow.md."""
 
     def holding(self, subject: Digest, now: datetime) -> list[Waiver]:
         """Return the waivers for a subject that are in force at a time."""

@@ -1,0 +1,75 @@
+"""What a policy says about a model registry: which names are protected, for which stage, and whose verdicts count.
+
+A name is matched folded: without case and without accents, since some databases compare names that way.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from zt_gate.policy.fields import STRICT, Checked, Days, Identifier
+
+_GLOB = r"^[^\s/:%\\\[\]?]{1,120}$"
+
+
+def _glob(text: str) -> None:
+    if not re.fullmatch(_GLOB, text):
+        raise ValueError(f"{text!r} is no pattern of names: `*` stands for anything; no space, slash, colon or bracket")
+    if not text.strip("*"):
+        raise ValueError(f"{text!r} would protect every name; name the ones that mean something")
+
+
+Glob = Annotated[str, Checked(_glob, {"pattern": _GLOB})]
+"""A name in which `*` stands for any text."""
+MlflowStage = Literal["Production", "Staging", "Archived"]
+
+_DEFAULTS = {
+    "aliases": {"champion": "production", "live": "production", "prod*": "production", "staging*": "staging"},
+    "models": {"prod.*": "production", "prod-*": "production"},
+    "stages": {"Production": "production", "Staging": "staging"},
+    "tags": {"validation_status": "production"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What is protected in a model registry. Each protected name demands a verdict for a stage of the policy."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    by: tuple[Identifier, ...] = ()
+    """Ids under `trust.keys` of the gates whose signed summaries count. Empty trusts nobody, so nothing is promoted."""
+    aliases: dict[Glob, Identifier] | None = None
+    """Stage by alias. Not said: `champion`, `live` and `prod*` are production, `staging*` is staging."""
+    models: dict[Glob, Identifier] | None = None
+    """Stage by name of a registered model, for every version in it. Not said: `prod.*` and `prod-*` are production."""
+    stages: dict[MlflowStage, Identifier] | None = None
+    """Stage by stage of MLflow. Not said: `Production` is production and `Staging` is staging."""
+    tags: dict[Glob, Identifier] | None = None
+    """Stage by key of a model version's tag. Not said: `validation_status` is production."""
+    same_policy: bool | None = None
+    """Whether only a verdict by this very policy counts; any policy that a listed gate applied, when it is not said."""
+    max_age_days: Days | None = None
+    """How old a verdict may be, whatever its own end."""
+    withdraw: bool | None = None
+    """Whether `zt-gate watch` takes away a protected name whose verdict no longer holds; it only tells otherwise."""
+    trigger: bool | None = None
+    """Whether the database itself refuses protected names without a record of the gate (sqlite and PostgreSQL)."""
+
+    def protected(self, kind: str) -> dict[str, str]:
+        """Return the stage by name of `aliases`, `models`, `stages` or `tags`; the defaults where nothing was said."""
+        said: dict[str, str] | None = getattr(self, kind)
+        return dict(_DEFAULTS[kind] if said is None else said)
+
+
+def fold(text: str) -> str:
+    """Return a text without case and accents: equal for what any database might take for the same name."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
+
+
+def glob_regex(glob: str) -> re.Pattern[str]:
+    """Return the expression that matches whole folded names which a pattern covers."""
+    return re.compile(".*".join(re.escape(part) for part in fold(glob).split("*")), re.DOTALL)

@@ -1,0 +1,285 @@
+"""The one place where the registry decides. Fail closed: whatever goes wrong here refuses, with its reason.
+
+A mark (an alias, a stage, a tag, a protected name) may be put on a version when its bytes are sealed and their digest
+has a verdict for every stage that the mark demands. Reading asks the same again, without reading the bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NoReturn
+from urllib.parse import quote
+
+from zt_gate import __version__
+from zt_gate.audit import Event
+from zt_gate.domain import Digest, printable
+from zt_gate.errors import ZtGateError
+from zt_gate.registry.artifacts import Destination
+from zt_gate.registry.ledger import Act, Kept, Ledger
+from zt_gate.registry.protected import DEFAULT, Protected
+from zt_gate.registry.record import ALLOWED, DENIED, DONE, FAILED, REMOVED, actor, new_run
+from zt_gate.registry.refusal import LOOK, refuse, sentence
+from zt_gate.registry.settings import Rules, Settings
+from zt_gate.registry.verdicts import Verdicts, read_summary, utc_now
+
+_LOG = logging.getLogger("zt_gate.registry")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+PAGES = "ZT_GATE_PAGES"
+"""Set by the server wrapper: where refusals may point to."""
+
+
+Admit = Callable[[Digest], None]
+Sealed = Callable[[Admit], Digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody wants a mark on a version, or wants to use one that has it."""
+
+    act: str
+    """For people, such as `alias @champion`."""
+    workspace: str
+    name: str
+    version: int
+    """0 where the version does not exist yet."""
+    stages: frozenset[str]
+    """Whose verdicts are needed."""
+
+    @property
+    def target(self) -> str:
+        """The version, for people."""
+        return f"models:/{self.name}/{self.version}" if self.version else f"a new version of {self.name}"
+
+
+class Gatekeeper:
+    """Decides for one store.
+
+    Args:
+        ledger: the gate's tables.
+        settings: policy, audit log and revocation list.
+        destination: returns where the server keeps artifacts.
+    """
+
+    def __init__(self, ledger: Ledger, settings: Settings, destination: Callable[[], Destination]) -> None:
+        self.ledger = ledger
+        self.settings = settings
+        self.destination = destination
+        self._verdicts = Verdicts(settings)
+        self._kept: Protected | None = None
+        self._fallback: Protected | None = None
+
+    def rules(self) -> Rules:
+        """Return the rules that hold. Without a readable policy the names of the last one stay protected."""
+        rules = self.settings.rules()
+        if rules.loaded is None or rules.loaded.policy.registry is None:
+            return replace(rules, protected=DEFAULT.with_more(self._remembered()))
+        if rules.protected is not self._kept:
+            self._remember(rules.protected)
+        return rules
+
+    def demanded(self, kind: str, name: object) -> frozenset[str]:
+        """Return the stages that a name demands, by the rules that hold."""
+        return self.rules().protected.demanded(kind, str(name))
+
+    @contextmanager
+    def promotion(self, wish: Wish, sealed: Sealed) -> Iterator[Digest]:
+        """Let the body put a mark on a version, or refuse; the decision is on record before the body runs.
+
+        Args:
+            wish: what is wanted.
+            sealed: returns the digest of the version's sealed copy, making it where there is none; what it is given
+                raises for a digest without a verdict, before a copy is kept.
+
+        Raises:
+            MlflowException: refused.
+        """
+        run = new_run()
+        try:
+            digest = self._decide(wish, sealed)
+            self._write(ALLOWED, wish, run, "allow", digest)
+        except ZtGateError as error:
+            self.deny(wish, error.message, run)
+        except Exception as error:  # noqa: BLE001 - nothing that goes wrong while deciding may let a version through
+            _LOG.exception("zt-gate: fault while deciding about %s", printable(wish.target))
+            self.deny(wish, f"{type(error).__name__}: {printable(str(error), 80)}", run)
+        try:
+            yield digest
+        except BaseException as error:
+            self._afterwards(FAILED, wish, run, f"{type(error).__name__}", digest)
+            raise
+        self._afterwards(DONE, wish, run, "done", digest)
+
+    def check_use(self, wish: Wish) -> None:
+        """Refuse a marked version whose verdict does not hold now. Reads no model bytes.
+
+        Raises:
+            MlflowException: refused.
+        """
+        try:
+            why = self._unheld(wish, self.ledger.seals(wish.workspace, wish.name, wish.version))
+        except Exception as error:  # noqa: BLE001 - as above
+            why = f"the evidence cannot be read: {type(error).__name__}"
+        if why:
+            self.deny(wish, why)
+
+    def redirect(self, wish: Wish) -> str:
+        """Return the digest whose sealed copy is to be used for a version; empty where its own place will do.
+
+        Raises:
+            MlflowException: it was admitted once, or its name demands it, and no verdict holds now.
+        """
+        why = ""
+        try:
+            seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
+            if not seals and not wish.stages:
+                return ""
+            for stages in [wish.stages] if wish.stages else [frozenset({stage}) for stage in sorted(seals)]:
+                unheld = self._unheld(replace(wish, stages=stages), seals)
+                if not unheld:
+                    return seals[min(stages)]
+                why = why or unheld
+        except Exception as error:  # noqa: BLE001 - as in `promotion`
+            why = f"the evidence cannot be read: {type(error).__name__}"
+        return self.deny(wish, why)
+
+    def note(self, wish: Wish) -> None:
+        """Put an act on record that promotes nothing, such as taking an alias away.
+
+        Raises:
+            MlflowException: it cannot be put on record.
+        """
+        try:
+            self._write(REMOVED, wish, new_run(), "done", None)
+        except ZtGateError as error:
+            self.deny(wish, error.message)
+
+    def status(self) -> str:
+        """Say in a line what is enforced, for `zt-gate doctor mlflow`."""
+        rules = self.rules()
+        policy = str(rules.loaded.digest) if rules.loaded is not None else "none"
+        return f"zt-gate {__version__}; policy {policy}; trouble: {rules.trouble_at(utc_now()) or 'none'}"
+
+    def start(self) -> None:
+        """Say at start-up what is enforced, so that an operator sees it in the server's own log."""
+        _LOG.warning("zt-gate: the model registry is gated: %s", self.status())
+
+    def deny(self, wish: Wish, why: str, run: str = "") -> NoReturn:
+        """Put a refusal on record and raise it.
+
+        Raises:
+            MlflowException: always.
+        """
+        try:
+            self._write(DENIED, wish, run or new_run(), f"deny: {why}", None)
+        except ZtGateError:
+            _LOG.exception("zt-gate: a refusal could not be written to the audit log")
+        page = os.environ.get(PAGES)
+        look = f"See {page}/{quote(wish.name, safe='')}/{wish.version}" if page and wish.version else LOOK
+        refuse(sentence(f"{wish.act} on {wish.target}", why, look))
+
+    def bring(self, workspace: str, text: str) -> str:
+        """Keep a summary that somebody hands in, and return its digest.
+
+        Raises:
+            EvidenceError: it is not by a gate of the policy.
+            ZtGateError: nothing is believed at the moment.
+        """
+        rules, now = self.rules(), utc_now()
+        if trouble := rules.trouble_at(now):
+            raise ZtGateError(trouble)
+        data = text.encode()
+        read = read_summary(data, rules, now)
+        verified = read.verified.strftime(_TIME)
+        kept = Kept(Digest.of(data).hex, read.digest.hex, read.stage, verified, read.passed, text, actor())
+        self.ledger.add_summary(workspace, kept)
+        return read.digest.hex
+
+    def reason(self, workspace: str, digest: str, stage: str, rules: Rules, now: datetime) -> str:
+        """Say why a digest may not be used in a stage; empty when it may."""
+        newest = self.ledger.newest(workspace, digest, stage)
+        if newest is None:
+            return f"no verdict for the stage {stage} about sha256:{digest[:12]}"
+        if self._verdicts.held(self._verdicts.key(newest, stage, rules), now):
+            return ""
+        kept = self.ledger.summary(workspace, newest)
+        if kept is None:
+            return f"the verdict about sha256:{digest[:12]} is gone"
+        return self._verdicts.reason(kept, digest, stage, rules, now)
+
+    def _decide(self, wish: Wish, sealed: Sealed) -> Digest:
+        rules, now = self.rules(), utc_now()
+        if trouble := rules.trouble_at(now):
+            raise ZtGateError(trouble)
+
+        def admit(digest: Digest) -> None:
+            for stage in sorted(wish.stages):
+                if why := self.reason(wish.workspace, digest.hex, stage, rules, now):
+                    raise ZtGateError(why)
+
+        digest = sealed(admit)
+        admit(digest)
+        return digest
+
+    def _unheld(self, wish: Wish, seals: dict[str, str]) -> str:
+        rules, now = self.rules(), utc_now()
+        if trouble := rules.trouble_at(now):
+            return trouble
+        for stage in sorted(wish.stages):
+            digest = seals.get(stage)
+            if digest is None:
+                return f"the gate never admitted this version to the stage {stage}"
+            if why := self.reason(wish.workspace, digest, stage, rules, now):
+                return why
+            if not self.destination().is_sealed(wish.workspace, digest):
+                return f"the sealed copy of sha256:{digest[:12]} is gone"
+        return ""
+
+    def _write(self, kind: str, wish: Wish, run: str, outcome: str, digest: Digest | None) -> None:
+        rules, now = self.rules(), utc_now()
+        log = self.settings.audit_log()
+        if log is None and kind == ALLOWED and _wants_log(rules, wish.stages):
+            raise ZtGateError("the policy demands an audit log, and the server has none")
+        facts = {"workspace": wish.workspace, "stage": " ".join(sorted(wish.stages)), "act": wish.act}
+        if digest is not None:
+            facts["subject"] = str(digest)
+        if log is not None:
+            policy = f"policy {rules.loaded.digest}" if rules.loaded is not None else "no readable policy"
+            log.append(Event(kind, run, actor(), f"{wish.act} on {wish.target}", policy, outcome, facts), now)
+
+    def _afterwards(self, kind: str, wish: Wish, run: str, outcome: str, digest: Digest) -> None:
+        """Note what became of an allowed act. It happened; a log that fails now is told to the server's own log."""
+        try:
+            self._write(kind, wish, run, outcome, digest)
+            line = Act(wish.name, wish.version, wish.act, digest.hex, actor(), utc_now().strftime(_TIME), outcome)
+            self.ledger.record(wish.workspace, line)
+        except Exception:  # noqa: BLE001 - it is told, and the act cannot be undone
+            _LOG.exception("zt-gate: %s on %s is not on record", kind, printable(wish.target))
+
+    def _remember(self, names: Protected) -> None:
+        try:
+            self.ledger.keep_names(names.to_json())
+            self._kept, self._fallback = names, None
+        except Exception:  # noqa: BLE001 - it is told; the next request tries again
+            _LOG.exception("zt-gate: the protected names could not be kept")
+
+    def _remembered(self) -> Protected:
+        if self._fallback is None:
+            try:
+                text = self.ledger.names()
+                self._fallback = Protected.from_json(text) if text else DEFAULT
+            except Exception:  # noqa: BLE001 - it is told; the defaults stay protected
+                _LOG.exception("zt-gate: the last protected names cannot be read")
+                return DEFAULT
+        return self._fallback
+
+
+def _wants_log(rules: Rules, stages: frozenset[str]) -> bool:
+    if rules.loaded is None:
+        return False
+    known = rules.loaded.policy.stages
+    return any(stage in known and bool(known[stage].audit_log) for stage in stages)

@@ -1,0 +1,174 @@
+"""Reading and writing the gate's own tables. Every method is one short transaction on the primary database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from zt_gate.registry.tables import HISTORY, METADATA, MODEL_VERSIONS, NAMES, SUMMARIES, VERSIONS
+
+_MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A summary as it was handed in, with what was read from it."""
+
+    id: str
+    digest: str
+    stage: str
+    verified: str
+    passed: bool
+    data: str
+    brought_by: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A line of a version's history."""
+
+    name: str
+    version: int
+    act: str
+    digest: str
+    who: str
+    time: str
+    outcome: str
+
+
+class Ledger:
+    """The gate's tables in one database.
+
+    Args:
+        engine: MLflow's own engine.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: from every method, where the database refuses.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self._workspaces: bool | None = None
+
+    def create(self) -> None:
+        """Create what is missing. Another worker may do the same at the same time."""
+        try:
+            METADATA.create_all(self.engine)
+        except sa.exc.DBAPIError:
+            METADATA.create_all(self.engine)
+
+    def has_workspaces(self) -> bool:
+        """Whether this MLflow's tables know workspaces (3.x) or not (2.x)."""
+        if self._workspaces is None:
+            columns = sa.inspect(self.engine).get_columns("model_versions")
+            self._workspaces = any(column["name"] == "workspace" for column in columns)
+        return self._workspaces
+
+    def add_summary(self, workspace: str, kept: Kept) -> None:
+        """Keep a summary; one that is there already stays as it is."""
+        row = {"workspace": workspace, "id": kept.id, "digest": kept.digest, "stage": kept.stage}
+        row |= {"verified": kept.verified, "data": kept.data, "brought_by": kept.brought_by[:256]}
+        where = sa.and_(SUMMARIES.c.workspace == workspace, SUMMARIES.c.id == kept.id)
+        with self.engine.begin() as connection:
+            if connection.execute(sa.select(SUMMARIES.c.id).where(where)).first() is None:
+                connection.execute(SUMMARIES.insert().values(**row, passed=int(kept.passed)))
+
+    def newest(self, workspace: str, digest: str, stage: str) -> str | None:
+        """Return the id of the newest verdict about a digest; of two of the same second the one that blocks."""
+        query = (
+            sa.select(SUMMARIES.c.id)
+            .where(SUMMARIES.c.workspace == workspace, SUMMARIES.c.digest == digest, SUMMARIES.c.stage == stage)
+            .order_by(SUMMARIES.c.verified.desc(), SUMMARIES.c.passed, SUMMARIES.c.id)
+            .limit(1)
+        )
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar()
+
+    def summary(self, workspace: str, name: str) -> Kept | None:
+        """Return a summary by its id."""
+        where = sa.and_(SUMMARIES.c.workspace == workspace, SUMMARIES.c.id == name)
+        with self.engine.connect() as connection:
+            row = connection.execute(sa.select(SUMMARIES).where(where)).mappings().first()
+        return _kept(row) if row is not None else None
+
+    def summaries(self, workspace: str, digest: str) -> list[Kept]:
+        """Return the verdicts about a digest, the newest first."""
+        query = (
+            sa.select(SUMMARIES)
+            .where(SUMMARIES.c.workspace == workspace, SUMMARIES.c.digest == digest)
+            .order_by(SUMMARIES.c.verified.desc(), SUMMARIES.c.passed)
+            .limit(_MOST)
+        )
+        with self.engine.connect() as connection:
+            return [_kept(row) for row in connection.execute(query).mappings()]
+
+    def seals(self, workspace: str, name: str, version: int) -> dict[str, str]:
+        """Return the digest by stage of a version that exists now, and not of one that had its number before."""
+        known = MODEL_VERSIONS.c
+        same = sa.and_(
+            known.name == VERSIONS.c.name,
+            known.version == VERSIONS.c.version,
+            known.creation_time == VERSIONS.c.created,
+        )
+        if self.has_workspaces():
+            same = sa.and_(same, known.workspace == VERSIONS.c.workspace)
+        query = (
+            sa.select(VERSIONS.c.stage, VERSIONS.c.digest)
+            .select_from(VERSIONS.join(MODEL_VERSIONS, same))
+            .where(VERSIONS.c.workspace == workspace, VERSIONS.c.name == name, VERSIONS.c.version == version)
+        )
+        with self.engine.connect() as connection:
+            return {row.stage: row.digest for row in connection.execute(query)}
+
+    def seal(self, workspace: str, name: str, version: int, created: int, digest: str, stages: Iterable[str]) -> None:
+        """Note under which digest a version is sealed, for stages."""
+        with self.engine.begin() as connection:
+            for stage in sorted(stages):
+                key = {"workspace": workspace, "name": name, "version": version, "stage": stage}
+                connection.execute(VERSIONS.delete().where(*(VERSIONS.c[part] == key[part] for part in key)))
+                connection.execute(VERSIONS.insert().values(**key, created=created, digest=digest))
+
+    def rename(self, workspace: str, name: str, new_name: str) -> None:
+        """Let the rows of a model follow its name; what an older model of the new name left is dropped."""
+        with self.engine.begin() as connection:
+            old = sa.and_(VERSIONS.c.workspace == workspace, VERSIONS.c.name == new_name)
+            connection.execute(VERSIONS.delete().where(old))
+            for table in (VERSIONS, HISTORY):
+                where = sa.and_(table.c.workspace == workspace, table.c.name == name)
+                connection.execute(table.update().where(where).values(name=new_name))
+
+    def record(self, workspace: str, act: Act) -> None:
+        """Add a line to a version's history."""
+        row = {"workspace": workspace, "name": act.name[:256], "version": act.version, "act": act.act[:400]}
+        row |= {"digest": act.digest, "who": act.who[:256], "time": act.time, "outcome": act.outcome[:400]}
+        with self.engine.begin() as connection:
+            connection.execute(HISTORY.insert().values(**row))
+
+    def history(self, workspace: str, name: str, version: int) -> list[Act]:
+        """Return what was done to a version, the newest first."""
+        where = (HISTORY.c.workspace == workspace, HISTORY.c.name == name, HISTORY.c.version == version)
+        query = sa.select(HISTORY).where(*where).order_by(HISTORY.c.id.desc()).limit(_MOST)
+        fields = Act.__dataclass_fields__
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Act(**{name: row[name] for name in fields}) for row in rows]
+
+    def names(self) -> str | None:
+        """Return what the last readable policy protects, as text."""
+        with self.engine.connect() as connection:
+            return connection.execute(sa.select(NAMES.c.names).where(NAMES.c.id == 1)).scalar()
+
+    def keep_names(self, text: str) -> None:
+        """Remember what a policy protects."""
+        with self.engine.begin() as connection:
+            done = connection.execute(NAMES.update().where(NAMES.c.id == 1).values(names=text))
+            if not done.rowcount:
+                connection.execute(NAMES.insert().values(id=1, names=text))
+
+
+def _kept(row: Any) -> Kept:
+    fields = ("id", "digest", "stage", "verified", "data", "brought_by")
+    return Kept(passed=bool(row["passed"]), **{name: row[name] for name in fields})

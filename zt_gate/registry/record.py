@@ -1,0 +1,31 @@
+"""Who asks, and the one line of the audit log that says what became of it."""
+
+from __future__ import annotations
+
+import uuid
+
+from zt_gate.domain import printable
+
+ALLOWED, DONE, FAILED = "promotion.allowed", "promotion.done", "promotion.failed"
+DENIED, REMOVED = "promotion.denied", "promotion.removed"
+
+
+def actor() -> str:
+    """Return who sent the request that is being answered: the name that basic-auth verified, and the address.
+
+    Outside a request it is the process itself.
+    """
+    try:
+        from flask import has_request_context, request
+    except ImportError:
+        return "process"
+    if not has_request_context():
+        return "process"
+    login = request.authorization
+    name = login.username if login is not None and login.username else "anonymous"
+    return printable(f"mlflow:{name} from {request.remote_addr or 'somewhere'}", 200)
+
+
+def new_run() -> str:
+    """Return an id that ties the lines about one request together."""
+    return uuid.uuid4().hex

@@ -1,0 +1,169 @@
+"""How a registry server is told what to enforce: a policy, an audit log, a revocation list, by environment variables.
+
+Every worker reads them by itself and again when a file changes. What cannot be read closes the protected names, and
+nothing else: the trouble is a sentence for whoever asks.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from zt_gate.audit import AuditLog
+from zt_gate.domain import printable
+from zt_gate.errors import ZtGateError
+from zt_gate.policy.fields import parse_instant
+from zt_gate.policy.load import load_policy
+from zt_gate.policy.model import LoadedPolicy
+from zt_gate.policy.people import Revocations
+from zt_gate.registry.protected import DEFAULT, Protected
+from zt_gate.trust.keys import PublicKey, load_private, load_public, passphrase_from, read_key_file
+from zt_gate.trust.policy_signature import signature_file, verify_policy
+
+POLICY = "ZT_GATE_POLICY"
+POLICY_KEY = "ZT_GATE_POLICY_KEY"
+AUDIT_LOG = "ZT_GATE_AUDIT_LOG"
+AUDIT_KEY = "ZT_GATE_AUDIT_KEY"
+REVOCATIONS = "ZT_GATE_REVOCATIONS"
+_MAX_LIST = 64 << 20
+
+Stamp = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds at the moment."""
+
+    protected: Protected
+    trouble: str = ""
+    """Why nothing protected is let through; empty as a rule."""
+    loaded: LoadedPolicy | None = None
+    keys: tuple[PublicKey, ...] = ()
+    """Of the gates whose verdicts count."""
+    revokers: tuple[PublicKey, ...] = ()
+
+    def trouble_at(self, now: datetime) -> str:
+        """Return why nothing protected is let through at a time; empty as a rule."""
+        expires = self.loaded.policy.metadata.expires if self.loaded is not None else None
+        if not self.trouble and expires is not None and now >= parse_instant(expires):
+            return f"the policy expired at {expires}"
+        return self.trouble
+
+    @property
+    def revocations(self) -> Revocations | None:
+        """What the policy demands of a revocation list; None where it demands none."""
+        return self.loaded.policy.trust.revocations if self.loaded is not None else None
+
+
+class Settings:
+    """The server's settings, read again whenever a file changed.
+
+    Args:
+        environment: the variables; the process's own as a rule.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._rules: tuple[Stamp, Rules] | None = None
+        self._revoked: tuple[Stamp, bytes] | None = None
+
+    def rules(self) -> Rules:
+        """Return the rules that hold; never raises, since what cannot be read is said in `trouble`."""
+        reference = self._environment.get(POLICY, "")
+        if not reference:
+            return Rules(DEFAULT, f"the server has no policy; set {POLICY}")
+        stamp = () if reference.startswith("pack:") else _stamp(Path(reference)) + _stamp(_signature(reference))
+        with self._lock:
+            if self._rules is None or self._rules[0] != stamp:
+                self._rules = (stamp, _read_rules(reference, self._environment.get(POLICY_KEY, "")))
+            return self._rules[1]
+
+    def revocation_list(self) -> bytes | None:
+        """Return the signed revocation list; None where none is named.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        named = self._environment.get(REVOCATIONS, "")
+        if not named:
+            return None
+        stamp = _stamp(Path(named))
+        with self._lock:
+            if self._revoked is None or self._revoked[0] != stamp:
+                with open(named, "rb") as stream:
+                    self._revoked = (stamp, stream.read(_MAX_LIST))
+            return self._revoked[1]
+
+    def revocation_stamp(self) -> Stamp:
+        """Return what changes whenever the revocation list does."""
+        named = self._environment.get(REVOCATIONS, "")
+        return _stamp(Path(named)) if named else ()
+
+    def audit_log(self) -> AuditLog | None:
+        """Return the audit log; None where none is named.
+
+        Raises:
+            EvidenceError: the key for its checkpoints cannot be used.
+        """
+        named, key = self._environment.get(AUDIT_LOG, ""), self._environment.get(AUDIT_KEY, "")
+        if not named:
+            return None
+        if not key:
+            return AuditLog(Path(named))
+        private = load_private(read_key_file(Path(key)), passphrase_from(self._environment), printable(key))
+        return AuditLog(Path(named), private.crypto)
+
+
+def _read_rules(reference: str, signers: str) -> Rules:
+    try:
+        loaded = load_policy(reference)
+        if signers:
+            loaded = _with_signature(loaded, reference, signers)
+    except (ZtGateError, OSError, ValueError) as error:
+        return Rules(DEFAULT, f"the policy cannot be read: {printable(str(error), 90)}")
+    policy = loaded.policy
+    if policy.registry is None:
+        return Rules(DEFAULT, "the policy has no section `registry`", loaded)
+    protected = Protected.of(policy.registry)
+    if policy.metadata.signed and (loaded.signature is None or not loaded.signature.signers):
+        why = loaded.signature.problem if loaded.signature is not None else f"set {POLICY_KEY}"
+        return Rules(protected, f"the policy has to be signed: {why}", loaded)
+    try:
+        return Rules(protected, "", loaded, _keys(loaded, policy.registry.by), _revokers(loaded))
+    except ZtGateError as error:
+        return Rules(protected, printable(error.message, 90), loaded)
+
+
+def _with_signature(loaded: LoadedPolicy, reference: str, signers: str) -> LoadedPolicy:
+    keys = [load_public(read_key_file(Path(name)), printable(name)) for name in signers.split(os.pathsep)]
+    place = _signature(reference)
+    data = place.read_bytes() if place.is_file() else None
+    return replace(loaded, signature=verify_policy(loaded, data, keys))
+
+
+def _revokers(loaded: LoadedPolicy) -> tuple[PublicKey, ...]:
+    wanted = loaded.policy.trust.revocations
+    return _keys(loaded, wanted.by) if wanted is not None else ()
+
+
+def _keys(loaded: LoadedPolicy, names: tuple[str, ...]) -> tuple[PublicKey, ...]:
+    listed = [key for key in loaded.policy.trust.keys if key.id in names]
+    return tuple(load_public(key.pem or "", f"the key {key.id} of the policy") for key in listed)
+
+
+def _signature(reference: str) -> Path:
+    return signature_file(Path(reference))
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes whenever a file does; zeros where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0, 0)
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

@@ -1,0 +1,231 @@
+"""The registry store: MLflow's own SQL store with the gate in front of every method that promotes or uses a promotion.
+
+MLflow finds it by the entry points `ztgate+sqlite` and so on of `mlflow.model_registry_store`. All roads that reach
+the registry end in these methods, however their HTTP request was spelt.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from zt_gate.domain import Digest, printable
+from zt_gate.errors import TargetError, ZtGateError
+from zt_gate.registry.artifacts import DEFAULT_WORKSPACE, Destination
+from zt_gate.registry.gatekeeper import Admit, Gatekeeper, Wish
+from zt_gate.registry.ledger import Ledger
+from zt_gate.registry.protected import SUMMARY_TAG, is_reserved
+from zt_gate.registry.refusal import refuse, sentence
+from zt_gate.registry.settings import Settings
+from zt_gate.registry.sources import logged_location
+
+PREFIX = "ztgate+"
+PROMPT_SOURCE = "prompt-template"
+"""What MLflow stores as the source of a prompt, which has no files that anything could load."""
+PROBE = "zt-gate.probe"
+"""Resolving an alias of this name tells whether the gate is active; see `zt-gate doctor mlflow`."""
+
+
+class GatedStore:
+    """Methods of MLflow's `AbstractStore` with the gate before them. `build_store` puts the SQL store below."""
+
+    gate: Gatekeeper
+
+    def _plain(self, method: str) -> Any:
+        """Return MLflow's own method."""
+        return getattr(super(), method)
+
+    def _zt_workspace(self) -> str:
+        active = getattr(self, "_get_active_workspace", None)
+        return str(active()) if active is not None else DEFAULT_WORKSPACE
+
+    def _zt_wish(self, act: str, name: str, version: Any, stages: frozenset[str]) -> Wish:
+        return Wish(act, self._zt_workspace(), str(name), int(version or 0), stages)
+
+    def _zt_sealed(self, wish: Wish, admit: Admit) -> Digest:
+        """Return the digest under which a version is sealed; seal it where it is not, and admitted."""
+        destination = self.gate.destination()
+        for digest in self.gate.ledger.seals(wish.workspace, wish.name, wish.version).values():
+            if destination.is_sealed(wish.workspace, digest):
+                return Digest(digest)
+        return destination.seal(wish.workspace, self._zt_location(wish.name, wish.version), admit)
+
+    def _zt_location(self, name: str, version: int) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return logged_location(str(self._plain("get_model_version_download_uri")(name, version)))
+        except MlflowException as error:
+            raise TargetError(f"its files cannot be found: {printable(error.message, 80)}") from error
+
+    def _zt_promote(self, wish: Wish, act: Any) -> Any:
+        """Run MLflow's own method under the gate, with the version's row written first."""
+        version = self._plain("get_model_version")(wish.name, wish.version)
+        if getattr(version, "source", None) == PROMPT_SOURCE:
+            return act()
+        with self.gate.promotion(wish, lambda admit: self._zt_sealed(wish, admit)) as digest:
+            self._zt_row(wish, version.creation_timestamp, digest)
+            return act()
+
+    def _zt_row(self, wish: Wish, created: int, digest: Digest) -> None:
+        self.gate.ledger.seal(wish.workspace, wish.name, wish.version, created, digest.hex, wish.stages)
+
+    def set_registered_model_alias(self, name: str, alias: str, version: Any) -> Any:
+        """Set an alias; a protected one only on an admitted version."""
+        act = lambda: self._plain("set_registered_model_alias")(name, alias, version)  # noqa: E731
+        stages = self.gate.demanded("aliases", alias)
+        return self._zt_promote(self._zt_wish(f"alias @{alias}", name, version, stages), act) if stages else act()
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> Any:
+        """Delete an alias. Taking a protected one away promotes nothing; it is put on record."""
+        if self.gate.demanded("aliases", alias):
+            self.gate.note(self._zt_wish(f"alias @{alias} removed", name, 0, frozenset()))
+        return self._plain("delete_registered_model_alias")(name, alias)
+
+    def transition_model_version_stage(
+        self, name: str, version: Any, stage: str, archive_existing_versions: bool = False
+    ) -> Any:
+        """Move a version to a stage; into a protected one only an admitted version."""
+        act = lambda: self._plain("transition_model_version_stage")(  # noqa: E731
+            name, version, stage, archive_existing_versions
+        )
+        stages = self.gate.demanded("stages", stage)
+        return self._zt_promote(self._zt_wish(f"stage {stage}", name, version, stages), act) if stages else act()
+
+    def set_model_version_tag(self, name: str, version: Any, tag: Any) -> Any:
+        """Set a tag; a protected one only on an admitted version. A summary is taken as evidence."""
+        if tag.key == SUMMARY_TAG:
+            return self._zt_bring(name, version, str(tag.value))
+        if is_reserved(tag.key):
+            refuse(sentence(f"tag {tag.key}", "tags that begin with zt-gate. are the gate's own"))
+        act = lambda: self._plain("set_model_version_tag")(name, version, tag)  # noqa: E731
+        stages = self.gate.demanded("tags", tag.key)
+        return self._zt_promote(self._zt_wish(f"tag {tag.key}", name, version, stages), act) if stages else act()
+
+    def set_registered_model_tag(self, name: str, tag: Any) -> Any:
+        """Set a tag of a whole model. A protected key would speak for versions that nobody looked at."""
+        if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
+            wish = self._zt_wish(f"tag {tag.key}", name, 0, frozenset())
+            self.gate.deny(wish, "a protected tag belongs on a version, not on the whole model")
+        return self._plain("set_registered_model_tag")(name, tag)
+
+    def create_registered_model(self, name: str, tags: Any = None, *more: Any, **named: Any) -> Any:
+        """Create a model without versions; its tags are looked at as in `set_registered_model_tag`."""
+        for tag in tags or []:
+            if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
+                wish = self._zt_wish(f"tag {tag.key}", name, 0, frozenset())
+                self.gate.deny(wish, "a protected tag belongs on a version, not on the whole model")
+        return self._plain("create_registered_model")(name, tags, *more, **named)
+
+    def create_model_version(
+        self, name: str, source: str, run_id: Any = None, tags: Any = None, *more: Any, **named: Any
+    ) -> Any:
+        """Create a version; in a protected model, or with a protected tag, only from admitted bytes."""
+        act = lambda: self._plain("create_model_version")(name, source, run_id, tags, *more, **named)  # noqa: E731
+        if any(is_reserved(tag.key) for tag in tags or []):
+            refuse(sentence(f"a new version of {name}", "tags that begin with zt-gate. are the gate's own"))
+        stages = self.gate.demanded("models", name).union(*(self.gate.demanded("tags", tag.key) for tag in tags or []))
+        if not stages or source == PROMPT_SOURCE:
+            return act()
+        wish = self._zt_wish("create", name, 0, stages)
+        with self.gate.promotion(wish, lambda admit: self._zt_source(wish.workspace, source, admit)) as digest:
+            version = act()
+            made = self._zt_wish("create", name, version.version, stages)
+            self._zt_row(made, version.creation_timestamp, digest)
+            return version
+
+    def _zt_source(self, workspace: str, source: str, admit: Admit) -> Digest:
+        """Return the digest of what a new version would be made from, sealed."""
+        if source.startswith("models:/") and not source.startswith("models:/m-"):
+            name, _, version = source.removeprefix("models:/").rpartition("/")
+            if not version.isdecimal():
+                raise TargetError(f"{printable(source, 60)} is no version")
+            return self._zt_sealed(self._zt_wish("copy", name, version, frozenset()), admit)
+        return self.gate.destination().seal(workspace, logged_location(source), admit)
+
+    def rename_registered_model(self, name: str, new_name: str) -> Any:
+        """Rename a model; into a protected name only when every version of it is admitted."""
+        workspace = self._zt_workspace()
+        stages = self.gate.demanded("models", new_name)
+        for version in self._zt_versions(name) if stages else ():
+            wish = Wish(f"rename to {new_name}", workspace, name, int(version.version), stages)
+            self._zt_promote(wish, lambda: None)
+        renamed = self._plain("rename_registered_model")(name, new_name)
+        self.gate.ledger.rename(workspace, name, new_name)
+        return renamed
+
+    def _zt_versions(self, name: str) -> list[Any]:
+        found: list[Any] = []
+        token = None
+        quoted = name.replace("'", "''")
+        while True:
+            page = self._plain("search_model_versions")(f"name='{quoted}'", max_results=1000, page_token=token)
+            found += [version for version in page if version.name == name]
+            token = page.token
+            if not token:
+                return found
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> Any:
+        """Resolve an alias; a protected one only while the version's verdict holds."""
+        if name == PROBE:
+            refuse(f"zt-gate is active: {self.gate.status()}")
+        version = self._plain("get_model_version_by_alias")(name, alias)
+        stages = self.gate.demanded("aliases", alias)
+        if stages and version.source != PROMPT_SOURCE:
+            self.gate.check_use(self._zt_wish(f"alias @{alias}", name, version.version, stages))
+        return version
+
+    def get_latest_versions(self, name: str, stages: Any = None) -> Any:
+        """Return the newest version by stage. One in a protected stage is shown only while its verdict holds."""
+        found = self._plain("get_latest_versions")(name, stages)
+        for version in found:
+            demanded = self.gate.demanded("stages", version.current_stage)
+            if demanded and stages and version.source != PROMPT_SOURCE:
+                self.gate.check_use(self._zt_wish(f"stage {version.current_stage}", name, version.version, demanded))
+        return found
+
+    def get_model_version_download_uri(self, name: str, version: Any) -> Any:
+        """Say where a version's bytes are: of an admitted one in its sealed copy, of a protected one nowhere else."""
+        location = self._plain("get_model_version_download_uri")(name, version)
+        if location == PROMPT_SOURCE:
+            return location
+        wish = self._zt_wish("download", name, version, self.gate.demanded("models", name))
+        digest = self.gate.redirect(wish)
+        return self.gate.destination().sealed_uri(wish.workspace, digest) if digest else location
+
+    def _zt_bring(self, name: str, version: Any, text: str) -> None:
+        """Keep a signed summary, after making sure that the version exists."""
+        self._plain("get_model_version")(name, version)
+        try:
+            self.gate.bring(self._zt_workspace(), text)
+        except ZtGateError as error:
+            self.gate.deny(self._zt_wish("summary", name, version, frozenset()), error.message)
+
+
+def build_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # noqa: ARG001 - MLflow passes both
+    """Return the gated store of a URI such as `ztgate+sqlite:////srv/mlflow.db`; MLflow calls this.
+
+    Args:
+        store_uri: the scheme of the database behind `ztgate+`.
+        tracking_uri: of the tracking store; not used.
+    """
+    from zt_gate.registry.unknown import closed
+
+    base = _base()
+    made: Any = type("ZtGateStore", (GatedStore, base), closed(base))(store_uri.removeprefix(PREFIX))
+    ledger = Ledger(made.engine)
+    ledger.create()
+    made.gate = Gatekeeper(ledger, Settings(os.environ), Destination.of_server)
+    made.gate.start()
+    return made
+
+
+def _base() -> Any:
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    try:
+        from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+        from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+    except ImportError:  # MLflow 2.x and early 3.x know no workspaces
+        return SqlAlchemyStore
+    return WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore

@@ -1,0 +1,151 @@
+"""Whether a digest has a verdict that holds: signed by a gate of the policy, for the stage, the newest, not revoked.
+
+Nothing is remembered about a refusal. What is remembered about a passed summary is a function of its bytes, the
+policy and the revocation list, and ends with the summary; which summary counts is asked of the database every time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from zt_gate.domain import Digest, printable
+from zt_gate.errors import EvidenceError
+from zt_gate.policy.fields import parse_instant
+from zt_gate.registry.settings import Rules, Settings
+from zt_gate.trust.envelope import read_envelope
+from zt_gate.trust.revocation import revoked_reason
+from zt_gate.trust.statement import parse_statement
+from zt_gate.trust.summary import EXTENSION, MAX_SKEW, SUMMARY_TYPE, Demand, summarised, verify_summary
+
+if TYPE_CHECKING:
+    from zt_gate.registry.ledger import Kept
+
+MAX_SUMMARY = 90 << 10
+"""Bytes; what MLflow lets into a tag is a little more."""
+_MOST = 4096
+_SOON = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a signed summary says."""
+
+    digest: Digest
+    stage: str
+    verified: datetime
+    expires: datetime
+    passed: bool
+
+
+def read_summary(data: bytes, rules: Rules, now: datetime) -> Read:
+    """Read a summary that somebody hands in, whether it allows or blocks.
+
+    Raises:
+        EvidenceError: it is not signed by a gate of the policy, not a summary, or from the future.
+    """
+    if len(data) > MAX_SUMMARY:
+        raise EvidenceError(f"the summary is larger than {MAX_SUMMARY >> 10} KiB")
+    digest, _ = summarised(data, rules.keys)
+    stated = parse_statement(read_envelope(data).payload)
+    if stated.predicate_type != SUMMARY_TYPE:
+        raise EvidenceError("it is no verification summary")
+    try:
+        ours = stated.predicate[EXTENSION]
+        verified, stage = parse_instant(stated.predicate["timeVerified"]), ours["stage"]
+        passed = stated.predicate["verificationResult"] == "PASSED"
+        expires = parse_instant(ours["expires"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(f"the summary is malformed: {printable(str(error), 80)}") from None
+    if not isinstance(stage, str) or not 0 < len(stage) <= 64:
+        raise EvidenceError("the summary names no stage")
+    if verified > now + MAX_SKEW:
+        raise EvidenceError(f"it was written at {verified:%Y-%m-%dT%H:%M:%SZ}, in the future: compare the clocks")
+    return Read(digest, stage, verified, expires, passed)
+
+
+class Verdicts:
+    """Judges digests by the summaries that the ledger keeps.
+
+    Args:
+        settings: where the revocation list comes from.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._held: OrderedDict[tuple[object, ...], datetime] = OrderedDict()
+
+    def held(self, key: tuple[object, ...], now: datetime) -> bool:
+        """Whether a summary was verified before and that still counts."""
+        until = self._held.get(key)
+        return until is not None and now < until
+
+    def key(self, name: str, stage: str, rules: Rules) -> tuple[object, ...]:
+        """Return what a remembered verification depends on."""
+        policy = rules.loaded.digest if rules.loaded is not None else None
+        return (name, stage, policy, self._settings.revocation_stamp())
+
+    def reason(self, kept: Kept, digest: str, stage: str, rules: Rules, now: datetime) -> str:
+        """Say why a summary does not let a digest into a stage; empty when it does."""
+        key = self.key(kept.id, stage, rules)
+        data = kept.data.encode()
+        demand = Demand(rules.keys, stage, now, self._policy(rules))
+        reasons = verify_summary(data, Digest(digest), demand)
+        if not reasons:
+            reasons = self._old(data, rules, now) + self._revoked(data, digest, rules, now)
+        if reasons:
+            return printable(reasons[0], 120)
+        self._held[key] = self._until(data, rules, now)
+        while len(self._held) > _MOST:
+            self._held.popitem(last=False)
+        return ""
+
+    @staticmethod
+    def _policy(rules: Rules) -> Digest | None:
+        registry = rules.loaded.policy.registry if rules.loaded is not None else None
+        return rules.loaded.digest if rules.loaded is not None and registry and registry.same_policy else None
+
+    @staticmethod
+    def _old(data: bytes, rules: Rules, now: datetime) -> list[str]:
+        days = _max_age(rules)
+        verified = read_summary(data, rules, now).verified
+        if days is not None and now - verified > timedelta(days=days):
+            return [f"the verdict of {verified:%Y-%m-%d} is older than {days} days"]
+        return []
+
+    def _revoked(self, data: bytes, digest: str, rules: Rules, now: datetime) -> list[str]:
+        wanted = rules.revocations
+        if wanted is None:
+            return []
+        try:
+            listed = self._settings.revocation_list()
+        except OSError as error:
+            return [f"the revocation list cannot be read: {error.strerror}"]
+        if listed is None:
+            return ["the policy demands a revocation list, and the server has none"]
+        _, names = summarised(data, rules.keys)
+        return revoked_reason(listed, rules.revokers, Digest(digest), now, wanted.max_age_days, names)
+
+    @staticmethod
+    def _until(data: bytes, rules: Rules, now: datetime) -> datetime:
+        """Until when a verification may be remembered. A revocation list ages, so with one it is a minute."""
+        read = read_summary(data, rules, now)
+        ends = [read.expires]
+        days = _max_age(rules)
+        if days is not None:
+            ends.append(read.verified + timedelta(days=days))
+        if rules.revocations is not None:
+            ends.append(now + _SOON)
+        return min(ends)
+
+
+def _max_age(rules: Rules) -> int | None:
+    registry = rules.loaded.policy.registry if rules.loaded is not None else None
+    return registry.max_age_days if registry is not None else None
+
+
+def utc_now() -> datetime:
+    """Return the clock of the registry, the one place where it is read."""
+    return datetime.now(UTC)
