@@ -36,6 +36,8 @@ class LadderResult:
     """Adversarials that did not hold when they were asked about once more, or lay outside the ball: not counted."""
     autoattack_equivalent: bool
     """Whether all four families of AutoAttack ran at its strength on everything that still held."""
+    notes: tuple[str, ...] = ()
+    """What did not work as hoped, such as captured graphs, and how it was done instead."""
 
     @property
     def robust(self) -> Tensor:

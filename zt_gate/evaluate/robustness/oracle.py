@@ -6,7 +6,8 @@ what a search steers by; it may be cheaper and less exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -56,9 +57,12 @@ class Oracle:
         """Samples sent through the model so far."""
         self.exact = not (fast and adapter.device.startswith("cuda"))
         """Whether a search sees what `scores` would say."""
+        self.notes: list[str] = []
+        """What did not work as hoped, and how it was done instead; no result depends on it."""
         self._piece = 1024 if self.exact else _BUCKETS[-1]
         self._graphs: dict[tuple[Name, int], _Graph] = {}
         self._rounds: dict[tuple[Name, int], int] = {}
+        self._pool = None if self.exact else torch.cuda.graph_pool_handle()
 
     def scores(self, batch: Tensor) -> Tensor:
         """Return exact logits, of shape `(n, classes)`.
@@ -68,7 +72,7 @@ class Oracle:
         """
 
         def ask(part: Tensor) -> Tensor:
-            with torch.no_grad():
+            with torch.no_grad(), _full_float32():
                 logits = self.adapter.logits(part).float()
                 for _ in range(self.repeats - 1):
                     logits = logits + self.adapter.logits(part).float()
@@ -149,11 +153,16 @@ class Oracle:
         size = next((size for size in _BUCKETS if size >= n), n)
         key = (name, size)
         self._rounds[key] = self._rounds.get(key, 0) + 1
-        if key not in self._graphs and self._rounds[key] <= _ROUNDS_BEFORE_CAPTURE:
+        if key not in self._graphs and self._rounds[key] > _ROUNDS_BEFORE_CAPTURE and not self.notes:
+            try:
+                self._graphs[key] = self._capture(parts, size, name)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # a model that looks at numbers on the CPU half-way cannot be captured
+                self.notes.append(f"searched without captured graphs: {str(error).splitlines()[0][:200]}")
+        graph = self._graphs.get(key)
+        if graph is None:
             return self._differentiate(*parts, name)
-        if key not in self._graphs:
-            self._graphs[key] = self._capture(parts, size, name)
-        graph = self._graphs[key]
         for held, new in zip(graph.inputs, parts, strict=True):
             held[:n].copy_(new)
         graph.replay()
@@ -171,7 +180,8 @@ class Oracle:
                 self._differentiate(*inputs, name)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Graphs take turns and their results are copied out at once, so they may share what they compute in.
+        with torch.cuda.graph(graph, pool=self._pool):
             outputs = self._differentiate(*inputs, name)
         return _Graph(graph.replay, inputs, outputs)
 
@@ -189,3 +199,14 @@ class Oracle:
                 torch.cuda.empty_cache()
             else:
                 return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Let a GPU multiply with all the digits of float32: what counts must hold on any machine."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
