@@ -16,7 +16,8 @@ from zt_gate.scan.plan import CHECKS
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "zt_gate").rglob("*.py"))
 HEAVY = {"mlflow", "torch", "sigstore", "bandit", "modelscan", "numpy", "rich"}
-RULE_ID = re.compile(r"""["']((?:INT|ART|MLF|COD|DPD|SEC|ENG|SIG|PRV|TST|APR|ACC|BOM|SCN|REV|DEP)-\d{3})["']""")
+FAMILIES = "INT|ART|MLF|COD|DPD|SEC|ENG|SIG|PRV|TST|APR|ACC|BOM|SCN|REV|DEP|EVL|ROB|BKD"
+RULE_ID = re.compile(rf"""["']((?:{FAMILIES})-\d{{3}})["']""")
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
 

@@ -1,0 +1,132 @@
+"""Models that PyTorch runs: bare weights with declared layers, TorchScript, exported programs, pickled modules."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from zt_gate.evaluate.adapters.architecture import Network, build_network
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.adapters.declaration import Declaration
+
+_LEAST_PROBABILITY = 1e-12
+
+
+class TorchAdapter:
+    """A differentiable model; see `zt_gate.evaluate.adapters.adapter.Adapter`."""
+
+    def __init__(self, model: Callable[[Tensor], Any], declared: Declaration, device: str) -> None:
+        """Wrap a model that is in evaluation mode, on the device, and whose parameters need no gradients."""
+        self.task = declared.task
+        self.classes = declared.classes
+        self.inputs = declared.inputs
+        self.differentiable = True
+        self.device = device
+        self._model = model
+        self._probabilities = declared.output == "probabilities"
+        wide = (1, -1) if declared.task == "tabular" else (1, -1, *(1,) * (len(declared.shape) - 1))
+        given = zip(declared.least, declared.greatest, strict=True)
+        spans = [greatest - least for least, greatest in given]
+        self._offset = _constant(declared.mean, wide, device) if declared.mean else None
+        self._scale = _constant(declared.std, wide, device) if declared.std else None
+        self._least = _constant(declared.least, wide, device) if declared.least else None
+        self._span = _constant(spans, wide, device) if spans else None
+
+    def logits(self, batch: Tensor) -> Tensor:
+        """Return scores; see the protocol."""
+        output = self._model(self.prepared(batch))
+        if isinstance(output, (tuple, list)) and len(output) == 1:
+            output = output[0]
+        if not isinstance(output, Tensor):
+            raise TypeError(f"the model returned {type(output).__name__}, no tensor")
+        return output.float().clamp_min(_LEAST_PROBABILITY).log() if self._probabilities else output.float()
+
+    def features(self, batch: Tensor) -> Tensor | None:
+        """Return what the final linear layer sees; see the protocol."""
+        if self.final_linear() is None or not isinstance(self._model, Network):
+            return None
+        return self._model.features(self.prepared(batch)).float()
+
+    def final_linear(self) -> tuple[Tensor, Tensor] | None:
+        """Return the final linear layer; see the protocol."""
+        last = self._model.last if isinstance(self._model, Network) else None
+        if not isinstance(last, nn.Linear):
+            return None
+        bias: Tensor | None = last.bias
+        if bias is None:
+            bias = torch.zeros(last.out_features, device=self.device)
+        return last.weight.detach().float(), bias.detach().float()
+
+    def prepared(self, batch: Tensor) -> Tensor:
+        """Return a batch as the model wants it: columns scaled back, channels normalised."""
+        if self._least is not None and self._span is not None:
+            batch = self._least + batch * self._span
+        if self._offset is not None and self._scale is not None:
+            batch = (batch - self._offset) / self._scale
+        return batch
+
+
+def _constant(values: Any, shape: tuple[int, ...], device: str) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32, device=device).reshape(shape)
+
+
+def ready(module: nn.Module, device: str) -> nn.Module:
+    """Return a module in evaluation mode, on the device, whose parameters need no gradients."""
+    for parameter in module.parameters():
+        parameter.requires_grad = False
+    return module.eval().to(device)
+
+
+def load_state(path: str, declared: Declaration, device: str) -> TorchAdapter:
+    """Load bare weights: safetensors, or a checkpoint that `weights_only` accepts.
+
+    Raises:
+        ValueError: the declaration names no layers, or the weights do not fit them.
+    """
+    if not declared.layers:
+        raise ValueError("bare weights need declared layers")
+    if path.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        weights: Any = load_file(path, device="cpu")
+    else:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        weights = weights.get("state_dict", weights) if isinstance(weights, dict) else weights
+    if not isinstance(weights, dict) or not all(isinstance(item, Tensor) for item in weights.values()):
+        raise ValueError("the checkpoint holds more than weights, or none")
+    return TorchAdapter(ready(build_network(declared.layers, weights), device), declared, device)
+
+
+def load_script(path: str, declared: Declaration, device: str) -> TorchAdapter:
+    """Load a TorchScript archive."""
+    module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return TorchAdapter(ready(module, device), declared, device)
+
+
+def warm_export() -> None:
+    """Load a program of ours once: reading the first one makes PyTorch look around in this machine."""
+    held = io.BytesIO()
+    torch.export.save(torch.export.export(nn.ReLU(), (torch.zeros(2),)), held)
+    held.seek(0)
+    torch.export.load(held).module()
+
+
+def load_export(path: str, declared: Declaration, device: str) -> TorchAdapter:
+    """Load a program that `torch.export.save` wrote."""
+    module = torch.export.load(path).module()
+    for parameter in module.parameters():
+        parameter.requires_grad = False
+    return TorchAdapter(module.to(device), declared, device)
+
+
+def load_pickled(path: str, declared: Declaration, device: str) -> TorchAdapter:
+    """Load a whole module from a pickle. Code of its author may run here, and nowhere else."""
+    module = torch.load(path, map_location=device, weights_only=False)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"the pickle holds a {type(module).__name__}, no module")
+    return TorchAdapter(ready(module, device), declared, device)

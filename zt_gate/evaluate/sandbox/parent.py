@@ -1,0 +1,351 @@
+"""The parent's side of a worker: it starts one, asks it, watches it, and believes nothing that it says.
+
+One loop reads answers, writes questions, answers denied system calls and collects tripped wires, so that none of these
+can hold up another; every question has a deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from zt_gate.domain import printable
+from zt_gate.domain.sandbox import LANDLOCK, LIMITS, NAMESPACES, SECCOMP, TRIPWIRE, USER, level_of
+from zt_gate.errors import ToolError
+from zt_gate.evaluate.sandbox import start
+from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.incoming import Incoming
+from zt_gate.evaluate.sandbox.seccomp import deny_one
+from zt_gate.evaluate.sandbox.tripwire import TRIPPED
+from zt_gate.evaluate.sandbox.wire import Message, WireError, encode
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.sandbox.wire import Array
+
+_START_SECONDS = 60.0
+_READ = 1 << 20
+_MAX_EVENTS = 1000
+_MAX_COMPLAINT = 2000
+
+
+class WorkerError(Exception):
+    """A question has no answer.
+
+    Args:
+        kind: `time`, `memory`, `ended`, `tripped`, `protocol`, or what the worker itself says, such as `unsupported`.
+        text: why, for people; printable.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How a worker is confined."""
+
+    name: str
+    """One of `zt_gate.domain.sandbox.LEVELS`."""
+    layers: Mapping[str, str]
+    """Each layer with what is known of it; `no LAYER` with why it could not be had."""
+
+
+class Sandbox:
+    """One worker process, confined before it is asked anything. Use it as a context manager."""
+
+    def __init__(self, model: Path, bounds: Bounds | None = None, *, namespaces: bool = True) -> None:
+        """Start a worker.
+
+        Args:
+            model: the frozen copy; made readable for the worker's user, and the only thing of ours in its reach.
+            bounds: what it may use; `readable` and `scratch` are filled in.
+            namespaces: whether bubblewrap is used where it works.
+
+        Raises:
+            ToolError: no process could be started, or it did not get as far as confining itself.
+        """
+        self.violations: list[str] = []
+        """What it tried and should not have: denied system calls and tripped wires, since `watch`."""
+        self.globals: list[str] = []
+        """Names that a pickle asked for, in order."""
+        self._denied: Counter[str] = Counter()
+        self._watching = False
+        self._listener: int | None = None
+        self._bounds = bounds or Bounds()
+        self._uid = start.worker_user()
+        self._scratch = Path(tempfile.mkdtemp(prefix="zt-gate-worker-"))
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        try:
+            self._wrapped = namespaces and start.namespaces_work(self._uid)
+            self._spawn(model)
+            self.level = self._confine(model)
+        except WorkerError as error:
+            complaint = self._complaint()
+            self.close()
+            raise ToolError(f"no sandbox: {error.text}{complaint}", "see docs/evaluate.md, Sandbox") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def watch(self) -> None:
+        """From now on what is denied counts: the next question is the first that runs code of the model."""
+        self._watching = True
+
+    def ask(
+        self, head: dict[str, Any], tensors: Mapping[str, Array] | None = None, *, seconds: float, limit: int = 1 << 30
+    ) -> Message:
+        """Ask one question and return the answer.
+
+        Args:
+            head: what is asked, as JSON.
+            tensors: what it is asked about.
+            seconds: how long the answer may take.
+            limit: most bytes of tensors in the answer.
+
+        Raises:
+            WorkerError: no answer in time, none at all, or one that is no answer. The worker has ended, unless its own
+                answer was an error.
+        """
+        answer = self._exchange(Message(head, tensors or {}), time.monotonic() + seconds, limit)
+        if "error" in answer.head:
+            error = answer.head["error"]
+            kind, text = (error.get("kind"), error.get("text")) if isinstance(error, dict) else (None, None)
+            raise WorkerError(printable(str(kind), 40), printable(str(text), 400))
+        return answer
+
+    def close(self) -> None:
+        """End the worker and whatever it started, and remove what it left. Safe to call twice."""
+        process = getattr(self, "_process", None)
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for stream in (getattr(self, "_socket", None), getattr(self, "_events", None), self._stderr):
+            if stream is not None:
+                stream.close()
+        if self._listener is not None:
+            os.close(self._listener)
+            self._listener = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    # --- starting --------------------------------------------------------------------------------------------------
+
+    def _spawn(self, model: Path) -> None:
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe()
+        self._socket, self._events = ours, open(reading, "rb", buffering=0)  # noqa: SIM115 - closed by close()
+        scratch, devices = str(self._scratch), list(self._bounds.devices)
+        if self._uid is not None:
+            os.chown(self._scratch, self._uid, self._uid)
+            _hand_over(model, self._uid)
+        command = [sys.executable, "-I", "-B", "-m", "zt_gate.evaluate.worker", str(theirs.fileno()), str(writing)]
+        if self._wrapped:
+            command = [*start.wrapped([str(model)], scratch, devices), *command]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                command,
+                env=start.environment(self._bounds.threads, scratch),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=(theirs.fileno(), writing),
+                start_new_session=True,
+                **start.identity(self._uid),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ToolError(f"no worker process could be started: {error}", "see docs/evaluate.md, Sandbox") from None
+        finally:
+            theirs.close()
+            os.close(writing)
+        self._socket.setblocking(False)
+        os.set_blocking(reading, False)
+
+    def _confine(self, model: Path) -> Level:
+        readable = (*start.readable_files(self._bounds.devices), str(model))
+        bounds = replace(self._bounds, readable=readable, scratch=str(self._scratch))
+        until = time.monotonic() + _START_SECONDS
+        self._write(Message(asdict(bounds)), until)
+        self._take_listener(until)
+        said = self._exchange(None, until, 0).head.get("layers")
+        known = (LIMITS, USER, LANDLOCK, SECCOMP)
+        if not isinstance(said, dict) or not all(isinstance(value, str) for value in said.values()):
+            raise WorkerError("protocol", "the worker did not say how it is confined")
+        layers = {name: value for name, value in said.items() if name.removeprefix("no ") in known}
+        layers[TRIPWIRE] = "armed before the model is loaded"
+        if self._wrapped:
+            layers[NAMESPACES] = "bubblewrap"
+        return Level(level_of(layers, devices=bool(self._bounds.devices)), dict(sorted(layers.items())))
+
+    def _take_listener(self, until: float) -> None:
+        while True:
+            self._wait([self._socket.fileno()], [], until)
+            try:
+                _, held, _, _ = socket.recv_fds(self._socket, 1, 1)
+            except BlockingIOError:
+                continue
+            if held:
+                self._listener = held[0]
+            elif self._process.poll() is not None:
+                raise self._ended()
+            return
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    def _exchange(self, message: Message | None, until: float, limit: int) -> Message:
+        incoming = Incoming(limit)
+        try:
+            if message is not None:
+                self._write(message, until)
+            while (answer := incoming.message()) is None:
+                self._wait([self._socket.fileno()], [], until)
+                with contextlib.suppress(BlockingIOError):
+                    data = self._socket.recv(min(_READ, incoming.wanted))
+                    if not data:
+                        raise self._ended()
+                    incoming.feed(data)
+            self._collect_events()
+        except WireError as error:
+            self._stop()
+            raise WorkerError("protocol", printable(str(error), 200)) from None
+        except OSError:
+            raise self._ended() from None
+        return answer
+
+    def _write(self, message: Message, until: float) -> None:
+        for piece in encode(message):
+            rest = memoryview(piece)
+            while rest:
+                self._wait([], [self._socket.fileno()], until)
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[self._socket.send(rest[:_READ]) :]
+
+    def _wait(self, reading: list[int], writing: list[int], until: float) -> None:
+        """Wait until the line is ready, and answer every denied call meanwhile.
+
+        Raises:
+            WorkerError: the time is over.
+        """
+        while True:
+            left = until - time.monotonic()
+            if left <= 0:
+                self._stop()
+                raise WorkerError("time", "it did not answer in time")
+            listening = [self._listener] if self._listener is not None else []
+            poll = select.poll()
+            for fd in (*reading, *listening, self._events.fileno()):
+                poll.register(fd, select.POLLIN)
+            for fd in writing:
+                poll.register(fd, select.POLLOUT)
+            ready = dict(poll.poll(left * 1000))
+            if self._listener in ready:
+                self._deny(ready[self._listener])
+            if self._events.fileno() in ready:
+                self._collect_events()
+            if any(fd in ready for fd in (*reading, *writing)):
+                return
+            if not reading and self._process.poll() is not None:
+                raise self._ended()
+
+    def _deny(self, state: int) -> None:
+        if self._listener is None:
+            return
+        name = None
+        try:
+            if state & select.POLLIN:
+                name = deny_one(self._listener)
+            else:  # nobody is left under the filter
+                os.close(self._listener)
+                self._listener = None
+        except OSError:
+            self._stop()
+        if name is not None and self._watching:
+            self._denied[name] += 1
+            if self._denied[name] == 1:
+                self.violations.append(f"system call {name}")
+
+    def _collect_events(self) -> None:
+        with contextlib.suppress(BlockingIOError, ValueError):
+            data = os.read(self._events.fileno(), _READ)
+            for line in data.splitlines()[:_MAX_EVENTS]:
+                self._note(line)
+
+    def _note(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+            kind, text = event["kind"], f"{event['event']} {event['detail']}"
+        except (ValueError, KeyError, TypeError, RecursionError):
+            kind, text = "violation", "something that is no event was written to the tripwire's line"
+        seen = self.globals if kind == "global" else self.violations
+        if len(seen) < _MAX_EVENTS:
+            seen.append(printable(text, 200))
+
+    # --- ending ----------------------------------------------------------------------------------------------------
+
+    def _ended(self) -> WorkerError:
+        """Say how the worker ended. It has closed its line, or is about to exit."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=2)
+        self._stop()
+        code = self._process.returncode
+        complaint = self._complaint()
+        if code == TRIPPED and self.violations:
+            return WorkerError("tripped", self.violations[-1])
+        if code == -signal.SIGXCPU or (code == -signal.SIGKILL and "CPU" in complaint):
+            return WorkerError("time", "it used up its processor time")
+        if "MemoryError" in complaint or "bad_alloc" in complaint or "allocate memory" in complaint:
+            return WorkerError("memory", "it needs more memory than its limit")
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with status {code}"
+        return WorkerError("ended", f"the worker {how}{complaint}")
+
+    def _stop(self) -> None:
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._collect_events()
+
+    def _complaint(self) -> str:
+        """Return the last line that the worker wrote to standard error."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stderr.seek(0, os.SEEK_END)
+            self._stderr.seek(max(0, self._stderr.tell() - _MAX_COMPLAINT))
+            lines = self._stderr.read(_MAX_COMPLAINT).decode("utf-8", "replace").strip().splitlines()
+            return f" ({printable(lines[-1], 200)})" if lines else ""
+        return ""
+
+
+def _hand_over(model: Path, group: int) -> None:
+    """Let the worker's group read the frozen copy; root keeps it, so that its modes cannot be changed."""
+    for folder, _, names in os.walk(model):
+        os.chown(folder, -1, group)
+        os.chmod(folder, 0o550)  # noqa: S103 - for that one group
+        for name in names:
+            path = os.path.join(folder, name)
+            os.chown(path, -1, group)
+            os.chmod(path, 0o440)

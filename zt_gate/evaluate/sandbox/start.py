@@ -1,0 +1,116 @@
+"""How a worker process is started: as which user, inside bubblewrap or not, with which files in reach."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import zt_gate
+
+_DYNAMIC_USERS = (61184, 4096)
+"""Users that nobody owns files as: what systemd hands out to services (systemd.exec(5), DynamicUser=)."""
+_PROBE_SECONDS = 20
+_SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/os-release")
+_MACHINE = ("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/filesystems", "/sys/devices/system")
+_DRIVER = ("/proc", "/sys", "/etc/vulkan", "/etc/OpenCL", "/run/nvidia-persistenced")
+
+
+def interpreter_files() -> list[str]:
+    """Return the folders that Python and what is installed for it are read from."""
+    folders = {sys.prefix, sys.base_prefix, str(Path(zt_gate.__file__).parent)}
+    folders |= {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    return sorted(folders)
+
+
+def readable_files(devices: Sequence[str]) -> list[str]:
+    """Return everything that a worker may read besides the model."""
+    return [*_SYSTEM, *_MACHINE, *interpreter_files(), *(_DRIVER if devices else ())]
+
+
+def device_files() -> list[str]:
+    """Return the device files of NVIDIA GPUs on this machine."""
+    names = sorted(Path("/dev").glob("nvidia*"))
+    return [str(path) for path in names if path.is_char_device() or path.is_dir()]
+
+
+def worker_user() -> int | None:
+    """Return the user that a worker runs as, or None to stay who we are.
+
+    Only root can become somebody else; where Python is installed out of others' reach, the worker stays root's, without
+    any capability.
+    """
+    if os.geteuid() != 0:
+        return None
+    uid = _DYNAMIC_USERS[0] + os.getpid() % _DYNAMIC_USERS[1]
+    return uid if _usable(uid) else None
+
+
+@functools.cache
+def _usable(uid: int) -> bool:
+    probe = [sys.executable, "-I", "-B", "-c", "import zt_gate"]
+    return _succeeds(probe, uid)
+
+
+@functools.cache
+def namespaces_work(uid: int | None) -> bool:
+    """Whether bubblewrap is installed and the kernel lets this user make namespaces."""
+    if shutil.which("bwrap") is None:
+        return False
+    return _succeeds([*wrapped([], "", []), sys.executable, "-I", "-B", "-c", "import zt_gate"], uid)
+
+
+def wrapped(readable: Sequence[str], scratch: str, devices: Sequence[str]) -> list[str]:
+    """Return the bubblewrap command in front of a worker: namespaces of its own, and no files but the named ones."""
+    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--proc", "/proc"]
+    bound = [path for path in (*_SYSTEM, "/sys/devices/system", *interpreter_files(), *readable) if path]
+    for path in dict.fromkeys(bound):
+        if not path.startswith(("/proc", "/dev")):
+            command += ["--ro-bind-try", path, path]
+    for path in devices:
+        command += ["--dev-bind-try", path, path]
+    if scratch:
+        command += ["--bind", scratch, scratch]
+    return [*command, "--chdir", "/"]
+
+
+def environment(threads: int, scratch: str) -> dict[str, str]:
+    """Return a worker's whole environment: nothing of ours, so no secret in it either."""
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # torch.use_deterministic_algorithms asks for it
+        **dict.fromkeys(counts, str(threads)),
+    }
+
+
+def _succeeds(command: Sequence[str], uid: int | None) -> bool:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            command,
+            env=environment(1, "/nonexistent"),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_PROBE_SECONDS,
+            check=False,
+            **identity(uid),
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return bool(done.returncode == 0)
+
+
+def identity(uid: int | None) -> dict[str, Any]:
+    """Return the arguments of `subprocess` that make a child another user's."""
+    return {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}

@@ -1,0 +1,138 @@
+"""How parent and worker talk: a length-prefixed JSON header, then the raw bytes of the tensors that it lists.
+
+Never a pickle. The parent reads with limits of its own, and believes neither a length nor a shape: it checks the header
+against them before it reads on.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zt_gate.domain.strict_json import parse_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+MAX_HEADER = 8 << 20
+MAX_TENSORS = 64
+MAX_BYTES = 2 << 30
+MAX_DIMENSIONS = 6
+_DTYPES = {"float32": 4, "float64": 8, "int64": 8, "int32": 4, "uint8": 1}
+_LENGTH = struct.Struct("<I")
+PREFIX = _LENGTH.size
+
+
+class WireError(Exception):
+    """What arrived is not what these two agreed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one side tells the other."""
+
+    head: dict[str, Any]
+    tensors: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One tensor that a header announces."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        total = _DTYPES[self.dtype]
+        for length in self.shape:
+            total *= length
+        return total
+
+
+def encode(message: Message) -> list[bytes | memoryview]:
+    """Return a message as the pieces to write, in order.
+
+    Raises:
+        WireError: a tensor of a type that is not sent, or too many.
+    """
+    import numpy as np
+
+    layouts, bodies = [], []
+    for name, tensor in message.tensors.items():
+        dense = np.ascontiguousarray(tensor)
+        if dense.dtype.name not in _DTYPES:
+            raise WireError(f"tensors of type {dense.dtype.name} are not sent")
+        layouts.append({"name": name, "dtype": dense.dtype.name, "shape": list(dense.shape)})
+        bodies.append(memoryview(dense.reshape(-1).view(np.uint8)))  # type: ignore[arg-type]  # an array is a buffer
+    head = json.dumps({"head": message.head, "tensors": layouts}, allow_nan=False).encode()
+    if len(head) > MAX_HEADER or len(layouts) > MAX_TENSORS:
+        raise WireError("the message is larger than the other side accepts")
+    return [_LENGTH.pack(len(head)), head, *bodies]
+
+
+def header_size(prefix: bytes, limit: int = MAX_HEADER) -> int:
+    """Return the length of the header that follows.
+
+    Raises:
+        WireError: it is longer than the limit.
+    """
+    (size,) = _LENGTH.unpack(prefix)
+    if size > limit:
+        raise WireError(f"a header of {size} bytes was announced, more than {limit}")
+    return int(size)
+
+
+def parse_header(data: bytes, limit: int = MAX_BYTES) -> tuple[dict[str, Any], list[Layout]]:
+    """Read a header, strictly.
+
+    Args:
+        data: its bytes.
+        limit: most bytes of all tensors together.
+
+    Raises:
+        WireError: malformed, or beyond the limits.
+    """
+    try:
+        value = parse_json(data)
+    except ValueError as error:
+        raise WireError(f"the header is not strict JSON: {error}") from None
+    if not isinstance(value, dict) or value.keys() != {"head", "tensors"} or not isinstance(value["head"], dict):
+        raise WireError("the header has another form")
+    listed = value["tensors"]
+    if not isinstance(listed, list) or len(listed) > MAX_TENSORS:
+        raise WireError("the header lists no tensors, or too many")
+    layouts = [_layout(item) for item in listed]
+    if len({item.name for item in layouts}) != len(layouts) or sum(item.size for item in layouts) > limit:
+        raise WireError(f"the tensors have the same name twice, or more than {limit} bytes")
+    return value["head"], layouts
+
+
+def decode(head: dict[str, Any], layouts: list[Layout], body: bytes | bytearray) -> Message:
+    """Build the message from its header and the bytes that followed it."""
+    import numpy as np
+
+    tensors, at = {}, 0
+    for item in layouts:
+        flat = np.frombuffer(memoryview(body)[at : at + item.size], dtype=item.dtype)
+        tensors[item.name] = flat.reshape(item.shape)
+        at += item.size
+    return Message(head, tensors)
+
+
+def _layout(item: Any) -> Layout:
+    if not isinstance(item, dict) or item.keys() != {"name", "dtype", "shape"}:
+        raise WireError("a tensor is described in another form")
+    name, dtype, shape = item["name"], item["dtype"], item["shape"]
+    if not isinstance(name, str) or dtype not in _DTYPES or not isinstance(shape, list):
+        raise WireError("a tensor has no name, no shape, or a type that is not sent")
+    if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
+        raise WireError("a tensor has an impossible shape")
+    return Layout(name, dtype, tuple(shape))

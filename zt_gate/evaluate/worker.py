@@ -1,0 +1,36 @@
+"""The worker process: confine first, then answer questions until the parent leaves."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from zt_gate.evaluate.sandbox.channel import Channel
+from zt_gate.evaluate.sandbox.confine import Bounds, confine
+from zt_gate.evaluate.sandbox.wire import Message
+
+
+def main(arguments: list[str]) -> None:
+    """Serve one parent.
+
+    Args:
+        arguments: descriptors of the line to the parent, and of the tripwire's line.
+    """
+    line, events = (int(argument) for argument in arguments)
+    stream = socket.socket(fileno=line)
+    channel = Channel(stream)
+    first = channel.receive()
+    if first is None:
+        return
+    bounds = Bounds.of(first.head)
+    channel.send(Message({"layers": confine(bounds, stream)}))
+
+    from zt_gate.evaluate.jobs import Jobs
+
+    jobs = Jobs(bounds, events)
+    while (message := channel.receive()) is not None:
+        channel.send(jobs.answer(message))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
