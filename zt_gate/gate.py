@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +61,10 @@ class Request:
     """Results of other scanners, for the check `sarif`; an opinion, since nobody signed them."""
     osv: Path | None = None
     """A copy of the OSV database, for the check `vulnerabilities`."""
+    base: Path | None = None
+    """The folder that several targets are named relative to; None takes the one that they have in common."""
+    prepared: Mapping[str, Check] = field(default_factory=dict)
+    """Checks by id that only the caller can make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +142,16 @@ def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | 
 def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> Frozen:
     """Freeze the target: copied, unless the caller or the policy is content with holding it."""
     if store is not None:
-        return freeze(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=store.incoming)
+        return freeze(
+            request.targets, Freeze.COPY, request.limits, fast=request.fast, into=store.incoming, base=request.base
+        )
     if not stage.reuse_hashes or request.cache is None or request.fast:
-        return freeze(request.targets, request.freeze, request.limits, fast=request.fast)
+        return freeze(request.targets, request.freeze, request.limits, fast=request.fast, base=request.base)
     from zt_gate.intake.remembered import HashMemory
 
     # Copying would read every byte after all; what is held is compared again before the verdict.
-    return freeze(request.targets, Freeze.HOLD, request.limits, memory=HashMemory(request.cache.folder))
+    memory = HashMemory(request.cache.folder)
+    return freeze(request.targets, Freeze.HOLD, request.limits, memory=memory, base=request.base)
 
 
 def _stage(request: Request) -> Stage:
@@ -157,7 +164,7 @@ def _stage(request: Request) -> Stage:
 
 def _prepared(request: Request, stage: Stage, now: datetime) -> dict[str, Check]:
     """Make the checks that need something of the operator's."""
-    prepared: dict[str, Check] = {}
+    prepared = dict(request.prepared)
     if request.osv is not None:
         if "vulnerabilities" not in stage.weights:
             problem = f"stage {request.stage} does not ask for the check vulnerabilities, so --osv would have no effect"

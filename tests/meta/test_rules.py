@@ -15,6 +15,7 @@ FAMILIES = {
     "COD": ("code", "def test_what_cannot_be_read_is_never_a_pass"),
     "DEP": ("deploy", "Status.INCOMPLETE"),
     "DPD": ("dependencies", "Status.INCOMPLETE"),
+    "PIP": ("pipeline", "Status.INCOMPLETE"),
     "SEC": ("secrets", "Status.INCOMPLETE"),
 }
 """Where the tests of a family lie, and what its test of unreadable input says."""

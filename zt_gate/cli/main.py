@@ -34,6 +34,7 @@ VERBS = {
     "audit": "verify, prove, merge, export and chart an audit log",
     "explain": "say what a rule means, why it matters and how to mend it",
     "policy": "write, validate, lint, compare, test and sign policies",
+    "lint-pipeline": "prove that every job that deploys waits for the gate: GitHub, GitLab, Jenkins",
     "doctor": "look at this machine and say what is missing",
     "selftest": "scan a few hundred inert hostile constructs and show what is stopped",
     "demo": "build an honest release, gate it, then try a dozen attacks on it",
@@ -127,7 +128,7 @@ def _run(words: list[str], console: Console) -> int:
 
 
 def _module(verb: str) -> _Verb:
-    return cast("_Verb", importlib.import_module(f"zt_gate.cli.{verb}"))
+    return cast("_Verb", importlib.import_module(f"zt_gate.cli.{verb.replace('-', '_')}"))
 
 
 def _fail(error: ZtGateError, words: list[str], console: Console) -> int:

@@ -115,6 +115,7 @@ def freeze(
     fast: bool = False,
     memory: HashMemory | None = None,
     into: Path | None = None,
+    base: Path | None = None,
 ) -> Frozen:
     """Freeze one path, or several as one bundle.
 
@@ -129,6 +130,7 @@ def freeze(
         fast: whether the fast digest is computed as well, in the same pass.
         memory: hashes of earlier runs, for files that are held and untouched since; None reads every byte.
         into: an empty private folder for the copies, which is removed like any other; under TMPDIR when None.
+        base: a folder that every path is named relative to; None names them as described above.
 
     Raises:
         TargetError: a path is missing or unreadable, or the target exceeds the limits.
@@ -136,7 +138,7 @@ def freeze(
     """
     algorithms = (Algorithm.SHA256, Algorithm.BLAKE3) if fast else (Algorithm.SHA256,)
     manner = Manner(mode is Freeze.COPY, limits or Limits(), algorithms, None if fast else memory, into)
-    return _freeze(targets, manner)
+    return _freeze(targets, manner, base)
 
 
 def freeze_fast(targets: Sequence[str | os.PathLike[str]], limits: Limits | None = None) -> FastFrozen:
@@ -147,18 +149,16 @@ def freeze_fast(targets: Sequence[str | os.PathLike[str]], limits: Limits | None
     return FastFrozen(frozen.fast, frozen)
 
 
-def _freeze(targets: Sequence[str | os.PathLike[str]], manner: Manner) -> Frozen:
+def _freeze(targets: Sequence[str | os.PathLike[str]], manner: Manner, base: Path | None = None) -> Frozen:
     walk = Walk(manner)
     try:
-        for path, name in _roots(targets):
+        for path, name in _roots(targets, base):
             walk.take(path, name)
         if manner.copies and walk.copy is not None:
             make_read_only(walk.copy)
         entries = walk.entries.values()
         return Frozen(
-            subject=Subject(
-                printable(targets[0]) if len(targets) == 1 else f"{len(targets)} paths", Manifest.of(entries)
-            ),
+            subject=Subject(_title(targets, base), Manifest.of(entries)),
             files=walk.files,
             refusals=tuple(sorted(walk.refusals, key=lambda finding: finding.sort_key)),
             root=walk.copy if manner.copies else None,
@@ -172,16 +172,25 @@ def _freeze(targets: Sequence[str | os.PathLike[str]], manner: Manner) -> Frozen
         raise
 
 
-def _roots(targets: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, str]]:
+def _title(targets: Sequence[str | os.PathLike[str]], base: Path | None) -> str:
+    """What people call the target."""
+    if base is not None:
+        return printable(base)
+    return printable(targets[0]) if len(targets) == 1 else f"{len(targets)} paths"
+
+
+def _roots(targets: Sequence[str | os.PathLike[str]], base: Path | None) -> list[tuple[Path, str]]:
     """Return what to walk, each with its manifest name; empty for a single folder, whose content is the target."""
     if not targets:
         raise TargetError("no target was named", "name a file or a folder, for instance: zt-gate check PATH")
     paths = [_resolve(target) for target in targets]
-    if len(paths) == 1:
+    if len(paths) == 1 and base is None:
         return [(paths[0], "" if paths[0].is_dir() else paths[0].name)]
-    common = Path(os.path.commonpath([path.parent for path in paths]))
+    common = _resolve(base) if base is not None else Path(os.path.commonpath([path.parent for path in paths]))
     roots: dict[str, Path] = {}
     for path in sorted(paths):
+        if not path.is_relative_to(common):
+            raise TargetError(f"{printable(path)} lies outside {printable(common)}", "replace the link by its file")
         name = path.relative_to(common).as_posix()
         if not any(name == other or name.startswith(f"{other}/") for other in roots):
             roots[name] = path

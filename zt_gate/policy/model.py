@@ -240,3 +240,13 @@ SCAN = LoadedPolicy(
     ),
 )
 """What `zt-gate scan` asks: the files alone. No signature, no people, no configuration."""
+PIPELINE = LoadedPolicy(
+    "zt-gate lint-pipeline",
+    Policy(
+        apiVersion="zt-gate/v1",
+        kind="Policy",
+        metadata=Metadata(name="pipeline"),
+        stages={"pipeline": Stage(block_at="medium", checks={"pipeline": "required"})},
+    ),
+)
+"""What `zt-gate lint-pipeline` asks: that nothing is deployed without the gate, and that nobody can weaken it."""

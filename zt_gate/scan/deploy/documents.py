@@ -36,6 +36,12 @@ class Mapping(dict[str, Any]):
         return self.lines.get(key, self.line)
 
 
+class Reference(list[Any]):
+    """A sequence with GitLab's tag `!reference`: the way to a value that stands elsewhere."""
+
+    __slots__ = ()
+
+
 def mapping(value: Any, *keys: str) -> Mapping:
     """Follow keys through mappings and return the last one; an empty mapping where the way ends."""
     line = value.line if isinstance(value, Mapping) else 0
@@ -69,8 +75,12 @@ def is_false(value: Any) -> bool:
     return isinstance(value, str) and value.strip().lower() in ("false", "no", "off", "n", "0")
 
 
-def load(data: bytes) -> list[Any]:
+def load(data: bytes, *, references: bool = False) -> list[Any]:
     """Parse every document of a stream.
+
+    Args:
+        data: the stream.
+        references: whether `!reference` is understood; each becomes a `Reference`.
 
     Returns:
         For each document a `Mapping`, a list, text or None.
@@ -86,7 +96,7 @@ def load(data: bytes) -> list[Any]:
         decoded = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}") from None
-    builder = _Builder()
+    builder = _Builder("!reference" if references else "")
     try:
         for event in yaml.parse(decoded, Loader=yaml.CSafeLoader):
             builder.take(event, yaml)
@@ -112,8 +122,9 @@ class _Frame:
 class _Builder:
     """A machine over the events of a YAML parser."""
 
-    def __init__(self) -> None:
+    def __init__(self, reference: str) -> None:
         self.documents: list[Any] = []
+        self._reference = reference
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._total = 0
@@ -126,7 +137,8 @@ class _Builder:
         """
         line = event.start_mark.line + 1
         tag = getattr(event, "tag", None)
-        if tag and tag not in _PLAIN:
+        refers = bool(tag) and tag == self._reference and isinstance(event, yaml.SequenceStartEvent)
+        if tag and tag not in _PLAIN and not refers:
             raise ValueError(f"line {line}: the tag {printable(tag, 60)} means different things to different readers")
         if isinstance(event, yaml.DocumentStartEvent):
             self._anchors.clear()
@@ -141,7 +153,7 @@ class _Builder:
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             if len(self._stack) >= _MAX_DEPTH:
                 raise ValueError(f"line {line}: nested deeper than {_MAX_DEPTH}")
-            value = Mapping(line) if isinstance(event, yaml.MappingStartEvent) else []
+            value = Reference() if refers else Mapping(line) if isinstance(event, yaml.MappingStartEvent) else []
             self._stack.append(_Frame(value, event.anchor))
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             frame = self._stack.pop()

@@ -1,0 +1,56 @@
+"""`zt-gate lint-pipeline`: does every job that deploys really wait for the gate?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zt_gate.cli.console import Console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    from zt_gate.cli.gating import add_output_arguments
+
+    parser.add_argument(
+        "root", type=Path, nargs="?", default=Path(), metavar="ROOT", help="the repository (default: .)"
+    )
+    parser.add_argument(
+        "--deploys", action="append", default=[], metavar="JOB", help="this job deploys, though nothing shows it"
+    )
+    parser.add_argument(
+        "--exempt", action="append", default=[], metavar="JOB", help="this job deploys nothing that the gate is for"
+    )
+    add_output_arguments(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Read every CI file of a repository and prove it, or say what stands against the proof.
+
+    Raises:
+        UsageError: there is no CI file.
+    """
+    from zt_gate.cli.gating import answer, limits
+    from zt_gate.domain import printable
+    from zt_gate.errors import UsageError
+    from zt_gate.gate import Request
+    from zt_gate.intake import Freeze
+    from zt_gate.policy.model import PIPELINE
+    from zt_gate.scan.pipeline.check import PipelineCheck
+    from zt_gate.scan.pipeline.files import pipeline_files
+    from zt_gate.scan.pipeline.model import Wishes
+
+    targets = pipeline_files(args.root)
+    if not targets:
+        advice = "name the root of a repository with .github/workflows, .gitlab-ci.yml or a Jenkinsfile"
+        raise UsageError(f"there is no pipeline in {printable(args.root)}", advice)
+    request = Request(
+        targets=targets,
+        policy=PIPELINE,
+        stage="pipeline",
+        freeze=Freeze.HOLD,
+        limits=limits(args),
+        base=args.root,
+        prepared={"pipeline": PipelineCheck(Wishes(frozenset(args.deploys), frozenset(args.exempt)))},
+    )
+    return answer(request, args, None, console)

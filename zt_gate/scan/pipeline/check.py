@@ -1,0 +1,128 @@
+"""The pipeline check: every CI file of a tree, read together.
+
+Each file is claimed only when it was read to the end; what is not understood is a gap, and a gap blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+from zt_gate.domain import Claim, Evidence, Finding, printable
+from zt_gate.intake import Frozen, Source
+from zt_gate.scan.deploy.documents import MAX_BYTES, Mapping, load
+from zt_gate.scan.pipeline import files
+from zt_gate.scan.pipeline.github import read_github
+from zt_gate.scan.pipeline.gitlab import read_gitlab
+from zt_gate.scan.pipeline.jenkins import read_jenkins
+from zt_gate.scan.pipeline.model import Hit, Reading, Wishes
+from zt_gate.scan.pipeline.prove import prove
+from zt_gate.scan.pipeline.rules import SEVERITIES
+
+
+class PipelineCheck:
+    """Proves of the CI files of a tree that nothing is deployed without the gate."""
+
+    id: ClassVar[str] = "pipeline"
+    version: ClassVar[str] = "1"
+
+    def __init__(self, wishes: Wishes | None = None) -> None:
+        self._wishes = wishes or Wishes()
+
+    def run(self, frozen: Frozen) -> Evidence:
+        """Read all files and judge them together."""
+        reading = Reading()
+        sources = dict(sorted(frozen.files.items()))
+        _github(sources, reading, self._wishes)
+        _gitlab(sources, reading, self._wishes)
+        for path, source in sources.items():
+            if files.JENKINSFILE.fullmatch(path):
+                _guarded(reading, path, partial(_jenkins, path, source, reading, self._wishes))
+            elif files.UNREAD.fullmatch(path):
+                reading.gap(path, 0, "a pipeline of a system that is not read here", "deploy from one that is")
+        hits = [*reading.hits, *prove(reading.jobs)]
+        gapped = {gap.path for gap in reading.gaps}
+        claims = [
+            Claim(path, source.size, "pipeline")
+            for path, source in sources.items()
+            if path in reading.read and path not in gapped
+        ]
+        deploys = sum(bool(job.deploys) for job in reading.jobs)
+        metrics = {"jobs": str(len(reading.jobs)), "deploys": str(deploys)}
+        metrics["gates"] = str(sum(job.gates for job in reading.jobs))
+        findings = [_finding(hit) for hit in hits]
+        digest = frozen.subject.digest
+        return Evidence.of(
+            self.id, self.version, digest, findings=findings, gaps=reading.gaps, claims=claims, metrics=metrics
+        )
+
+
+def _finding(hit: Hit) -> Finding:
+    return Finding(
+        rule=hit.rule,
+        severity=SEVERITIES[hit.rule],
+        message=hit.message,
+        path=hit.path,
+        line=hit.line or None,
+        symbol=printable(hit.symbol, 200),
+    )
+
+
+def _guarded(reading: Reading, path: str, act: Callable[[], None]) -> None:
+    """Run a reader; whatever it raises on bytes that somebody chose is an unfinished examination."""
+    try:
+        act()
+    except ValueError as error:
+        reading.gap(path, 0, printable(str(error)), "mend the file")
+    except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
+        reading.gap(path, 0, printable(f"stopped by {type(error).__name__}: {error}"), "report it with the file")
+
+
+def _documents(path: str, source: Source, reading: Reading, *, references: bool = False) -> list[Any] | None:
+    """Parse one file; None, and a gap, where it cannot be."""
+    try:
+        documents = load(source.read_at(0, MAX_BYTES + 1), references=references)
+    except ValueError as error:
+        reading.gap(path, 0, printable(str(error)), "mend the YAML")
+        return None
+    reading.read.add(path)
+    return documents
+
+
+def _github(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
+    workflows, actions = dict[str, Any](), dict[str, tuple[str, Any]]()
+    for path, source in sources.items():
+        workflow = files.WORKFLOW.fullmatch(path)
+        if not workflow and not files.ACTION.fullmatch(path):
+            continue
+        documents = _documents(path, source, reading)
+        if documents is None:
+            continue
+        if len(documents) != 1 or not isinstance(documents[0], Mapping):
+            reading.gap(path, 0, "it is not one mapping", "mend the file")
+        elif workflow:
+            workflows[path] = documents[0]
+        else:
+            actions[path.rpartition("/")[0]] = (path, documents[0])
+    _guarded(reading, next(iter(workflows), ""), partial(read_github, workflows, actions, reading, wishes))
+
+
+def _gitlab(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
+    roots = [path for path in sources if files.GITLAB.fullmatch(path)]
+    if not roots:
+        return
+    others = (files.WORKFLOW, files.ACTION, files.JENKINSFILE, files.UNREAD)
+    parsed: dict[str, list[Any]] = {}
+    for path, source in sources.items():
+        if not any(kind.fullmatch(path) for kind in others):
+            documents = _documents(path, source, reading, references=True)
+            parsed |= {} if documents is None else {path: documents}
+    for root in roots:
+        if root in parsed:
+            _guarded(reading, root, partial(read_gitlab, parsed, root, reading, wishes))
+
+
+def _jenkins(path: str, source: Source, reading: Reading, wishes: Wishes) -> None:
+    read_jenkins(path, source.read_at(0, MAX_BYTES + 1), reading, wishes)
+    reading.read.add(path)
