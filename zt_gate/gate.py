@@ -13,7 +13,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from zt_gate.audit.incidents import emergency_events
 from zt_gate.domain import Decision, Digest, Evidence, Gap, Subject, Verdict, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, Limits, freeze
+from zt_gate.intake.remote import fetched, remote_uri
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
@@ -107,7 +108,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     owner = {"stage": request.stage} | ({"team": request.team} if request.team else {})
     _record(log, now, Event("run.started", run, request.actor, _names(request), _why(request), "started", owner))
     progress("freeze")
-    with _store(request) as store, _freeze(request, stage, store) as frozen:
+    with _store(request) as store, fetched(request.targets) as local, _freeze(request, local, stage, store) as frozen:
         watch.lap("freeze")
         evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared(request, stage, now))
         watch.lap("scan")
@@ -139,19 +140,24 @@ def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | 
     return SealedStore(request.store)
 
 
-def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> Frozen:
+def _freeze(request: Request, local: Sequence[Path], stage: Stage, store: SealedStore | None) -> Frozen:
     """Freeze the target: copied, unless the caller or the policy is content with holding it."""
+    frozen = _frozen(request, local, stage, store)
+    if (uri := remote_uri(request.targets[0]) if len(request.targets) == 1 else None) is not None:
+        frozen.subject = replace(frozen.subject, name=printable(uri))
+    return frozen
+
+
+def _frozen(request: Request, local: Sequence[Path], stage: Stage, store: SealedStore | None) -> Frozen:
     if store is not None:
-        return freeze(
-            request.targets, Freeze.COPY, request.limits, fast=request.fast, into=store.incoming, base=request.base
-        )
+        return freeze(local, Freeze.COPY, request.limits, fast=request.fast, into=store.incoming, base=request.base)
     if not stage.reuse_hashes or request.cache is None or request.fast:
-        return freeze(request.targets, request.freeze, request.limits, fast=request.fast, base=request.base)
+        return freeze(local, request.freeze, request.limits, fast=request.fast, base=request.base)
     from zt_gate.intake.remembered import HashMemory
 
     # Copying would read every byte after all; what is held is compared again before the verdict.
     memory = HashMemory(request.cache.folder)
-    return freeze(request.targets, Freeze.HOLD, request.limits, memory=memory, base=request.base)
+    return freeze(local, Freeze.HOLD, request.limits, memory=memory, base=request.base)
 
 
 def _stage(request: Request) -> Stage:

@@ -17,6 +17,7 @@ from zt_gate.trust.keys import write_pair
 def promoted(store, version, site, model):
     bring(store, "x", 1, site.summary(model))
     store.set_registered_model_alias("x", "champion", 1)
+    store.copy_model_version(store.get_model_version("x", 1), "prod.x")
     return store
 
 
@@ -24,7 +25,7 @@ def everything_protected_is_closed(store, why):
     for act in (
         lambda: store.set_registered_model_alias("x", "champion", 1),
         lambda: store.get_model_version_by_alias("x", "champion"),
-        lambda: store.get_model_version_download_uri("x", 1),
+        lambda: store.get_model_version_download_uri("prod.x", 1),
         lambda: store.transition_model_version_stage("x", 1, "Staging", False),
     ):
         assert why in denied(act)
@@ -172,7 +173,7 @@ def test_a_source_with_a_link_in_it_is_never_sealed(store, version, site, model)
 
 def test_a_source_that_was_cut_short_has_other_bytes(store, version, site, model):
     bring(store, "x", 1, site.summary(model))
-    (model / "weights.bin").write_bytes(b"on")
+    (model / "weights.txt").write_bytes(b"on")
     assert "no verdict" in denied(lambda: store.set_registered_model_alias("x", "champion", 1))
 
 

@@ -14,6 +14,7 @@ def promoted(store, version, site, model):
     bring(store, "x", 1, site.summary(model))
     store.set_registered_model_alias("x", "champion", 1)
     store.transition_model_version_stage("x", 1, "Production", False)
+    store.copy_model_version(store.get_model_version("x", 1), "prod.x")
     return store
 
 
@@ -26,7 +27,7 @@ def sql(tmp_path, text, *values):
 READS = {
     "alias": lambda store: store.get_model_version_by_alias("x", "champion"),
     "stage": lambda store: store.get_latest_versions("x", ["Production"]),
-    "download": lambda store: store.get_model_version_download_uri("x", 1),
+    "download": lambda store: store.get_model_version_download_uri("prod.x", 1),
 }
 
 
@@ -36,13 +37,19 @@ def test_a_promoted_version_is_served(promoted, read):
 
 
 def test_the_download_leads_to_the_sealed_copy(promoted, model, tmp_path):
-    (model / "weights.bin").write_bytes(b"evil")
+    (model / "weights.txt").write_bytes(b"evil")
     uri = promoted.get_model_version_download_uri("x", 1)
-    assert (tmp_path / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "weights.bin").read_bytes() == b"one"
+    assert (tmp_path / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "weights.txt").read_bytes() == b"one"
+
+
+def test_a_version_whose_verdict_was_taken_back_can_still_be_looked_at(promoted, site, model):
+    (model / "weights.txt").write_bytes(b"evil")
+    bring(promoted, "x", 1, site.summary(model, allow=False, verified=datetime.now(UTC) + timedelta(seconds=2)))
+    assert "ztgate-sealed" in promoted.get_model_version_download_uri("x", 1)
 
 
 def test_a_promoted_version_is_promoted_again_from_its_sealed_copy(promoted, model):
-    (model / "weights.bin").write_bytes(b"evil")
+    (model / "weights.txt").write_bytes(b"evil")
     promoted.set_registered_model_alias("x", "live", 1)
     assert promoted.get_model_version_by_alias("x", "live").version == 1
 
@@ -119,8 +126,8 @@ def test_a_forged_row_serves_approved_bytes_or_none(promoted, tmp_path):
     sql(tmp_path, "UPDATE registered_model_aliases SET version = 2 WHERE alias = 'champion'")
     assert promoted.get_model_version_by_alias("x", "champion").version == 2
     uri = promoted.get_model_version_download_uri("x", 2)
-    assert (tmp_path / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "weights.bin").read_bytes() == b"one"
-    assert (evil / "weights.bin").read_bytes() == b"evil"
+    assert (tmp_path / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "weights.txt").read_bytes() == b"one"
+    assert (evil / "weights.txt").read_bytes() == b"evil"
 
 
 def test_a_forged_summary_in_the_table_counts_for_nothing(store, version, tmp_path, site, model):

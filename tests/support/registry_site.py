@@ -82,7 +82,7 @@ def write_model(folder: Path, content: bytes) -> Path:
     """Write what looks like an MLflow model: metadata and a file of bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "MLmodel").write_text(f"artifact_path: model\nmodel_uuid: {Digest.of(content).hex[:32]}\nflavors: {{}}\n")
-    (folder / "weights.bin").write_bytes(content)
+    (folder / "weights.txt").write_bytes(content)
     return folder
 
 

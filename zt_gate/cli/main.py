@@ -30,6 +30,7 @@ VERBS = {
     "revoke": "keep a signed list of digests, keys and identities that no longer count",
     "verify": "verify a signature over a release, and say what differs",
     "keygen": "make a key pair",
+    "promote": "check a version in MLflow and set an alias on it, or go back to the last one that is admitted",
     "admit": "at deploy time: do these bytes have a signed verdict for this stage",
     "audit": "verify, prove, merge, export and chart an audit log",
     "explain": "say what a rule means, why it matters and how to mend it",

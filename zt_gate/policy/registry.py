@@ -12,12 +12,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier
 
-_GLOB = r"^[^\s/:%\\\[\]?]{1,120}$"
+_GLOB = r"^[^\s/:;%\\\[\]?$'\"]{1,120}$"
 
 
 def _glob(text: str) -> None:
     if not re.fullmatch(_GLOB, text):
-        raise ValueError(f"{text!r} is no pattern of names: `*` stands for anything; no space, slash, colon or bracket")
+        raise ValueError(
+            f"{text!r} is no pattern of names: `*` stands for anything; no space, quote, slash, colon or bracket"
+        )
     if not text.strip("*"):
         raise ValueError(f"{text!r} would protect every name; name the ones that mean something")
 

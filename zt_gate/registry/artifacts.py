@@ -22,6 +22,9 @@ from zt_gate.intake.sealed import SealedStore
 SEALED = "ztgate-sealed"
 """The folder of sealed copies. The server wrapper freezes every path below it."""
 DEFAULT_WORKSPACE = "default"
+SERVE_ARTIFACTS = "_MLFLOW_SERVER_SERVE_ARTIFACTS"
+ARTIFACTS_DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
+ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 _API = "/mlflow-artifacts/artifacts/"
 
 
@@ -40,11 +43,8 @@ class Destination:
     @classmethod
     def of_server(cls) -> Destination:
         """Return what the MLflow server of this process was started with."""
-        from mlflow import server
-
-        serves = os.environ.get(server.SERVE_ARTIFACTS_ENV_VAR) == "true"
-        name = server.ARTIFACTS_DESTINATION_ENV_VAR if serves else server.ARTIFACT_ROOT_ENV_VAR
-        return cls(os.environ.get(name, ""), serves)
+        serves = os.environ.get(SERVE_ARTIFACTS) == "true"
+        return cls(os.environ.get(ARTIFACTS_DESTINATION if serves else ARTIFACT_ROOT, ""), serves)
 
     def folder(self) -> Path:
         """Return the destination as a folder.

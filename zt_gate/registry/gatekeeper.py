@@ -25,6 +25,7 @@ from zt_gate.registry.protected import DEFAULT, Protected
 from zt_gate.registry.record import ALLOWED, DENIED, DONE, FAILED, REMOVED, actor, new_run
 from zt_gate.registry.refusal import LOOK, refuse, sentence
 from zt_gate.registry.settings import Rules, Settings
+from zt_gate.registry.triggers import install
 from zt_gate.registry.verdicts import Verdicts, read_summary, utc_now
 
 _LOG = logging.getLogger("zt_gate.registry")
@@ -79,7 +80,7 @@ class Gatekeeper:
         if rules.loaded is None or rules.loaded.policy.registry is None:
             return replace(rules, protected=DEFAULT.with_more(self._remembered()))
         if rules.protected is not self._kept:
-            self._remember(rules.protected)
+            self._remember(rules.protected, trigger=bool(rules.loaded.policy.registry.trigger))
         return rules
 
     def demanded(self, kind: str, name: object) -> frozenset[str]:
@@ -130,22 +131,25 @@ class Gatekeeper:
     def redirect(self, wish: Wish) -> str:
         """Return the digest whose sealed copy is to be used for a version; empty where its own place will do.
 
+        In a protected model the verdict has to hold. Elsewhere a version that was admitted once is still served from
+        its sealed copy, so that it can be looked at again; what that version may be used for is its marks' business.
+
         Raises:
-            MlflowException: it was admitted once, or its name demands it, and no verdict holds now.
+            MlflowException: the version is in a protected model, and no verdict holds.
         """
-        why = ""
         try:
             seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
-            if not seals and not wish.stages:
-                return ""
-            for stages in [wish.stages] if wish.stages else [frozenset({stage}) for stage in sorted(seals)]:
-                unheld = self._unheld(replace(wish, stages=stages), seals)
-                if not unheld:
-                    return seals[min(stages)]
-                why = why or unheld
+            if not wish.stages:
+                return next((seals[stage] for stage in sorted(seals) if self._is_sealed(wish, seals[stage])), "")
+            why = self._unheld(wish, seals)
+            if not why:
+                return seals[min(wish.stages)]
         except Exception as error:  # noqa: BLE001 - as in `promotion`
             why = f"the evidence cannot be read: {type(error).__name__}"
         return self.deny(wish, why)
+
+    def _is_sealed(self, wish: Wish, digest: str) -> bool:
+        return self.destination().is_sealed(wish.workspace, digest)
 
     def note(self, wish: Wish) -> None:
         """Put an act on record that promotes nothing, such as taking an alias away.
@@ -235,7 +239,7 @@ class Gatekeeper:
                 return f"the gate never admitted this version to the stage {stage}"
             if why := self.reason(wish.workspace, digest, stage, rules, now):
                 return why
-            if not self.destination().is_sealed(wish.workspace, digest):
+            if not self._is_sealed(wish, digest):
                 return f"the sealed copy of sha256:{digest[:12]} is gone"
         return ""
 
@@ -260,12 +264,14 @@ class Gatekeeper:
         except Exception:  # noqa: BLE001 - it is told, and the act cannot be undone
             _LOG.exception("zt-gate: %s on %s is not on record", kind, printable(wish.target))
 
-    def _remember(self, names: Protected) -> None:
+    def _remember(self, names: Protected, *, trigger: bool) -> None:
         try:
             self.ledger.keep_names(names.to_json())
+            if trigger and not install(self.ledger.engine, names, workspaces=self.ledger.has_workspaces()):
+                _LOG.error("zt-gate: no trigger: there is one for sqlite and PostgreSQL alone")
             self._kept, self._fallback = names, None
         except Exception:  # noqa: BLE001 - it is told; the next request tries again
-            _LOG.exception("zt-gate: the protected names could not be kept")
+            _LOG.exception("zt-gate: the protected names could not be kept in the database, or no trigger be made")
 
     def _remembered(self) -> Protected:
         if self._fallback is None:

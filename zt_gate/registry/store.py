@@ -12,6 +12,7 @@ from typing import Any
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import TargetError, ZtGateError
 from zt_gate.registry.artifacts import DEFAULT_WORKSPACE, Destination
+from zt_gate.registry.client import PROBE
 from zt_gate.registry.gatekeeper import Admit, Gatekeeper, Wish
 from zt_gate.registry.ledger import Ledger
 from zt_gate.registry.protected import SUMMARY_TAG, is_reserved
@@ -22,8 +23,6 @@ from zt_gate.registry.sources import logged_location
 PREFIX = "ztgate+"
 PROMPT_SOURCE = "prompt-template"
 """What MLflow stores as the source of a prompt, which has no files that anything could load."""
-PROBE = "zt-gate.probe"
-"""Resolving an alias of this name tells whether the gate is active; see `zt-gate doctor mlflow`."""
 
 
 class GatedStore:

@@ -1,0 +1,129 @@
+"""`zt-gate promote` against the gated store, without a server between them."""
+
+import shutil
+
+import pytest
+from support.registry_site import GATE, Site, write_model
+from support.registry_store import denied
+
+from zt_gate.cli.main import main
+from zt_gate.registry import artifacts
+from zt_gate.registry.client import RegistryClient
+from zt_gate.trust.keys import write_pair
+
+
+@pytest.fixture
+def shop(tmp_path, empty_database, monkeypatch):
+    """Return a client of a gated registry with the models x/1 and x/2."""
+    monkeypatch.chdir(tmp_path)
+    place = Site(tmp_path / "site")
+    database = tmp_path / "mlflow.db"
+    shutil.copy(empty_database, database)
+    for name, value in place.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(artifacts.SERVE_ARTIFACTS, raising=False)
+    monkeypatch.setenv(artifacts.ARTIFACT_ROOT, str(tmp_path / "artifacts"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"ztgate+sqlite:///{database}")
+    write_pair(tmp_path / "keys", "gate", GATE)
+    client = RegistryClient()
+    store = client._client._get_registry_client().store
+    store.create_registered_model("x")
+    for number in (1, 2):
+        folder = write_model(tmp_path / "artifacts" / "0" / f"model-{number}", b"%d" % number)
+        store.create_model_version("x", str(folder))
+    return client
+
+
+def promote(tmp_path, target, *more, stage="staging", alias="staging"):
+    words = ["promote", target, "--alias", alias, "--stage", stage, "--policy", str(tmp_path / "site" / "policy.yaml")]
+    return main([*words, "--summary-key", str(tmp_path / "keys" / "gate.key"), "--cache", str(tmp_path / "c"), *more])
+
+
+def test_a_good_version_is_promoted_and_served_sealed(shop, tmp_path, capsys):
+    assert promote(tmp_path, "models:/x/1") == 0
+    assert "PROMOTED" in capsys.readouterr().out
+    assert shop.resolve("x", "staging").number == 1
+    assert "ztgate-sealed" in shop._client.get_model_version_download_uri("x", "1")
+
+
+def test_a_bad_version_is_not(shop, tmp_path, capsys):
+    (tmp_path / "artifacts" / "0" / "model-1" / "evil.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    assert promote(tmp_path, "models:/x/1") == 1
+    assert "ART-101" in capsys.readouterr().out
+    assert shop.aliases("x") == {}
+
+
+def test_a_dry_run_changes_nothing(shop, tmp_path, capsys):
+    assert promote(tmp_path, "models:/x/1", "--dry-run") == 0
+    assert "would set @staging on models:/x/1" in capsys.readouterr().out
+    assert shop.aliases("x") == {}
+
+
+def test_a_verdict_for_another_stage_than_the_alias_demands(shop, tmp_path, capsys):
+    assert promote(tmp_path, "models:/x/1", alias="champion") == 1
+    assert "no verdict for the stage production" in capsys.readouterr().out
+    assert shop.aliases("x") == {}
+
+
+def test_going_back_to_the_last_version_that_is_admitted(shop, tmp_path, capsys):
+    assert promote(tmp_path, "models:/x/1") == 0
+    assert promote(tmp_path, "models:/x/2") == 0
+    assert shop.resolve("x", "staging").number == 2
+    assert promote(tmp_path, "models:/x", "--rollback") == 0
+    assert "2 → 1" in capsys.readouterr().out
+    assert shop.resolve("x", "staging").number == 1
+    assert promote(tmp_path, "models:/x", "--rollback") == 1
+    assert shop.resolve("x", "staging").number == 1
+
+
+def test_by_an_alias_the_version_of_that_moment(shop, tmp_path):
+    store = shop._client._get_registry_client().store
+    store.set_registered_model_alias("x", "challenger", 2)
+    assert promote(tmp_path, "models:/x@challenger") == 0
+    assert shop.resolve("x", "staging").number == 2
+
+
+@pytest.mark.parametrize("target", ["models:/x/9", "models:/nothing/1", "models:/m-0123", "runs:/1/model", "/tmp"])
+def test_what_is_no_version(shop, tmp_path, target, capsys):
+    assert promote(tmp_path, target) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_registry_without_the_gate_is_not_promoted_in(shop, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert promote(tmp_path, "models:/x/1") == 2
+    assert "not gated" in capsys.readouterr().err
+
+
+def test_report_only_promotes_nothing(shop, tmp_path):
+    assert promote(tmp_path, "models:/x/1", "--report-only") == 2
+    assert shop.aliases("x") == {}
+
+
+def test_a_version_that_changed_after_the_check_is_refused(shop, tmp_path, monkeypatch, capsys):
+    from zt_gate.registry.client import RegistryClient as Client
+
+    bring = Client.bring
+
+    def and_then_change(self, version, summary):
+        bring(self, version, summary)
+        (tmp_path / "artifacts" / "0" / "model-1" / "weights.txt").write_bytes(b"changed")
+
+    monkeypatch.setattr(Client, "bring", and_then_change)
+    assert promote(tmp_path, "models:/x/1") == 1
+    assert "no verdict" in capsys.readouterr().out
+    assert shop.aliases("x") == {}
+
+
+def test_checking_a_version_gives_the_digest_that_the_store_seals(shop, tmp_path, capsys):
+    words = ["check", "models:/x/1", "--policy", str(tmp_path / "site" / "policy.yaml"), "--stage", "staging"]
+    assert main([*words, "--format", "json"]) == 0
+    import json
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["subject"]["name"] == "models:/x/1"
+    assert promote(tmp_path, "models:/x/1") == 0
+    digest = report["subject"]["digest"].removeprefix("sha256:")
+    assert (tmp_path / "artifacts" / "ztgate-sealed" / f"sha256-{digest}").is_dir()
+    denied(lambda: shop._client._get_registry_client().store.set_registered_model_alias("x", "champion", 1))

@@ -1,0 +1,116 @@
+"""`zt-gate promote`: check a version in MLflow, hand the verdict to the registry, set the alias; or go back."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zt_gate.cli import check
+from zt_gate.cli.console import Console
+from zt_gate.domain import printable
+from zt_gate.errors import UsageError
+
+if TYPE_CHECKING:
+    from zt_gate.registry.client import RegistryClient, Version
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: those of `check`, and what to do with the verdict."""
+    check.add_arguments(parser)
+    parser.add_argument("--alias", required=True, help="what the version becomes, such as champion")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="check, and say what would be done")
+    how.add_argument("--rollback", action="store_true", help="go back to the last version that the registry admits")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Promote; 0 only when the alias is set, or would be.
+
+    Raises:
+        UsageError: the target is no version of a registered model, or the registry has no gate.
+        ZtGateError: as `check`.
+    """
+    from zt_gate.registry.client import RefusedError, RegistryClient
+
+    client = RegistryClient()
+    if args.rollback:
+        return _roll_back(args, client, console)
+    if args.summary_key is None:
+        raise UsageError("a promotion needs a signed verdict", "add --summary-key KEY, the gate's private key")
+    if args.report_only:
+        raise UsageError("--report-only enforces nothing, so nothing is promoted", "use --dry-run")
+    try:
+        version = client.version(str(args.target))
+        _demand_gate(client)
+        return _promote(args, client, version, console)
+    except RefusedError as refusal:
+        return _refused(args, str(refusal), console)
+
+
+def _demand_gate(client: RegistryClient) -> None:
+    """Without the gate a summary would be a tag like any other, and an alias everybody's."""
+    if not client.gate():
+        advice = "start it with --registry-store-uri ztgate+…; docs/mlflow.md"
+        raise UsageError("the registry is not gated: anybody could set the alias without a verdict", advice)
+
+
+def _promote(args: argparse.Namespace, client: RegistryClient, version: Version, console: Console) -> int:
+    with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
+        args.target = Path(version.uri)
+        args.summary = args.summary or Path(folder) / "summary.json"
+        code = check.run(args, console)
+        if code:
+            return code
+        summary = args.summary.read_text()
+    if args.dry_run:
+        console.result(f"would set @{args.alias} on {printable(version.uri)}")
+        return 0
+    client.bring(version, summary)
+    client.set_alias(version, args.alias)
+    _record(args, version, "promotion.done", "done")
+    console.result(f"{console.style('PROMOTED', 'green')}  {printable(version.uri)} → @{args.alias}")
+    return 0
+
+
+def _roll_back(args: argparse.Namespace, client: RegistryClient, console: Console) -> int:
+    from zt_gate.registry.client import RefusedError, Version
+
+    _demand_gate(client)
+    name = str(args.target).removeprefix("models:/").split("/", maxsplit=1)[0]
+    now = client.aliases(name).get(args.alias)
+    if now is None:
+        raise UsageError(f"{printable(name)} has no @{printable(args.alias)}", "promote a version first")
+    for number in [number for number in client.numbers(name) if number < now]:
+        version = Version(name, number)
+        try:
+            client.set_alias(version, args.alias)
+        except RefusedError as refusal:
+            console.note(f"{printable(version.uri)}: {refusal}")
+            continue
+        _record(args, version, "promotion.done", f"rolled back from {now}")
+        console.result(f"{console.style('ROLLED BACK', 'green')}  {printable(name)} {now} → {number} @{args.alias}")
+        return 0
+    return _refused(args, f"no version of {printable(name)} before {now} is admitted", console)
+
+
+def _refused(args: argparse.Namespace, why: str, console: Console) -> int:
+    _record(args, None, "promotion.denied", f"deny: {why}")
+    console.result(f"{console.style('REFUSED', 'red')}  {printable(args.target)} → @{printable(args.alias)}")
+    console.result(f"  ✗ {why}")
+    return 1
+
+
+def _record(args: argparse.Namespace, version: Version | None, kind: str, outcome: str) -> None:
+    """Put on record what became of it, where a log was named; the server keeps its own."""
+    from zt_gate.audit import Event
+    from zt_gate.cli.audit_keys import audit_log
+    from zt_gate.cli.gating import actor
+    from zt_gate.registry.record import new_run
+
+    log = audit_log(args.audit_log, args.audit_key)
+    if log is not None:
+        what = f"@{args.alias} on {version.uri if version is not None else args.target}"
+        log.append(Event(kind, new_run(), actor(), what, f"stage {args.stage}", outcome), datetime.now(UTC))

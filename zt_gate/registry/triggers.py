@@ -1,0 +1,109 @@
+"""The gate inside the database: raw SQL, or a server without the plugin, cannot set a protected alias or stage.
+
+A trigger cannot verify a signature. It demands the row that the store writes when it admits a version; whoever forges
+that row as well meets the store, which asks for the verdict on every read.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from zt_gate.registry.protected import Protected
+
+TEXT = "zt-gate: this version was not admitted; see docs/mlflow.md"
+_LOCK = 0x7A746761
+
+
+def install(engine: sa.Engine, protected: Protected, *, workspaces: bool) -> bool:
+    """Create the triggers, or replace those of an older policy; False where the database has none of ours.
+
+    Args:
+        engine: MLflow's own engine; its role needs the right to create triggers.
+        protected: the names.
+        workspaces: whether MLflow's tables have the column `workspace`.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database refuses.
+    """
+    alias = _condition(protected, "aliases", "NEW.alias", workspaces=workspaces)
+    stage = _condition(protected, "stages", "NEW.current_stage", workspaces=workspaces)
+    kind = engine.dialect.name
+    if kind == "sqlite":
+        _sqlite(engine, alias, stage)
+    elif kind == "postgresql":
+        _postgresql(engine, alias, stage)
+    return kind in ("sqlite", "postgresql")
+
+
+def _condition(protected: Protected, kind: str, column: str, *, workspaces: bool) -> str:
+    """Return when a row is to be refused. Texts are ours or from the policy, whose patterns hold no quote."""
+    workspace = "NEW.workspace" if workspaces else "'default'"
+    of = f"m.workspace = {workspace} AND " if workspaces else ""
+    same = "m.name = v.name AND m.version = v.version AND m.creation_time = v.created"
+    new = f"{of}v.workspace = {workspace} AND v.name = NEW.name AND v.version = NEW.version"
+    row = f"SELECT 1 FROM zt_gate_versions v JOIN model_versions m ON {same} WHERE {new}"  # noqa: S608 - texts of ours
+    parts = [
+        f"(lower({column}) LIKE {_like(glob)} ESCAPE '!' AND NOT EXISTS ({row} AND v.stage = {_quoted(stage)}))"
+        for names in (protected, *protected.more)
+        for glob, stage in getattr(names, kind).items()
+    ]
+    # lower() knows ASCII alone: a name in other letters, which might fold to a protected one, needs some admission.
+    return " OR ".join([*parts, f"({column} <> %ascii% AND NOT EXISTS ({row}))"])
+
+
+def _like(glob: str) -> str:
+    escaped = glob.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return _quoted(escaped.replace("*", "%"))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sqlite(engine: sa.Engine, alias: str, stage: str) -> None:
+    wanted = {}
+    for event, name, table, condition in (
+        ("INSERT", "zt_gate_alias_insert", "registered_model_aliases", alias),
+        ("UPDATE OF alias, version", "zt_gate_alias_update", "registered_model_aliases", alias),
+        ("UPDATE OF current_stage", "zt_gate_stage_update", "model_versions", stage),
+        ("INSERT", "zt_gate_stage_insert", "model_versions", stage),
+    ):
+        ascii_only = condition
+        for column in ("NEW.alias", "NEW.current_stage"):
+            ascii_only = ascii_only.replace(f"({column} <> %ascii%", f"({column} GLOB '*[^ -~]*'")
+        wanted[name] = (
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN {ascii_only}"
+            f" BEGIN SELECT RAISE(ABORT, {_quoted(TEXT)}); END"
+        )
+    with engine.connect() as connection:
+        query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'zt_gate_%'")
+        found = {row.name: row.sql for row in connection.execute(query)}
+        if found == wanted:
+            return
+        connection.rollback()
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for name, text in wanted.items():
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+            connection.exec_driver_sql(text)
+        connection.commit()
+
+
+def _postgresql(engine: sa.Engine, alias: str, stage: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        for name, events, table, condition in (
+            ("zt_gate_alias", "INSERT OR UPDATE OF alias, version", "registered_model_aliases", alias),
+            ("zt_gate_stage", "INSERT OR UPDATE OF current_stage", "model_versions", stage),
+        ):
+            ascii_only = condition.replace("<> %ascii%", "~ '[^ -~]'")
+            body = f"BEGIN IF {ascii_only} THEN RAISE EXCEPTION {_quoted(TEXT)}; END IF; RETURN NEW; END"
+            known = connection.execute(sa.text("SELECT prosrc FROM pg_proc WHERE proname = :name"), {"name": name})
+            if known.scalar() == body:
+                continue
+            # The driver reads a percent sign as the place of a parameter.
+            create = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $zt_gate${body}$zt_gate$"
+            connection.exec_driver_sql(create.replace("%", "%%"))
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
+            )
