@@ -37,13 +37,15 @@ class Shown:
 
 
 def small_net(seed=0, shape=SHAPE, classes=CLASSES) -> nn.Module:
-    """A convolutional net with random weights: piecewise linear, and easy to fool."""
+    """A convolutional net with random weights, every class of which is likely: piecewise linear, and easy to fool."""
     torch.manual_seed(seed)
     net = nn.Sequential(
         nn.Conv2d(shape[0], 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(6 * (shape[1] // 2) * (shape[2] // 2), classes),
     )  # fmt: skip
-    return net.eval().requires_grad_(False)
+    net = net.eval().requires_grad_(False)
+    net[-1].bias -= net(torch.rand((500, *shape))).mean(0)
+    return net
 
 
 def labelled(net: Callable[[Tensor], Tensor], n=40, seed=1, shape=SHAPE) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,17 @@
 """Attack a classifier, cheaply and honestly.
 
-`masking_flags` asks whether the answers can be believed, `attack_batch` climbs the ladder. Both see nothing of a model
-but its adapter, and import nothing but torch and this package.
+`masking_flags` asks whether the answers can be believed, `attack_batch` climbs the ladder, `attack_table` and
+`attack_texts` search where there are no gradients. All see nothing of a model but its adapter, and import nothing but
+torch and this package.
 """
 
+from zt_gate.evaluate.robustness.corruptions import CorruptionResult, corruption_accuracy
 from zt_gate.evaluate.robustness.ladder import LadderResult, attack_batch, stage_counts
 from zt_gate.evaluate.robustness.masking import MEANING, MaskingFlags, masking_flags
 from zt_gate.evaluate.robustness.plan import CONFIRM, PLANS, STANDARD, TRIAGE, Plan, Stage
+from zt_gate.evaluate.robustness.smoothing import Certificate, certify
+from zt_gate.evaluate.robustness.tables import Feasible, attack_table
+from zt_gate.evaluate.robustness.texts import TextResult, attack_texts
 from zt_gate.evaluate.robustness.threat import Threat
 
 __all__ = [
@@ -15,12 +20,20 @@ __all__ = [
     "PLANS",
     "STANDARD",
     "TRIAGE",
+    "Certificate",
+    "CorruptionResult",
+    "Feasible",
     "LadderResult",
     "MaskingFlags",
     "Plan",
     "Stage",
+    "TextResult",
     "Threat",
     "attack_batch",
+    "attack_table",
+    "attack_texts",
+    "certify",
+    "corruption_accuracy",
     "masking_flags",
     "stage_counts",
 ]

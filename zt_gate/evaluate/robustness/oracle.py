@@ -17,10 +17,10 @@ from zt_gate.errors import TargetError
 from zt_gate.evaluate.adapters.adapter import Adapter
 from zt_gate.evaluate.robustness.objectives import OBJECTIVES, Name
 
-# Shapes for which graphs are captured: a set of samples that shrinks meets few of them, and none is padded by half.
-_BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+# Shapes for which graphs are captured: a set of samples that shrinks meets few of them, and little is padded.
+_BUCKETS = (16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 # Capturing costs as much as some eager rounds; a shape that is seen once is not worth it.
-_ROUNDS_BEFORE_CAPTURE = 6
+_ROUNDS_BEFORE_CAPTURE = 8
 
 
 @dataclass(frozen=True, slots=True)
