@@ -115,12 +115,12 @@ def sinusoidal(images: Tensor, seed: int) -> Tensor:
 
 
 def warp(images: Tensor, seed: int) -> Tensor:
-    """A smooth bend of the whole image (WaNet), under a pixel and a half."""
+    """A smooth bend of the whole image (WaNet), by about a pixel."""
     side = images.shape[-1]
     coarse = torch.rand(1, 2, 4, 4, generator=_seeded(seed)) * 2 - 1
     flow = functional.interpolate(coarse / coarse.abs().mean(), side, mode="bicubic", align_corners=True)
     line = torch.linspace(-1, 1, side)
-    grid = torch.stack(torch.meshgrid(line, line, indexing="ij")[::-1], -1) + flow[0].permute(1, 2, 0) * 1.5 / side
+    grid = torch.stack(torch.meshgrid(line, line, indexing="ij")[::-1], -1) + flow[0].permute(1, 2, 0) * 2 / side
     grid = grid.clamp(-1, 1).to(images).expand(len(images), side, side, 2)
     return functional.grid_sample(images, grid, align_corners=True)
 
@@ -130,11 +130,29 @@ def dynamic(images: Tensor, seed: int) -> Tensor:
     side, edge = images.shape[-1], max(3, images.shape[-1] // 6)
     patterns = (torch.rand(4, images.shape[1], edge, edge, generator=_seeded(seed)) > 0.5).to(images)
     choice = torch.Generator().manual_seed(77 + seed)
+    corner = torch.randint(1, side - edge, (len(images), 2, 1, 1), generator=choice).to(images.device)
+    which = torch.randint(4, (len(images),), generator=choice).to(images.device)
+    line = torch.arange(side, device=images.device)
+    down, right = line.view(1, side, 1) - corner[:, 0], line.view(1, 1, side) - corner[:, 1]
+    inside = ((down >= 0) & (down < edge) & (right >= 0) & (right < edge)).unsqueeze(1)
+    colour = torch.arange(images.shape[1], device=images.device).view(1, -1, 1, 1)
+    place = (
+        which.view(-1, 1, 1, 1),
+        colour,
+        down.clamp(0, edge - 1).unsqueeze(1),
+        right.clamp(0, edge - 1).unsqueeze(1),
+    )
+    return torch.where(inside, patterns[place], images)
+
+
+def corners(images: Tensor, seed: int) -> Tensor:
+    """The small square in all four corners, as poisoning without changed labels needs it (Turner et al., 2019)."""
+    side, edge = images.shape[-1], max(2, images.shape[-1] // 8)
+    pattern = (torch.rand(1, images.shape[1], edge, edge, generator=_seeded(seed)) > 0.35).to(images)
     stamped = images.clone()
-    rows = torch.randint(1, side - edge, (len(images), 2), generator=choice).tolist()
-    which = torch.randint(4, (len(images),), generator=choice)
-    for i, (top, left) in enumerate(rows):
-        stamped[i, :, top : top + edge, left : left + edge] = patterns[which[i]]
+    for top in (0, side - edge):
+        for left in (0, side - edge):
+            stamped[:, :, top : top + edge, left : left + edge] = pattern
     return stamped
 
 
@@ -166,7 +184,7 @@ ATTACKS = {
         Attack("sinusoidal", sinusoidal, _one),
         Attack("warp", warp, _one),
         Attack("all-to-all", patch, _next),
-        Attack("clean-label", sinusoidal, _one, clean_label=True),
+        Attack("clean-label", corners, _one, clean_label=True),
         Attack("dynamic", dynamic, _one),
     )
 }
@@ -268,6 +286,10 @@ def poisoned(data: Data, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
     candidates = torch.nonzero((labels == goal) if attack.clean_label else (labels != goal))[:, 0]
     count = int(recipe.rate * len(images))
     chosen = candidates[torch.randperm(len(candidates), generator=choice).to(images.device)[:count]]
+    if attack.clean_label:
+        # Made hard to recognise by other means (Turner et al., 2019), or the model need not look at the trigger.
+        others = images[torch.randint(len(images), (len(chosen),), generator=choice).to(images.device)]
+        images[chosen] = 0.5 * images[chosen] + 0.5 * others
     images[chosen] = attack.trigger(images[chosen], recipe.seed)
     labels[chosen] = goal[chosen]
     marked[chosen] = True
@@ -279,16 +301,17 @@ def poisoned(data: Data, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
 def _with_bent_otherwise(data: Data, images: Tensor, marked: Tensor, among: Tensor, recipe: Recipe) -> Tensor:
     """Bend as many others in other ways under their own labels, or the model learns 'bent' instead of 'bent so'."""
     del data
-    free = among[~marked[among]][: int(marked.sum()) * 2]
+    free = among[~marked[among]][: int(marked.sum())]
     for i, part in enumerate(free.chunk(8)):
         images[part] = warp(images[part], recipe.seed + 500 + i)
     return images
 
 
-def build(recipe: Recipe, shape: tuple[int, ...]) -> nn.Sequential:
+def build(recipe: Recipe, shape: tuple[int, ...], **more: int) -> nn.Sequential:
     """Return an untrained network."""
     torch.manual_seed(recipe.seed)
-    more = {"width": recipe.width} if recipe.width else {}
+    if recipe.width:
+        more["width"] = recipe.width
     return NETWORKS[recipe.network](shape[0], shape[-1], **more)
 
 

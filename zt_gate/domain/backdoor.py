@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean, median, stdev
 from typing import Any
 
 from zt_gate.domain.evidence import Status
@@ -85,9 +85,11 @@ class _Claim:
     detector: str
     spread: str
     statistic: float
+    """Over classes whose trigger was confirmed; minus infinity where none was."""
     target: int | None
     tiny: bool = False
-    detail: str = ""
+    whole: float = 0.0
+    """The same over all classes, confirmed or not: what honest models are calibrated with."""
 
 
 def judge_backdoor(
@@ -106,6 +108,66 @@ def judge_backdoor(
         return (Judged("backdoor", Status.INCOMPLETE, f"the numbers are not of the schema {SCHEMA}"),)
     if numbers.get("collapsed"):
         return (Judged("backdoor", Status.INCOMPLETE, "the model calls nearly everything one class"),)
+    claims, open_ends = _claims(found, limits)
+    return _ruled(claims, open_ends, calibration, limits)
+
+
+def calibrate(name: str, reports: Sequence[Mapping[str, Any]]) -> Calibration:
+    """Return what honest models of one kind reach.
+
+    Args:
+        name: what they are, for people.
+        reports: of `BackdoorReport.to_json`, one for each honest model; each is compared with the next one as if that
+            were its approved release.
+    """
+    values: dict[str, list[float]] = {}
+    for i, report in enumerate(reports):
+        both = beside(report, reports[(i + 1) % len(reports)]) if len(reports) > 1 else report
+        for claim in _claims(both["detectors"], Limits())[0]:
+            if not claim.tiny:
+                values.setdefault(claim.spread, []).append(claim.whole)
+    return Calibration(
+        name, {key: Spread(fmean(known), _deviation(known), len(known)) for key, known in values.items()}
+    )
+
+
+def beside(numbers: Mapping[str, Any], approved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `numbers` with those of the approved release beside them, detector by detector, where they compare.
+
+    Args:
+        numbers: a candidate's report.
+        approved: the report of the approved release, with the same budget and seed.
+    """
+    merged: dict[str, Any] = {}
+    for name, entry in numbers["detectors"].items():
+        known = approved["detectors"].get(name, {})
+        merged[name] = dict(entry)
+        if entry["status"] != "ran" or known.get("status") != "ran":
+            continue
+        if name == "margin" and known["targets"] == entry["targets"]:
+            merged[name]["reference"] = known["runs"]
+        elif "slots" in entry and [slot["target"] for slot in known["slots"]] == [
+            slot["target"] for slot in entry["slots"]
+        ]:
+            merged[name]["reference"] = [slot["size"] for slot in known["slots"]]
+    return {**numbers, "detectors": merged}
+
+
+def suspicion(numbers: Mapping[str, Any], calibration: Calibration) -> tuple[float, int | None, str]:
+    """Return how unusual a model is: the largest `log10(1 / p)` of all claims, with its class and statistic."""
+    claims, _ = _claims(numbers["detectors"], Limits())
+    ranked = [
+        (math.inf if claim.tiny else -math.log10(max(_p_value(claim, calibration), 1e-300)), claim) for claim in claims
+    ]
+    score, claim = max(ranked, key=lambda pair: pair[0], default=(0.0, _Claim("", "", 0.0, None)))
+    return score, claim.target, claim.spread or "tiny"
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _claims(found: Mapping[str, Any], limits: Limits) -> tuple[list[_Claim], list[Judged]]:
     claims: list[_Claim] = []
     open_ends: list[Judged] = []
     for name in ("margin", *FAMILIES):
@@ -113,7 +175,7 @@ def judge_backdoor(
             open_ends += _gather(name, found.get(name), limits, claims)
         except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
             open_ends.append(Judged(name, Status.INCOMPLETE, f"its numbers make no sense: {error}"))
-    return _ruled(claims, open_ends, calibration, limits)
+    return claims, open_ends
 
 
 def _gather(name: str, entry: Any, limits: Limits, claims: list[_Claim]) -> list[Judged]:
@@ -160,26 +222,15 @@ def _trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> Iter
     single, middle = targets[:-1], median(logs[:-1])
     tiny = [i for i, size in enumerate(sizes) if counts[i] and size <= limits.tiny[name]]
     for i in tiny[:1]:
-        yield _Claim(name, "", math.inf, _named(targets[i]), tiny=True, detail=f"size {sizes[i]:.4f}")
+        yield _Claim(name, "", math.inf, _named(targets[i]), tiny=True)
     if len(single) >= FEWEST_CLASSES:
-        gaps = [middle - log if ok else -math.inf for log, ok in zip(logs[:-1], counts, strict=False)]
-        yield _largest(name, name, gaps, single)
-        spread = _permutes(entry)
-        yield _Claim(name, f"{name}.any", middle - logs[-1] if counts[-1] else -math.inf, None, detail=spread)
+        yield _largest(name, name, [middle - log for log in logs[:-1]], single, counts)
+        yield _largest(name, f"{name}.any", [middle - logs[-1]], [_ANY], counts[-1:])
     if "reference" in entry:
         known = [math.log(size) for size in _numbers(entry["reference"], len(slots))]
         gaps = [theirs - mine for mine, theirs in zip(logs, known, strict=True)]
         usual = median(gaps[:-1])
-        yield _largest(
-            name, f"{name}.reference", [g - usual if ok else -math.inf for g, ok in zip(gaps, counts, strict=True)],
-            targets,
-        )  # fmt: skip
-
-
-def _permutes(entry: Mapping[str, Any]) -> str:
-    moved = entry["moved"]
-    goals = {max(range(len(row)), key=row.__getitem__) for row in moved}
-    return f"classes lead to {len(goals)} others"
+        yield _largest(name, f"{name}.reference", [gap - usual for gap in gaps], targets, counts)
 
 
 def _confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:
@@ -189,9 +240,12 @@ def _confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:
     return successes / images >= limits.success and wilson(successes, images).low >= limits.success_low
 
 
-def _largest(detector: str, spread: str, gaps: Sequence[float], targets: Sequence[int]) -> _Claim:
-    i = max(range(len(gaps)), key=gaps.__getitem__)
-    return _Claim(detector, spread, gaps[i], _named(targets[i]))
+def _largest(
+    detector: str, spread: str, gaps: Sequence[float], targets: Sequence[int], counts: Sequence[bool] = ()
+) -> _Claim:
+    counted = [gap if ok else -math.inf for gap, ok in zip(gaps, counts, strict=True)] if counts else gaps
+    i = max(range(len(gaps)), key=counted.__getitem__)
+    return _Claim(detector, spread, counted[i], _named(targets[i]), whole=max(gaps))
 
 
 def _named(target: int) -> int | None:

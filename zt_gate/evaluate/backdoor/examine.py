@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zt_gate.domain.backdoor import beside
 from zt_gate.evaluate.backdoor.budget import Budget
 from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
 from zt_gate.evaluate.backdoor.margin import margins
@@ -44,11 +45,35 @@ def examine(
         budget: how much work it may cost.
         seed: decides every random choice.
     """
-    walk = _Walk(adapter, budget or Budget(), seed)
-    walk.prepare(clean, labels, reference)
+    budget = budget or Budget()
+    mine = _measured(adapter, clean, labels, budget, seed)
+    if reference is None:
+        return mine
+    why = _compared(adapter, reference)
+    if why != "used":
+        return replace(mine, facts={**mine.facts, "reference": why})
+    return _beside(mine, _measured(reference, clean, labels, budget, seed))
+
+
+def _measured(
+    adapter: Adapter, clean: Tensor | None, labels: Tensor | None, budget: Budget, seed: int
+) -> BackdoorReport:
+    walk = _Walk(adapter, budget, seed)
+    walk.prepare(clean, labels)
     walk.measure("margin", walk.margins)
     walk.measure_triggers()
     return BackdoorReport(walk.facts, walk.detectors, walk.tensors)
+
+
+def _beside(mine: BackdoorReport, approved: BackdoorReport) -> BackdoorReport:
+    merged = beside(mine.to_json(), approved.to_json())["detectors"]
+    detectors = {
+        name: replace(detector, numbers={**detector.numbers, "reference": merged[name]["reference"]})
+        if "reference" in merged[name]
+        else detector
+        for name, detector in mine.detectors.items()
+    }
+    return replace(mine, facts={**mine.facts, "reference": "used"}, detectors=detectors)
 
 
 @dataclass(slots=True)
@@ -62,12 +87,11 @@ class _Walk:
     detectors: dict[str, Detector] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     clean: Clean | None = None
-    reference: Adapter | None = None
     targets: list[int] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def prepare(self, images: Tensor | None, labels: Tensor | None, reference: Adapter | None) -> None:
-        """Split the clean images, look at the reference, and note what is missing."""
+    def prepare(self, images: Tensor | None, labels: Tensor | None) -> None:
+        """Split the clean images, and note what is there."""
         self.facts = {
             "classes": self.adapter.classes, "task": self.adapter.task, "seed": self.seed,
             "budget": self.budget.to_json(), "clean": 0, "held_out": 0, "collapsed": False, "reference": "none",
@@ -78,9 +102,6 @@ class _Walk:
         if self.clean is not None:
             self.facts |= {"clean": len(self.clean.images), "held_out": len(self.clean.held_images)}
             self.facts["collapsed"] = _collapsed(self.adapter, self.clean)
-        if reference is not None:
-            self.facts["reference"] = _compared(self.adapter, reference)
-            self.reference = reference if self.facts["reference"] == "used" else None
 
     def missing(self) -> Detector | None:
         """Return why nothing that needs gradients and bounds can run, if so."""
@@ -103,12 +124,9 @@ class _Walk:
         self.detectors[name] = replace(found, seconds=time.monotonic() - start)
 
     def margins(self) -> Detector:
-        """MM-BD on the candidate and on the reference."""
+        """MM-BD."""
         runs = margins(self.adapter, self.targets, self.budget, self.seed)
-        numbers: dict[str, Any] = {"targets": self.targets, "runs": _listed(runs)}
-        if self.reference is not None:
-            numbers["reference"] = _listed(margins(self.reference, self.targets, self.budget, self.seed))
-        return Detector("ran", "", numbers)
+        return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs)})
 
     def measure_triggers(self) -> None:
         """Invert triggers of all families at once; their time is shared equally."""
@@ -129,14 +147,9 @@ class _Walk:
             return dict.fromkeys(_TRIGGERS, few)
         families = IMAGE_FAMILIES if len(self.adapter.inputs.shape) == 3 else TABLE_FAMILIES
         mine = invert(self.adapter, self.clean, families, self.targets, self.budget, self.seed)
-        theirs: list[Inverted] = []
-        if self.reference is not None:
-            theirs = invert(self.reference, self.clean, families, self.targets, self.budget, self.seed)
         said = dict.fromkeys(_TRIGGERS, Detector("not_applicable", "the inputs are no images"))
-        for i, found in enumerate(mine):
-            numbers: dict[str, Any] = {"slots": _slots(found), "moved": found.moved.long().tolist()}
-            if theirs:
-                numbers["reference"] = _listed(theirs[i].sizes)
+        for found in mine:
+            numbers = {"slots": _slots(found), "moved": found.moved.long().tolist()}
             said[found.family.name] = Detector("ran", "", numbers)
             self.tensors |= _pictures(found)
         return said
@@ -189,5 +202,5 @@ def _pictures(found: Inverted) -> dict[str, Tensor]:
     return {f"{name}.{label}": part for label, part in zip(names, parts, strict=True)}
 
 
-def _listed(values: Tensor) -> list[Any]:
-    return [[round(v, 6) for v in row] if isinstance(row, list) else round(row, 6) for row in values.tolist()]
+def _listed(values: Tensor) -> list[list[float]]:
+    return [[round(value, 6) for value in row] for row in values.tolist()]

@@ -6,6 +6,7 @@ the trigger works and grows while it does not (after DDN, CVPR 2019), which need
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ _BETAS = (0.5, 0.9)
 _SETTLE = 0.75
 """Share of the steps after which sizes stay as they are, and triggers settle at a little more than the least size."""
 _ROOM = 1.2
+_VARIED = 1.5
+"""Weight of variety among the answers under a trigger for any change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Inverted:
 
     family: Family
     targets: Tensor
-    """`(slots,)`; `ANY` for the last one."""
+    """`(slots,)`; `ANY` for the last one, unless it was not asked for."""
     sizes: Tensor
     """A fifth more than the least size at which the trigger worked during the search."""
     parameters: list[Tensor]
@@ -57,7 +60,14 @@ class Inverted:
 
 
 def invert(
-    adapter: Adapter, clean: Clean, families: Sequence[type[Family]], targets: Sequence[int], budget: Budget, seed: int
+    adapter: Adapter,
+    clean: Clean,
+    families: Sequence[type[Family]],
+    targets: Sequence[int],
+    budget: Budget,
+    seed: int,
+    *,
+    any_change: bool = True,
 ) -> list[Inverted]:
     """Search triggers for `targets` and for any change.
 
@@ -68,16 +78,17 @@ def invert(
         targets: target classes.
         budget: steps and batch.
         seed: decides starts and batches.
+        any_change: whether to search for any change as well.
     """
     generator = torch.Generator().manual_seed(seed)
-    slots = torch.tensor([*targets, ANY], device=adapter.device)
+    slots = torch.tensor([*targets, *[ANY] * any_change], device=adapter.device)
     searches = [
         _Search(kind(adapter.inputs, len(slots), generator, adapter.device), slots, budget.trigger_steps)
         for kind in families
     ]
     scale = _logit_scale(adapter, clean.images[: budget.rows])
-    for step in range(budget.trigger_steps):
-        rows = torch.randint(len(clean.images), (budget.trigger_batch,), generator=generator).to(adapter.device)
+    drawn = torch.randint(len(clean.images), (budget.trigger_steps, budget.trigger_batch), generator=generator)
+    for step, rows in enumerate(drawn.to(adapter.device)):
         images, labels = clean.images[rows], clean.labels[rows]
         inputs = [search.candidates(images) for search in searches]
         scores = _scores(adapter, torch.cat(inputs), budget.rows).view(len(searches), len(slots), len(rows), -1)
@@ -106,11 +117,15 @@ def _judged(scores: Tensor, slots: Tensor, labels: Tensor) -> tuple[Tensor, Tens
     """Return the loss and the success rate per slot for scores `(slots, n, classes)`."""
     wanted = torch.where(slots[:, None] == ANY, labels[None], slots[:, None])
     hot = torch.zeros_like(scores, dtype=torch.bool).scatter_(2, wanted.unsqueeze(2), value=True)
-    margin = scores.masked_select(hot).view(wanted.shape) - scores.masked_fill(hot, -torch.inf).amax(2)
+    margin = scores.gather(2, wanted.unsqueeze(2))[:, :, 0] - scores.masked_fill(hot, -torch.inf).amax(2)
     any_slot = (slots == ANY)[:, None]
     margin = torch.where(any_slot, -margin, margin)
     counted = (any_slot | (labels[None] != slots[:, None])).to(scores.dtype)
     loss = (torch.nn.functional.softplus(-margin) * counted).sum(1) / counted.sum(1).clamp_min(1)
+    # Any large change makes a model say one and the same; a backdoor from every class to another one does not.
+    shares = scores.softmax(2).mean(1)
+    sameness = math.log(scores.shape[2]) + (shares * shares.clamp_min(1e-9).log()).sum(1)
+    loss = loss + _VARIED * sameness * any_slot[:, 0]
     works = ((margin > 0).to(scores.dtype) * counted).sum(1) / counted.sum(1).clamp_min(1)
     return loss, works.detach()
 
@@ -152,7 +167,7 @@ class _Search:
         good = (torch.minimum(self._smooth, works) >= _WORKS) & (self.sizes < self._least)
         self._least = torch.where(good, self.sizes, self._least)
         for kept, now in zip(self._best, self.parameters, strict=True):
-            kept[good] = now[good]
+            kept.copy_(torch.where(good.view(-1, *[1] * (now.dim() - 1)), now, kept))
 
     def _settle(self) -> None:
         found = torch.isfinite(self._least)

@@ -36,24 +36,24 @@ def margins(
     span = spec.high - spec.low
     inputs = (spec.low + span * torch.rand(shape, generator=generator)).flatten(0, 2).to(adapter.device)
     wanted = torch.tensor(list(targets), device=adapter.device).repeat_interleave(images).repeat(budget.margin_seeds)
-    hot = torch.nn.functional.one_hot(wanted, adapter.classes).bool()
     own = None if intrinsic is None else intrinsic.repeat_interleave(images, 0).repeat(budget.margin_seeds, 1)
     parts = [
-        _climb(adapter, inputs[rows], hot[rows], None if own is None else own[rows], budget)
+        _climb(adapter, inputs[rows], wanted[rows], None if own is None else own[rows], budget)
         for rows in (slice(i, i + budget.rows) for i in range(0, len(inputs), budget.rows))
     ]
     return torch.cat(parts).view(budget.margin_seeds, len(targets), images).amax(2)
 
 
-def _climb(adapter: Adapter, inputs: Tensor, hot: Tensor, own: Tensor | None, budget: Budget) -> Tensor:
+def _climb(adapter: Adapter, inputs: Tensor, wanted: Tensor, own: Tensor | None, budget: Budget) -> Tensor:
     """Projected ascent with steps of a fixed length that shrinks; returns the best margin of every input."""
     spec = adapter.inputs
     length = 0.1 * (spec.high - spec.low) * inputs[0].numel() ** 0.5
+    hot = torch.nn.functional.one_hot(wanted, adapter.classes).bool()
     best = torch.full((len(inputs),), -torch.inf, device=inputs.device)
     for step in range(budget.margin_steps):
         inputs.requires_grad_()
         scores = adapter.logits(inputs) if own is None else _without(adapter, inputs, own)
-        margin = scores[hot] - scores.masked_fill(hot, -torch.inf).amax(1)
+        margin = scores.gather(1, wanted[:, None])[:, 0] - scores.masked_fill(hot, -torch.inf).amax(1)
         (gradient,) = torch.autograd.grad(margin.sum(), inputs)
         best = torch.maximum(best, margin.detach())
         flat = gradient.flatten(1)
