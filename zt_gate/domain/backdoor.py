@@ -224,7 +224,7 @@ def _trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> Iter
     for i in tiny[:1]:
         yield _Claim(name, "", math.inf, _named(targets[i]), tiny=True)
     if len(single) >= FEWEST_CLASSES:
-        yield _largest(name, name, [middle - log for log in logs[:-1]], single, counts)
+        yield _largest(name, name, [middle - log for log in logs[:-1]], single, counts[:-1])
         yield _largest(name, f"{name}.any", [middle - logs[-1]], [_ANY], counts[-1:])
     if "reference" in entry:
         known = [math.log(size) for size in _numbers(entry["reference"], len(slots))]
