@@ -16,12 +16,8 @@ from zt_gate.scan.plan import CHECKS
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "zt_gate").rglob("*.py"))
 HEAVY = {"mlflow", "torch", "sigstore", "bandit", "modelscan", "numpy", "rich"}
-<<<<<<< HEAD
-FAMILIES = "INT|ART|MLF|COD|DPD|SEC|ENG|SIG|PRV|TST|APR|ACC|BOM|SCN|REV|DEP|EVL|ROB|BKD"
+FAMILIES = "INT|ART|MLF|COD|DPD|SEC|ENG|SIG|PRV|TST|APR|ACC|BOM|SCN|REV|DEP|EVL|ROB|BKD|PIP"
 RULE_ID = re.compile(rf"""["']((?:{FAMILIES})-\d{{3}})["']""")
-=======
-RULE_ID = re.compile(r"""["']((?:INT|ART|MLF|COD|DPD|SEC|ENG|SIG|PRV|TST|APR|ACC|BOM|SCN|REV|DEP|PIP)-\d{3})["']""")
->>>>>>> 1d5e0a6 (Prove of CI files that every job that deploys waits for the gate; what is not understood blocks)
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
 
