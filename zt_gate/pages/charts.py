@@ -11,9 +11,11 @@ from zt_gate.pages.element import Child, Markup, element, join
 
 MOST_LINES = 6
 """Colours and dashes that a reader can tell apart."""
-_BARS, _LINES = 480, 860
-"""Widths of the two kinds of chart; a page scales them to its columns."""
-_LEFT, _RIGHT, _ROW, _LABEL = 110, 70, 26, 16
+_LINES = 860
+"""Width of a line chart; a page scales it to its columns."""
+_ROOM, _RIGHT, _ROW, _LABEL = 300, 70, 26, 16
+_NARROW, _WIDE = 34, 124
+"""Room for the names of bars, by the longest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +65,23 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
     top = max(top, limit * 1.15) if limit is not None else top
     if unit == "share":
         top = 1
-    room = _BARS - _LEFT - _RIGHT
+    left = min(max(_NARROW, 18 + 7 * max((len(name) for name, _ in rows), default=0)), _WIDE)
     parts: list[Markup] = []
     for number, (name, value) in enumerate(rows):
         y = 4 + number * _ROW
-        parts.append(words(printable(name, 16), _LEFT - 10, y + 17, "name", "end"))
-        parts.append(_box("track", _LEFT, y + 4, room))
+        parts.append(words(printable(name, 16), left - 10, y + 17, "name", "end"))
+        parts.append(_box("track", left, y + 4, _ROOM))
         if value is not None and value > 0:
             over = limit is not None and value > limit
-            parts.append(_box("bar over" if over else "bar", _LEFT, y + 4, room * min(value, top) / top))
-        parts.append(words(shown(value, unit), _LEFT + room + 8, y + 17, "value"))
+            parts.append(_box("bar over" if over else "bar", left, y + 4, _ROOM * min(value, top) / top))
+        parts.append(words(shown(value, unit), left + _ROOM + 8, y + 17, "value"))
     if limit is not None:
-        x = f"{_LEFT + room * limit / top:.1f}"
+        x = f"{left + _ROOM * limit / top:.1f}"
         parts.append(element("line", class_="limit", x1=x, x2=x, y1=2, y2=height - 2))
     spoken = "; ".join(f"{printable(name, 60)}: {shown(value, unit)}" for name, value in rows)
     if limit is not None:
         spoken += f"; the line stands at {shown(limit, unit)}"
-    return picture(title, spoken, _BARS, height, parts)
+    return picture(title, spoken, left + _ROOM + _RIGHT, height, parts)
 
 
 def lines(title: str, positions: Sequence[str], series: Sequence[Line]) -> Markup:

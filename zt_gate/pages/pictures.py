@@ -10,7 +10,7 @@ from zt_gate.pages.element import Markup, element, join
 
 MOST_BARS = 24
 """Bars in one picture; of more, the longest are drawn."""
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 250, 52, 16, 14, 44
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 410, 270, 52, 24, 14, 44
 
 
 def draw(what: Picture) -> Markup:
@@ -53,7 +53,7 @@ def curve_with_band(
     if floor is not None:
         level = f"{y(floor):.1f}"
         parts.append(element("line", class_="limit", x1=_LEFT, x2=right, y1=level, y2=level))
-    parts += [words(f"{point[0]:g}", x(point[0]), bottom + 18, "axis", "middle") for point in _labelled(ordered)]
+    parts += [words(f"{point[0]:.3g}", x(point[0]), bottom + 18, "axis", "middle") for point in _labelled(ordered)]
     parts.append(words(printable(axis, 60), (_LEFT + right) / 2, _HEIGHT - 6, "axis", "middle"))
     spoken = "; ".join(f"{point[0]:g}: {_told(point)}" for point in ordered)
     return picture(title, f"{axis}; {spoken}", _WIDTH, _HEIGHT, parts)
