@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from zt_gate.domain import inert, printable
 from zt_gate.errors import PolicyError, ZtGateError
 
 _STYLES = {"red": "31;1", "green": "32;1", "yellow": "33", "dim": "2", "bold": "1", "cyan": "36"}
@@ -29,11 +30,11 @@ class Console:
     def note(self, text: str) -> None:
         """Print to standard error: progress and hints, left out under `--quiet`."""
         if not self.quiet:
-            self._err.write(text + "\n")
+            self.warn(text)
 
     def warn(self, text: str) -> None:
         """Print to standard error what nobody may miss, `--quiet` or not."""
-        self._err.write(text + "\n")
+        self._err.write(inert(text) + "\n")
 
     def step(self, text: str) -> None:
         """Show on a terminal what is being done, in place of what was shown before; nothing to clear the line."""
@@ -47,13 +48,11 @@ class Console:
     def error(self, error: ZtGateError) -> None:
         """Say what went wrong, where, and what to do."""
         mark = "\033[31;1merror:\033[0m" if wants_colour(self._err) else "error:"
-        self._err.write("\n".join(pointed(error, mark)) + "\n")
+        self._err.write(inert("\n".join(pointed(error, mark))) + "\n")
 
 
 def pointed(error: ZtGateError, mark: str) -> list[str]:
     """Return an error as lines: the mark, the place, what is wrong there, the line with a caret, the remedy."""
-    from zt_gate.domain import printable
-
     place = ""
     if isinstance(error, PolicyError) and error.file:
         place = error.file + (f":{error.line}:{error.column}" if error.line else "") + ": "

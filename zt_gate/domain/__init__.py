@@ -10,7 +10,7 @@ from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
 from zt_gate.domain.finding import Finding, Severity
 from zt_gate.domain.picture import Bars, Curve, Picture, Pixels, parse_picture
 from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
-from zt_gate.domain.text import printable
+from zt_gate.domain.text import inert, printable
 from zt_gate.domain.verdict import BrokenGlass, Decision, Reason, Verdict, WaivedFinding
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Verdict",
     "WaivedFinding",
     "canonical_json",
+    "inert",
     "parse_picture",
     "printable",
 ]

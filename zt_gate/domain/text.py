@@ -7,11 +7,14 @@ line of a CI log, recolour a terminal or reverse the reading direction (CVE-2021
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them."""
 
+_COMMANDS = re.compile(r"(?m)^([^\S\n]*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))")
+"""What GitHub Actions (which trims lines), Azure Pipelines and TeamCity read as a command in a job's output."""
 _LINE_BREAKS = ("Cc", "Cs", "Zl", "Zp")
 
 
@@ -27,3 +30,12 @@ def printable(value: str | bytes | os.PathLike[str], limit: int = 300) -> str:
         text = text.encode("utf-8", "backslashreplace").decode()
         text = "".join(char.encode("unicode_escape").decode() if is_unsafe(char) else char for char in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def inert(text: str) -> str:
+    """Return text for a screen, of several lines perhaps, in which no CI system finds a command.
+
+    Wrapping can put any word of a message first on a line, and `::error::` there is an annotation that the gate never
+    made. A space keeps it legible.
+    """
+    return _COMMANDS.sub(lambda match: f"{match[1]}: " if match[1] is not None else "# ", text)

@@ -95,4 +95,4 @@ def _attribute(name: str, value: Value) -> str:
 
 def _escaped(text: str) -> str:
     # Attributes always stand in double quotes.
-    return html.escape(printable(text, _MAX_TEXT), quote=False).replace('"', "&quot;")
+    return html.escape(printable(text, _MAX_TEXT), quote=False).replace('"', "&quot;").replace("##", "&#35;#")

@@ -5,10 +5,10 @@ Source: docs.gitlab.com, "Code Quality", "Import results". Of two entries with o
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from zt_gate.domain import printable
+from zt_gate.report.json_format import dumped
 from zt_gate.report.rows import place, rows
 
 _SEVERITIES = {"critical": "blocker", "high": "critical", "medium": "major", "low": "minor", "info": "info"}
@@ -28,4 +28,4 @@ def render(report: dict[str, Any]) -> str:
         }
         for row in found[:_MAX_ROWS]
     ]
-    return json.dumps(value, indent=2, ensure_ascii=True)
+    return dumped(value)

@@ -6,11 +6,11 @@ GitLab refuses a file in which they do.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zt_gate.domain import printable
+from zt_gate.report.json_format import dumped
 from zt_gate.report.rows import Row, place, rows
 
 VERSION = "15.2.1"
@@ -43,7 +43,7 @@ def render(report: dict[str, Any]) -> str:
         },
         "vulnerabilities": [_vulnerability(row, report) for row in kept],
     }
-    return json.dumps(value, indent=2, ensure_ascii=True)
+    return dumped(value)
 
 
 def _messages(report: dict[str, Any], omitted: int) -> list[dict[str, str]]:

@@ -86,4 +86,5 @@ def _text(value: str) -> str:
 
 def _legal(text: str) -> str:
     """Return one line of text that XML can hold."""
-    return _FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", printable(text, 4000))
+    legal = _FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", printable(text, 4000))
+    return legal.replace("##", "# #")

@@ -6,11 +6,11 @@ otherwise a code-scanning page would be green over a red gate. Limits: docs.gith
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 from zt_gate.domain import printable
+from zt_gate.report.json_format import dumped
 from zt_gate.report.rows import Row, place, rows
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -48,11 +48,11 @@ def render(report: dict[str, Any]) -> str:
         "properties": {
             "decision": report["decision"],
             "verdict": report["verdict"],
-            "brokenGlass": report["broken_glass"],
+            "brokenGlass": _printed(report["broken_glass"]),
             "omitted": len(found) - len(kept),
         },
     }
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=True)
+    return dumped({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _category(report: dict[str, Any]) -> str:
@@ -84,7 +84,6 @@ def _rule(row: Row) -> dict[str, Any]:
     help_text = "\n\n".join(part for part in (row.why, row.fix) if part) or _NO_HELP
     return {
         "id": row.rule,
-        "name": row.rule,
         "shortDescription": {"text": _words(row.title)},
         "fullDescription": {"text": _words(row.why or row.title)},
         "help": {"text": _words(help_text)},
@@ -128,6 +127,16 @@ def _result(row: Row, index: int, report: dict[str, Any]) -> dict[str, Any]:
             {"kind": "external", "status": "accepted", "justification": f"waiver {row.waived_by}"}
         ]
     return result
+
+
+def _printed(glass: dict[str, Any] | None) -> dict[str, Any] | None:
+    if glass is None:
+        return None
+    return {
+        **glass,
+        "incident": printable(glass["incident"]),
+        "persons": [printable(name) for name in glass["persons"]],
+    }
 
 
 def _words(text: str) -> str:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from zt_gate.domain import printable
+from zt_gate.domain import inert, printable
 
 Style = Callable[[str, str], str]
 _MAX_REASONS = 12
@@ -40,7 +40,7 @@ def render(report: dict[str, Any], style: Style, *, verbose: bool = False) -> st
             "",
             style(f"{_unenforced(report)}: this run ends with 0 whatever was decided. Nothing was enforced.", "yellow"),
         ]
-    return "\n".join(lines).rstrip()
+    return inert("\n".join(lines).rstrip())
 
 
 def _unenforced(report: dict[str, Any]) -> str:
