@@ -267,7 +267,7 @@ def measure(bench: Bench, name: str, net: nn.Module, steps: int, share: float, t
         climb("ladder_standard_exact", Plan("standard", STANDARD.stages, fast=False), n)
     if end - time.perf_counter() > 12:
         climb("ladder_standard_large", STANDARD, len(x))
-    if end - time.perf_counter() > 40 or tiny:
+    if end - time.perf_counter() > 100 or tiny:
         climb("ladder_confirm", CONFIRM, n if not tiny else 4)
 
 
@@ -374,7 +374,7 @@ def main() -> int:
         torch.set_num_threads(1)
         plans = (("small ResNet", resnet18(4), 60, 0.45), ("small WideResNet", wide_resnet(1, 1), 60, 0.9))
     else:
-        plans = (("ResNet-18", resnet18(), 500, 0.42), ("WideResNet-28-10", wide_resnet(), 220, 0.95))
+        plans = (("ResNet-18", resnet18(), 300, 0.42), ("WideResNet-28-10", wide_resnet(), 130, 0.95))
     for name, net, steps, share in plans:
         bench.step(name, lambda n=name, m=net, s=steps, p=share: measure(bench, n, m, s, p, args.tiny))
     bench.result["finished"] = True

@@ -24,11 +24,12 @@ from zt_gate.evaluate.robustness import (
 )
 from zt_gate.evaluate.robustness.apgd import Prey, apgd
 from zt_gate.evaluate.robustness.fab import fab, to_border
+from zt_gate.evaluate.robustness.ladder import _all_targets, _one_by_one
 from zt_gate.evaluate.robustness.objectives import spread
 from zt_gate.evaluate.robustness.oracle import Oracle
 from zt_gate.evaluate.robustness.threat import Ball, length, noise_like
 
-RADII = {"Linf": 0.1, "L2": 0.6, "L1": 4.0}
+RADII = {"Linf": 0.02, "L2": 0.12, "L1": 0.8}
 SHORT = Plan(
     "short",
     (
@@ -105,6 +106,21 @@ def test_the_same_seed_gives_the_same_result_in_pieces_of_any_size():
     assert torch.equal(results[0].adversarial, results[1].adversarial)
     assert torch.allclose(small.scores(x), Oracle(Shown(net)).scores(x), atol=1e-6)
     assert small.forwards == 64
+
+
+@pytest.mark.parametrize("stage", [Stage("apgd-t", 12, "dlr-t", 4), Stage("fab-t", 12, targets=4)], ids=["apgd", "fab"])
+def test_all_targets_at_once_give_what_they_give_in_turn(stage):
+    net = small_net(3)
+    x, y = labelled(net, 40)
+    oracle, threat = Oracle(Shown(net)), Threat("Linf", 0.015)
+    logits = oracle.scores(x)
+    order = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)[:, :4]
+    prey = Prey(Ball.around(x, threat, Shown(net).inputs), y, spread(logits), order[:, 0])
+    noise = [noise_like(x, threat, torch.Generator().manual_seed(k)) for k in range(4)]
+    turns, once = (way(oracle, prey, stage, order, noise) for way in (_one_by_one, _all_targets))
+    assert 0 < int(turns.fooled.sum()) < 40
+    assert torch.equal(turns.fooled, once.fooled)
+    assert torch.allclose(turns.adversarial, once.adversarial, atol=1e-5)
 
 
 def test_more_steps_never_make_a_model_safer():

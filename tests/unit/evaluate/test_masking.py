@@ -7,7 +7,7 @@ from support.small_models import CLASSES, Shown, labelled, small_net
 from zt_gate.evaluate.robustness import MEANING, Threat, masking_flags
 
 NET = small_net()
-THREAT = Threat("Linf", 0.1)
+THREAT = Threat("Linf", 0.02)
 
 
 def flags(scores, differentiable=True, threat=THREAT):
@@ -15,7 +15,7 @@ def flags(scores, differentiable=True, threat=THREAT):
     return masking_flags(Shown(scores, differentiable=differentiable), x, y, threat, 0)
 
 
-@pytest.mark.parametrize("threat", [THREAT, Threat("L2", 0.6), Threat("L1", 4.0)], ids=["Linf", "L2", "L1"])
+@pytest.mark.parametrize("threat", [THREAT, Threat("L2", 0.12), Threat("L1", 0.8)], ids=["Linf", "L2", "L1"])
 def test_an_honest_model_raises_no_flag(threat):
     seen = flags(NET, threat=threat)
     assert seen.raised == ()
