@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASE := build/digits
 
-.PHONY: help demo test lint types unit wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets freeze-rules clean
+.PHONY: help demo test lint types unit registry wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ $(RELEASE)/release/MLmodel: $(VENV)/base $(wildcard examples/digits/*.py)
 demo: $(RELEASE)/release/MLmodel  ## train a small model, release it, gate it, attack it
 	$(BIN)/zt-gate demo --release $(RELEASE)/release --statements $(RELEASE)/statements
 
-test: $(VENV)/dev lint types unit wheel  ## everything that CI runs
+test: $(VENV)/dev lint types unit registry wheel  ## everything that CI runs
 
 lint: $(VENV)/dev  ## style, layering, docstrings
 	$(BIN)/ruff check .
@@ -40,7 +40,23 @@ types: $(VENV)/dev  ## mypy --strict
 	$(BIN)/mypy
 
 unit: $(VENV)/dev  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not mlflow"
+
+MLFLOW3 := build/env-mlflow3
+MLFLOW2 := build/env-mlflow2
+
+$(MLFLOW3)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(MLFLOW3)
+	$(MLFLOW3)/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable . "mlflow[auth]==3.17.2" psycopg2-binary
+	@touch $@
+
+$(MLFLOW2)/ready: pyproject.toml
+	$(PYTHON) -m venv $(MLFLOW2)
+	$(MLFLOW2)/bin/python -m pip --disable-pip-version-check --quiet install --editable . "mlflow[auth]==2.22.5" "sqlalchemy<2.1"
+	@touch $@
+
+registry: $(VENV)/dev $(MLFLOW3)/ready $(MLFLOW2)/ready  ## real MLflow servers behind the gate, by every road (five minutes)
+	$(BIN)/python -m pytest -m mlflow -n 2 --dist loadgroup
 
 wheel: $(VENV)/dev  ## build the wheel and gate something with it in an environment of its own
 	PYTHON=$(CURDIR)/$(BIN)/python sh tests/wheel.sh

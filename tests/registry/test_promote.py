@@ -8,7 +8,7 @@ from support.registry_store import denied
 
 from zt_gate.cli.main import main
 from zt_gate.registry import artifacts
-from zt_gate.registry.client import RegistryClient
+from zt_gate.registry.client import RefusedError, RegistryClient
 from zt_gate.trust.keys import write_pair
 
 
@@ -127,3 +127,69 @@ def test_checking_a_version_gives_the_digest_that_the_store_seals(shop, tmp_path
     digest = report["subject"]["digest"].removeprefix("sha256:")
     assert (tmp_path / "artifacts" / "ztgate-sealed" / f"sha256-{digest}").is_dir()
     denied(lambda: shop._client._get_registry_client().store.set_registered_model_alias("x", "champion", 1))
+
+
+def watch(tmp_path, *more):
+    return main(["watch", "--once", "--policy", str(tmp_path / "site" / "policy.yaml"), *more])
+
+
+def set_policy(tmp_path, more):
+    Site(tmp_path / "site", more)
+
+
+def test_watching_what_holds(shop, tmp_path, capsys):
+    assert promote(tmp_path, "models:/x/1") == 0
+    assert watch(tmp_path) == 0
+    assert "models:/x/1 @staging holds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("withdraw", [False, True])
+def test_watching_an_alias_by_plain_sql(shop, tmp_path, capsys, withdraw):
+    import sqlite3
+
+    set_policy(tmp_path, "  withdraw: true" if withdraw else "")
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute(
+            "INSERT INTO registered_model_aliases (workspace, name, alias, version) VALUES ('default','x','champion',1)"
+        )
+    connection.close()
+    log = tmp_path / "watch.jsonl"
+    assert watch(tmp_path, "--audit-log", str(log)) == 1
+    assert "never admitted" in capsys.readouterr().out
+    assert shop.aliases("x") == ({} if withdraw else {"champion": 1})
+    assert ("promotion.withdrawn" if withdraw else "promotion.unheld") in log.read_text()
+
+
+def test_watching_with_new_eyes_takes_back_what_a_check_blocks_now(shop, tmp_path, capsys):
+    assert promote(tmp_path, "models:/x/1") == 0
+    key = ["--recheck", "--summary-key", str(tmp_path / "keys" / "gate.key")]
+    assert watch(tmp_path, *key) == 0
+    text = (tmp_path / "site" / "policy.yaml").read_text()
+    demand = "staging: {checks: {artifacts: required}, signature: {by: [gate]}}"
+    (tmp_path / "site" / "policy.yaml").write_text(text.replace("staging: {checks: {artifacts: required}}", demand))
+    assert watch(tmp_path, *key) == 1
+    assert "blocks it now" in capsys.readouterr().out
+    with pytest.raises(RefusedError, match="blocked this release"):
+        shop.resolve("x", "staging")
+
+
+@pytest.mark.parametrize(
+    "words", [["--recheck"], ["--listen", "127.0.0.1:0"], ["--interval", "0"], ["--summary-key", "x"]]
+)
+def test_arguments_that_do_not_fit_together(shop, tmp_path, words):
+    assert watch(tmp_path, *words) == 2
+
+
+def test_watching_a_registry_without_the_gate(shop, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert watch(tmp_path) == 2
+
+
+def test_the_doctor_knows_when_nothing_is_there(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["doctor", "mlflow"]) == 1
+    assert "does not say (0)" in capsys.readouterr().out
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert main(["doctor", "mlflow"]) == 1

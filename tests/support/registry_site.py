@@ -107,9 +107,9 @@ class Registry:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def logged(self, folder: Path) -> tuple[str, str]:
+    def logged(self, folder: Path, experiment: str = "0") -> tuple[str, str]:
         """Upload a folder as a logged model, and return its id and where its files are."""
-        made = self.must("POST", "logged-models", {"experiment_id": "0", "name": "model"})["model"]["info"]
+        made = self.must("POST", "logged-models", {"experiment_id": experiment, "name": "model"})["model"]["info"]
         self.put(folder, made["artifact_uri"])
         return made["model_id"], made["artifact_uri"]
 
@@ -136,9 +136,9 @@ class Registry:
         made = self.must("POST", "model-versions/create", {"name": name, "source": source, **more})
         return made["model_version"]["version"]
 
-    def register(self, folder: Path, name: str) -> str:
+    def register(self, folder: Path, name: str, experiment: str = "0") -> str:
         """Upload a model and make a version of it."""
-        model, _ = self.logged(folder)
+        model, _ = self.logged(folder, experiment)
         return self.version(name, f"models:/{model}", model_id=model)
 
     def bring(self, name: str, version: str, summary: str) -> requests.Response:

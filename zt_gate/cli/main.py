@@ -32,6 +32,7 @@ VERBS = {
     "keygen": "make a key pair",
     "promote": "check a version in MLflow and set an alias on it, or go back to the last one that is admitted",
     "admit": "at deploy time: do these bytes have a signed verdict for this stage",
+    "watch": "look again and again at what is promoted in MLflow, and take back what no longer holds",
     "audit": "verify, prove, merge, export and chart an audit log",
     "explain": "say what a rule means, why it matters and how to mend it",
     "policy": "write, validate, lint, compare, test and sign policies",

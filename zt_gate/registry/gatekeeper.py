@@ -183,7 +183,7 @@ class Gatekeeper:
         except ZtGateError:
             _LOG.exception("zt-gate: a refusal could not be written to the audit log")
         page = os.environ.get(PAGES)
-        look = f"See {page}/{quote(wish.name, safe='')}/{wish.version}" if page and wish.version else LOOK
+        look = f"See {page}/{quote(wish.name)}/{wish.version}" if page and wish.version else LOOK
         refuse(sentence(f"{wish.act} on {wish.target}", why, look))
 
     def bring(self, workspace: str, text: str) -> str:

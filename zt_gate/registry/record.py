@@ -11,19 +11,21 @@ DENIED, REMOVED = "promotion.denied", "promotion.removed"
 
 
 def actor() -> str:
-    """Return who sent the request that is being answered: the name that basic-auth verified, and the address.
+    """Return who sent the request that is being answered: the name that MLflow verified, else a claim; and the address.
 
     Outside a request it is the process itself.
     """
     try:
-        from flask import has_request_context, request
+        from flask import g, has_request_context, request
     except ImportError:
         return "process"
     if not has_request_context():
         return "process"
+    verified = g.get("mlflow_authenticated_user")
     login = request.authorization
-    name = login.username if login is not None and login.username else "anonymous"
-    return printable(f"mlflow:{name} from {request.remote_addr or 'somewhere'}", 200)
+    claimed = login.username if login is not None and login.username else "anonymous"
+    name = f"mlflow:{verified}" if verified else f"unverified:{claimed}"
+    return printable(f"{name} from {request.remote_addr or 'somewhere'}", 200)
 
 
 def new_run() -> str:

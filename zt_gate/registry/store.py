@@ -34,12 +34,13 @@ class GatedStore:
         """Return MLflow's own method."""
         return getattr(super(), method)
 
-    def _zt_workspace(self) -> str:
+    def workspace(self) -> str:
+        """Return the workspace of the request that is being answered."""
         active = getattr(self, "_get_active_workspace", None)
         return str(active()) if active is not None else DEFAULT_WORKSPACE
 
     def _zt_wish(self, act: str, name: str, version: Any, stages: frozenset[str]) -> Wish:
-        return Wish(act, self._zt_workspace(), str(name), int(version or 0), stages)
+        return Wish(act, self.workspace(), str(name), int(version or 0), stages)
 
     def _zt_sealed(self, wish: Wish, admit: Admit) -> Digest:
         """Return the digest under which a version is sealed; seal it where it is not, and admitted."""
@@ -144,7 +145,7 @@ class GatedStore:
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
         """Rename a model; into a protected name only when every version of it is admitted."""
-        workspace = self._zt_workspace()
+        workspace = self.workspace()
         stages = self.gate.demanded("models", new_name)
         for version in self._zt_versions(name) if stages else ():
             wish = Wish(f"rename to {new_name}", workspace, name, int(version.version), stages)
@@ -196,7 +197,7 @@ class GatedStore:
         """Keep a signed summary, after making sure that the version exists."""
         self._plain("get_model_version")(name, version)
         try:
-            self.gate.bring(self._zt_workspace(), text)
+            self.gate.bring(self.workspace(), text)
         except ZtGateError as error:
             self.gate.deny(self._zt_wish("summary", name, version, frozenset()), error.message)
 

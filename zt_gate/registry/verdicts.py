@@ -91,42 +91,15 @@ class Verdicts:
         """Say why a summary does not let a digest into a stage; empty when it does."""
         key = self.key(kept.id, stage, rules)
         data = kept.data.encode()
-        demand = Demand(rules.keys, stage, now, self._policy(rules))
-        reasons = verify_summary(data, Digest(digest), demand)
+        reasons = verify_summary(data, Digest(digest), demanded(rules, stage, now))
         if not reasons:
-            reasons = self._old(data, rules, now) + self._revoked(data, digest, rules, now)
+            reasons = outdated(data, rules, now) + revoked(self._settings, data, Digest(digest), rules, now)
         if reasons:
             return printable(reasons[0], 120)
         self._held[key] = self._until(data, rules, now)
         while len(self._held) > _MOST:
             self._held.popitem(last=False)
         return ""
-
-    @staticmethod
-    def _policy(rules: Rules) -> Digest | None:
-        registry = rules.loaded.policy.registry if rules.loaded is not None else None
-        return rules.loaded.digest if rules.loaded is not None and registry and registry.same_policy else None
-
-    @staticmethod
-    def _old(data: bytes, rules: Rules, now: datetime) -> list[str]:
-        days = _max_age(rules)
-        verified = read_summary(data, rules, now).verified
-        if days is not None and now - verified > timedelta(days=days):
-            return [f"the verdict of {verified:%Y-%m-%d} is older than {days} days"]
-        return []
-
-    def _revoked(self, data: bytes, digest: str, rules: Rules, now: datetime) -> list[str]:
-        wanted = rules.revocations
-        if wanted is None:
-            return []
-        try:
-            listed = self._settings.revocation_list()
-        except OSError as error:
-            return [f"the revocation list cannot be read: {error.strerror}"]
-        if listed is None:
-            return ["the policy demands a revocation list, and the server has none"]
-        _, names = summarised(data, rules.keys)
-        return revoked_reason(listed, rules.revokers, Digest(digest), now, wanted.max_age_days, names)
 
     @staticmethod
     def _until(data: bytes, rules: Rules, now: datetime) -> datetime:
@@ -139,6 +112,37 @@ class Verdicts:
         if rules.revocations is not None:
             ends.append(now + _SOON)
         return min(ends)
+
+
+def demanded(rules: Rules, stage: str, now: datetime) -> Demand:
+    """Return what the rules demand of a summary for a stage."""
+    registry = rules.loaded.policy.registry if rules.loaded is not None else None
+    policy = rules.loaded.digest if rules.loaded is not None and registry and registry.same_policy else None
+    return Demand(rules.keys, stage, now, policy)
+
+
+def outdated(data: bytes, rules: Rules, now: datetime) -> list[str]:
+    """Say whether a verdict is older than the policy lets it be."""
+    days = _max_age(rules)
+    verified = read_summary(data, rules, now).verified
+    if days is not None and now - verified > timedelta(days=days):
+        return [f"the verdict of {verified:%Y-%m-%d} is older than {days} days"]
+    return []
+
+
+def revoked(settings: Settings, data: bytes, digest: Digest, rules: Rules, now: datetime) -> list[str]:
+    """Say what the revocation list has against a digest, or against those who vouch for it."""
+    wanted = rules.revocations
+    if wanted is None:
+        return []
+    try:
+        listed = settings.revocation_list()
+    except OSError as error:
+        return [f"the revocation list cannot be read: {error.strerror}"]
+    if listed is None:
+        return ["the policy demands a revocation list, and there is none here"]
+    _, names = summarised(data, rules.keys)
+    return revoked_reason(listed, rules.revokers, digest, now, wanted.max_age_days, names)
 
 
 def _max_age(rules: Rules) -> int | None:
