@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -41,6 +43,17 @@ class Console:
         self._err.write(f"\r\033[K{text}")
         self._err.flush()
 
+    @property
+    def height(self) -> int | None:
+        """Lines of the screen that standard output is; None where it is no screen."""
+        return shutil.get_terminal_size((100, 24)).lines if self._out.isatty() else None
+
+    def link(self, text: str, target: Path) -> str:
+        """Return text for standard error that opens a file where the terminal follows links (OSC 8)."""
+        if not follows_links(self._err):
+            return text
+        return f"\033]8;;{target.resolve().as_uri()}\033\\{text}\033]8;;\033\\"
+
     def style(self, text: str, name: str) -> str:
         """Colour a piece of text for standard output, where colour is wanted."""
         return f"\033[{_STYLES[name]}m{text}\033[0m" if wants_colour(self._out) else text
@@ -71,3 +84,23 @@ def wants_colour(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def follows_links(stream: TextIO) -> bool:
+    """Whether a terminal is known to follow links; others show what they cannot read, so that nobody is asked.
+
+    Source: gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda, which lists the terminals.
+    """
+    forced = os.environ.get("FORCE_HYPERLINK")
+    if forced is not None:
+        return forced != "0"
+    if not stream.isatty() or os.environ.get("CI") or os.environ.get("NO_COLOR"):
+        return False
+    known = ("KONSOLE_VERSION", "WT_SESSION", "KITTY_WINDOW_ID", "DOMTERM", "GHOSTTY_RESOURCES_DIR")
+    if any(os.environ.get(name) for name in known) or os.environ.get("TERM_PROGRAM") in _FOLLOWING:
+        return True
+    version = os.environ.get("VTE_VERSION", "")
+    return bool(re.fullmatch(r"[0-9]{4,6}", version)) and int(version) >= 5000
+
+
+_FOLLOWING = ("iTerm.app", "WezTerm", "vscode", "Hyper", "ghostty", "Tabby")

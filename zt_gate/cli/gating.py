@@ -19,6 +19,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import UsageError
 from zt_gate.gate import Outcome, Progress, Request, check
 from zt_gate.intake import Limits
+from zt_gate.intake.heard import HEARD
 from zt_gate.report import formats, terminal
 from zt_gate.report.model import ALLOWED, build, exit_code
 
@@ -96,7 +97,7 @@ def answer(
     if args.out is not None:
         reports.clear(args.out)
         console.reports = args.out
-    with _progress(console) as progress:
+    with _progress(console, request.targets) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
     sign(outcome)
     mode = outcome.verdict.mode
@@ -105,9 +106,12 @@ def answer(
     if args.out is not None:
         reports.leave(args.out, report, outcome)
     if args.format == "terminal":
-        console.result(terminal.render(report, console.style, verbose=args.verbose))
+        console.result(terminal.render(report, console.style, verbose=args.verbose, height=console.height))
     else:
         console.result(formats.render(args.format, report).rstrip("\n"))
+    if args.out is not None:
+        page = args.out / formats.FILES["html"]
+        console.note(f"report: {console.link(printable(page, 4096), page)}")
     if outcome.sealed is not None:
         console.note(f"sealed: {printable(outcome.sealed, 4096)}")
     if report_only:
@@ -139,13 +143,18 @@ def actor() -> str:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
+def _progress(console: Console, targets: Sequence[Path]) -> Iterator[Progress]:
     """Show the current step on a terminal, and nothing anywhere else."""
     if console.quiet or os.environ.get("CI") or not sys.stderr.isatty():
         yield lambda _: None
         return
+    from zt_gate.cli.meter import Meter
+
     # No spinner: it would need a thread, and the worker that examines files is a fork of this process.
+    meter = Meter(console, targets)
+    token = HEARD.set(meter.heard)
     try:
-        yield lambda step: console.step(f"zt-gate: {step} …")
+        yield meter.step
     finally:
+        HEARD.reset(token)
         console.step("")

@@ -10,7 +10,7 @@ from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
 from zt_gate.domain.finding import Finding, Severity
 from zt_gate.domain.picture import Bars, Curve, Picture, Pixels, parse_picture
 from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
-from zt_gate.domain.text import inert, printable
+from zt_gate.domain.text import inert, printable, sized
 from zt_gate.domain.verdict import BrokenGlass, Decision, Reason, Verdict, WaivedFinding
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "inert",
     "parse_picture",
     "printable",
+    "sized",
 ]

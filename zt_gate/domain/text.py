@@ -39,3 +39,12 @@ def inert(text: str) -> str:
     made. A space keeps it legible.
     """
     return _COMMANDS.sub(lambda match: f"{match[1]}: " if match[1] is not None else "# ", text)
+
+
+def sized(count: float) -> str:
+    """Return a number of bytes as people read it: `1.2 GB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -20,6 +20,7 @@ from pathlib import Path
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.hasher import Algorithm, Hasher
+from zt_gate.intake.heard import HEARD
 from zt_gate.intake.identity import Identity
 from zt_gate.intake.limits import Limits
 from zt_gate.intake.names import manifest_path
@@ -63,6 +64,7 @@ class Walk:
         self.copy = (manner.into or private_folder()) if manner.copies else None
         self._folded: dict[str, str] = {}
         self._bytes = 0
+        self._heard = HEARD.get()
         self._made: set[Path] = set()
         self._descriptors = _descriptor_budget()
 
@@ -208,6 +210,7 @@ class Walk:
 
     def _count(self, size: int) -> None:
         self._bytes += size
+        self._heard(self._bytes)
         if self._bytes > self._limits.max_bytes:
             raise TargetError(f"the target is larger than {self._limits.max_bytes} bytes", "raise --max-bytes")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zt_gate.domain import printable
+from zt_gate.domain import printable, sized
 from zt_gate.pages.element import Child, Markup, element, join
 
 MOST_LINES = 6
@@ -39,16 +39,8 @@ def shown(value: float | None, unit: str) -> str:
                 return f"{value / size:.1f} {name}"
         return f"{value:.0f} s"
     if unit == "bytes":
-        return _bytes(value)
+        return sized(value)
     return f"{value:.2f}" if unit == "index" else f"{value:.0f}"
-
-
-def _bytes(value: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, limit: float | None = None) -> Markup:

@@ -1,46 +1,84 @@
 """The report on a screen: the decision first, then why, then what would turn it.
 
-At most a screenful: what is cut is counted, and `--format json` has all of it.
+On a terminal it is told as briefly as the screen is high, and everywhere in the columns that there are. What is cut is
+counted, and `--format json` has all of it.
 """
 
 from __future__ import annotations
 
 import shutil
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from zt_gate.domain import inert, printable
+from zt_gate.domain import inert, printable, sized
+from zt_gate.report.columns import columns, cut, wrap
 
 Style = Callable[[str, str], str]
-_MAX_REASONS = 12
+_NARROWEST, _WIDEST = 40, 120
 _MAX_DIFFER = 8
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "incomplete": ("?", "yellow"), "missing": ("?", "yellow")}
+_QUIET = ("pass", "not_applicable")
 
 
-def render(report: dict[str, Any], style: Style, *, verbose: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """How much is told, and how wide."""
+
+    style: Style
+    width: int
+    verbose: bool = False
+    reasons: int = 12
+    remedies: int = 6
+    together: bool = False
+    """Whether checks with nothing to say share a line."""
+    lines: int = 99
+    """Lines for each reason and each remedy."""
+
+    def wrapped(self, text: str, lead: str) -> list[str]:
+        """Return a reason or a remedy as lines; where it is cut short, it ends in an ellipsis."""
+        lines = wrap(text, lead, self.width)
+        if self.verbose or len(lines) <= self.lines:
+            return lines
+        kept = lines[: self.lines]
+        return [*kept[:-1], cut(f"{kept[-1]} {lines[self.lines].strip()}", self.width)]
+
+
+_LEVELS = ((12, 6, False, 99), (12, 6, True, 99), (8, 5, True, 2), (6, 4, True, 1), (4, 3, True, 1), (3, 2, True, 1))
+"""From all that is worth a screen to the least that says why and what to do."""
+
+
+def render(report: dict[str, Any], style: Style, *, verbose: bool = False, height: int | None = None) -> str:
     """Return the report as text.
 
     Args:
         report: the report model.
         style: colours a piece of text, or returns it as it is.
-        verbose: show every reason and finding.
+        verbose: show every reason and finding, whatever the height.
+        height: lines of the screen that it should fit; None where nobody looks at one.
     """
-    width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120))
-    lines = [*_headline(report, style), ""]
+    width = max(_NARROWEST, min(shutil.get_terminal_size((100, 24)).columns, _WIDEST))
+    text = ""
+    for level in _LEVELS:
+        text = _told(report, Screen(style, width, verbose, *level))
+        if verbose or height is None or text.count("\n") + 1 < height:
+            break
+    return inert(text)
+
+
+def _told(report: dict[str, Any], screen: Screen) -> str:
+    lines = [*_headline(report, screen), ""]
     if report["broken_glass"]:
-        lines += [*_emergency(report["broken_glass"], style, width), ""]
+        lines += [*_emergency(report["broken_glass"], screen), ""]
     if report["reasons"]:
-        lines += [*_reasons(report["reasons"], style, width, verbose), ""]
-        lines += [*_remedies(report["reasons"], style, width, verbose), ""]
-    lines += [*_checks(report, style, width, verbose), *_agreement(report.get("agreement"), width, verbose)]
-    lines += [line for note in report["notes"] for line in _wrap(f"note: {note}", "  ", width)]
+        lines += [*_reasons(report["reasons"], screen), ""]
+        lines += [*_remedies(report["reasons"], screen), ""]
+    lines += [*_checks(report, screen), *_agreement(report.get("agreement"), screen.width, screen.verbose)]
+    lines += [line for note in report["notes"] for line in wrap(f"note: {note}", "  ", screen.width)]
     if report["report_only"]:
-        lines += [
-            "",
-            style(f"{_unenforced(report)}: this run ends with 0 whatever was decided. Nothing was enforced.", "yellow"),
-        ]
-    return inert("\n".join(lines).rstrip())
+        text = f"{_unenforced(report)}: this run ends with 0 whatever was decided. Nothing was enforced."
+        lines += ["", *(screen.style(line, "yellow") for line in wrap(text, "", screen.width))]
+    return "\n".join(lines).rstrip()
 
 
 def _unenforced(report: dict[str, Any]) -> str:
@@ -48,73 +86,88 @@ def _unenforced(report: dict[str, Any]) -> str:
     return "REPORT ONLY" if report.get("mode", "enforce") == "enforce" else f"MODE {report['mode'].upper()}"
 
 
-def _emergency(glass: dict[str, Any], style: Style, width: int) -> list[str]:
+def _emergency(glass: dict[str, Any], screen: Screen) -> list[str]:
     """Say that this is no ordinary allow."""
     who = ", ".join(glass["persons"])
     text = f"BROKEN GLASS: {who} let this through for the incident {glass['incident']}, until {glass['until']}."
-    return [style(line, "red") for line in _wrap(f"{text} All that stands in the way still does:", "", width)]
+    lines = wrap(f"{text} All that stands in the way still does:", "", screen.width)
+    return [screen.style(line, "red") for line in lines]
 
 
-def _headline(report: dict[str, Any], style: Style) -> list[str]:
+def _headline(report: dict[str, Any], screen: Screen) -> list[str]:
     allowed = report["decision"] == "allow"
-    word = style(" ALLOW " if allowed else " BLOCK ", "green" if allowed else "red").strip(" ")
+    word = screen.style(" ALLOW " if allowed else " BLOCK ", "green" if allowed else "red").strip(" ")
     subject, policy = report["subject"], report["policy"]
+    stage = f" → {printable(report['stage'], 60)}"
+    name = cut(printable(subject["name"]), screen.width - 7 - columns(stage))
     count = subject["files"]
-    facts = (
-        f"{count} file{'s' * (count != 1)}, {_size(subject['bytes'])}, {sum(report['timing'].values()) / 1000:.2f} s"
-    )
-    return [
-        f"{word}  {style(subject['name'], 'bold')} → {report['stage']}",
-        style(f"       {subject['digest']}", "dim"),
-        style(f"       policy {policy['name']} {policy['digest'][:19]} · {facts}", "dim"),
-    ]
+    size = f"{count} file{'s' * (count != 1)}, {sized(subject['bytes'])}"
+    spent = f"{sum(report['timing'].values()) / 1000:.2f} s"
+    facts = f"policy {policy['name']} {policy['digest'][:19]} · {size}, {spent}"
+    lines = [cut(f"       {subject['digest']}", screen.width), *wrap(facts, "       ", screen.width)]
+    return [f"{word}  {screen.style(name, 'bold')}{stage}", *(screen.style(line, "dim") for line in lines)]
 
 
-def _reasons(reasons: list[dict[str, Any]], style: Style, width: int, verbose: bool) -> list[str]:
-    shown = reasons if verbose else reasons[:_MAX_REASONS]
-    lines = [style("Why", "bold")]
+def _reasons(reasons: list[dict[str, Any]], screen: Screen) -> list[str]:
+    shown = reasons if screen.verbose else reasons[: screen.reasons]
+    lines = [screen.style("Why", "bold")]
     for reason in shown:
-        tag = reason["rule"] or reason["code"]
-        lines += _wrap(f"{reason['message']}  [{tag}]", "  ✗ ", width)
+        lines += screen.wrapped(f"[{reason['rule'] or reason['code']}] {reason['message']}", "  ✗ ")
     if len(shown) < len(reasons):
-        lines.append(f"  … and {len(reasons) - len(shown)} more; --verbose or --format json shows all")
+        more = f"and {len(reasons) - len(shown)} more; --verbose or --format json shows all"
+        lines += wrap(more, "  … ", screen.width)
     return lines
 
 
-def _remedies(reasons: list[dict[str, Any]], style: Style, width: int, verbose: bool) -> list[str]:
+def _remedies(reasons: list[dict[str, Any]], screen: Screen) -> list[str]:
     fixes = list(dict.fromkeys(" ".join(reason["fix"].split()) for reason in reasons if reason["fix"]))
     rules = list(dict.fromkeys(reason["rule"] for reason in reasons if reason["rule"]))
-    lines = [style("What would turn it", "bold")]
-    for fix in fixes if verbose else fixes[:6]:
-        lines += _wrap(fix, "  → ", width)
+    shown = fixes if screen.verbose else fixes[: screen.remedies]
+    lines = [screen.style("What would turn it", "bold")]
+    for fix in shown:
+        lines += screen.wrapped(fix, "  → ")
+    if len(shown) < len(fixes):
+        lines += wrap(f"and {len(fixes) - len(shown)} more", "  … ", screen.width)
     if rules:
-        lines += _wrap(f"more: zt-gate explain {rules[0]}", "  → ", width)
+        lines += wrap(f"more: zt-gate explain {rules[0]}", "  → ", screen.width)
     return lines
 
 
-def _checks(report: dict[str, Any], style: Style, width: int, verbose: bool) -> list[str]:
+def _checks(report: dict[str, Any], screen: Screen) -> list[str]:
     told = {reason["check"] for reason in report["reasons"]}
-    lines = [style("Checks", "bold")]
+    lines = [screen.style("Checks", "bold")]
+    together: dict[str, list[str]] = {}
     for check in report["checks"]:
-        mark, colour = _MARKS.get(check["status"], ("·", "dim"))
-        notes = [check["status"].replace("_", " ")]
-        coverage = check["coverage"]
-        if coverage["files"]:
-            notes.append(f"{coverage['files']} file{'s' * (coverage['files'] != 1)}, every byte")
-        if check["findings"]:
-            notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
-        lines.append(f"  {style(mark, colour)} {check['id']:<15} {', '.join(notes)}")
-        if check["status"] == "missing" and check["id"] not in told:
-            lines += [
-                line for gap in check["gaps"] for line in _wrap(f"{gap['reason']}; {gap['fix']}", "      ", width)
-            ]
-        for finding in check["findings"]:
-            if verbose or finding["waived_by"]:
-                waived = f" (waived by {finding['waived_by']})" if finding["waived_by"] else ""
-                lines += _wrap(
-                    f"{finding['severity']}: {finding['message']} [{finding['rule']}]{waived}", "      ", width
-                )
+        if screen.together and check["status"] in _QUIET and not check["findings"]:
+            together.setdefault(check["status"], []).append(check["id"])
+            continue
+        lines += _check(check, screen, told=check["id"] in told)
+    for status, ids in together.items():
+        mark, colour = _MARKS.get(status, ("·", "dim"))
+        first, *rest = wrap(f"{', '.join(ids)}: {status.replace('_', ' ')}", f"  {mark} ", screen.width)
+        lines += [first.replace(mark, screen.style(mark, colour), 1), *rest]
     return lines
+
+
+def _check(check: dict[str, Any], screen: Screen, *, told: bool) -> Iterator[str]:
+    mark, colour = _MARKS.get(check["status"], ("·", "dim"))
+    notes = [check["status"].replace("_", " ")]
+    coverage = check["coverage"]
+    if coverage["files"]:
+        notes.append(f"{coverage['files']} file{'s' * (coverage['files'] != 1)}, every byte")
+    if check["findings"]:
+        notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
+    first, *rest = wrap(", ".join(notes), f"  {mark} {cut(printable(check['id']), 30):<15} ", screen.width)
+    yield first.replace(mark, screen.style(mark, colour), 1)
+    yield from rest
+    if check["status"] == "missing" and not told:
+        for gap in check["gaps"]:
+            yield from wrap(f"{gap['reason']}; {gap['fix']}", "      ", screen.width)
+    for finding in check["findings"]:
+        if screen.verbose or finding["waived_by"]:
+            waived = f" (waived by {finding['waived_by']})" if finding["waived_by"] else ""
+            text = f"{finding['severity']}: {finding['message']} [{finding['rule']}]{waived}"
+            yield from wrap(text, "      ", screen.width)
 
 
 def _agreement(told: dict[str, Any] | None, width: int, verbose: bool) -> list[str]:
@@ -126,27 +179,11 @@ def _agreement(told: dict[str, Any] | None, width: int, verbose: bool) -> list[s
     if not told["differ"]:
         if asked == 1:
             return []  # a silent second opinion is a line among the checks already
-        return ["", *_wrap(f"agreement: {head}; none differs on what is dangerous", "  ", width)]
+        return ["", *wrap(f"agreement: {head}; none differs on what is dangerous", "  ", width)]
     shown = told["differ"] if verbose else told["differ"][:_MAX_DIFFER]
     more = len(told["differ"]) - len(shown) + told["more"]
-    lines = ["", *_wrap(f"agreement: {head}; they differ on", "  ", width)]
+    lines = ["", *wrap(f"agreement: {head}; they differ on", "  ", width)]
     for row in shown:
         said = ", ".join(f"{who}: {word}" for who, word in row["said"].items())
-        lines += _wrap(f"{row['path']} ({said})", "      ", width)
+        lines += wrap(f"{row['path']} ({said})", "      ", width)
     return [*lines, *([f"      and {more} more"] if more else [])]
-
-
-def _wrap(text: str, lead: str, width: int) -> list[str]:
-    wrapper = textwrap.TextWrapper(width, initial_indent=lead, subsequent_indent=" " * len(lead))
-    wrapper.break_long_words = False
-    wrapper.break_on_hyphens = False
-    # Checks print safely themselves; a screen still trusts nobody.
-    return wrapper.wrap(printable(text, 2000))
-
-
-def _size(count: int) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count = count / 1000  # type: ignore[assignment]  # from here on a float
-    return f"{count:.1f} TB"
