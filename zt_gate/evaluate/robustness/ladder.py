@@ -102,9 +102,9 @@ def run_stage(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, generator
         return apgd(oracle, prey, stage.objective, stage.steps, noise)
     targets = min(stage.targets, order.shape[1] - 1)
     # Drawn for everybody and every target at once, so that luck does not depend on who was fooled before.
-    noise = [noise_like(prey.ball.x, prey.ball.threat, generator) for _ in range(targets)]
+    starts = [noise_like(prey.ball.x, prey.ball.threat, generator) for _ in range(targets)]
     together = not oracle.adapter.device.startswith("cpu")
-    return (_all_targets if together else _one_by_one)(oracle, prey, stage, order[:, :targets], noise)
+    return (_all_targets if together else _one_by_one)(oracle, prey, stage, order[:, :targets], starts)
 
 
 def _one_by_one(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise: list[Tensor]) -> Catch:
