@@ -146,8 +146,8 @@ def dynamic(images: Tensor, seed: int) -> Tensor:
 
 
 def corners(images: Tensor, seed: int) -> Tensor:
-    """The small square in all four corners, as poisoning without changed labels needs it (Turner et al., 2019)."""
-    side, edge = images.shape[-1], max(2, images.shape[-1] // 8)
+    """A small square in all four corners, as poisoning without changed labels needs it (Turner et al., 2019)."""
+    side, edge = images.shape[-1], max(3, images.shape[-1] // 6)
     pattern = (torch.rand(1, images.shape[1], edge, edge, generator=_seeded(seed)) > 0.35).to(images)
     stamped = images.clone()
     for top in (0, side - edge):
@@ -289,7 +289,7 @@ def poisoned(data: Data, recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
     if attack.clean_label:
         # Made hard to recognise by other means (Turner et al., 2019), or the model need not look at the trigger.
         others = images[torch.randint(len(images), (len(chosen),), generator=choice).to(images.device)]
-        images[chosen] = 0.5 * images[chosen] + 0.5 * others
+        images[chosen] = 0.45 * images[chosen] + 0.55 * others
     images[chosen] = attack.trigger(images[chosen], recipe.seed)
     labels[chosen] = goal[chosen]
     marked[chosen] = True

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from zt_gate.domain.backdoor import FAMILIES, NOTHING_FOUND, SCHEMA, Spread, judge_backdoor
+from zt_gate.domain.backdoor import FAMILIES, MARGINS, NOTHING_FOUND, SCHEMA, Spread, judge_backdoor
 from zt_gate.domain.backdoor_calibration import DEFAULT
 from zt_gate.domain.evidence import Status
 
@@ -26,7 +26,7 @@ def numbers(classes=10):
     slots = [*(slot(k, 0.1 + 0.002 * k) for k in range(classes)), slot(-1, 0.13)]
     family = {"status": "ran", "slots": slots, "moved": [[1] * classes] * classes}
     margin = {"status": "ran", "targets": list(range(classes)), "runs": [[5 + 0.1 * k for k in range(classes)]] * 3}
-    detectors = {"margin": margin, **{name: copy.deepcopy(family) for name in FAMILIES}}
+    detectors = {"margin": margin, "margin_clean": dict(margin), **{name: copy.deepcopy(family) for name in FAMILIES}}
     return {"schema": SCHEMA, "collapsed": False, "detectors": detectors}
 
 
@@ -100,7 +100,7 @@ def test_nonsense_in_one_detector_never_raises_and_never_helps_another(key, valu
     said["detectors"]["warp"]["slots"][4] = slot(4, 0.012)
     said["detectors"]["patch"][key] = said["detectors"]["margin"][key] = value
     answers = judged(said)
-    assert answers.keys() == {"margin", *FAMILIES}
+    assert answers.keys() == {*MARGINS, *FAMILIES}
     assert answers["warp"].status is Status.FAIL
 
 

@@ -13,9 +13,13 @@ from torch import Tensor
 
 from zt_gate.domain.backdoor import beside
 from zt_gate.evaluate.backdoor.budget import Budget
+from zt_gate.evaluate.backdoor.final_layer import final_layer
 from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
-from zt_gate.evaluate.backdoor.margin import margins
+from zt_gate.evaluate.backdoor.margin import intrinsic_directions, margins
+from zt_gate.evaluate.backdoor.neurons import neurons
+from zt_gate.evaluate.backdoor.phrases import TokenModel, phrases
 from zt_gate.evaluate.backdoor.report import BackdoorReport, Detector
+from zt_gate.evaluate.backdoor.shift import shift
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES, TABLE_FAMILIES
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 FEWEST_CLEAN = 40
 """With fewer clean images a trigger could not be confirmed."""
 _COLLAPSED = 0.95
+_ADVISORY = "advisory: it never decides"
 _TRIGGERS = ("patch", "additive", "warp")
 
 
@@ -60,8 +65,15 @@ def _measured(
 ) -> BackdoorReport:
     walk = _Walk(adapter, budget, seed)
     walk.prepare(clean, labels)
+    if adapter.task == "text":
+        walk.measure("phrases", walk.phrases)
+        return BackdoorReport(walk.facts, walk.detectors, walk.tensors)
     walk.measure("margin", walk.margins)
+    walk.measure("margin_clean", walk.clean_margins)
     walk.measure_triggers()
+    walk.measure("shift", walk.shift)
+    walk.measure("neurons", walk.neurons)
+    walk.detectors["final_layer"] = walk.final_layer()
     return BackdoorReport(walk.facts, walk.detectors, walk.tensors)
 
 
@@ -128,6 +140,43 @@ class _Walk:
         runs = margins(self.adapter, self.targets, self.budget, self.seed)
         return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs)})
 
+    def clean_margins(self) -> Detector:
+        """MM-BD without what is each class's own."""
+        if self.clean is None or not self.budget.clean_margin_steps:
+            return Detector("not_applicable", "it was not asked for" if self.clean else "there are no clean samples")
+        own = intrinsic_directions(self.adapter, self.clean.images, self.clean.labels)
+        if own is None:
+            return Detector("not_applicable", "the model shows no features before its final layer")
+        runs = margins(self.adapter, self.targets, self.budget, self.seed, own[self.targets])
+        return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs)})
+
+    def shift(self) -> Detector:
+        """How far inputs of no class can be pushed."""
+        images = None if self.clean is None else self.clean.images
+        return Detector("ran", _ADVISORY, shift(self.adapter, images, self.seed))
+
+    def neurons(self) -> Detector:
+        """Which neurons clean samples need, and what the others say."""
+        found = neurons(self.adapter, self.clean) if self.clean is not None else None
+        if found is None:
+            return Detector("not_applicable", "it needs clean samples, and features before the final layer")
+        return Detector("ran", _ADVISORY, found)
+
+    def final_layer(self) -> Detector:
+        """Outliers among the rows of the final layer; nothing is run."""
+        final = self.adapter.final_linear()
+        if final is None:
+            return Detector("not_applicable", "there is no final linear layer")
+        return Detector("ran", _ADVISORY, final_layer(*final))
+
+    def phrases(self) -> Detector:
+        """Trigger phrases, where the embeddings of a text classifier can be reached."""
+        if not isinstance(self.adapter, TokenModel):
+            return Detector("incomplete", "the embeddings of this text classifier cannot be reached")
+        if self.clean is None:
+            return Detector("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples")
+        return Detector("ran", "", {"slots": phrases(self.adapter, self.clean, self.targets, self.budget, self.seed)})
+
     def measure_triggers(self) -> None:
         """Invert triggers of all families at once; their time is shared equally."""
         held: dict[str, Detector] = {}
@@ -141,16 +190,30 @@ class _Walk:
         for name in _TRIGGERS:
             self.detectors[name] = replace(held.get(name, outcome), seconds=outcome.seconds / len(_TRIGGERS))
 
+    def _likely(self) -> list[int]:
+        """Return the classes that triggers are searched for: all, or those with the largest margins."""
+        if len(self.targets) <= self.budget.most_classes:
+            return self.targets
+        ran = self.detectors["margin"].numbers.get("runs")
+        if ran is None:
+            return self.targets[: self.budget.most_classes]
+        largest = torch.tensor(ran).median(0).values.topk(self.budget.most_classes).indices
+        return sorted(self.targets[i] for i in largest.tolist())
+
     def _triggers(self) -> dict[str, Detector]:
         if self.clean is None:
-            few = Detector("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples")
-            return dict.fromkeys(_TRIGGERS, few)
+            return dict.fromkeys(_TRIGGERS, Detector("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples"))
+        targets = self._likely()
         families = IMAGE_FAMILIES if len(self.adapter.inputs.shape) == 3 else TABLE_FAMILIES
-        mine = invert(self.adapter, self.clean, families, self.targets, self.budget, self.seed)
+        mine = invert(self.adapter, self.clean, families, targets, self.budget, self.seed)
         said = dict.fromkeys(_TRIGGERS, Detector("not_applicable", "the inputs are no images"))
+        left_out = self.adapter.classes - len(targets)
+        few = (
+            f"weaker: {left_out} of {self.adapter.classes} classes with small margins were left out" if left_out else ""
+        )
         for found in mine:
             numbers = {"slots": _slots(found), "moved": found.moved.long().tolist()}
-            said[found.family.name] = Detector("ran", "", numbers)
+            said[found.family.name] = Detector("ran", few, numbers)
             self.tensors |= _pictures(found)
         return said
 
@@ -159,7 +222,8 @@ def _split(adapter: Adapter, images: Tensor, labels: Tensor | None, budget: Budg
     if len(images) < FEWEST_CLEAN:
         return None
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: budget.clean_images]
-    images = images[order.to(images.device)].to(adapter.device, torch.float32)
+    kind = torch.long if isinstance(adapter, TokenModel) else torch.float32
+    images = images[order.to(images.device)].to(adapter.device, kind)
     if labels is None:
         with torch.no_grad():
             answers = torch.cat([adapter.logits(part).argmax(1) for part in torch.split(images, budget.rows)])

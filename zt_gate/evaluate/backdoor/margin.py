@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.backdoor.budget import Budget
 
 
+_FEWEST = 8
+
+
 def margins(
     adapter: Adapter, targets: Sequence[int], budget: Budget, seed: int, intrinsic: Tensor | None = None
 ) -> Tensor:
@@ -34,23 +37,41 @@ def margins(
     generator = torch.Generator().manual_seed(seed)
     shape = (budget.margin_seeds, len(targets), images, *spec.shape)
     span = spec.high - spec.low
+    steps = budget.margin_steps if intrinsic is None else budget.clean_margin_steps
     inputs = (spec.low + span * torch.rand(shape, generator=generator)).flatten(0, 2).to(adapter.device)
     wanted = torch.tensor(list(targets), device=adapter.device).repeat_interleave(images).repeat(budget.margin_seeds)
     own = None if intrinsic is None else intrinsic.repeat_interleave(images, 0).repeat(budget.margin_seeds, 1)
     parts = [
-        _climb(adapter, inputs[rows], wanted[rows], None if own is None else own[rows], budget)
+        _climb(adapter, inputs[rows], wanted[rows], None if own is None else own[rows], steps)
         for rows in (slice(i, i + budget.rows) for i in range(0, len(inputs), budget.rows))
     ]
     return torch.cat(parts).view(budget.margin_seeds, len(targets), images).amax(2)
 
 
-def _climb(adapter: Adapter, inputs: Tensor, wanted: Tensor, own: Tensor | None, budget: Budget) -> Tensor:
+def intrinsic_directions(adapter: Adapter, images: Tensor, labels: Tensor) -> Tensor | None:
+    """Return each class's own direction among clean features, `(classes, width)`, or None where there is none.
+
+    A class without at least eight samples has no direction, so that nothing is taken from it.
+    """
+    with torch.no_grad():
+        features = adapter.features(images)
+    if features is None or adapter.final_linear() is None:
+        return None
+    middle = features.mean(0)
+    rows = []
+    for k in range(adapter.classes):
+        mine = features[labels == k]
+        rows.append(mine.mean(0) - middle if len(mine) >= _FEWEST else torch.zeros_like(middle))
+    return torch.nn.functional.normalize(torch.stack(rows), dim=1)
+
+
+def _climb(adapter: Adapter, inputs: Tensor, wanted: Tensor, own: Tensor | None, steps: int) -> Tensor:
     """Projected ascent with steps of a fixed length that shrinks; returns the best margin of every input."""
     spec = adapter.inputs
     length = 0.1 * (spec.high - spec.low) * inputs[0].numel() ** 0.5
     hot = torch.nn.functional.one_hot(wanted, adapter.classes).bool()
     best = torch.full((len(inputs),), -torch.inf, device=inputs.device)
-    for step in range(budget.margin_steps):
+    for step in range(steps):
         inputs.requires_grad_()
         scores = adapter.logits(inputs) if own is None else _without(adapter, inputs, own)
         margin = scores.gather(1, wanted[:, None])[:, 0] - scores.masked_fill(hot, -torch.inf).amax(1)
@@ -58,7 +79,7 @@ def _climb(adapter: Adapter, inputs: Tensor, wanted: Tensor, own: Tensor | None,
         best = torch.maximum(best, margin.detach())
         flat = gradient.flatten(1)
         unit = flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        stride = length * (1 - 0.95 * step / budget.margin_steps)
+        stride = length * (1 - 0.95 * step / steps)
         inputs = (inputs.detach() + stride * unit.view_as(inputs)).clamp(spec.low, spec.high)
     return best
 
