@@ -66,6 +66,8 @@ class Request:
     """The folder that several targets are named relative to; None takes the one that they have in common."""
     prepared: Mapping[str, Check] = field(default_factory=dict)
     """Checks by id that only the caller can make."""
+    describe: bool = False
+    """Whether the outcome shall hold what the release says about itself, for a bill of materials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Outcome:
     """The subject's fast digest, where it was asked for."""
     sealed: Path | None = None
     """The sealed copy of an allowed release, where a store was named."""
+    descriptions: Mapping[str, bytes] = field(default_factory=dict)
+    """Files in which the release describes itself, where they were asked for; never judged here."""
 
 
 def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None, progress: Progress) -> Outcome:
@@ -124,12 +128,23 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         _record(log, clock(), Event("run.finished", run, request.actor, what, _why(request), outcome, facts))
         _record_emergency(request, log, run, subject, verdict, clock())
         watch.lap("judge")
+        described = _described(request, frozen)
         sealed = None
         if store is not None and verdict.decision is Decision.ALLOW:
             sealed = store.keep(frozen)
             watch.lap("seal")
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
-    return Outcome(subject, verdict, ordered, request.policy, now, brought, watch.seconds, frozen.fast, sealed)
+    return Outcome(
+        subject, verdict, ordered, request.policy, now, brought, watch.seconds, frozen.fast, sealed, described
+    )
+
+
+def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
+    if not request.describe:
+        return {}
+    from zt_gate.trust.ml_bom import read_descriptions
+
+    return read_descriptions(frozen)
 
 
 def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:

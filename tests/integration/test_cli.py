@@ -76,6 +76,7 @@ def test_check_allows_and_writes_what_it_decided(signed):
     assert value["subject"]["files"] == 4
     assert value["reasons"] == []
     assert sorted(path.name for path in out.iterdir()) == [
+        "bom.cdx.json",
         "gl-code-quality.json",
         "gl-sast-report.json",
         "junit.xml",

@@ -87,8 +87,13 @@ def trigger():
     return Pixels("Recovered trigger for class 7", 3, tuple(rows))
 
 
-def report(findings=(), gaps=(), *, about=None, signed=True, waivers=(), report_only=False, extra=()):
+def report(findings=(), gaps=(), *, report_only=False, **more):
     """Return the report on a release."""
+    return build(outcome(findings, gaps, **more), report_only=report_only)
+
+
+def outcome(findings=(), gaps=(), *, about=None, signed=True, waivers=(), extra=(), descriptions=None):
+    """Return what the gate answers about a release."""
     about = about or subject()
     stage = {"block_at": "high", "checks": dict.fromkeys(CHECKS, "required"), "signature": {"by": ["release"]}}
     rules = policy(
@@ -100,7 +105,8 @@ def report(findings=(), gaps=(), *, about=None, signed=True, waivers=(), report_
     said = [*evidence(about, findings, gaps, signed=signed), *(replace(item, subject=about.digest) for item in extra)]
     verdict = judge(about, said, loaded(rules), "production", NOW)
     ordered = tuple(sorted(said, key=lambda item: item.check))
-    return build(Outcome(about, verdict, ordered, loaded(rules), NOW, (), SECONDS), report_only=report_only)
+    answer = Outcome(about, verdict, ordered, loaded(rules), NOW, (), SECONDS)
+    return replace(answer, descriptions=descriptions or {})
 
 
 def allowed():

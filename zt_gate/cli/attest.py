@@ -185,20 +185,11 @@ def _make_tests(args: argparse.Namespace, console: Console) -> Callable[[Frozen]
 
 
 def _make_bom(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
-    from zt_gate.trust.ml_bom import DESCRIPTIONS, MAX_DESCRIPTION, ml_bom
+    from zt_gate.trust.ml_bom import ml_bom, read_descriptions
 
     del console
     datasets, created = _digests(args.dataset), _time(None)
-
-    def make(frozen: Frozen) -> dict[str, Any]:
-        texts = {}
-        for name in DESCRIPTIONS:
-            if name in frozen.files:
-                with frozen.files[name].open() as stream:
-                    texts[name] = stream.read(MAX_DESCRIPTION + 1)
-        return ml_bom(frozen.subject, texts, datasets, created)
-
-    return make
+    return lambda frozen: ml_bom(frozen.subject, read_descriptions(frozen), datasets, created)
 
 
 def _make_dataset(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:

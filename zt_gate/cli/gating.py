@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +97,7 @@ def answer(
     """
     if args.out is not None:
         reports.clear(args.out)
+        request = replace(request, describe=True)
         console.reports = args.out
     with _progress(console, request.targets) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.cli.files import write_atomically
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError
-from zt_gate.report import formats
+from zt_gate.report import cyclonedx, formats
 
 if TYPE_CHECKING:
     from zt_gate.gate import Outcome
 
-_DECIDED = ("verdict.json", "manifest.json")
+_DECIDED = ("verdict.json", "manifest.json", "bom.cdx.json")
 """Written beside the reports, where something was decided."""
 
 
@@ -51,4 +51,5 @@ def leave(folder: Path, report: dict[str, Any], outcome: Outcome | None = None) 
 
 def _decided(outcome: Outcome) -> Mapping[str, bytes]:
     verdict = json.dumps(outcome.verdict.to_json(), indent=2) + "\n"
-    return dict(zip(_DECIDED, (verdict.encode(), outcome.subject.manifest.to_bytes()), strict=True))
+    bom = cyclonedx.render(outcome) + "\n"
+    return dict(zip(_DECIDED, (verdict.encode(), outcome.subject.manifest.to_bytes(), bom.encode()), strict=True))

@@ -8,15 +8,19 @@ Source: https://cyclonedx.org/docs/1.6/json/; the official schema is applied in 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import Digest, Subject, printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy import document
 from zt_gate.trust.strict_json import parse_object
+
+if TYPE_CHECKING:
+    from zt_gate.intake import Frozen
 
 DESCRIPTIONS = ("MLmodel", "config.json", "requirements.txt")
 """Files at the root of a release that are read."""
@@ -24,6 +28,16 @@ MAX_DESCRIPTION = 1 << 20
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*(===?\s*(?P<version>[^\s;,*]+)|(?P<other>[^;]*))\s*(;.*)?\Z"
 )
+
+
+def read_descriptions(frozen: Frozen) -> dict[str, bytes]:
+    """Return the bytes of those of `DESCRIPTIONS` that a release holds and that can be read."""
+    texts = {}
+    for name in DESCRIPTIONS:
+        if name in frozen.files:
+            with contextlib.suppress(OSError), frozen.files[name].open() as stream:
+                texts[name] = stream.read(MAX_DESCRIPTION + 1)
+    return texts
 
 
 def ml_bom(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
-from importlib import resources
 
 import pytest
-from jsonschema import Draft7Validator
-from referencing import Registry, Resource
+from support.cyclonedx import official_schema
 
 from zt_gate.domain import Digest, Severity, Status
 from zt_gate.errors import EvidenceError
@@ -35,15 +32,6 @@ def outcome(evidence) -> tuple[Status, set[str]]:
 def bom(world, **changes):
     value = ml_bom(world.subject, TEXTS, DATASETS, CREATED)
     return {key: item for key, item in (value | changes).items() if item is not ...}
-
-
-def official_schema(version):
-    """The schema of the CycloneDX project, as cyclonedx-python-lib carries it."""
-    folder = resources.files(pytest.importorskip("cyclonedx.schema")) / "_res"
-    parts = [json.loads(item.read_text()) for item in folder.iterdir() if item.name.endswith("SNAPSHOT.schema.json")]
-    registry = Registry().with_resources((part["$id"], Resource.from_contents(part)) for part in parts if "$id" in part)
-    whole = json.loads((folder / f"bom-{version}.SNAPSHOT.schema.json").read_text())
-    return Draft7Validator(whole, registry=registry)
 
 
 def judge(world, value):
