@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RELEASE := build/digits
+FRONTENDS := build/env-frontends
+PINS := tests/support/frontends
 
-.PHONY: help demo test lint types unit registry wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets freeze-rules clean
+.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,7 +41,7 @@ lint: $(VENV)/dev  ## style, layering, docstrings
 types: $(VENV)/dev  ## mypy --strict
 	$(BIN)/mypy
 
-unit: $(VENV)/dev  ## all tests
+unit: $(VENV)/dev $(FRONTENDS)/done  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not mlflow"
 
 MLFLOW3 := build/env-mlflow3
@@ -57,6 +59,17 @@ $(MLFLOW2)/ready: pyproject.toml
 
 registry: $(VENV)/dev $(MLFLOW3)/ready $(MLFLOW2)/ready  ## real MLflow servers behind the gate, by every road (five minutes)
 	$(BIN)/python -m pytest -m mlflow -n 2 --dist loadgroup
+
+# Runners of GitHub, GitLab and pre-commit. Without npm their tests are skipped, except where CI is set.
+$(FRONTENDS)/done: $(PINS)/requirements.txt $(PINS)/package-lock.json
+	@test -x $(FRONTENDS)/bin/python || $(PYTHON) -m venv $(FRONTENDS)
+	@{ $(FRONTENDS)/bin/python -m pip --disable-pip-version-check --quiet install --requirement $(PINS)/requirements.txt && \
+	  cp $(PINS)/package.json $(PINS)/package-lock.json $(FRONTENDS)/ && cd $(FRONTENDS) && \
+	  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && touch done; } || \
+	  { test -z "$$CI" && echo "no runners of CI systems; their tests will be skipped"; }
+
+frontends: $(VENV)/dev $(FRONTENDS)/done  ## the same releases through GitHub, GitLab, Jenkins and pre-commit
+	$(BIN)/python -m pytest -m frontends
 
 wheel: $(VENV)/dev  ## build the wheel and gate something with it in an environment of its own
 	PYTHON=$(CURDIR)/$(BIN)/python sh tests/wheel.sh

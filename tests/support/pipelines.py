@@ -58,7 +58,7 @@ pipeline {{
         }}
         stage('gate') {{
             agent {{ label 'linux' }}
-            steps {{ ztGate path: 'model', policy: '/etc/zt-gate/policy.yaml' }}
+            steps {{ ztGate target: 'model', policy: '/etc/zt-gate/policy.yaml' }}
         }}
         stage('deploy') {{
             when {{ branch 'main' }}

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
     from zt_gate.cli.audit_keys import audit_log
-    from zt_gate.cli.gating import actor, answer, cache, limits
+    from zt_gate.cli.gating import actor, answer, cache, expect_reports, limits
     from zt_gate.cli.policy_sign import with_signature
     from zt_gate.gate import Request
     from zt_gate.policy.load import load_policy
@@ -88,6 +88,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             outside(getattr(args, name), args.target, name.replace("_", " "))
     for path in args.import_sarif:
         outside(path, args.target, "SARIF file")
+    expect_reports(args, console)
     with cache(args, [args.target]) as kept:
         request = Request(
             targets=[args.target],

@@ -79,6 +79,17 @@ def cache(args: argparse.Namespace, targets: Sequence[Path]) -> Iterator[Examina
         opened.close()
 
 
+def expect_reports(args: argparse.Namespace, console: Console) -> None:
+    """Empty the folder that `--out` names; from here on a failure is reported there, too.
+
+    Raises:
+        ToolError: something of an earlier run cannot be removed.
+    """
+    if args.out is not None:
+        reports.clear(args.out)
+        console.reports = args.out
+
+
 def answer(
     request: Request,
     args: argparse.Namespace,
@@ -95,10 +106,9 @@ def answer(
         console: where the answer goes.
         sign: called with the outcome before anything of it is shown or written.
     """
+    expect_reports(args, console)
     if args.out is not None:
-        reports.clear(args.out)
         request = replace(request, describe=True)
-        console.reports = args.out
     with _progress(console, request.targets) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
     sign(outcome)

@@ -37,6 +37,8 @@ VERBS = {
     "explain": "say what a rule means, why it matters and how to mend it",
     "policy": "write, validate, lint, compare, test and sign policies",
     "lint-pipeline": "prove that every job that deploys waits for the gate: GitHub, GitLab, Jenkins",
+    "init": "write a pipeline, hooks or a policy to begin with: github, gitlab, jenkins, pre-commit, policy",
+    "ci": "run a verb in a job of GitHub, GitLab or Jenkins and hand its answer over",
     "doctor": "look at this machine and say what is missing",
     "selftest": "scan a few hundred inert hostile constructs and show what is stopped",
     "demo": "build an honest release, gate it, then try a dozen attacks on it",
@@ -122,7 +124,10 @@ def _run(words: list[str], console: Console) -> int:
         close = difflib.get_close_matches(verb, VERBS, n=1)
         raise UsageError(f"there is no verb {verb!r}", f"did you mean {close[0]!r}?" if close else "see zt-gate --help")
     parser = build_parser(verb)
-    args = parser.parse_args(words)
+    # argparse cannot tell the options of `ci` from those of the verb that it runs.
+    cut = words.index("--") if verb == "ci" and "--" in words else len(words)
+    args = parser.parse_args(words[:cut])
+    args.words = words[cut + 1 :]
     if verb is None:
         console.result(parser.format_help().rstrip())
         return UNDECIDED

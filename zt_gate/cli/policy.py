@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from zt_gate.cli import policy_allow, policy_lint, policy_sign, policy_test
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--name", default="my-models", help="name of the policy")
     new.add_argument("--days", type=int, default=365, help="days until the policy expires (default: 365)")
     validate = acts.add_parser("validate", help="load a policy and all that it names; exit 2 if anything is wrong")
-    validate.add_argument("policy", metavar="FILE")
+    validate.add_argument("policy", metavar="FILE", nargs="+")
     show = acts.add_parser("show", help="print the effective policy, packs merged in, and its digest")
     show.add_argument("policy", metavar="FILE", help="a file, or pack:NAME")
     allow = acts.add_parser("allow", help="print waivers for names that no list knows; refuses what is known to be bad")
@@ -83,33 +84,39 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
         console.result(json.dumps(policy_schema(), indent=2))
     elif args.act == "new":
-        console.result(_new(args).rstrip())
+        console.result(new_policy(args.key, args.name, args.days).rstrip())
     elif args.act == "packs":
         for name in pack_names():
             console.result(f"pack:{name}")
     else:
-        loaded = load_policy(args.policy)
-        if args.act == "show":
-            console.result(_shown(_plain(dataclasses.asdict(loaded.policy))))
-        stages = ", ".join(sorted(loaded.policy.stages))
-        console.result(f"# {loaded.source}: {loaded.digest}, stages: {stages}")
+        for name in args.policy if args.act == "validate" else [args.policy]:
+            loaded = load_policy(name)
+            if args.act == "show":
+                console.result(_shown(_plain(dataclasses.asdict(loaded.policy))))
+            stages = ", ".join(sorted(loaded.policy.stages))
+            console.result(f"# {loaded.source}: {loaded.digest}, stages: {stages}")
     return 0
 
 
-def _new(args: argparse.Namespace) -> str:
+def new_policy(keys: Sequence[Path], name: str, days: int) -> str:
+    """Return a policy that trusts public keys, each under the name of its file.
+
+    Raises:
+        EvidenceError: a file holds no public key.
+    """
     from datetime import UTC, datetime, timedelta
 
     from zt_gate.trust.keys import load_public, read_key_file
 
     blocks, ids = [], []
-    for path in args.key:
+    for path in keys:
         pem = read_key_file(path)
         load_public(pem, str(path))
         ids.append(path.stem)
         text = "".join(f"        {line}\n" for line in pem.decode("ascii").strip().splitlines())
         blocks.append(f"    - id: {path.stem}\n      pem: |\n{text}")
-    expires = (datetime.now(UTC) + timedelta(days=args.days)).strftime("%Y-%m-%dT00:00:00Z")
-    return _NEW.format(name=args.name, expires=expires, keys="".join(blocks).rstrip(), ids=", ".join(ids))
+    expires = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT00:00:00Z")
+    return _NEW.format(name=name, expires=expires, keys="".join(blocks).rstrip(), ids=", ".join(ids))
 
 
 def _plain(value: object) -> object:

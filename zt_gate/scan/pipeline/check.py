@@ -38,10 +38,9 @@ class PipelineCheck:
         _gitlab(sources, reading, self._wishes)
         for path, source in sources.items():
             if files.JENKINSFILE.fullmatch(path):
-                _guarded(reading, path, partial(_jenkins, path, source, reading, self._wishes))
+                _proven(reading, path, partial(_jenkins, path, source, wishes=self._wishes))
             elif files.UNREAD.fullmatch(path):
                 reading.gap(path, 0, "a pipeline of a system that is not read here", "deploy from one that is")
-        hits = [*reading.hits, *prove(reading.jobs)]
         gapped = {gap.path for gap in reading.gaps}
         claims = [
             Claim(path, source.size, "pipeline")
@@ -51,7 +50,7 @@ class PipelineCheck:
         deploys = sum(bool(job.deploys) for job in reading.jobs)
         metrics = {"jobs": str(len(reading.jobs)), "deploys": str(deploys)}
         metrics["gates"] = str(sum(job.gates for job in reading.jobs))
-        findings = [_finding(hit) for hit in hits]
+        findings = [_finding(hit) for hit in reading.hits]
         digest = frozen.subject.digest
         return Evidence.of(
             self.id, self.version, digest, findings=findings, gaps=reading.gaps, claims=claims, metrics=metrics
@@ -69,10 +68,25 @@ def _finding(hit: Hit) -> Finding:
     )
 
 
-def _guarded(reading: Reading, path: str, act: Callable[[], None]) -> None:
-    """Run a reader; whatever it raises on bytes that somebody chose is an unfinished examination."""
+def _proven(whole: Reading, path: str, act: Callable[[Reading], None]) -> None:
+    """Run the reader of one pipeline, prove what it read, and add that to the whole.
+
+    Whatever a reader raises on bytes that somebody chose is an unfinished examination. Each pipeline is proven by
+    itself: a gate of one says nothing about a job of the same name in another.
+    """
+    reading = Reading()
+    _guarded(reading, path, act)
+    if len({job.name for job in reading.jobs}) != len(reading.jobs):
+        reading.gap(path, 0, "two jobs have the same name", "rename one of them")
+    whole.hits += [*reading.hits, *prove(reading.jobs)]
+    whole.jobs += reading.jobs
+    whole.gaps += reading.gaps
+    whole.read |= reading.read
+
+
+def _guarded(reading: Reading, path: str, act: Callable[[Reading], None]) -> None:
     try:
-        act()
+        act(reading)
     except ValueError as error:
         reading.gap(path, 0, printable(str(error)), "mend the file")
     except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
@@ -105,7 +119,7 @@ def _github(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
             workflows[path] = documents[0]
         else:
             actions[path.rpartition("/")[0]] = (path, documents[0])
-    _guarded(reading, next(iter(workflows), ""), partial(read_github, workflows, actions, reading, wishes))
+    _proven(reading, next(iter(workflows), ""), partial(read_github, workflows, actions, wishes=wishes))
 
 
 def _gitlab(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
@@ -120,9 +134,9 @@ def _gitlab(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
             parsed |= {} if documents is None else {path: documents}
     for root in roots:
         if root in parsed:
-            _guarded(reading, root, partial(read_gitlab, parsed, root, reading, wishes))
+            _proven(reading, root, partial(read_gitlab, parsed, root, wishes=wishes))
 
 
-def _jenkins(path: str, source: Source, reading: Reading, wishes: Wishes) -> None:
+def _jenkins(path: str, source: Source, reading: Reading, *, wishes: Wishes) -> None:
     read_jenkins(path, source.read_at(0, MAX_BYTES + 1), reading, wishes)
     reading.read.add(path)

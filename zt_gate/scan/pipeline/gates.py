@@ -64,7 +64,9 @@ def verb_of(words: Sequence[str]) -> str:
         rest = rest[3:]
     else:
         return ""
-    return next((word for word in rest if not word.startswith("-")), "")
+    verb = next((word for word in rest if not word.startswith("-")), "")
+    # zt-gate ci SYSTEM -- VERB … runs that verb and ends as it does.
+    return next(iter(rest[rest.index("--") + 1 :]), "") if verb == "ci" and "--" in rest else verb
 
 
 def unwrapped(words: Sequence[str]) -> list[str]:
@@ -125,7 +127,8 @@ def _deploys(words: Sequence[str]) -> bool:
 def policy_of(words: Sequence[str]) -> str:
     """Return the policy file that a gate command reads; empty where it reads none, or demands its signature."""
     rest = list(words)
-    if any(word.split("=", 1)[0] == "--policy-key" for word in rest):
+    # zt-gate ci takes the base branch's policy by itself.
+    if any(word.split("=", 1)[0] == "--policy-key" for word in rest) or ("ci" in rest and "--" in rest):
         return ""
     for index, word in enumerate(rest):
         name, equals, value = word.partition("=")

@@ -133,8 +133,6 @@ def _action(body: Any, place: Place, result: Steps) -> Iterator[Act]:
     if name == "actions/checkout":
         result.checkouts.append((given, line))
     gate = OURS.fullmatch(name) is not None
-    if gate:
-        result.policies += _given_policy(given)
     yield Act(
         line,
         printable(name, 80),
@@ -149,11 +147,6 @@ def _action(body: Any, place: Place, result: Steps) -> Iterator[Act]:
 def _enforced(given: Any) -> bool:
     value = given.get("report-only")
     return value is None or is_false(value)
-
-
-def _given_policy(given: Any) -> list[Policy]:
-    policy = text(given, "policy")
-    return [Policy(policy, given.at("policy"))] if policy and not text(given, "policy-key") else []
 
 
 def _local(name: str, line: int, given: Any, place: Place, result: Steps) -> Iterator[Act]:
@@ -171,8 +164,6 @@ def _local(name: str, line: int, given: Any, place: Place, result: Steps) -> Ite
     gates = [act for act in inner.acts if act.gate]
     if gates and not _enforced(given):
         inner.acts = [replace(act, rule=ALLOWED_TO_FAIL, flaw="runs with report-only") for act in inner.acts]
-    if gates:
-        result.policies += _given_policy(given)
     result.uses += [use for use in inner.uses if not use[0].startswith("./")]
     yield from (replace(act, line=line) for act in inner.acts)
 

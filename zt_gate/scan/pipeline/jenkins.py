@@ -18,7 +18,7 @@ from zt_gate.scan.pipeline.model import Act, Hit, Job, Reading, Wishes
 from zt_gate.scan.pipeline.prove import before
 from zt_gate.scan.pipeline.shell import commands
 
-_OURS = "ztGate"
+_OURS = ("ztGate", "ztAdmit")
 _WRAPPERS = frozenset(
     {"script", "timeout", "withEnv", "withCredentials", "dir", "node", "container", "ansiColor", "timestamps", "lock",
      "retry", "sshagent", "ws", "wrap", "configFileProvider", "docker.image", "docker.withRegistry", "tool", "throttle"}
@@ -201,8 +201,8 @@ def _steps(file: _File, job: Job, statements: list[Statement], rule: str, flaw: 
     """
     for statement in statements:
         name = statement.name
-        if _calls(statement, _OURS):
-            yield from _ours(file, job, statement, rule, flaw)
+        if step := next((step for step in _OURS if _calls(statement, step)), ""):
+            yield from _ours(statement, rule, flaw, step)
         elif _calls(statement, "sh"):
             yield from _shell(file, job, statement, rule, flaw)
         elif name in _UNREAD or (name == "build" and job.name not in file.wishes.exempt):
@@ -243,14 +243,8 @@ def _around(statement: Statement, rule: str, flaw: str) -> tuple[str, str]:
     return model.SKIPPABLE, f"stands in {printable(name, 40) or 'a block'}, of which it is not known whether it runs"
 
 
-def _ours(file: _File, job: Job, statement: Statement, rule: str, flaw: str) -> Iterator[Act]:
-    only = statement.named("reportOnly")
-    if not flaw and only is not None and only.text != "false":
-        rule, flaw = model.ALLOWED_TO_FAIL, "runs with reportOnly and never fails"
-    policy, key = statement.named("policy"), statement.named("policyKey")
-    if policy is not None and key is None:
-        _policy(file, job, policy.text, statement.line)
-    yield Act(statement.line, _OURS, gate=True, rule=rule, flaw=flaw)
+def _ours(statement: Statement, rule: str, flaw: str, step: str) -> Iterator[Act]:
+    yield Act(statement.line, step, gate=True, rule=rule, flaw=flaw)
 
 
 def _shell(file: _File, job: Job, statement: Statement, rule: str, flaw: str) -> Iterator[Act]:

@@ -62,7 +62,7 @@ def jenkins(old, new):
 
 CALL = "zt-gate check model --policy zt-gate.yaml --out report"
 LAB_CALL = "zt-gate check model --policy base.yaml --out report"
-OURS = "ztGate path: 'model', policy: '/etc/zt-gate/policy.yaml'"
+OURS = "ztGate target: 'model', policy: '/etc/zt-gate/policy.yaml'"
 ADMIT = "zt-gate admit model --summary out/summary.json --key /etc/zt-gate/gate.pub"
 UNADMITTED = JENKINS.replace(ADMIT, "echo")
 PULL = GITHUB.replace("{push: {branches: [main]}}", "pull_request")
@@ -106,7 +106,6 @@ FIRES = [
     ("PIP-103", lab("gate:\n  stage", "gate:\n  when: manual\n  stage")),
     ("PIP-103", lab("gate:\n  stage", "gate:\n  rules: [{when: on_success, allow_failure: true}]\n  stage")),
     ("PIP-103", (JENKINSFILE, UNADMITTED.replace(OURS, f"catchError(buildResult: 'FAILURE') {{ {OURS} }}"))),
-    ("PIP-103", jenkins(OURS, OURS + ", reportOnly: true")),
     ("PIP-104", hub("needs: [notify]", "needs: [notify]\n    if: always()")),
     ("PIP-104", hub("needs: [notify]", "needs: [notify]\n    if: ${{ !cancelled() && github.ref_name == 'main' }}")),
     ("PIP-104", hub("needs: [notify]", "needs: [gate]\n    if: always() && (needs.gate.result == 'success' || true)")),
@@ -155,7 +154,7 @@ FIRES = [
     ("PIP-203", hub("  gate:\n", "  gate:\n    permissions: {contents: write}\n")),
     ("PIP-204", (WORKFLOW, PULL)),
     ("PIP-204", lab("--policy base.yaml", "--policy zt-gate.yaml")),
-    ("PIP-204", jenkins("'/etc/zt-gate/policy.yaml'", "'zt-gate.yaml'")),
+    ("PIP-204", (JENKINSFILE, UNADMITTED.replace(OURS, "sh 'zt-gate check m --policy zt-gate.yaml'"))),
     ("PIP-205", (WORKFLOW, NO_ENVIRONMENT)),
     ("PIP-205", lab("  environment: production\n", "")),
 ]
