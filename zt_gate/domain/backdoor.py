@@ -205,12 +205,13 @@ def _margin_claims(name: str, entry: Mapping[str, Any]) -> Iterator[_Claim]:
     targets = [int(target) for target in entry["targets"]]
     runs = [_numbers(run, len(targets)) for run in entry["runs"]]
     if len(targets) >= FEWEST_CLASSES:
-        gaps = [median(_log_over(run)[i] for run in runs) for i in range(len(targets))]
+        levels = [_levels(name, run) for run in runs]
+        gaps = [median(level[i] for level in levels) for i in range(len(targets))]
         yield _largest(name, name, gaps, targets)
     if "reference" in entry:
         known = [_numbers(run, len(targets)) for run in entry["reference"]]
         mine, theirs = ([median(run[i] for run in part) for i in range(len(targets))] for part in (runs, known))
-        gaps = [a - b for a, b in zip(_log_over(mine), _log_over(theirs), strict=True)]
+        gaps = [a - b for a, b in zip(_levels(name, mine), _levels(name, theirs), strict=True)]
         yield _largest(name, f"{name}.reference", gaps, targets)
 
 
@@ -274,9 +275,11 @@ def _named(target: int) -> int | None:
     return None if target == _ANY else target
 
 
-def _log_over(values: Sequence[float]) -> list[float]:
-    """Return the log of each value over their median; values that are no margin count as a thousandth of it."""
+def _levels(name: str, values: Sequence[float]) -> list[float]:
+    """Return the log of each margin over their median; those without a class's own are plain differences."""
     middle = median(values)
+    if name == "margin_clean":
+        return [value - middle for value in values]
     if middle <= 0:
         raise ValueError("most classes have no positive margin")
     return [math.log(max(value / middle, 1e-3)) for value in values]

@@ -141,14 +141,15 @@ class _Walk:
         return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs)})
 
     def clean_margins(self) -> Detector:
-        """MM-BD without what is each class's own."""
+        """MM-BD without what is each class's own, in units of the median plain margin."""
         if self.clean is None or not self.budget.clean_margin_steps:
             return Detector("not_applicable", "it was not asked for" if self.clean else "there are no clean samples")
         own = intrinsic_directions(self.adapter, self.clean.images, self.clean.labels)
         if own is None:
             return Detector("not_applicable", "the model shows no features before its final layer")
         runs = margins(self.adapter, self.targets, self.budget, self.seed, own[self.targets])
-        return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs)})
+        usual = torch.tensor(self.detectors["margin"].numbers["runs"]).median().clamp_min(1e-6)
+        return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs / usual.to(runs.device))})
 
     def shift(self) -> Detector:
         """How far inputs of no class can be pushed."""
