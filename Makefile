@@ -7,7 +7,7 @@ RELEASE := build/digits
 FRONTENDS := build/env-frontends
 PINS := tests/support/frontends
 
-.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets freeze-rules clean
+.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets bench-robustness freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -101,6 +101,9 @@ bench-secrets: $(VENV)/dev  ## search installed packages for secrets; every alar
 
 bench-audit: $(VENV)/dev  ## time the audit log beside SQLite, verify a million events, kill writers (ten minutes)
 	$(BIN)/python benchmarks/audit_speed.py
+
+bench-robustness: $(VENV)/dev  ## the attack ladder beside AutoAttack, torchattacks, ART and foolbox (half an hour)
+	$(BIN)/python benchmarks/robustness.py
 
 freeze-rules: $(VENV)/dev  ## add the names of classes that libraries pickle to rules/globals, for several versions of them
 	$(BIN)/python tools/freeze_rules.py all
