@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from zt_gate.audit import AuditLog, Event
 from zt_gate.audit.details import run_details
 from zt_gate.audit.incidents import emergency_events
-from zt_gate.domain import Decision, Digest, Evidence, Gap, Subject, Verdict, printable
+from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, Verdict, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, Limits, freeze
 from zt_gate.intake.remote import fetched, remote_uri
@@ -117,7 +117,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared(request, stage, now))
         watch.lap("scan")
         progress("verify")
-        brought, stated = _verify(request, stage, frozen.subject, now)
+        brought, stated = _verify(request, stage, frozen, evidence, now)
         evidence += stated
         watch.lap("verify")
         evidence += [_intake(frozen), *_audited(log, stage, frozen.subject)]
@@ -205,9 +205,10 @@ def _prepared(request: Request, stage: Stage, now: datetime) -> dict[str, Check]
 
 
 def _verify(
-    request: Request, stage: Stage, subject: Subject, now: datetime
+    request: Request, stage: Stage, frozen: Frozen, scanned: Sequence[Evidence], now: datetime
 ) -> tuple[tuple[Digest, ...], list[Evidence]]:
     """Turn signed statements into evidence. Reading them is skipped where the stage asks for none."""
+    subject = frozen.subject
     policy = request.policy.policy
     if not policy.stated(stage, subject.digest, now) and policy.break_glass is None:
         return (), []
@@ -216,8 +217,20 @@ def _verify(
 
     brought = tuple(item for folder in request.statements for item in read_brought(folder))
     digests = tuple(Digest.of(item.data) for item in brought)
-    question = Question(subject, request.stage, request.policy.digest, now)
+    replay = None
+    if stage.robustness is not None and stage.robustness.replay:
+        from zt_gate.trust.replay import replayer
+
+        replay = replayer(frozen, scanned=_sound(stage, scanned))
+    question = Question(subject, request.stage, request.policy.digest, now, replay)
     return digests, collect(question, stage, policy.trust, brought, policy)
+
+
+def _sound(stage: Stage, scanned: Sequence[Evidence]) -> bool:
+    """Whether nothing in the static checks stands against loading the subject in a sandbox."""
+    unfinished = any(item.gaps and stage.weights.get(item.check) == "required" for item in scanned)
+    worst = max((found.severity for item in scanned for found in item.findings), default=Severity.INFO)
+    return bool(scanned) and not unfinished and worst < stage.threshold
 
 
 def _intake(frozen: Frozen) -> Evidence:

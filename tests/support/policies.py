@@ -15,7 +15,7 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 """
 _POLICY = TypeAdapter(Policy)
 STATIC = ("artifacts", "code", "modelscan")
-DEMANDS = ("signature", "provenance", "tests", "approvals", "bom", "scanners", "continuity")
+DEMANDS = ("signature", "provenance", "tests", "approvals", "bom", "scanners", "robustness", "continuity")
 RULES = ("ART-101", "ART-102", "COD-101", "SIG-001", "TST-002")
 SUBJECT = Subject("s", Manifest.of([Entry("a", 1, Mode.FILE, Digest.of(b"a").hex)]))
 

@@ -17,7 +17,9 @@ from zt_gate.audit.details import split
 from zt_gate.audit.event import happened
 from zt_gate.errors import UsageError
 
-AUTHN = frozenset({"signature", "continuity", "revocations", "provenance", "bom", "tests", "scanners"})
+AUTHN = frozenset(
+    {"signature", "continuity", "revocations", "provenance", "bom", "tests", "scanners", "robustness", "backdoor"}
+)
 """Checks that ask whether a statement is from whom the policy trusts."""
 AUTHZ = frozenset({"approvals"})
 """Checks that ask whether those who are known may do this."""

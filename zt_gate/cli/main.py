@@ -12,6 +12,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from types import FrameType
 from typing import NoReturn, Protocol, cast
@@ -30,6 +31,7 @@ VERBS = {
     "revoke": "keep a signed list of digests, keys and identities that no longer count",
     "verify": "verify a signature over a release, and say what differs",
     "keygen": "make a key pair",
+    "evaluate": "attack a model in a sandbox and sign what was measured; issue job tickets",
     "promote": "check a version in MLflow and set an alias on it, or go back to the last one that is admitted",
     "admit": "at deploy time: do these bytes have a signed verdict for this stage",
     "watch": "look again and again at what is promoted in MLflow, and take back what no longer holds",
@@ -126,12 +128,22 @@ def _run(words: list[str], console: Console) -> int:
     parser = build_parser(verb)
     # argparse cannot tell the options of `ci` from those of the verb that it runs.
     cut = words.index("--") if verb == "ci" and "--" in words else len(words)
-    args = parser.parse_args(words[:cut])
+    args = parser.parse_args(words if verb is None else _with_act(verb, words[:cut]))
     args.words = words[cut + 1 :]
     if verb is None:
         console.result(parser.format_help().rstrip())
         return UNDECIDED
     return _module(verb).run(args, console)
+
+
+def _with_act(verb: str, words: list[str]) -> list[str]:
+    """Return the words with the act that a verb does when none is named: `evaluate TARGET` is `evaluate run TARGET`."""
+    acts: Sequence[str] = getattr(_module(verb), "ACTS", ())
+    after = words.index(verb) + 1
+    if not getattr(_module(verb), "DEFAULT_ACT", "") or words[after : after + 1] in ([], ["-h"], ["--help"]):
+        return words
+    known = words[after] in acts
+    return words if known else [*words[:after], _module(verb).DEFAULT_ACT, *words[after:]]  # type: ignore[attr-defined]
 
 
 def _module(verb: str) -> _Verb:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import printable
+from zt_gate.domain.attacks import MISCLASSIFIED
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS, UnsupportedError
 from zt_gate.evaluate.sandbox.confine import Bounds
@@ -27,6 +28,8 @@ class Jobs:
         self._bounds = bounds
         self._events = events
         self._adapter: Adapter | None = None
+        self._reference: Adapter | None = None
+        self._armed = False
 
     def answer(self, message: Message) -> Message:
         """Do what is asked; whatever goes wrong is an answer, too."""
@@ -34,6 +37,9 @@ class Jobs:
             "prepare": self._prepare,
             "load": self._load,
             "logits": self._logits,
+            "flags": self._flags,
+            "attack": self._attack,
+            "backdoor": self._backdoor,
         }
         try:
             return jobs[message.head["op"]](message)
@@ -56,10 +62,16 @@ class Jobs:
     def _load(self, message: Message) -> Message:
         head = message.head
         kind, declared = KINDS[head["kind"]], Declaration.from_json(head["declaration"])
-        arm(self._events, self._bounds.scratch, kind.tolerated)
-        self._adapter = kind.load(head["path"], declared, head["device"])
-        facts = {name: getattr(self._adapter, name) for name in ("task", "classes", "differentiable")}
-        return Message({"adapter": facts | {"inputs": asdict(self._adapter.inputs)}})
+        if not self._armed:
+            arm(self._events, self._bounds.scratch, kind.tolerated)
+            self._armed = True
+        adapter = kind.load(head["path"], declared, head["device"])
+        if head.get("slot") == "reference":
+            self._reference = adapter
+        else:
+            self._adapter = adapter
+        facts = {name: getattr(adapter, name) for name in ("task", "classes", "differentiable")}
+        return Message({"adapter": facts | {"inputs": asdict(adapter.inputs)}})
 
     def _logits(self, message: Message) -> Message:
         import torch
@@ -68,6 +80,35 @@ class Jobs:
         with torch.no_grad():
             scores = adapter.logits(self._tensor(message.tensors["x"]))
         return Message({}, {"logits": _plain(scores)})
+
+    def _flags(self, message: Message) -> Message:
+        from zt_gate.evaluate.searches import flags
+
+        head, x, y = message.head, self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
+        found = flags(self._loaded(), x, y, head["norm"], head["eps"], head["seed"])
+        return Message({"raised": list(found.raised), "measures": found.measures, "samples": found.samples})
+
+    def _attack(self, message: Message) -> Message:
+        from zt_gate.evaluate.searches import attack
+
+        head, x, y = message.head, self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
+        found = attack(self._loaded(), x, y, head["norm"], head["eps"], head["plan"], head["seed"])
+        said = {
+            "stages": list(found.stages),
+            "forwards": found.forwards,
+            "unconfirmed": found.unconfirmed,
+            "autoattack_equivalent": found.autoattack_equivalent,
+        }
+        codes = found.fooled_by.masked_fill(~found.correct, MISCLASSIFIED)
+        return Message(said, {"codes": codes.cpu().numpy(), "adversarial": _plain(found.adversarial)})
+
+    def _backdoor(self, message: Message) -> Message:
+        from zt_gate.evaluate.backdoor import Budget, examine
+
+        x, y = self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
+        budget = Budget(**message.head["budget"])
+        report = examine(self._loaded(), x, y, self._reference, budget, message.head["seed"])
+        return Message({"report": report.to_json()}, {name: _plain(item) for name, item in report.tensors.items()})
 
     def _loaded(self) -> Adapter:
         if self._adapter is None:

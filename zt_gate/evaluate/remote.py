@@ -73,11 +73,27 @@ class RemoteModel:
         self._patience = patience
         self.versions: dict[str, str] = self._ask({"op": "prepare", "kind": kind}, {}, _PREPARE_SECONDS)[0]["versions"]
         sandbox.watch()
+        self.differentiable = self._load(kind, path, declared, device, "model")
+        self._kind, self._device = kind, device
+
+    def compare_with(self, kind: str, path: Path, declared: Declaration) -> None:
+        """Load an approved release of the same kind into the same worker, for detectors that compare.
+
+        Raises:
+            TroubleError: as when the first was loaded.
+            UnmeasuredError: it is of another kind.
+        """
+        if kind != self._kind:
+            raise UnmeasuredError(f"the approved release is of the kind {kind}, and this one {self._kind}")
+        self._load(kind, path, declared, self._device, "reference")
+
+    def _load(self, kind: str, path: Path, declared: Declaration, device: str, slot: str) -> bool:
         question = {"op": "load", "kind": kind, "path": str(path), "declaration": declared.to_json(), "device": device}
-        facts = self._ask(question, {}, patience.load)[0]["adapter"]
+        question["slot"] = slot
+        facts = self._ask(question, {}, self._patience.load)[0]["adapter"]
         if facts["classes"] != declared.classes or tuple(facts["inputs"]["shape"]) != declared.shape:
             raise TroubleError("EVL-106", "the worker loaded another model than it was asked to")
-        self.differentiable = facts["differentiable"] is True
+        return facts["differentiable"] is True
 
     def logits(self, batch: Array) -> Array:
         """Return scores of shape `(n, classes)`, float32, all finite.

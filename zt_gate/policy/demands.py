@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from zt_gate.domain import Digest
+from zt_gate.policy.evaluations import Backdoor, Robustness
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier, Text, between
 from zt_gate.policy.people import Pattern
 
@@ -133,4 +134,4 @@ class Continuity:
     max_age_days: Days | None = None
 
 
-Demand = Signature | Provenance | Tests | Approvals | Promotion | Bom | Scanners | Continuity
+Demand = Signature | Provenance | Tests | Approvals | Promotion | Bom | Scanners | Robustness | Backdoor | Continuity

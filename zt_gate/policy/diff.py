@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from zt_gate.domain import Severity
 from zt_gate.policy.fields import parse_instant
+from zt_gate.policy.merge_measured import direction
 from zt_gate.policy.model import MODES, Policy, Stage
 from zt_gate.policy.registry import Registry
 
@@ -186,9 +187,9 @@ def _mode(name: str, old: Stage, new: Stage) -> Iterator[Change]:
 def _demand(stage: str, demand: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for field in old:
         setting, before, after = f"{demand}.{field}", old[field], new[field]
-        if field in ("by", "builders"):
+        if field in ("by", "builders", "tickets"):
             yield from _accepted(stage, setting, before, after)
-        elif field in ("build_types", "sources", "materials"):
+        elif field in ("build_types", "sources", "materials", "data"):
             yield from _accepted(stage, setting, before, after, empty_is_all=True)
         elif field == "suites":
             # What is demanded, and not what is accepted: the more the stricter.
@@ -200,7 +201,8 @@ def _demand(stage: str, demand: str, old: Mapping[str, Any], new: Mapping[str, A
         elif field == "count":
             yield from _ranked(stage, setting, before or 1, after or 1, lambda count: count)
         elif before != after:
-            yield Change("different", stage, setting, before, after)
+            steps: dict[int | None, Direction] = {1: "stricter", -1: "looser"}
+            yield Change(steps.get(direction(field, before, after), "different"), stage, setting, before, after)
 
 
 def _registry(old: Registry | None, new: Registry | None) -> Iterator[Change]:

@@ -11,9 +11,9 @@ from zt_gate.policy.waivers import NEVER_WAIVED
 Act = Literal["submit", "build", "evaluate", "approve", "waive", "promote", "break-glass", "revoke", "decide"]
 """What a signed statement does.
 
-`submit` signs the release, `build` its provenance and bill of materials, `evaluate` its test results and those of
-scanners, `decide` the summary of an earlier verdict; `approve`, `waive`, `promote` and `break-glass` are the acts of
-`zt-gate approve`.
+`submit` signs the release, `build` its provenance and bill of materials, `evaluate` its test results, those of
+scanners, and what was measured of robustness and backdoors, `decide` job tickets and the summary of an earlier verdict;
+`approve`, `waive`, `promote` and `break-glass` are the acts of `zt-gate approve`.
 """
 ACT_OF = {
     "signature": "submit",
@@ -21,6 +21,8 @@ ACT_OF = {
     "bom": "build",
     "tests": "evaluate",
     "scanners": "evaluate",
+    "robustness": "evaluate",
+    "backdoor": "evaluate",
     "approvals": "approve",
     "promotion": "promote",
     "continuity": "decide",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Annotated, Any
 
 from zt_gate.domain import Severity
@@ -47,6 +48,30 @@ def parse_instant(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
+_AMOUNT = r"^(\d{1,9}(\.\d{1,9})?%?|\d{1,9}/[1-9]\d{0,8})$"
+
+
+def parse_amount(text: str) -> Fraction:
+    """Read a number without rounding it: `40%`, `8/255`, `"0.3"`.
+
+    Raises:
+        ValueError: another form.
+    """
+    if not re.fullmatch(_AMOUNT, text):
+        raise ValueError(f'{text!r} is no number such as 40%, 8/255 or "0.3"')
+    return Fraction(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+
+
+def _positive(text: str) -> None:
+    if parse_amount(text) <= 0:
+        raise ValueError(f"{text!r} is not greater than 0")
+
+
+def _share(text: str) -> None:
+    if not 0 < parse_amount(text) < 1:
+        raise ValueError(f"{text!r} is not between 0% and 100%")
+
+
 _IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -79,4 +104,8 @@ SeverityName = Annotated[str, Checked(Severity.parse, {"enum": [str(severity) fo
 Instant = Annotated[str, Checked(parse_instant, {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"})]
 Identifier = Annotated[str, Checked(_identifier, {"pattern": _IDENTIFIER})]
 Text = Annotated[str, at_least(1)]
+Amount = Annotated[str, Checked(_positive, {"pattern": _AMOUNT})]
+"""A positive number as text, since a policy's digest has no place for rounding."""
+Share = Annotated[str, Checked(_share, {"pattern": _AMOUNT})]
+"""A share between 0 and 1, without either, as text."""
 Days = Annotated[int, between(1, 3650)]

@@ -9,7 +9,19 @@ from zt_gate.policy.duties import BREAK_GLASS, SEPARATION, WAIVERS
 from zt_gate.policy.model import Policy, Stage
 from zt_gate.policy.waivers import is_never_waived
 
-DEMANDS = ("provenance", "tests", "approvals", "promotion", "bom", "scanners", "continuity", SEPARATION, WAIVERS)
+DEMANDS = (
+    "provenance",
+    "tests",
+    "approvals",
+    "promotion",
+    "bom",
+    "scanners",
+    "robustness",
+    "backdoor",
+    "continuity",
+    SEPARATION,
+    WAIVERS,
+)
 """What people may stand in for. Which bytes these are, who signed them, and what is revoked is not among it."""
 
 

@@ -74,10 +74,10 @@ def _people(seen: Linted, by: tuple[str, ...], act: str) -> set[str]:
 
 
 def _named(value: Any) -> Iterator[str]:
-    """Yield every id that stands in a `by`, wherever that is."""
+    """Yield every id that stands in a `by` or `tickets`, wherever that is."""
     if isinstance(value, dict):
         for key, item in value.items():
-            if key == "by" and isinstance(item, (list, tuple)):
+            if key in ("by", "tickets") and isinstance(item, (list, tuple)):
                 yield from item
             else:
                 yield from _named(item)

@@ -23,6 +23,8 @@ _ASKED_BY = {
     "APR": "approvals",
     "BOM": "bom",
     "SCN": "scanners",
+    "ROB": "robustness",
+    "BKD": "backdoor",
 }
 """Which check or demand finds the rules of a family. Families that are not here are always looked for."""
 _ENGINES = {

@@ -17,11 +17,13 @@ from zt_gate.domain import Digest, printable
 from zt_gate.errors import PolicyError
 from zt_gate.policy import document
 from zt_gate.policy.advice import advice_for
+from zt_gate.policy.evaluations import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
-from zt_gate.policy.merge import Loosening, merge
+from zt_gate.policy.merge import merge
 from zt_gate.policy.model import LoadedPolicy, Policy
 from zt_gate.policy.people import Certificate, Key, Trust
 from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.tightening import Loosening
 from zt_gate.policy.waivers import Waiver, WaiverFile, is_never_waived
 
 PACK_PREFIX = "pack:"
@@ -213,6 +215,12 @@ def _check_references(policy: Policy, source: document.Document) -> None:
         (("stages", name, field, "by"), demand.by)
         for name, stage in policy.stages.items()
         for field, demand in stage.statements.items()
+    ]
+    lists += [
+        (("stages", name, field, "tickets"), demand.tickets)
+        for name, stage in policy.stages.items()
+        for field, demand in stage.statements.items()
+        if isinstance(demand, Measured)
     ]
     if policy.trust.revocations is not None:
         lists.append((("trust", "revocations", "by"), policy.trust.revocations.by))

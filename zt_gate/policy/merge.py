@@ -23,22 +23,13 @@ from zt_gate.policy.demands import (
 )
 from zt_gate.policy.document import Path
 from zt_gate.policy.duties import BreakGlass, Role
+from zt_gate.policy.merge_measured import merged_backdoor, merged_robustness
 from zt_gate.policy.model import MODES, Policy, RuleSetting, Stage
 from zt_gate.policy.registry import Registry
+from zt_gate.policy.tightening import Loosening, narrowed, shorter
 
-_Value = TypeVar("_Value")
 _Name = TypeVar("_Name", bound=str)
 _Dated = TypeVar("_Dated", Promotion, Bom, Continuity)
-
-
-class Loosening(Exception):  # noqa: N818 - it names what the author did; the loader turns it into a PolicyError
-    """The child says less than its parent."""
-
-    def __init__(self, path: Path, message: str, advice: str) -> None:
-        super().__init__(message)
-        self.path = path
-        self.message = message
-        self.advice = advice
 
 
 def merge(parent: Policy, child: Policy, pack: str) -> Policy:
@@ -88,12 +79,12 @@ def _registry(parent: Registry | None, child: Registry | None, pack: str) -> Reg
             raise Loosening((*at, name), f"{pack} says {name}", "leave it out, or set it to true")
         flags[name] = before or after
     return Registry(
-        by=_narrowed(parent.by, child.by, (*at, "by"), pack),
+        by=narrowed(parent.by, child.by, (*at, "by"), pack),
         aliases=_protected(parent.aliases, child.aliases, (*at, "aliases"), pack),
         models=_protected(parent.models, child.models, (*at, "models"), pack),
         stages=_protected(parent.stages, child.stages, (*at, "stages"), pack),
         tags=_protected(parent.tags, child.tags, (*at, "tags"), pack),
-        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*at, "max_age_days"), pack),
+        max_age_days=shorter(parent.max_age_days, child.max_age_days, (*at, "max_age_days"), pack),
         **flags,
     )
 
@@ -129,7 +120,7 @@ def _break_glass(parent: BreakGlass | None, child: BreakGlass | None, path: Path
         raise Loosening((*path, "count"), f"{pack} asks for {parent.count} persons", f"use {parent.count} or more")
     if child.max_hours > parent.max_hours:
         raise Loosening((*path, "max_hours"), f"{pack} accepts at most {parent.max_hours} hours", "use fewer")
-    by = _narrowed(parent.by, child.by, (*path, "by"), pack)
+    by = narrowed(parent.by, child.by, (*path, "by"), pack)
     return replace(child, by=by, never=tuple(dict.fromkeys((*parent.never, *child.never))))
 
 
@@ -156,9 +147,11 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
         promotion=_by_and_age(parent.promotion, child.promotion, (*path, "promotion"), pack),
         bom=_by_and_age(parent.bom, child.bom, (*path, "bom"), pack),
         scanners=_scanners(parent.scanners, child.scanners, (*path, "scanners"), pack),
+        robustness=merged_robustness(parent.robustness, child.robustness, (*path, "robustness"), pack),
+        backdoor=merged_backdoor(parent.backdoor, child.backdoor, (*path, "backdoor"), pack),
         continuity=_by_and_age(parent.continuity, child.continuity, (*path, "continuity"), pack),
         audit_log=parent.audit_log or child.audit_log,
-        osv_max_age_days=_shorter(parent.osv_max_age_days, child.osv_max_age_days, (*path, "osv_max_age_days"), pack),
+        osv_max_age_days=shorter(parent.osv_max_age_days, child.osv_max_age_days, (*path, "osv_max_age_days"), pack),
         reuse_hashes=child.reuse_hashes if parent.reuse_hashes is not False else False,
         **_mode(parent, child, path, pack),
     )
@@ -201,7 +194,7 @@ def _signature(parent: Signature | None, child: Signature | None, path: Path, pa
     if parent is None or child is None:
         return child or parent
     return Signature(
-        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        by=narrowed(parent.by, child.by, (*path, "by"), pack),
         count=_more(parent, child, path, pack),
         model_signing=_model_signing(parent.model_signing, child.model_signing, (*path, "model_signing"), pack),
     )
@@ -222,9 +215,9 @@ def _approvals(parent: Approvals | None, child: Approvals | None, path: Path, pa
     if parent is None or child is None:
         return child or parent
     return Approvals(
-        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        by=narrowed(parent.by, child.by, (*path, "by"), pack),
         count=_more(parent, child, path, pack),
-        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+        max_age_days=shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
 
 
@@ -233,8 +226,8 @@ def _by_and_age(parent: _Dated | None, child: _Dated | None, path: Path, pack: s
         return child or parent
     return replace(
         child,
-        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
-        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+        by=narrowed(parent.by, child.by, (*path, "by"), pack),
+        max_age_days=shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
 
 
@@ -248,12 +241,12 @@ def _provenance(parent: Provenance | None, child: Provenance | None, path: Path,
     if parent is None or child is None:
         return child or parent
     return Provenance(
-        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
-        builders=_narrowed(parent.builders, child.builders, (*path, "builders"), pack),
-        build_types=_narrowed(parent.build_types, child.build_types, (*path, "build_types"), pack),
-        sources=_narrowed(parent.sources, child.sources, (*path, "sources"), pack),
-        materials=_narrowed(parent.materials, child.materials, (*path, "materials"), pack),
-        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+        by=narrowed(parent.by, child.by, (*path, "by"), pack),
+        builders=narrowed(parent.builders, child.builders, (*path, "builders"), pack),
+        build_types=narrowed(parent.build_types, child.build_types, (*path, "build_types"), pack),
+        sources=narrowed(parent.sources, child.sources, (*path, "sources"), pack),
+        materials=narrowed(parent.materials, child.materials, (*path, "materials"), pack),
+        max_age_days=shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
 
 
@@ -261,9 +254,9 @@ def _tests(parent: Tests | None, child: Tests | None, path: Path, pack: str) -> 
     if parent is None or child is None:
         return child or parent
     return Tests(
-        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        by=narrowed(parent.by, child.by, (*path, "by"), pack),
         suites=tuple(dict.fromkeys((*parent.suites, *child.suites))),
-        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+        max_age_days=shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
 
 
@@ -271,26 +264,7 @@ def _scanners(parent: Scanners | None, child: Scanners | None, path: Path, pack:
     if parent is None or child is None:
         return child or parent
     return Scanners(
-        by=_narrowed(parent.by, child.by, (*path, "by"), pack),
+        by=narrowed(parent.by, child.by, (*path, "by"), pack),
         tools=tuple(dict.fromkeys((*parent.tools, *child.tools))),
-        max_age_days=_shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+        max_age_days=shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
     )
-
-
-def _narrowed(parent: tuple[_Value, ...], child: tuple[_Value, ...], path: Path, pack: str) -> tuple[_Value, ...]:
-    """A list of what is accepted may become shorter. An empty list in the parent means "not yet named"."""
-    if not parent or not child:
-        return child or parent
-    extra = [item for item in child if item not in parent]
-    if extra:
-        shown = extra[0] if isinstance(extra[0], str) else f"entry {child.index(extra[0]) + 1}"
-        raise Loosening(path, f"{pack} does not accept {shown}", "remove it from the list")
-    return child
-
-
-def _shorter(parent: int | None, child: int | None, path: Path, pack: str) -> int | None:
-    if parent is None or child is None:
-        return child if parent is None else parent
-    if child > parent:
-        raise Loosening(path, f"{pack} accepts at most {parent} days", f"use {parent} or fewer")
-    return child

@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from zt_gate.domain import Digest, Severity, canonical_json
 from zt_gate.policy.demands import Approvals, Bom, Continuity, Demand, Promotion, Provenance, Scanners, Signature, Tests
 from zt_gate.policy.duties import SEPARATION, WAIVERS, BreakGlass, Role, Separation
+from zt_gate.policy.evaluations import Backdoor, Robustness
 from zt_gate.policy.fields import (
     STRICT,
     Checked,
@@ -45,7 +46,18 @@ class Metadata:
     """Whether a policy counts only with a signature over its digest, by a key named beside it (`--policy-key`)."""
 
 
-STATEMENTS = ("signature", "provenance", "tests", "approvals", "promotion", "bom", "scanners", "continuity")
+STATEMENTS = (
+    "signature",
+    "provenance",
+    "tests",
+    "approvals",
+    "promotion",
+    "bom",
+    "scanners",
+    "robustness",
+    "backdoor",
+    "continuity",
+)
 """The fields of a stage that ask for signed statements, and the checks that answer them."""
 REVOCATIONS = "revocations"
 """The check that answers `trust.revocations`."""
@@ -80,6 +92,8 @@ class Stage:
     promotion: Promotion | None = None
     bom: Bom | None = None
     scanners: Scanners | None = None
+    robustness: Robustness | None = None
+    backdoor: Backdoor | None = None
     continuity: Continuity | None = None
     audit_log: bool | None = None
     """Whether a run without an audit log is refused."""

@@ -12,7 +12,7 @@ from zt_gate.policy.fields import STRICT, Checked, Identifier, Instant, Text, at
 
 SOON = timedelta(days=14)
 """How near its end a waiver is worth a word."""
-NEVER_WAIVED = ("INT-", "SIG-", "PRV-", "TST-", "APR-", "ACC-", "BOM-", "SCN-", "REV-")
+NEVER_WAIVED = ("INT-", "SIG-", "PRV-", "TST-", "APR-", "ACC-", "BOM-", "SCN-", "EVL-", "ROB-", "BKD-", "REV-")
 """Rules about whether these are the right bytes at all; letting one through would let everything through."""
 
 

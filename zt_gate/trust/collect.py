@@ -13,10 +13,12 @@ from typing import Any
 from zt_gate.domain import Evidence
 from zt_gate.policy.demands import Continuity, Demand
 from zt_gate.policy.duties import ACT_OF
+from zt_gate.policy.evaluations import Backdoor, Robustness
 from zt_gate.policy.model import Policy, Stage
 from zt_gate.policy.people import Trust
 from zt_gate.trust.access import narrowed, permitted, with_denials
 from zt_gate.trust.approval import approvals_evidence, of_act, promotion_evidence
+from zt_gate.trust.backdoor import backdoor_evidence
 from zt_gate.trust.bom import bom_evidence
 from zt_gate.trust.brought import Brought, evidence_folder, read_brought
 from zt_gate.trust.build import PROVENANCE_TYPES
@@ -27,10 +29,18 @@ from zt_gate.trust.model_signing import TYPES
 from zt_gate.trust.provenance import provenance_evidence
 from zt_gate.trust.question import Question
 from zt_gate.trust.revocation import apply_revocations
+from zt_gate.trust.robustness import robustness_evidence
 from zt_gate.trust.scanners import scanners_evidence
 from zt_gate.trust.signature import signature_evidence
 from zt_gate.trust.signers import Signers
-from zt_gate.trust.statement import BOM_TYPE, MANIFEST_TYPE, SARIF_TYPE, TEST_RESULT_TYPE
+from zt_gate.trust.statement import (
+    BACKDOOR_TYPE,
+    BOM_TYPE,
+    MANIFEST_TYPE,
+    ROBUSTNESS_TYPE,
+    SARIF_TYPE,
+    TEST_RESULT_TYPE,
+)
 from zt_gate.trust.summary import SUMMARY_TYPE
 from zt_gate.trust.testresult import tests_evidence
 
@@ -44,6 +54,8 @@ REQUIREMENTS: Mapping[str, Callable[[Question, Any, Sequence[Item]], Evidence]] 
     "promotion": promotion_evidence,
     "bom": bom_evidence,
     "scanners": scanners_evidence,
+    "robustness": robustness_evidence,
+    "backdoor": backdoor_evidence,
 }
 """Who answers which demand of a stage; `continuity` alone needs another one's answer."""
 
@@ -53,6 +65,8 @@ _KINDS: Mapping[str, Sequence[str]] = {
     "tests": (TEST_RESULT_TYPE,),
     "bom": (BOM_TYPE,),
     "scanners": (SARIF_TYPE,),
+    "robustness": (ROBUSTNESS_TYPE,),
+    "backdoor": (BACKDOOR_TYPE,),
     "continuity": (SUMMARY_TYPE,),
 }
 
@@ -77,6 +91,8 @@ def collect(
     signers = Signers(trust, question.now)
     for demand in stage.statements.values():
         signers.demand(demand.by)
+        if isinstance(demand, Robustness | Backdoor):
+            signers.demand(demand.tickets)
     if not _asked(question, stage, trust, policy):
         return []
     roles = policy.roles if policy is not None else None
@@ -97,6 +113,8 @@ def collect(
     asked: dict[str, Demand] = {}
     for name, demand in stage.statements.items():  # continuity is the last of them
         by = permitted(demand.by, ACT_OF[name], trust, roles)
+        if isinstance(demand, Robustness | Backdoor):
+            demand = replace(demand, tickets=permitted(demand.tickets, "decide", trust, roles))  # noqa: PLW2901
         asked[name] = narrowed(demand, by)
         evidence.append(with_denials(answer(name, asked[name]), name, demand.by, by, _relevant(name, items)))
     if policy is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from zt_gate.domain import Digest, Subject
+from zt_gate.trust.replay import Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,5 @@ class Question:
     """Digest of the effective policy."""
     now: datetime
     """The only clock, with its time zone."""
+    replay: Replay | None = None
+    """Tries stored adversarial inputs on the subject; None where nothing can."""

@@ -31,6 +31,8 @@ REVOCATIONS_TYPE = "https://zt-gate.dev/predicate/revocations/v1"
 DATASET_TYPE = "https://zt-gate.dev/predicate/dataset/v1"
 SCAN_TYPE = "https://zt-gate.dev/predicate/scan/v1"
 SARIF_TYPE = "https://zt-gate.dev/predicate/sarif/v1"
+ROBUSTNESS_TYPE = "https://zt-gate.dev/predicate/robustness/v1"
+BACKDOOR_TYPE = "https://zt-gate.dev/predicate/backdoor/v1"
 
 # A manifest line takes about 150 bytes, and a release may have 200,000 of them; others are far smaller.
 MAX_STATEMENT = 64 << 20
@@ -129,6 +131,15 @@ def statement_about(name: str, digest: Digest, predicate_type: str, predicate: d
         return canonical_json(value)
     except (TypeError, ValueError):
         return _sorted_json(value)
+
+
+def predicate_digest(predicate: dict[str, Any]) -> Digest:
+    """Return the digest of a predicate, whatever the order and spacing of the statement it stands in.
+
+    Raises:
+        EvidenceError: the predicate has no JSON form.
+    """
+    return Digest.of(_sorted_json(predicate))
 
 
 def manifest_statement(subject: Subject) -> bytes:

@@ -9,8 +9,9 @@ from zt_gate.domain import Claim, Decision, Evidence, Finding, Severity
 from zt_gate.errors import PolicyError
 from zt_gate.policy.judge import judge
 from zt_gate.policy.load import load_policy
-from zt_gate.policy.merge import Loosening, merge
+from zt_gate.policy.merge import merge
 from zt_gate.policy.model import PolicySignature, Stage
+from zt_gate.policy.tightening import Loosening
 
 DATE = "2026-06-01T00:00:00Z"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -19,7 +19,6 @@ MAX_BYTES = 1 << 20
 MAX_CLASSES = 100_000
 MAX_VALUES = 1 << 24
 OUTPUTS = ("logits", "probabilities")
-LAST_CODE_POINT = 0x10FFFF
 
 
 @dataclass(frozen=True, slots=True)

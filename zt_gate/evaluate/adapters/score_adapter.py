@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zt_gate.evaluate.text_codes import to_text
+
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.declaration import Declaration
     from zt_gate.evaluate.sandbox.wire import Array
@@ -67,8 +69,3 @@ class ScoreAdapter:
             mean, std = (np.asarray(side, dtype=np.float32).reshape(shape) for side in (declared.mean, declared.std))
             return (array - mean) / std
         return array
-
-
-def to_text(row: Array) -> str:
-    """Return the text that a row of code points stands for; 0 ends nothing, and stands for no character."""
-    return "".join(chr(int(point)) for point in row if 0 < point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -70,13 +70,16 @@ class Level:
 class Sandbox:
     """One worker process, confined before it is asked anything. Use it as a context manager."""
 
-    def __init__(self, model: Path, bounds: Bounds | None = None, *, namespaces: bool = True) -> None:
+    def __init__(
+        self, model: Path, bounds: Bounds | None = None, *, namespaces: bool = True, also: Sequence[Path] = ()
+    ) -> None:
         """Start a worker.
 
         Args:
             model: the frozen copy; made readable for the worker's user, and the only thing of ours in its reach.
             bounds: what it may use; `readable` and `scratch` are filled in.
             namespaces: whether bubblewrap is used where it works.
+            also: further frozen copies that may be read.
 
         Raises:
             ToolError: no process could be started, or it did not get as far as confining itself.
@@ -94,8 +97,8 @@ class Sandbox:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
             self._wrapped = namespaces and start.namespaces_work(self._uid)
-            self._spawn(model)
-            self.level = self._confine(model)
+            self._spawn([model, *also])
+            self.level = self._confine([model, *also])
         except WorkerError as error:
             complaint = self._complaint()
             self.close()
@@ -155,17 +158,18 @@ class Sandbox:
 
     # --- starting --------------------------------------------------------------------------------------------------
 
-    def _spawn(self, model: Path) -> None:
+    def _spawn(self, models: Sequence[Path]) -> None:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         self._socket, self._events = ours, open(reading, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         scratch, devices = str(self._scratch), list(self._bounds.devices)
         if self._uid is not None:
             os.chown(self._scratch, self._uid, self._uid)
-            _hand_over(model, self._uid)
+            for model in models:
+                _hand_over(model, self._uid)
         command = [sys.executable, "-I", "-B", "-m", "zt_gate.evaluate.worker", str(theirs.fileno()), str(writing)]
         if self._wrapped:
-            command = [*start.wrapped([str(model)], scratch, devices), *command]
+            command = [*start.wrapped([str(model) for model in models], scratch, devices), *command]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 command,
@@ -186,8 +190,8 @@ class Sandbox:
         self._socket.setblocking(False)
         os.set_blocking(reading, False)
 
-    def _confine(self, model: Path) -> Level:
-        readable = (*start.readable_files(self._bounds.devices), str(model))
+    def _confine(self, models: Sequence[Path]) -> Level:
+        readable = (*start.readable_files(self._bounds.devices), *(str(model) for model in models))
         bounds = replace(self._bounds, readable=readable, scratch=str(self._scratch))
         until = time.monotonic() + _START_SECONDS
         self._write(Message(asdict(bounds)), until)

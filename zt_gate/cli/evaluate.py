@@ -1,0 +1,30 @@
+"""`zt-gate evaluate`: measure a model on a runner that nobody trusts, by the rules of a ticket that the gate signed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from zt_gate.cli.console import Console
+
+DEFAULT_ACT = "run"
+"""What `zt-gate evaluate TARGET` does."""
+ACTS = {
+    "run": ("evaluate_run", "attack a model in a sandbox, and sign what was measured"),
+    "ticket": ("evaluate_ticket", "issue a job ticket: what is to be evaluated, on which data, under which policy"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the acts; the first is meant where none is named."""
+    acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
+    for act, (module, summary) in ACTS.items():
+        sub = acts.add_parser(act, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        sub.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="no progress, no hints")
+        importlib.import_module(f"zt_gate.cli.{module}").add_arguments(sub)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Do one act."""
+    module = importlib.import_module(f"zt_gate.cli.{ACTS[args.act][0]}")
+    return int(module.run(args, console))

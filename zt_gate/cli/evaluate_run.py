@@ -1,0 +1,207 @@
+"""`zt-gate evaluate TARGET`: scan, load in a sandbox, attack, sign what was measured, draw it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zt_gate.cli.console import Console
+from zt_gate.cli.signing import StatementSigner, add_signer_arguments, signer_from
+from zt_gate.domain import printable
+from zt_gate.errors import TargetError, UsageError
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.evaluation import Evaluation
+    from zt_gate.evaluate.run import Progress
+    from zt_gate.intake import Frozen
+    from zt_gate.trust.ticket import Ticket
+
+CHECKS = ("robustness", "backdoor")
+TYPES = {"robustness": "ROBUSTNESS_TYPE", "backdoor": "BACKDOOR_TYPE"}
+_TROUBLE = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("target", metavar="TARGET", type=Path, help="the release: file or folder")
+    parser.add_argument("--data", metavar="NPZ", type=Path, required=True, help="the test set that the ticket names")
+    parser.add_argument("--checks", default="robustness", help="robustness, backdoor, or both with a comma between")
+    parser.add_argument("--ticket", metavar="FILE", type=Path, required=True, help="from: zt-gate evaluate ticket")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="statement, plots, and a journal to resume"
+    )
+    parser.add_argument("--architecture", metavar="FILE", type=Path, help="what is to be said about the model, as JSON")
+    parser.add_argument("--reference", metavar="TARGET", type=Path, help="an approved release, for backdoor detectors")
+    parser.add_argument("--against", metavar="FILE", type=Path, help="its robustness statement, to stop early by")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--batch", type=int, default=128, metavar="N", help="samples attacked at once (128)")
+    parser.add_argument("--samples", type=int, default=2000, metavar="N", help="most samples that are attacked (2000)")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="begin no further batch after this time")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the worker (1)")
+    parser.add_argument("--memory", type=int, default=12, metavar="GIB", help="most memory of the worker (12)")
+    parser.add_argument("--no-curve", action="store_true", help="do not measure at other strengths for the picture")
+    add_signer_arguments(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Evaluate; 0 when everything was measured, 1 when the model misbehaved, which the statement then says.
+
+    Raises:
+        UsageError: arguments that do not fit together, or with the ticket.
+        TargetError: the target cannot be read, or the static checks do not let it be loaded.
+        EvidenceError: data, ticket or declaration cannot be used.
+        ToolError: no sandbox that is good enough, or a file cannot be written.
+    """
+    from zt_gate.cli.evaluate_ticket import read_ticket
+    from zt_gate.intake import Freeze, freeze
+
+    checks = _checks(args.checks)
+    ticket, about = read_ticket(args.ticket)
+    signer = signer_from(args)
+    with freeze([args.target], Freeze.COPY) as frozen, _progress(console) as progress:
+        if not about.is_about(frozen.digest):
+            raise UsageError(
+                f"the ticket is about another release than {frozen.digest}", "ask for a ticket for this one"
+            )
+        if lacking := [check for check in checks if check not in ticket.plan]:
+            raise UsageError(f"the ticket asks for no {lacking[0]}", "leave it out of --checks")
+        if datetime.now(UTC) >= ticket.expires:
+            raise UsageError("the ticket has expired", "ask for a new one: zt-gate evaluate ticket")
+        _scan(frozen, "target", progress)
+        code = _evaluate(args, checks, ticket, frozen, signer, progress, console)
+    shutil.copyfile(args.ticket, args.out / "ticket.dsse.json")
+    return code
+
+
+def _checks(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in CHECKS]:
+        raise UsageError(f"there is no check {unknown[0]!r} to evaluate", f"checks: {', '.join(CHECKS)}")
+    return list(dict.fromkeys(names))
+
+
+def _scan(frozen: Frozen, what: str, progress: Progress) -> None:
+    """Let only what passes the static checks be loaded, in any sandbox."""
+    from zt_gate.domain import Decision, Evidence
+    from zt_gate.policy.judge import INTAKE, judge
+    from zt_gate.policy.model import SCAN
+    from zt_gate.scan.plan import run_checks
+
+    evidence = run_checks(frozen, SCAN.policy.stages["scan"].weights, lambda name: progress(f"scan: {name}"))
+    intake = Evidence.of(INTAKE, "1", frozen.digest, findings=frozen.refusals)
+    verdict = judge(frozen.subject, [intake, *evidence], SCAN, "scan", datetime.now(UTC))
+    if verdict.decision is not Decision.ALLOW:
+        first = verdict.reasons[0]
+        more = f", and {len(verdict.reasons) - 1} more" if len(verdict.reasons) > 1 else ""
+        raise TargetError(
+            f"the {what} is not loaded, since it does not pass the static checks: {first.message}{more}",
+            "see all of it with: zt-gate scan TARGET",
+        )
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    checks: list[str],
+    ticket: Ticket,
+    frozen: Frozen,
+    signer: StatementSigner,
+    progress: Progress,
+    console: Console,
+) -> int:
+    from zt_gate.evaluate.evaluation import evaluate
+    from zt_gate.intake import Freeze, freeze
+
+    with contextlib.ExitStack() as stack:
+        reference = None
+        if args.reference is not None:
+            reference = stack.enter_context(freeze([args.reference], Freeze.COPY))
+            _scan(reference, "reference", progress)
+        found = evaluate(frozen, _settings(args, checks, ticket), reference, progress)
+    for check in checks:
+        _write(args.out, check, found, frozen, signer, console)
+    for problem in found.problems:
+        console.warn(f"zt-gate: {problem['rule']}: {problem['message']}")
+    for reason in found.unmeasured:
+        console.warn(f"zt-gate: not measured: {reason}")
+    return _TROUBLE if found.problems or found.unmeasured else 0
+
+
+def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> Any:
+    from zt_gate.cli.evaluate_ticket import read_statement
+    from zt_gate.cli.statements import read_input
+    from zt_gate.evaluate.adapters.declaration import MAX_BYTES, read_declaration
+    from zt_gate.evaluate.evaluation import Settings
+    from zt_gate.trust.statement import predicate_digest
+
+    if min(args.batch, args.samples, args.threads, args.memory) < 1:
+        raise UsageError("--batch, --samples, --threads and --memory are 1 or more", "use a positive number")
+    declared = None
+    if args.architecture is not None:
+        declared = read_declaration(read_input(args.architecture, MAX_BYTES), printable(args.architecture))
+    approved = None
+    if args.against is not None:
+        approved = read_statement(args.against).predicate
+        if ticket.baseline is None or predicate_digest(approved) != ticket.baseline.statement:
+            raise UsageError("--against is not the statement that the ticket compares with", "name the same file")
+    return Settings(
+        checks=tuple(checks),
+        ticket={"nonce": ticket.nonce, "digest": {"sha256": ticket.digest.hex}},
+        data=args.data,
+        data_digest=ticket.data,
+        seed=ticket.seed,
+        plan=ticket.plan,
+        out=args.out,
+        declared=declared,
+        approved=approved,
+        device=args.device,
+        batch=args.batch,
+        samples=args.samples,
+        seconds=args.budget if args.budget is not None else float("inf"),
+        threads=args.threads,
+        memory=args.memory << 30,
+        curve=not args.no_curve,
+    )
+
+
+def _write(out: Path, check: str, found: Evaluation, frozen: Frozen, signer: StatementSigner, console: Console) -> None:
+    """Sign one statement. The key is used here, in the process that never ran anything of the model."""
+    from zt_gate.cli.files import write_atomically
+    from zt_gate.trust import statement as types
+
+    predicate = found.predicate(check)
+    payload = types.statement(getattr(types, TYPES[check]), predicate, frozen.subject)
+    write_atomically(out / f"{check}.dsse.json", signer.sign(payload))
+    console.result(printable(out / f"{check}.dsse.json", 4096))
+    if check == "robustness" and "robustness" in predicate:
+        _draw(out, predicate["robustness"], found.least)
+
+
+def _draw(out: Path, numbers: dict[str, Any], least: float | None) -> None:
+    from zt_gate.cli.files import write_atomically
+    from zt_gate.domain.robustness_pictures import robustness_pictures
+    from zt_gate.pages.pictures import draw
+    from zt_gate.pages.standalone import standalone
+
+    for number, what in enumerate(robustness_pictures(numbers, least=least, alpha=0.05), 1):
+        write_atomically(out / f"robustness-{number}.svg", standalone(draw(what)).encode())
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Iterator[Progress]:
+    """Show the step on a terminal in place, in a CI log a line each, and nothing when it is to be quiet."""
+    if console.quiet:
+        yield lambda _: None
+    elif os.environ.get("CI") or not sys.stderr.isatty():
+        yield lambda text: console.note(f"zt-gate: {text}")
+    else:
+        try:
+            yield lambda text: console.step(f"zt-gate: {text} …")
+        finally:
+            console.step("")

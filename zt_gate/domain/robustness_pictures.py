@@ -1,0 +1,62 @@
+"""What a measurement of robustness looks like: accuracy over eps, who fooled whom, and how the answer became clear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from zt_gate.domain.attacks import MISCLASSIFIED, ROBUST
+from zt_gate.domain.picture import Bars, Curve, Picture
+from zt_gate.domain.statistics import confidence_sequence, wilson
+
+_MAX_POINTS = 100
+
+
+def robustness_pictures(value: Mapping[str, Any], *, least: float | None, alpha: float) -> list[Picture]:
+    """Return pictures of the numbers of a statement.
+
+    Args:
+        value: `robustness` of its predicate; of what is malformed there is no picture.
+        least: the robust accuracy that is asked for.
+        alpha: the error of the band around the sequential path.
+    """
+    found: list[Picture] = []
+    for make in (_curve, _ladder, _path):
+        try:
+            found += make(value, least, alpha)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError):
+            continue
+    return found
+
+
+def _curve(value: Mapping[str, Any], least: float | None, alpha: float) -> list[Picture]:
+    del alpha
+    points = []
+    for item in value["curve"][:_MAX_POINTS]:
+        robust, tried = item["robust"], item["tried"]
+        band = wilson(robust, tried)
+        share = robust / tried
+        points.append((float(Fraction(item["eps"])), share, min(band.low, share), max(band.high, share)))
+    axis = f"eps ({str(value['threat']['norm'])[:10]}); quick attack, few samples"
+    return [Curve("Robust accuracy over the strength of the attack", axis, tuple(points), least)] if points else []
+
+
+def _ladder(value: Mapping[str, Any], least: float | None, alpha: float) -> list[Picture]:
+    del least, alpha
+    codes, stages = list(value["codes"]), list(value["stages"])
+    rows = [("misclassified before", float(codes.count(MISCLASSIFIED)))]
+    rows += [(str(stage)[:60], float(codes.count(number))) for number, stage in enumerate(stages)]
+    rows.append(("withstood everything", float(codes.count(ROBUST))))
+    return [Bars("What became of the samples, by the attack that fooled them", tuple(rows))]
+
+
+def _path(value: Mapping[str, Any], least: float | None, alpha: float) -> list[Picture]:
+    points = []
+    path = list(value["path"])
+    every = -(-len(path) // _MAX_POINTS) or 1
+    for tried, robust in path[every - 1 :: every]:
+        band, share = confidence_sequence(int(robust), int(tried), alpha), int(robust) / int(tried)
+        points.append((float(tried), share, min(band.low, share), max(band.high, share)))
+    title = "How the answer became clear: robust accuracy with its confidence sequence"
+    return [Curve(title, "samples", tuple(points), least)] if points else []

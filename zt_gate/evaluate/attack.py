@@ -1,0 +1,135 @@
+"""One batch is attacked in the worker; here everything that it claims is checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zt_gate.domain.attacks import MISCLASSIFIED
+from zt_gate.evaluate.remote import OutOfMemoryError, RemoteModel, TroubleError
+from zt_gate.evaluate.sample import Sample
+from zt_gate.evaluate.text_codes import to_text
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.sandbox.wire import Array
+
+_SLACK = 1e-5
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Attacker:
+    """What the attacker may do, and tries."""
+
+    norm: str
+    eps: Fraction
+    low: float
+    high: float
+    plan: str
+
+    def allows(self, x: Array, adversarial: Array) -> bool:
+        """Whether every input stays within bounds and budget, but for what float32 rounds."""
+        if self.norm == "words":
+            pairs = zip(x, adversarial, strict=True)
+            return all(_words_changed(to_text(old), to_text(new), float(self.eps)) for old, new in pairs)
+        slack = _SLACK * (self.high - self.low)
+        if not np.isfinite(adversarial).all():
+            return False
+        if adversarial.min() < self.low - slack or adversarial.max() > self.high + slack:
+            return False
+        moved = (adversarial.astype(np.float64) - x).reshape(len(x), -1)
+        order: Any = {"Linf": np.inf, "L2": 2, "L1": 1}[self.norm]
+        return bool((np.linalg.norm(moved, ord=order, axis=1) <= float(self.eps) * (1 + _SLACK) + slack).all())
+
+
+def _words_changed(old: str, new: str, share: float) -> bool:
+    """Whether a text has as many words as another, and at most a share of them are changed, but always one."""
+    before, after = old.split(), new.split()
+    changed = sum(a != b for a, b in zip(before, after, strict=False))
+    return len(before) == len(after) and changed <= max(1, math.ceil(share * max(len(before), len(_WORD.findall(old)))))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of a batch."""
+
+    sample: Sample
+    stages: tuple[str, ...]
+    forwards: int
+    unconfirmed: int
+    equivalent: bool
+
+
+def masking(model: RemoteModel, x: Array, y: Array, attacker: Attacker, seed: int) -> tuple[list[str], dict[str, Any]]:
+    """Return which signs of masked gradients the worker saw, and what it measured.
+
+    Raises:
+        TroubleError: no answer, or one of another form.
+    """
+    head, _ = _patient(model, {"op": "flags", "norm": attacker.norm, "eps": float(attacker.eps), "seed": seed}, x, y)
+    raised, measures = head.get("raised"), head.get("measures")
+    if (
+        not isinstance(raised, list)
+        or not all(isinstance(name, str) for name in raised)
+        or not isinstance(measures, dict)
+    ):
+        raise TroubleError("EVL-106", "the worker's signs of masking are of another form")
+    return raised, measures
+
+
+def attack(model: RemoteModel, index: Array, x: Array, y: Array, attacker: Attacker, seed: int) -> Batch:
+    """Attack a batch, and check every input that is said to fool the model.
+
+    Raises:
+        TroubleError: no answer, or one that cannot be true.
+    """
+    clean = model.logits(x).argmax(axis=1)
+    question = {
+        "op": "attack",
+        "norm": attacker.norm,
+        "eps": float(attacker.eps),
+        "plan": attacker.plan,
+        "seed": seed,
+    }
+    head, tensors = _patient(model, question, x, y)
+    codes, adversarial = tensors.get("codes"), tensors.get("adversarial")
+    stages, counts = head.get("stages"), [head.get(name) for name in ("forwards", "unconfirmed")]
+    if codes is None or adversarial is None or codes.shape != y.shape or adversarial.shape != x.shape:
+        raise TroubleError("EVL-106", "the worker's answer to an attack has another form")
+    if not isinstance(stages, list) or not all(isinstance(name, str) and len(name) < 80 for name in stages):
+        raise TroubleError("EVL-106", "the worker's answer to an attack names no stages")
+    if codes.dtype != np.int64 or codes.min() < MISCLASSIFIED or codes.max() >= len(stages):
+        raise TroubleError("EVL-106", "the worker's answer to an attack holds impossible outcomes")
+    if adversarial.dtype != np.float32 or not attacker.allows(x, adversarial):
+        raise TroubleError(
+            "EVL-107", f"inputs of the attack move further than {attacker.norm} {attacker.eps}, or out of bounds"
+        )
+    # Whoever is wrong without an attack was never right, whatever the worker says of it.
+    codes = np.where(clean == y, codes, MISCLASSIFIED)
+    doubtful = _doubtful(model, adversarial, y, codes)
+    forwards, unconfirmed = (value if type(value) is int and value >= 0 else 0 for value in counts)
+    sample = Sample(index.astype(np.int64), y, codes, x, adversarial)
+    return Batch(sample, tuple(stages), forwards, unconfirmed + doubtful, head.get("autoattack_equivalent") is True)
+
+
+def _doubtful(model: RemoteModel, adversarial: Array, y: Array, codes: Array) -> int:
+    """Ask about every adversarial once more, and return how many do not fool the model now.
+
+    They stay counted as fooled: the worker saw it happen, and a doubt must not make a model look better.
+    """
+    fooled = np.flatnonzero(codes >= 0)
+    if not len(fooled):
+        return 0
+    return int((model.logits(adversarial[fooled]).argmax(axis=1) == y[fooled]).sum())
+
+
+def _patient(model: RemoteModel, head: dict[str, Any], x: Array, y: Array) -> tuple[dict[str, Any], Any]:
+    try:
+        return model.run(head, {"x": x, "y": y})
+    except OutOfMemoryError as error:
+        raise TroubleError("EVL-106", f"no answer to {head['op']}: {error}; try a smaller --batch") from None

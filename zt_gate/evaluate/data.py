@@ -1,0 +1,129 @@
+"""Test sets: an `.npz` with `x` and `y`, read without pickles, and checked before anything is attacked."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zt_gate.domain import Digest, printable
+from zt_gate.errors import EvidenceError
+from zt_gate.evaluate.adapters.declaration import Declaration
+from zt_gate.evaluate.text_codes import LAST_CODE_POINT, to_codes
+from zt_gate.intake import Freeze, freeze
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.sandbox.wire import Array
+
+MAX_CHARACTERS = 2000
+_ADVICE = "docs/evaluate.md says what a test set looks like"
+_SLACK = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """Samples and their classes."""
+
+    digest: Digest
+    """Of the file, as `zt-gate` freezes it; what tickets and statements name."""
+    x: Array
+    """`(n, channels, height, width)` or `(n, features)` of numbers, or `(n,)` of texts."""
+    y: Array
+    """`(n,)`, int64."""
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def read_test_set(path: Path) -> TestSet:
+    """Read a test set.
+
+    Raises:
+        TargetError: there is no such file.
+        EvidenceError: it is none; the message says what is wrong.
+    """
+    shown = printable(path)
+    with freeze([path], Freeze.HOLD) as frozen:
+        if len(frozen.files) != 1:
+            raise EvidenceError(f"{shown} is no single file", _ADVICE)
+        try:
+            with next(iter(frozen.files.values())).open() as stream, np.load(stream, allow_pickle=False) as held:
+                arrays = {name: held[name] for name in ("x", "y") if name in held.files}
+        except (ValueError, OSError, AttributeError, zipfile.BadZipFile, EOFError, MemoryError):
+            raise EvidenceError(f"{shown} is no .npz without pickled objects", _ADVICE) from None
+        digest = frozen.digest
+    if arrays.keys() != {"x", "y"}:
+        raise EvidenceError(f"{shown} lacks x or y", _ADVICE)
+    return TestSet(digest, *_checked(arrays["x"], arrays["y"], shown))
+
+
+def _checked(x: Array, y: Array, shown: str) -> tuple[Array, Array]:
+    if y.ndim != 1 or len(x) != len(y) or not len(y):
+        raise EvidenceError(f"{shown} has {len(x)} samples and labels of shape {y.shape}", "one label for each sample")
+    if y.dtype.kind not in "iu" or y.min() < 0:
+        raise EvidenceError(f"{shown} has labels that are no class numbers from 0", "leave samples without a label out")
+    if x.dtype.kind == "U":
+        if x.ndim != 1:
+            raise EvidenceError(f"{shown} has texts of shape {x.shape}", "one text for each sample")
+    elif x.dtype.kind not in "fiu" or x.ndim not in (2, 3, 4) or not np.isfinite(x).all():
+        raise EvidenceError(f"{shown} has samples of {x.dtype} and shape {x.shape}, or NaN among them", _ADVICE)
+    if len(np.unique(y)) < 2:
+        raise EvidenceError(f"{shown} has samples of one class only", "use a test set with every class")
+    return x, y.astype(np.int64)
+
+
+def declared_for(test: TestSet, declared: Declaration | None) -> Declaration:
+    """Return what is declared, or else what the data say; a table's columns get their bounds from the data.
+
+    Raises:
+        EvidenceError: data and declaration do not fit.
+    """
+    classes = int(test.y.max()) + 1
+    if declared is None:
+        if test.x.dtype.kind == "U":
+            length = max(8, min(MAX_CHARACTERS, int(np.char.str_len(test.x).max())))
+            declared = Declaration("text", classes, (length,), 0.0, float(LAST_CODE_POINT))
+        else:
+            shape = tuple(int(n) for n in test.x.shape[1:])
+            declared = Declaration("tabular" if len(shape) == 1 else "image", classes, shape)
+    if classes > declared.classes:
+        raise EvidenceError(f"a label is {classes - 1}, and the model has {declared.classes} classes", _ADVICE)
+    if declared.task == "tabular" and not declared.least and _beyond(test.x, declared):
+        least, most = test.x.min(axis=0).astype(float), test.x.max(axis=0).astype(float)
+        most = np.where(most > least, most, least + 1)
+        declared = replace(declared, least=tuple(least.tolist()), greatest=tuple(most.tolist()))
+    return declared
+
+
+def prepared(test: TestSet, declared: Declaration) -> Array:
+    """Return the samples as an adapter takes them: float32, of the declared shape and within its bounds.
+
+    Raises:
+        EvidenceError: another shape or another range than declared.
+    """
+    if (declared.task == "text") != (test.x.dtype.kind == "U"):
+        raise EvidenceError(f"the model's task is {declared.task}, and the data are {test.x.dtype}", _ADVICE)
+    if declared.task == "text":
+        return to_codes(test.x, declared.shape[0])
+    if tuple(test.x.shape[1:]) != declared.shape:
+        raise EvidenceError(f"samples have the shape {test.x.shape[1:]}, and {declared.shape} is declared", _ADVICE)
+    x: Array = test.x.astype(np.float64)
+    if declared.least:
+        least, greatest = np.asarray(declared.least), np.asarray(declared.greatest)
+        x = (x - least) / np.where(greatest > least, greatest - least, 1.0)
+    if _beyond(x, declared):
+        found = f"{x.min():g} to {x.max():g}"
+        advice = "divide by 255 where they are bytes, or declare low and high as they are"
+        raise EvidenceError(
+            f"samples reach from {found}, and {declared.low:g} to {declared.high:g} is declared", advice
+        )
+    clipped: Array = np.clip(x, declared.low, declared.high).astype(np.float32)
+    return clipped
+
+
+def _beyond(x: Array, declared: Declaration) -> bool:
+    slack = _SLACK * (declared.high - declared.low)
+    return bool(x.min() < declared.low - slack or x.max() > declared.high + slack)

@@ -1,0 +1,295 @@
+"""One evaluation from the frozen copy to the predicates that are signed: whatever happens on the way stands in them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zt_gate import __version__
+from zt_gate.domain import Digest
+from zt_gate.domain.attacks import ROBUST
+from zt_gate.domain.sampling import derived, drawn
+from zt_gate.domain.sandbox import reaches
+from zt_gate.errors import ToolError, UsageError
+from zt_gate.evaluate.adapters.declaration import Declaration
+from zt_gate.evaluate.adapters.kinds import KINDS
+from zt_gate.evaluate.adapters.recognise import Recognised, recognise
+from zt_gate.evaluate.attack import Attacker
+from zt_gate.evaluate.data import declared_for, prepared, read_test_set
+from zt_gate.evaluate.journal import Journal
+from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
+from zt_gate.evaluate.run import Aim, Job, Tally, kept, measure, numbers
+from zt_gate.evaluate.sample import pack
+from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.parent import Level, Sandbox
+from zt_gate.evaluate.sandbox.start import device_files
+from zt_gate.intake import Frozen
+from zt_gate.policy.fields import parse_amount
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.sandbox.wire import Array
+
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+CLEAN_SAMPLES = 400
+"""Most clean samples that detectors of backdoors are given."""
+_ALPHA, _MIN_SAMPLES, _LEVEL = Fraction(5, 100), 200, "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is to be done, and with what."""
+
+    checks: tuple[str, ...]
+    ticket: dict[str, Any]
+    """How the statement names its ticket."""
+    data: Path
+    data_digest: Digest
+    seed: str
+    plan: Mapping[str, Any]
+    """By check, what the policy demands, from the ticket."""
+    out: Path
+    declared: Declaration | None = None
+    approved: Mapping[str, Any] | None = None
+    """Predicate of the approved release's statement, to stop early by."""
+    device: str = "cpu"
+    batch: int = 128
+    samples: int = 2000
+    seconds: float = float("inf")
+    threads: int = 1
+    memory: int = 12 << 30
+    curve: bool = True
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """What came of it."""
+
+    frame: dict[str, Any]
+    """What the predicates of all checks have in common."""
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
+    least: float | None = None
+    """The robust accuracy that is asked for, for pictures."""
+
+    def predicate(self, check: str) -> dict[str, Any]:
+        """Return the predicate of one check's statement."""
+        said = {"problems": self.problems, "unmeasured": self.unmeasured}
+        return {**self.frame, **said, **self.results.get(check, {})}
+
+
+def evaluate(
+    frozen: Frozen, settings: Settings, reference: Frozen | None, progress: Callable[[str], None]
+) -> Evaluation:
+    """Evaluate a release whose static checks passed.
+
+    Args:
+        frozen: the private copy.
+        settings: what is to be done.
+        reference: an approved release, scanned as well, for detectors that compare.
+        progress: called with a line for people.
+
+    Raises:
+        UsageError: the data are not the ticket's, or the policy does not let such a model be loaded.
+        EvidenceError: data or declaration cannot be used.
+        ToolError: there is no sandbox that is good enough, or a file cannot be written.
+    """
+    started = datetime.now(UTC)
+    test = read_test_set(settings.data)
+    if test.digest != settings.data_digest:
+        raise UsageError("the data are not those that the ticket names", "use the file that the ticket was made for")
+    found = recognise(frozen, settings.declared)
+    _permit(found, settings)
+    declared = declared_for(test, found.declared)
+    x = prepared(test, declared)
+    if frozen.root is None:
+        raise UsageError("a model is evaluated from a private copy", "freeze the target by copying it")
+    progress("sandbox")
+    devices = tuple(device_files()) if settings.device != "cpu" else ()
+    bounds = Bounds(memory=settings.memory, threads=settings.threads, devices=devices)
+    with Sandbox(frozen.root, bounds, also=[reference.root] if reference and reference.root else []) as sandbox:
+        _check_level(sandbox.level, settings)
+        frame = _frame(settings, test.digest, found, declared, sandbox.level, started)
+        whole = Evaluation(frame, least=_number(settings.plan.get("robustness", {}).get("least")))
+        walk = _Walk(settings, sandbox, found, declared, whole, progress)
+        walk.go(frozen.root, x, test.y, reference)
+    frame["finishedOn"] = datetime.now(UTC).strftime(_FORMAT)
+    return whole
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The checks, one after the other, until the model gives reason to stop."""
+
+    settings: Settings
+    sandbox: Sandbox
+    found: Recognised
+    declared: Declaration
+    whole: Evaluation
+    progress: Callable[[str], None]
+
+    def go(self, root: Path, x: Array, y: Array, reference: Frozen | None) -> None:
+        """Do it all; what goes wrong with the model is part of the result."""
+        settings, frame = self.settings, self.whole.frame
+        try:
+            self.progress("load the model")
+            model = RemoteModel(
+                self.sandbox,
+                self.found.kind,
+                root / self.found.path,
+                self.declared,
+                device=settings.device,
+                patience=settings.patience,
+            )
+            frame["environment"]["versions"] = model.versions
+            frame["model"]["differentiable"] = model.differentiable
+            if "robustness" in settings.checks:
+                self._robustness(model, x, y)
+            if "backdoor" in settings.checks:
+                self._backdoor(model, x, y, reference)
+        except TroubleError as error:
+            self.whole.problems.append({"rule": error.rule, "message": error.message})
+        except UnmeasuredError as error:
+            self.whole.unmeasured.append(str(error))
+        except OutOfMemoryError as error:
+            self.whole.unmeasured.append(f"not enough memory: {error}; try --memory, or a smaller --batch")
+
+    def _robustness(self, model: RemoteModel, x: Array, y: Array) -> None:
+        job = job_of(self.settings, x.shape[0])
+        run = {
+            "ticket": self.settings.ticket,
+            "batch": job.batch,
+            "device": self.settings.device,
+            "version": __version__,
+            "versions": model.versions,
+        }
+        journal = Journal(self.settings.out / "journal.jsonl", run)
+        try:
+            tally = measure(model, x, y, job, journal, self.progress)
+        finally:
+            journal.close()
+        if not tally.parts:
+            self.whole.unmeasured.append("the budget was used up before anything was attacked")
+            return
+        self.whole.results["robustness"] = {"robustness": numbers(tally, job), **_stored(tally)}
+
+    def _backdoor(self, model: RemoteModel, x: Array, y: Array, reference: Frozen | None) -> None:
+        if self.declared.task != "image" or not model.differentiable:
+            self.whole.unmeasured.append("backdoors are looked for in image classifiers with gradients")
+            return
+        if reference is not None and reference.root is not None:
+            other = recognise(reference, self.settings.declared)
+            model.compare_with(other.kind, reference.root / other.path, other.declared or self.declared)
+        self.progress("look for backdoors")
+        rows = np.asarray(drawn(f"{self.settings.seed}/clean", len(y)))[:CLEAN_SAMPLES]
+        seed = derived(self.settings.seed, "backdoor") % 2**31
+        budget = self.settings.plan.get("backdoor", {}).get("budget") or {}
+        head, _ = model.run({"op": "backdoor", "budget": budget, "seed": seed}, {"x": x[rows], "y": y[rows]})
+        report = head.get("report")
+        if not isinstance(report, dict):
+            raise TroubleError("EVL-106", "the worker's report on backdoors has another form")
+        self.whole.results["backdoor"] = {"backdoor": report}
+
+
+def _permit(found: Recognised, settings: Settings) -> None:
+    """Refuse what would be unpickled, unless every check's policy says that it may be."""
+    if KINDS[found.kind].pickle and not all(settings.plan[check].get("pickle") for check in settings.checks):
+        raise UsageError(
+            f"the model is a {found.kind}, and the policy does not let anything be unpickled",
+            "release it as safetensors, ONNX or skops; or set `pickle: true` in the policy and ask for a new ticket",
+        )
+
+
+def _check_level(level: Level, settings: Settings) -> None:
+    for check in settings.checks:
+        least = settings.plan[check].get("sandbox") or _LEVEL
+        if not reaches(level.name, least):
+            missing = "; ".join(f"{name}: {why}" for name, why in level.layers.items() if name.startswith("no "))
+            reason = f" ({missing})" if missing else ""
+            raise ToolError(
+                f"the sandbox reaches the level {level.name} here, and the policy asks for {least}{reason}",
+                "use a runner with Landlock and seccomp (Linux 5.13 or later); docs/evaluate.md, Sandbox",
+            )
+
+
+def _frame(
+    settings: Settings, data: Digest, found: Recognised, declared: Declaration, level: Level, started: datetime
+) -> dict[str, Any]:
+    return {
+        "ticket": settings.ticket,
+        "data": {"digest": {"sha256": data.hex}},
+        "seed": settings.seed,
+        "startedOn": started.strftime(_FORMAT),
+        "finishedOn": started.strftime(_FORMAT),
+        "environment": {"zt-gate": __version__, "device": settings.device, "threads": settings.threads, "versions": {}},
+        "sandbox": {"level": level.name, "layers": dict(level.layers)},
+        "model": {
+            "kind": found.kind,
+            "path": found.path,
+            "declaration": declared.to_json(),
+            "differentiable": False,
+        },
+    }
+
+
+def job_of(settings: Settings, population: int) -> Job:
+    """Return what is measured by a ticket's plan.
+
+    Raises:
+        UsageError: the policy does not say what the attacker may do.
+    """
+    plan = settings.plan["robustness"]
+    threat = plan.get("threat")
+    if threat is None:
+        raise UsageError("the policy does not say what the attacker may do", "add `threat:`, and ask for a new ticket")
+    attacker = Attacker(
+        threat["norm"],
+        parse_amount(threat["eps"]),
+        float(threat["low"]),
+        float(threat["high"]),
+        plan.get("strength") or "standard",
+    )
+    approved = _approved(settings.approved)
+    asked = [plan.get(name) for name in ("least", "worst_class")]
+    drop = plan.get("drop") or ("2%" if not plan.get("least") else None)
+    parts = sum(item is not None for item in (*asked, drop))
+    aim = Aim(
+        alpha=float((parse_amount(plan["alpha"]) if plan.get("alpha") else _ALPHA) / parts),
+        min_samples=plan.get("min_samples") or _MIN_SAMPLES,
+        least=_number(asked[0]),
+        worst_class=_number(asked[1]),
+        drop=_number(drop),
+        approved=approved,
+    )
+    most = min(max(settings.samples, aim.min_samples), population)
+    return Job(settings.seed, attacker, aim, settings.batch, most, settings.seconds, settings.curve)
+
+
+def _approved(predicate: Mapping[str, Any] | None) -> dict[int, bool] | None:
+    if predicate is None:
+        return None
+    try:
+        value = predicate["robustness"]
+        return {int(n): code == ROBUST for n, code in zip(value["order"], value["codes"], strict=True)}
+    except (KeyError, TypeError, ValueError):
+        raise UsageError("the approved release's statement is malformed", "name what zt-gate evaluate wrote") from None
+
+
+def _number(text: Any) -> float | None:
+    return None if text is None else float(parse_amount(text))
+
+
+def _stored(tally: Tally) -> dict[str, Any]:
+    sample = kept(tally)
+    if sample is None:
+        return {}
+    data = pack(sample)
+    return {"sample": {"digest": {"sha256": Digest.of(data).hex}, "npz": base64.b64encode(data).decode()}}

@@ -1,0 +1,120 @@
+"""What a run has measured so far, flushed batch by batch: a run that was killed goes on where it ended."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from zt_gate.domain import canonical_json, printable
+from zt_gate.domain.strict_json import parse_json
+from zt_gate.errors import ToolError, UsageError
+from zt_gate.evaluate.attack import Batch
+from zt_gate.evaluate.sample import pack, unpack
+
+_MAX_BYTES = 1 << 30
+
+
+class Journal:
+    """A file with one line for each thing that was measured; its first line says of which run."""
+
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        """Open it, and read what an earlier attempt of the same run left.
+
+        Args:
+            path: the file; created where there is none.
+            run: everything that the numbers depend on.
+
+        Raises:
+            UsageError: it belongs to another run.
+            ToolError: it cannot be read or written.
+        """
+        self._known: dict[str, dict[str, Any]] = {}
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+            self._file.seek(0)
+            lines = self._file.read(_MAX_BYTES).split(b"\n")
+        except OSError as error:
+            raise ToolError(
+                f"cannot use {printable(path)}: {error.strerror}", "name another folder with --out"
+            ) from None
+        # What follows the last line feed was being written when the run was killed.
+        whole, torn = lines[:-1], lines[-1]
+        if torn:
+            self._file.truncate(sum(len(line) + 1 for line in whole))
+        if not whole:
+            self._write({"run": run})
+        elif _parsed(whole[0]).get("run") != json.loads(canonical_json(run)):
+            self._file.close()
+            raise UsageError(
+                f"{printable(path)} belongs to another run", "name another folder with --out, or remove it"
+            )
+        for line in whole[1:]:
+            entry = _parsed(line)
+            if isinstance(entry.get("key"), str):
+                self._known[entry["key"]] = entry
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def recall(self, key: str) -> dict[str, Any] | None:
+        """Return what was written under a key, or None."""
+        return self._known.get(key)
+
+    def note(self, key: str, value: dict[str, Any]) -> None:
+        """Write something down, to the disk.
+
+        Raises:
+            ToolError: it cannot be written.
+        """
+        self._write({"key": key, **value})
+        self._known[key] = {"key": key, **value}
+
+    def recall_batch(self, number: int) -> Batch | None:
+        """Return a batch that was measured before, or None where that is not, or not wholly, written down."""
+        entry = self.recall(f"batch {number}")
+        if entry is None:
+            return None
+        try:
+            sample = unpack(base64.b64decode(entry["sample"], validate=True))
+            return Batch(
+                sample, tuple(entry["stages"]), entry["forwards"], entry["unconfirmed"], entry["equivalent"] is True
+            )
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def note_batch(self, number: int, batch: Batch) -> None:
+        """Write a batch down.
+
+        Raises:
+            ToolError: it cannot be written.
+        """
+        value = {
+            "sample": base64.b64encode(pack(batch.sample)).decode(),
+            "stages": list(batch.stages),
+            "forwards": batch.forwards,
+            "unconfirmed": batch.unconfirmed,
+            "equivalent": batch.equivalent,
+        }
+        self.note(f"batch {number}", value)
+
+    def _write(self, value: dict[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(value, sort_keys=True).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise ToolError(f"cannot write {printable(self._path)}: {error.strerror}", "free space there") from None
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        value = parse_json(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

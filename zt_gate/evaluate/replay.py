@@ -1,0 +1,86 @@
+"""Asks a model about stored inputs again: started by a gate, which imports nothing that loads models.
+
+It reads one line of JSON and then the stored inputs from standard input, and writes two numbers and a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zt_gate.domain import printable
+from zt_gate.domain.attacks import MISCLASSIFIED
+from zt_gate.domain.strict_json import parse_json
+from zt_gate.errors import ZtGateError
+from zt_gate.evaluate.adapters.declaration import Declaration
+from zt_gate.evaluate.adapters.recognise import recognise
+from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
+from zt_gate.evaluate.sample import Sample, unpack
+from zt_gate.evaluate.sandbox.parent import Sandbox
+from zt_gate.intake import Freeze, freeze
+
+INPUTS = 32
+_PATIENCE = Patience(load=200.0, answer=100.0)
+
+
+def main() -> None:
+    """Answer one question."""
+    head = parse_json(sys.stdin.buffer.readline())
+    data = sys.stdin.buffer.read(head["sample"])
+    try:
+        tried, held = replay(Path(head["root"]), head["subject"], data, head["model"])
+        problem = ""
+    except (ZtGateError, TroubleError, UnmeasuredError, OutOfMemoryError, ValueError) as error:
+        tried, held, problem = 0, 0, printable(str(error), 200)
+    sys.stdout.write(json.dumps({"tried": tried, "held": held, "problem": problem}))
+
+
+def replay(root: Path, subject: str, data: bytes, said: dict[str, Any]) -> tuple[int, int]:
+    """Ask a model about stored inputs.
+
+    Args:
+        root: the frozen copy.
+        subject: its digest, hexadecimal.
+        data: an `.npz` that `zt_gate.evaluate.sample.pack` wrote.
+        said: what the statement says about the model: kind, declaration, what the attacker may do.
+
+    Returns:
+        How many inputs were tried, and how many of them are answered as the statement says.
+
+    Raises:
+        ValueError: the sample, the declaration or the copy is another.
+        ZtGateError: there is no sandbox, or nothing that can be loaded.
+        TroubleError: the model does what none may do.
+        UnmeasuredError: it cannot be loaded here.
+    """
+    declared, sample = Declaration.from_json(said["declaration"]), unpack(data)
+    sample = sample.rows(np.arange(min(INPUTS, len(sample))))
+    if sample.x.shape[1:] != declared.shape:
+        raise ValueError("the stored inputs have another shape than is declared")
+    with freeze([root], Freeze.HOLD) as frozen:
+        if frozen.digest.hex != subject:
+            raise ValueError("the copy is not the subject")
+        found = recognise(frozen, declared)
+    if found.kind != said["kind"]:
+        raise ValueError(f"the release is of the kind {found.kind}, and the statement says another")
+    with Sandbox(root) as sandbox:
+        if sandbox.level.name not in ("kernel", "namespaces"):
+            raise ValueError(f"the sandbox reaches the level {sandbox.level.name} only")
+        model = RemoteModel(sandbox, found.kind, root / found.path, declared, device="cpu", patience=_PATIENCE)
+        return len(sample), int(_held(model, sample).sum())
+
+
+def _held(model: RemoteModel, sample: Sample) -> Any:
+    """Return for each input whether the model answers as the statement says, before and after the attack."""
+    clean = model.logits(sample.x).argmax(axis=1) == sample.label
+    after = model.logits(sample.adversarial).argmax(axis=1) == sample.label
+    as_said = clean == (sample.code != MISCLASSIFIED)
+    return as_said & np.where(sample.code >= 0, ~after, True)
+
+
+if __name__ == "__main__":
+    main()

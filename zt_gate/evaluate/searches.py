@@ -1,0 +1,87 @@
+"""Which attack a model gets: the ladder where there are gradients, else a search by scores that suits its task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from zt_gate.domain.attacks import BLACK_BOX_QUERIES, WORDS
+from zt_gate.evaluate.robustness import (
+    PLANS,
+    Feasible,
+    LadderResult,
+    MaskingFlags,
+    Plan,
+    Stage,
+    Threat,
+    attack_batch,
+    attack_table,
+    attack_texts,
+    masking_flags,
+)
+from zt_gate.evaluate.text_codes import to_codes, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from zt_gate.evaluate.adapters.adapter import Adapter
+
+_SEARCH = Plan("search", (Stage("square", BLACK_BOX_QUERIES),), fast=False)
+
+
+def flags(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, seed: int) -> MaskingFlags:
+    """Look for signs of masked gradients; where there are none to mask, that alone is the sign."""
+    if norm == "words":
+        return MaskingFlags(("no_gradients",), {}, 0, 0)
+    return masking_flags(adapter, x, y, Threat(norm, eps), seed)  # type: ignore[arg-type]  # it checks the norm itself
+
+
+def attack(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, plan: str, seed: int) -> LadderResult:
+    """Attack a batch.
+
+    Args:
+        adapter: the model.
+        x: samples as the adapter takes them.
+        y: their classes.
+        norm: `Linf`, `L2`, `L1`, or for texts `words`.
+        eps: the radius; for texts the share of words that may change.
+        plan: name of the ladder, where there are gradients.
+        seed: the source of luck.
+
+    Raises:
+        ValueError: the norm does not suit the task.
+    """
+    if (norm == "words") != (adapter.task == "text"):
+        raise ValueError(f"the norm {norm} does not suit a task of the kind {adapter.task}")
+    if adapter.task == "text":
+        return _texts(adapter, x, y, eps)
+    threat = Threat(norm, eps)  # type: ignore[arg-type]  # it checks the norm itself
+    if adapter.differentiable:
+        return attack_batch(adapter, x, y, threat, PLANS[plan], seed)
+    if x.dim() == 2:
+        columns, inputs = x.shape[1], adapter.inputs
+        feasible = Feasible((inputs.low,) * columns, (inputs.high,) * columns)
+        return attack_table(adapter, x, y, threat, feasible, BLACK_BOX_QUERIES, seed)
+    return attack_batch(adapter, x, y, threat, _SEARCH, seed)
+
+
+def _texts(adapter: Adapter, x: Tensor, y: Tensor, share: float) -> LadderResult:
+    def rows(texts: Sequence[str]) -> Tensor:
+        return torch.from_numpy(to_codes(texts, x.shape[1]))
+
+    texts = [to_text(row) for row in x.numpy()]
+    found = attack_texts(lambda some: adapter.logits(rows(some)), texts, y.tolist(), share=share)
+    fooled = torch.tensor(found.fooled, dtype=torch.bool)
+    adversarial = torch.where(fooled[:, None], rows(found.adversarial), x)
+    return LadderResult(
+        torch.tensor(found.correct, dtype=torch.bool),
+        torch.where(fooled, 0, -1),
+        adversarial,
+        (WORDS,),
+        found.queries,
+        0,
+        autoattack_equivalent=False,
+    )

@@ -1,0 +1,92 @@
+"""Demands on evaluations, laid over a pack's: every one of their fields may become stricter, and none looser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from zt_gate.domain.sandbox import LEVELS
+from zt_gate.policy.document import Path
+from zt_gate.policy.evaluations import STRENGTHS, Backdoor, Measured, Robustness, Threat
+from zt_gate.policy.fields import parse_amount
+from zt_gate.policy.tightening import Loosening, narrowed, shorter
+
+_Kind = TypeVar("_Kind", Robustness, Backdoor)
+Rank = Callable[[Any], Any]
+_MORE: dict[str, Rank] = {
+    "sandbox": LEVELS.index,
+    "strength": STRENGTHS.index,
+    "least": parse_amount,
+    "worst_class": parse_amount,
+    "min_samples": int,
+    "replay": bool,
+}
+"""Fields of which more is stricter."""
+_LESS: dict[str, Rank] = {"drop": parse_amount, "alpha": parse_amount, "pickle": bool, "black_box": bool}
+"""Fields of which less is stricter."""
+
+
+def merged_robustness(parent: Robustness | None, child: Robustness | None, path: Path, pack: str) -> Robustness | None:
+    """Return what is at least as strict as both.
+
+    Raises:
+        Loosening: the child asks for less.
+    """
+    if parent is None or child is None:
+        return child or parent
+    return replace(_merged(parent, child, path, pack), threat=_threat(parent.threat, child.threat, path, pack))
+
+
+def merged_backdoor(parent: Backdoor | None, child: Backdoor | None, path: Path, pack: str) -> Backdoor | None:
+    """Return what is at least as strict as both.
+
+    Raises:
+        Loosening: the child asks for less.
+    """
+    return child or parent if parent is None or child is None else _merged(parent, child, path, pack)
+
+
+def _merged(parent: _Kind, child: _Kind, path: Path, pack: str) -> _Kind:
+    said: dict[str, Any] = {
+        "by": narrowed(parent.by, child.by, (*path, "by"), pack),
+        "tickets": narrowed(parent.tickets, child.tickets, (*path, "tickets"), pack),
+        "data": narrowed(parent.data, child.data, (*path, "data"), pack),
+        "max_age_days": shorter(parent.max_age_days, child.max_age_days, (*path, "max_age_days"), pack),
+    }
+    for name in (*_MORE, *_LESS):
+        if hasattr(parent, name):
+            said[name] = _stricter(name, parent, child, path, pack)
+    return replace(child, **said)
+
+
+def _stricter(name: str, parent: Measured, child: Measured, path: Path, pack: str) -> Any:
+    before, after = getattr(parent, name), getattr(child, name)
+    if before is None or after is None:
+        return before if after is None else after
+    rank, sign = (_MORE[name], 1) if name in _MORE else (_LESS[name], -1)
+    if sign * rank(after) < sign * rank(before):
+        raise Loosening((*path, name), f"{pack} says {before}; {after} is looser", f"use {before}, or leave it out")
+    return after
+
+
+def _threat(parent: Threat | None, child: Threat | None, path: Path, pack: str) -> Threat | None:
+    if parent is None or child is None:
+        return child or parent
+    same = (parent.norm, float(parent.low), float(parent.high)) == (child.norm, float(child.low), float(child.high))
+    if not same or parse_amount(child.eps) < parse_amount(parent.eps):
+        advice = "keep norm, low and high, and use at least the pack's eps"
+        raise Loosening((*path, "threat"), f"{pack} asks for {parent.norm} {parent.eps}", advice)
+    return child
+
+
+def direction(name: str, before: Any, after: Any) -> int | None:
+    """Return whether a change of a field is stricter (1), looser (-1) or neither (0); None for one that has no order.
+
+    A field that is not said stands for its default, and what its default is worth is not known here: then None.
+    """
+    if (name not in _MORE and name not in _LESS) or before is None or after is None:
+        return None
+    rank, sign = (_MORE[name], 1) if name in _MORE else (_LESS[name], -1)
+    first, second = rank(before), rank(after)
+    return 0 if first == second else sign if second > first else -sign

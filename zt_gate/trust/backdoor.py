@@ -1,0 +1,61 @@
+"""The requirement `backdoor`: backdoors were looked for by the rules of the ticket, and none was found.
+
+The statement carries what every detector measured; `zt_gate.domain.backdoor` rules on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zt_gate.domain import Evidence, Status
+from zt_gate.domain.backdoor import Limits, judge_backdoor
+from zt_gate.domain.backdoor_calibration import DEFAULT
+from zt_gate.policy.evaluations import Backdoor
+from zt_gate.policy.fields import parse_amount
+from zt_gate.trust.evaluation import Judged, judge_all
+from zt_gate.trust.examine import Item
+from zt_gate.trust.question import Question
+from zt_gate.trust.requirement import missing, settle, signer_ids, text
+from zt_gate.trust.statement import BACKDOOR_TYPE
+
+CHECK = "backdoor"
+VERSION = "1"
+
+
+def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item]) -> Evidence:
+    """Judge the statements; one that meets everything is enough."""
+    judged = judge_all(question, wanted, BACKDOOR_TYPE, items)
+    if not judged:
+        command = "evaluate it: zt-gate evaluate TARGET --data FILE --checks backdoor --ticket FILE --key KEY --out DIR"
+        return missing(CHECK, question.subject, "backdoor statement", command, items)
+    for one in judged:
+        _rule(one, wanted)
+    good = [one.item for one in judged if one.outcome.ok]
+    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(judged))}
+    outcomes = [one.outcome for one in judged]
+    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+
+
+def _rule(one: Judged, wanted: Backdoor) -> None:
+    """Note what the detectors' numbers amount to."""
+    outcome, ticket = one.outcome, one.ticket
+    if ticket is None or not outcome.ok:
+        return
+    numbers: Any = one.predicate.get("backdoor")
+    if not isinstance(numbers, dict):
+        outcome.finding("EVL-009", "carries no numbers of a backdoor examination")
+        return
+    limits = Limits(alpha=float(parse_amount(wanted.alpha))) if wanted.alpha else Limits()
+    rulings = judge_backdoor(numbers, DEFAULT, limits)
+    if not any(found.status in (Status.PASS, Status.FAIL) for found in rulings):
+        outcome.gap("no detector could say anything about this model", "see docs/backdoor.md for what each needs")
+    for found in rulings:
+        if found.status is Status.FAIL:
+            target = f"class {found.target}" if found.target is not None else "every class"
+            message = f"{found.detector} found a trigger that leads to {target}: {text(found.reason, 200)}"
+            outcome.finding("BKD-001", message, f"{found.detector} {target}")
+        elif found.status is not Status.PASS and found.status is not Status.NOT_APPLICABLE:
+            outcome.gap(
+                f"{found.detector}: {text(found.reason, 200)}", "evaluate with clean samples and a larger budget"
+            )

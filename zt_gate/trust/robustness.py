@@ -1,0 +1,221 @@
+"""The requirement `robustness`: attacks were tried by the rules of the ticket, and enough withstood them.
+
+What became of each sample stands in the statement. The order of samples is recomputed from the ticket's seed, every
+count from the samples, and the ruling from the counts: the verdict of whoever measured is not even in there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from zt_gate.domain import Digest, Evidence, Picture
+from zt_gate.domain.attacks import MAX_SAMPLE, lacking
+from zt_gate.domain.robustness_pictures import robustness_pictures
+from zt_gate.domain.statistics import Outcome as Decided
+from zt_gate.domain.statistics import PairedSequential, Sequential, simultaneous
+from zt_gate.policy.evaluations import Robustness
+from zt_gate.policy.fields import parse_amount
+from zt_gate.trust.evaluation import Judged, judge_all
+from zt_gate.trust.examine import Item
+from zt_gate.trust.measured import Measurement, parse_measurement
+from zt_gate.trust.question import Question
+from zt_gate.trust.requirement import Outcome, missing, settle, signer_ids, text
+from zt_gate.trust.statement import ROBUSTNESS_TYPE, predicate_digest
+from zt_gate.trust.ticket import digest_in
+
+CHECK = "robustness"
+VERSION = "1"
+DROP = Fraction(2, 100)
+"""Most that robust accuracy may drop where the policy sets no bound at all."""
+ALPHA = Fraction(5, 100)
+_MORE = "evaluate with more samples, or a larger --budget"
+_MASKED = ("no_gradients",)
+"""Flags that mean no more than that there are no gradients."""
+_LEAST_HELD = 0.9
+
+
+def robustness_evidence(question: Question, wanted: Robustness, items: Sequence[Item]) -> Evidence:
+    """Judge the statements; one that meets everything is enough."""
+    judged = judge_all(question, wanted, ROBUSTNESS_TYPE, items)
+    if not judged:
+        command = (
+            "evaluate it: zt-gate evaluate TARGET --data FILE --checks robustness --ticket FILE --key KEY --out DIR"
+        )
+        return missing(CHECK, question.subject, "robustness statement", command, items)
+    measured = {id(one): _measure(one, question, wanted, items) for one in judged}
+    good = [one for one in judged if one.outcome.ok]
+    metrics = {"signers": signer_ids([one.item for one in good], wanted.by), "envelopes": str(len(judged))}
+    for one in good[:1]:
+        found = measured[id(one)]
+        if found is not None:
+            metrics |= {"robust": f"{found.robust}/{found.tried}", "clean": f"{found.clean}/{found.tried}"}
+    outcomes = [one.outcome for one in judged]
+    settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+    return replace(settled, pictures=_pictures(good or judged, wanted))
+
+
+def _pictures(judged: Sequence[Judged], wanted: Robustness) -> tuple[Picture, ...]:
+    """Draw the numbers of the first statement that has a ticket; nothing else is anybody's measurement."""
+    value = next((one.predicate.get("robustness") for one in judged if one.ticket is not None), None)
+    if not isinstance(value, dict):
+        return ()
+    least = None if wanted.least is None else float(parse_amount(wanted.least))
+    alpha = float(parse_amount(wanted.alpha) if wanted.alpha else ALPHA)
+    return tuple(robustness_pictures(value, least=least, alpha=alpha))
+
+
+def _measure(one: Judged, question: Question, wanted: Robustness, items: Sequence[Item]) -> Measurement | None:
+    """Judge what was measured, and note in the statement's outcome what is lacking."""
+    outcome, ticket = one.outcome, one.ticket
+    if ticket is None or not outcome.ok:
+        return None
+    try:
+        found = parse_measurement(one.predicate, ticket.seed, ticket.samples)
+    except ValueError as error:
+        outcome.finding("EVL-009", f"contradicts itself: {text(str(error))}")
+        return None
+    _check_attack(found, one.predicate, wanted, outcome)
+    _decide(found, one, wanted, items)
+    if wanted.replay and outcome.ok:
+        _replay(one, question)
+    return found
+
+
+def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustness, outcome: Outcome) -> None:
+    threat = wanted.threat
+    if threat is None:
+        outcome.gap("the policy does not say what the attacker may do", "add `threat: {norm: Linf, eps: 8/255}`")
+        return
+    asked = (threat.norm, parse_amount(threat.eps), float(threat.low), float(threat.high))
+    if (found.norm, found.eps, found.low, found.high) != asked:
+        shown = f"{found.norm} {found.eps} in {found.low:g}…{found.high:g}"
+        outcome.finding("ROB-002", f"was attacked with {text(shown)}; the policy asks for {threat.norm} {threat.eps}")
+    differentiable = predicate["model"]["differentiable"]
+    if not differentiable and not wanted.black_box:
+        outcome.finding("ROB-003", "has no gradients, and the policy does not accept score-based search alone")
+    elif missing_stage := lacking(found.stages, wanted.plan, differentiable=differentiable):
+        outcome.finding("ROB-003", f"was not attacked with {missing_stage}, which {wanted.plan} asks for")
+    for flag in found.flags:
+        if differentiable or flag not in _MASKED:
+            outcome.finding("ROB-004", f"shows a sign of masked gradients: {text(flag, 40)}", flag)
+    if found.tried < min(wanted.samples, found.population):
+        outcome.gap(f"only {found.tried} samples were attacked; the policy asks for {wanted.samples}", _MORE)
+    if found.population < wanted.samples:
+        outcome.gap(
+            f"the test set holds {found.population} samples; the policy asks for {wanted.samples}", "use a larger one"
+        )
+    if len(found.by_class()) < 2:
+        outcome.gap("all samples are of one class", "use a test set with every class")
+
+
+def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> None:
+    """Rule on what the policy asks for; the chance of a wrong pass is shared out equally."""
+    drop = wanted.drop if wanted.drop is not None or wanted.least is not None else str(DROP)
+    parts = [part for part in (wanted.least, wanted.worst_class, drop) if part is not None]
+    alpha = float((parse_amount(wanted.alpha) if wanted.alpha else ALPHA) / len(parts))
+    if wanted.least is not None:
+        least = float(parse_amount(wanted.least))
+        ruling = Sequential(least, alpha, found.population).rule(found.robust, found.tried)
+        said = f"{found.robust} of {found.tried} samples withstood, {_percent(ruling.bounds.low, ruling.bounds.high)}"
+        _note(one.outcome, ruling.outcome, "ROB-001", f"{said}; the policy asks for {wanted.least}")
+    if wanted.worst_class is not None:
+        _worst_class(found, float(parse_amount(wanted.worst_class)), alpha, one.outcome)
+    if drop is not None:
+        _compare(found, one, wanted, items, float(parse_amount(drop)), alpha)
+
+
+def _worst_class(found: Measurement, least: float, alpha: float, outcome: Outcome) -> None:
+    classes = found.by_class()
+    bounds = simultaneous(list(classes.values()), alpha)
+    for (label, (robust, tried)), bound in zip(classes.items(), bounds, strict=True):
+        said = f"class {label}: {robust} of {tried} withstood, {_percent(bound.low, bound.high)}"
+        decided = Decided.PASS if bound.low >= least else Decided.FAIL if bound.high < least else Decided.UNDECIDED
+        _note(outcome, decided, "ROB-005", f"{said}; the policy asks for {_percent(least)} of every class")
+
+
+def _compare(
+    found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item], margin: float, alpha: float
+) -> None:
+    """Compare with the approved release on the same samples. The ticket says which release and which statement."""
+    known = _approved(found, one, wanted, items)
+    if known is None:
+        fix = "bring its robustness statement and name it when the ticket is made: --against FILE; or set `least`"
+        one.outcome.gap("there is no measurement of an approved release to compare with", fix)
+        return
+    mine, theirs = found.withstood(), known.withstood()
+    common = sorted(mine.keys() & theirs.keys())
+    losses = sum(theirs[number] and not mine[number] for number in common)
+    gains = sum(mine[number] and not theirs[number] for number in common)
+    ruling = PairedSequential(margin, alpha).rule(losses, gains, len(common) - losses - gains)
+    shown = f"{losses} samples lost and {gains} won of {len(common)} against the approved release"
+    said = (
+        f"{shown}, a drop of {_percent(ruling.bounds.low, ruling.bounds.high)}; the policy accepts {_percent(margin)}"
+    )
+    _note(one.outcome, ruling.outcome, "ROB-006", said)
+
+
+def _approved(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> Measurement | None:
+    baseline = one.ticket.baseline if one.ticket is not None else None
+    if baseline is None or one.ticket is None:
+        return None
+    for item in items:
+        if item.kind != ROBUSTNESS_TYPE or item.statement is None or not item.signers_of(wanted.by):
+            continue
+        predicate = item.statement.predicate
+        try:
+            if predicate_digest(predicate) != baseline.statement or not item.statement.is_about(baseline.subject):
+                continue
+            if digest_in(predicate["data"]) == one.ticket.data and not predicate["problems"]:
+                known = parse_measurement(predicate, one.ticket.seed, one.ticket.samples)
+                return known if known.threat == found.threat else None
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _note(outcome: Outcome, decided: Decided, rule: str, message: str) -> None:
+    if decided is Decided.FAIL:
+        outcome.finding(rule, message, rule)
+    elif decided is not Decided.PASS:
+        outcome.gap(f"undecided: {message}", _MORE)
+
+
+def _replay(one: Judged, question: Question) -> None:
+    sample = stored_sample(one.predicate)
+    if sample is None:
+        one.outcome.finding("EVL-009", "carries no stored inputs, or others than their digest says")
+        return
+    if question.replay is None:
+        one.outcome.gap(
+            "stored inputs could not be tried again here", "run: zt-gate check, on a machine with zt-gate[eval]"
+        )
+        return
+    done = question.replay(sample, one.predicate["model"])
+    if done.problem or not done.tried:
+        fix = "install zt-gate[eval] where the gate runs, or leave `replay` out"
+        one.outcome.gap(f"stored inputs could not be tried again: {done.problem or 'there are none'}", fix)
+    elif done.held < _LEAST_HELD * done.tried:
+        shown = f"{done.held} of {done.tried} stored inputs are answered as the statement says"
+        one.outcome.finding("EVL-010", f"{shown}: it was measured on another model", "replay")
+
+
+def stored_sample(predicate: dict[str, Any]) -> bytes | None:
+    """Return the stored inputs, or None where there are none or they are not what their digest says."""
+    sample = predicate.get("sample")
+    if not isinstance(sample, dict) or not isinstance(sample.get("npz"), str) or len(sample["npz"]) > 2 * MAX_SAMPLE:
+        return None
+    try:
+        data = base64.b64decode(sample["npz"], validate=True)
+        same = Digest.of(data) == digest_in(sample)
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        return None
+    return data if same and len(data) <= MAX_SAMPLE else None
+
+
+def _percent(low: float, high: float | None = None) -> str:
+    return f"{low:.1%}" if high is None else f"{low:.1%} to {high:.1%}"
