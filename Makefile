@@ -7,7 +7,7 @@ RELEASE := build/digits
 FRONTENDS := build/env-frontends
 PINS := tests/support/frontends
 
-.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-secrets bench-robustness freeze-rules clean
+.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-honest bench-registry bench-secrets bench-robustness freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,7 +49,7 @@ MLFLOW2 := build/env-mlflow2
 
 $(MLFLOW3)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(MLFLOW3)
-	$(MLFLOW3)/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable . "mlflow[auth]==3.17.2" psycopg2-binary
+	$(MLFLOW3)/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable . "mlflow[auth]==3.17.2" "psycopg[binary]"
 	@touch $@
 
 $(MLFLOW2)/ready: pyproject.toml
@@ -104,6 +104,9 @@ bench-audit: $(VENV)/dev  ## time the audit log beside SQLite, verify a million 
 
 bench-robustness: $(VENV)/dev  ## the attack ladder beside AutoAttack, torchattacks, ART and foolbox (half an hour)
 	$(BIN)/python benchmarks/robustness.py
+
+bench-registry: $(VENV)/dev $(MLFLOW3)/ready  ## time a gated MLflow server beside a plain one (three minutes)
+	$(BIN)/python benchmarks/registry_speed.py
 
 freeze-rules: $(VENV)/dev  ## add the names of classes that libraries pickle to rules/globals, for several versions of them
 	$(BIN)/python tools/freeze_rules.py all

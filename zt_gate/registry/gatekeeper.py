@@ -122,7 +122,7 @@ class Gatekeeper:
             MlflowException: refused.
         """
         try:
-            why = self._unheld(wish, self.ledger.seals(wish.workspace, wish.name, wish.version))
+            why, _ = self._standing(wish)
         except Exception as error:  # noqa: BLE001 - as above
             why = f"the evidence cannot be read: {type(error).__name__}"
         if why:
@@ -138,12 +138,12 @@ class Gatekeeper:
             MlflowException: the version is in a protected model, and no verdict holds.
         """
         try:
-            seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
             if not wish.stages:
+                seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
                 return next((seals[stage] for stage in sorted(seals) if self._is_sealed(wish, seals[stage])), "")
-            why = self._unheld(wish, seals)
+            why, digest = self._standing(wish)
             if not why:
-                return seals[min(wish.stages)]
+                return digest
         except Exception as error:  # noqa: BLE001 - as in `promotion`
             why = f"the evidence cannot be read: {type(error).__name__}"
         return self.deny(wish, why)
@@ -205,7 +205,9 @@ class Gatekeeper:
 
     def reason(self, workspace: str, digest: str, stage: str, rules: Rules, now: datetime) -> str:
         """Say why a digest may not be used in a stage; empty when it may."""
-        newest = self.ledger.newest(workspace, digest, stage)
+        return self._why(workspace, digest, stage, self.ledger.newest(workspace, digest, stage), rules, now)
+
+    def _why(self, workspace: str, digest: str, stage: str, newest: str | None, rules: Rules, now: datetime) -> str:
         if newest is None:
             return f"no verdict for the stage {stage} about sha256:{digest[:12]}"
         if self._verdicts.held(self._verdicts.key(newest, stage, rules), now):
@@ -229,19 +231,21 @@ class Gatekeeper:
         admit(digest)
         return digest
 
-    def _unheld(self, wish: Wish, seals: dict[str, str]) -> str:
-        rules, now = self.rules(), utc_now()
+    def _standing(self, wish: Wish) -> tuple[str, str]:
+        """Return why a version may not be used, empty when it may, and the digest of its sealed copy."""
+        rules, now, digest = self.rules(), utc_now(), ""
         if trouble := rules.trouble_at(now):
-            return trouble
+            return trouble, ""
+        found = self.ledger.standing(wish.workspace, wish.name, wish.version, wish.stages)
         for stage in sorted(wish.stages):
-            digest = seals.get(stage)
-            if digest is None:
-                return f"the gate never admitted this version to the stage {stage}"
-            if why := self.reason(wish.workspace, digest, stage, rules, now):
-                return why
+            if stage not in found:
+                return f"the gate never admitted this version to the stage {stage}", ""
+            digest, newest = found[stage]
+            if why := self._why(wish.workspace, digest, stage, newest, rules, now):
+                return why, ""
             if not self._is_sealed(wish, digest):
-                return f"the sealed copy of sha256:{digest[:12]} is gone"
-        return ""
+                return f"the sealed copy of sha256:{digest[:12]} is gone", ""
+        return "", digest
 
     def _write(self, kind: str, wish: Wish, run: str, outcome: str, digest: Digest | None) -> None:
         rules, now = self.rules(), utc_now()

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from zt_gate.registry.tables import HISTORY, METADATA, MODEL_VERSIONS, NAMES, SUMMARIES, VERSIONS
 
 _MOST = 200
+_NEWEST = (SUMMARIES.c.verified.desc(), SUMMARIES.c.passed, SUMMARIES.c.id)
+"""The newest verdict first; of two of the same second the one that blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,36 @@ class Ledger:
         query = (
             sa.select(SUMMARIES.c.id)
             .where(SUMMARIES.c.workspace == workspace, SUMMARIES.c.digest == digest, SUMMARIES.c.stage == stage)
-            .order_by(SUMMARIES.c.verified.desc(), SUMMARIES.c.passed, SUMMARIES.c.id)
+            .order_by(*_NEWEST)
             .limit(1)
         )
         with self.engine.connect() as connection:
             return connection.execute(query).scalar()
+
+    def standing(
+        self, workspace: str, name: str, version: int, stages: Iterable[str]
+    ) -> dict[str, tuple[str, str | None]]:
+        """Return digest and newest verdict by stage of a version that exists now: all that a read needs, at once."""
+        verdict = sa.and_(
+            SUMMARIES.c.workspace == VERSIONS.c.workspace,
+            SUMMARIES.c.digest == VERSIONS.c.digest,
+            SUMMARIES.c.stage == VERSIONS.c.stage,
+        )
+        tables = VERSIONS.join(MODEL_VERSIONS, self._same()).outerjoin(SUMMARIES, verdict)
+        query = (
+            sa.select(VERSIONS.c.digest, SUMMARIES.c.id)
+            .select_from(tables)
+            .where(VERSIONS.c.workspace == workspace, VERSIONS.c.name == name, VERSIONS.c.version == version)
+            .order_by(*_NEWEST)
+            .limit(1)
+        )
+        found = {}
+        with self.engine.connect() as connection:
+            for stage in stages:
+                row = connection.execute(query.where(VERSIONS.c.stage == stage)).first()
+                if row is not None:
+                    found[stage] = (str(row.digest), row.id)
+        return found
 
     def summary(self, workspace: str, name: str) -> Kept | None:
         """Return a summary by its id."""
@@ -107,21 +134,23 @@ class Ledger:
 
     def seals(self, workspace: str, name: str, version: int) -> dict[str, str]:
         """Return the digest by stage of a version that exists now, and not of one that had its number before."""
+        query = (
+            sa.select(VERSIONS.c.stage, VERSIONS.c.digest)
+            .select_from(VERSIONS.join(MODEL_VERSIONS, self._same()))
+            .where(VERSIONS.c.workspace == workspace, VERSIONS.c.name == name, VERSIONS.c.version == version)
+        )
+        with self.engine.connect() as connection:
+            return {row.stage: row.digest for row in connection.execute(query)}
+
+    def _same(self) -> sa.ColumnElement[bool]:
+        """Whether a row is about MLflow's version, and not about one that had its number before."""
         known = MODEL_VERSIONS.c
         same = sa.and_(
             known.name == VERSIONS.c.name,
             known.version == VERSIONS.c.version,
             known.creation_time == VERSIONS.c.created,
         )
-        if self.has_workspaces():
-            same = sa.and_(same, known.workspace == VERSIONS.c.workspace)
-        query = (
-            sa.select(VERSIONS.c.stage, VERSIONS.c.digest)
-            .select_from(VERSIONS.join(MODEL_VERSIONS, same))
-            .where(VERSIONS.c.workspace == workspace, VERSIONS.c.name == name, VERSIONS.c.version == version)
-        )
-        with self.engine.connect() as connection:
-            return {row.stage: row.digest for row in connection.execute(query)}
+        return sa.and_(same, known.workspace == VERSIONS.c.workspace) if self.has_workspaces() else same
 
     def seal(self, workspace: str, name: str, version: int, created: int, digest: str, stages: Iterable[str]) -> None:
         """Note under which digest a version is sealed, for stages."""
