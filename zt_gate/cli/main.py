@@ -44,6 +44,7 @@ VERBS = {
     "doctor": "look at this machine and say what is missing",
     "selftest": "scan a few hundred inert hostile constructs and show what is stopped",
     "demo": "build an honest release, gate it, then try a dozen attacks on it",
+    "schema": "print the JSON Schema of a report, a policy or the audit log",
     "completion": "print a completion script for a shell",
 }
 """Every verb with its one line, in the order in which a newcomer meets them."""
