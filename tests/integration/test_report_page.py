@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import node, reports
 
 from zt_gate.report import formats
@@ -49,6 +50,24 @@ def test_a_page_loads_nothing_runs_nothing_fits_and_is_accessible(packages, tmp_
         assert sum(severities) == hidden["all"]
         assert all(0 < count < hidden["all"] for count in severities)
         assert 0 < hidden["f-only"] < hidden["all"]
+
+
+def test_a_page_is_photographed_narrow_and_wide_light_and_dark(packages, tmp_path):
+    """The pictures stay under build/screenshots, for people."""
+    folder = node.ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    page = tmp_path / "report.html"
+    page.write_text(formats.render("html", reports.blocked()))
+    command = ["node", str(CHECKS), str(packages), node.chromium(), str(page), str(folder)]
+    subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    corners = {}
+    for width in (400, 1000, 1600):
+        for scheme in ("light", "dark"):
+            picture = Image.open(folder / f"{width}-{scheme}.png").convert("L")
+            assert picture.size == (width, 1000)
+            assert len(picture.getcolors(256) or range(256)) > 20
+            corners[width, scheme] = picture.getpixel((2, 2))
+    assert all((value > 200) is (scheme == "light") for (_, scheme), value in corners.items())
 
 
 def test_the_checks_see_a_page_that_is_none_of_it(packages, tmp_path):

@@ -1,9 +1,10 @@
-// Opens a page in Chromium and says what it did: node page.js NODE_MODULES_PARENT CHROMIUM PAGE
+// Opens a page in Chromium and says what it did: node page.js NODE_MODULES_PARENT CHROMIUM PAGE [FOLDER]
+// With a folder as fourth argument it leaves pictures there instead: 400, 1000 and 1600 pixels wide, light and dark.
 // Prints JSON: requests, messages of the console, axe violations by theme, overflow by width, what the filters hide.
 const fs = require("fs");
 const path = require("path");
 
-const [, , installed, executablePath, file] = process.argv;
+const [, , installed, executablePath, file, pictures] = process.argv;
 const { chromium } = require(path.join(installed, "node_modules", "playwright-core"));
 const axe = fs.readFileSync(path.join(installed, "node_modules", "axe-core", "axe.min.js"), "utf8");
 const url = `file://${path.resolve(file)}`;
@@ -51,8 +52,23 @@ async function filters(browser) {
   return seen;
 }
 
+async function photograph(browser) {
+  for (const width of [400, 1000, 1600]) {
+    for (const colorScheme of ["light", "dark"]) {
+      const { context, page } = await open(browser, { colorScheme, viewport: { width, height: 1000 }, javaScriptEnabled: false });
+      await page.screenshot({ path: path.join(pictures, `${width}-${colorScheme}.png`) });
+      await context.close();
+    }
+  }
+}
+
 (async () => {
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  if (pictures) {
+    await photograph(browser);
+    await browser.close();
+    return;
+  }
   const { context, page, requests, messages } = await open(browser, {});
   const scripts = await page.locator("script, iframe, object, embed, img, link, base, form").count();
   await context.close();

@@ -1,4 +1,4 @@
-"""What the page says, and in which order. How it looks and behaves is for a browser: integration/test_report_page.py."""
+"""What the page says, and in which order. How it looks and behaves is for a browser: test_report_page.py."""
 
 import re
 
