@@ -53,10 +53,8 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
         limit: where to draw a line; bars beyond it have the class `over`.
     """
     height = _ROW * len(rows) + 8
-    top = max((value for _, value in rows if value is not None), default=0) or 1
-    top = max(top, limit * 1.15) if limit is not None else top
-    if unit == "share":
-        top = 1
+    largest = max((value for _, value in rows if value is not None), default=0)
+    top = 1 if unit == "share" else max(largest, (limit or 0) * 1.15, 0) or 1
     left = min(max(_NARROW, 18 + 7 * max((len(name) for name, _ in rows), default=0)), _WIDE)
     parts: list[Markup] = []
     for number, (name, value) in enumerate(rows):
@@ -68,7 +66,7 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
             parts.append(_box("bar over" if over else "bar", left, y + 4, _ROOM * min(value, top) / top))
         parts.append(words(shown(value, unit), left + _ROOM + 8, y + 17, "value"))
     if limit is not None:
-        x = f"{left + _ROOM * limit / top:.1f}"
+        x = f"{left + _ROOM * min(max(limit / top, 0), 1):.1f}"
         parts.append(element("line", class_="limit", x1=x, x2=x, y1=2, y2=height - 2))
     spoken = "; ".join(f"{printable(name, 60)}: {shown(value, unit)}" for name, value in rows)
     if limit is not None:
