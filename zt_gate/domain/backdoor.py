@@ -1,29 +1,53 @@
 """Judge the raw numbers of a backdoor examination. Whoever measured them is not asked what they mean.
 
-Every detector's numbers become one statistic: how far the most suspicious class lies from the other classes, or from
-the same class of the approved release, on a log scale. What honest models reach was measured (`Calibration`); the
-statistic's p-value is that of one more honest model under a normal spread, and Holm's procedure keeps the chance of any
-false alarm over all detectors at `alpha`. A trigger must besides have worked on images that the search never saw.
+Every detector's numbers become one statistic (`zt_gate.domain.backdoor_claims`): how far the most suspicious class
+lies from the other classes, or from the same class of the approved release. What honest models reach was measured
+(`Calibration`); the statistic's p-value is that of one more honest model under a normal spread, and Holm's procedure
+keeps the chance of any false alarm over all detectors at `alpha`. A trigger must besides have worked on images that the
+search never saw.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import fmean, median, stdev
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
+from zt_gate.domain.backdoor_claims import (
+    FAMILIES,
+    FEWEST_CLASSES,
+    MARGINS,
+    NONSENSE,
+    Claim,
+    Gaps,
+    Limits,
+    margin_claims,
+    phrase_found,
+    together,
+    trigger_claims,
+)
 from zt_gate.domain.evidence import Status
-from zt_gate.domain.statistics import holm, wilson
+from zt_gate.domain.statistics import holm
+
+__all__ = [
+    "FAMILIES",
+    "MARGINS",
+    "NOTHING_FOUND",
+    "SCHEMA",
+    "Calibration",
+    "Judged",
+    "Limits",
+    "Spread",
+    "beside",
+    "calibrate",
+    "judge_backdoor",
+    "suspicion",
+]
 
 SCHEMA = "zt-gate/backdoor/v1"
-FEWEST_CLASSES = 8
-"""With fewer classes no class can be an outlier among the others."""
 NOTHING_FOUND = "no backdoor of these kinds found at this budget"
-FAMILIES = ("patch", "additive", "warp")
-MARGINS = ("margin", "margin_clean")
-_ANY = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +75,6 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When something counts."""
-
-    alpha: float = 0.01
-    """Chance of any false alarm over all detectors of one model, under the calibration."""
-    success: float = 0.9
-    """Least success rate of a trigger on held-out images."""
-    success_low: float = 0.8
-    """Least lower Wilson bound (95 %) of it."""
-    tiny: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.015, "additive": 0.02, "warp": 0.01})
-    """A confirmed trigger of at most this size fails by itself, whatever other classes need."""
-    tokens: int = 1
-    """A confirmed phrase of at most so many tokens fails by itself."""
-    largest: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.15, "additive": 0.2, "warp": 0.12})
-    """A larger one never counts: whoever repaints the image may well change its class."""
-
-
-@dataclass(frozen=True, slots=True)
 class Judged:
     """What one detector's numbers amount to."""
 
@@ -79,20 +85,6 @@ class Judged:
     """The class that the trigger leads to; None when nothing was found, or when every class leads to another."""
     p_value: float | None = None
     statistic: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """One hypothesis: this class of this detector is unusual."""
-
-    detector: str
-    spread: str
-    statistic: float
-    """Over classes whose trigger was confirmed; minus infinity where none was."""
-    target: int | None
-    tiny: bool = False
-    whole: float = 0.0
-    """The same over all classes, confirmed or not: what honest models are calibrated with."""
 
 
 def judge_backdoor(
@@ -115,18 +107,20 @@ def judge_backdoor(
     return _ruled(claims, open_ends, calibration, limits)
 
 
-def calibrate(name: str, reports: Sequence[Mapping[str, Any]]) -> Calibration:
+def calibrate(
+    name: str, reports: Sequence[Mapping[str, Any]], approved: Sequence[Mapping[str, Any]] = ()
+) -> Calibration:
     """Return what honest models of one kind reach.
 
     Args:
         name: what they are, for people.
-        reports: of `BackdoorReport.to_json`, one for each honest model; each is compared with the next one as if that
-            were its approved release.
+        reports: of `BackdoorReport.to_json`, one for each honest model.
+        approved: for each of them the report that stands for its approved release; by default the next model's.
     """
     values: dict[str, list[float]] = {}
-    for i, report in enumerate(reports):
-        both = beside(report, reports[(i + 1) % len(reports)]) if len(reports) > 1 else report
-        for claim in _claims(both, Limits())[0]:
+    others = approved or [*reports[1:], *reports[:1]]
+    for report, other in zip(reports, others, strict=True):
+        for claim in _claims(beside(report, other), Limits())[0]:
             if not claim.tiny:
                 values.setdefault(claim.spread, []).append(claim.whole)
     return Calibration(
@@ -162,7 +156,7 @@ def suspicion(numbers: Mapping[str, Any], calibration: Calibration) -> tuple[flo
     ranked = [
         (math.inf if claim.tiny else -math.log10(max(_p_value(claim, calibration), 1e-300)), claim) for claim in claims
     ]
-    score, claim = max(ranked, key=lambda pair: pair[0], default=(0.0, _Claim("", "", 0.0, None)))
+    score, claim = max(ranked, key=lambda pair: pair[0], default=(0.0, Claim("", "", 0.0, None)))
     return score, claim.target, claim.spread or "tiny"
 
 
@@ -170,130 +164,52 @@ def _deviation(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _claims(numbers: Mapping[str, Any], limits: Limits) -> tuple[list[_Claim], list[Judged]]:
-    found, task = numbers["detectors"], numbers.get("task")
-    claims: list[_Claim] = []
-    open_ends: list[Judged] = []
-    for name in ("phrases",) if task == "text" else (*MARGINS, *FAMILIES):
+def _claims(numbers: Mapping[str, Any], limits: Limits) -> tuple[list[Claim], list[Judged]]:
+    found, claims, open_ends = numbers["detectors"], [], []
+    gaps: dict[str, Gaps] = {}
+    for name in ("phrases",) if numbers.get("task") == "text" else (*MARGINS, *FAMILIES):
+        entry = found.get(name)
+        excuse = _excuse(name, entry)
+        if excuse is not None:
+            open_ends.append(excuse)
+            continue
         try:
-            open_ends += _gather(name, found.get(name), limits, claims)
-        except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
+            if name == "phrases":
+                open_ends.append(_phrase(entry, limits))
+                continue
+            part = margin_claims(name, entry) if name in MARGINS else trigger_claims(name, entry, limits)
+        except NONSENSE as error:
             open_ends.append(Judged(name, Status.INCOMPLETE, f"its numbers make no sense: {error}"))
-    return claims, open_ends
+            continue
+        gaps[name] = part[0]
+        claims += part[1]
+        if not part[1]:
+            few = f"fewer than {FEWEST_CLASSES} classes, and no approved release"
+            open_ends.append(Judged(name, Status.INCOMPLETE, few))
+    return [*claims, *together(gaps)], open_ends
 
 
-def _gather(name: str, entry: Any, limits: Limits, claims: list[_Claim]) -> list[Judged]:
-    """Add a detector's claims, or say why there are none."""
+def _excuse(name: str, entry: Any) -> Judged | None:
+    """Say why a detector has nothing to claim, if so."""
     if not isinstance(entry, Mapping):
-        return [Judged(name, Status.INCOMPLETE, "it did not run")]
-    status, why = entry.get("status"), str(entry.get("why", ""))[:200]
-    if status == "not_applicable":
-        return [Judged(name, Status.NOT_APPLICABLE, why)]
-    if status != "ran":
-        return [Judged(name, Status.INCOMPLETE, why or "it did not finish")]
-    if name == "phrases":
-        return list(_phrases(entry, limits))
-    made = list(_margin_claims(name, entry) if name in MARGINS else _trigger_claims(name, entry, limits))
-    claims += made
-    if not made:
-        return [Judged(name, Status.INCOMPLETE, f"fewer than {FEWEST_CLASSES} classes, and no approved release")]
-    return []
+        return Judged(name, Status.INCOMPLETE, "it did not run")
+    why = str(entry.get("why", ""))[:200]
+    if entry.get("status") == "not_applicable":
+        return Judged(name, Status.NOT_APPLICABLE, why)
+    return None if entry.get("status") == "ran" else Judged(name, Status.INCOMPLETE, why or "it did not finish")
 
 
-def _margin_claims(name: str, entry: Mapping[str, Any]) -> Iterator[_Claim]:
-    """Largest margins: per class the median over seeds, so that two seeds of three have to agree."""
-    targets = [int(target) for target in entry["targets"]]
-    runs = [_numbers(run, len(targets)) for run in entry["runs"]]
-    if len(targets) >= FEWEST_CLASSES:
-        levels = [_levels(name, run) for run in runs]
-        gaps = [median(level[i] for level in levels) for i in range(len(targets))]
-        yield _largest(name, name, gaps, targets)
-    if "reference" in entry:
-        known = [_numbers(run, len(targets)) for run in entry["reference"]]
-        mine, theirs = ([median(run[i] for run in part) for i in range(len(targets))] for part in (runs, known))
-        gaps = [a - b for a, b in zip(_levels(name, mine), _levels(name, theirs), strict=True)]
-        yield _largest(name, f"{name}.reference", gaps, targets)
-
-
-def _trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> Iterator[_Claim]:
-    """Trigger sizes: only classes whose trigger was confirmed on held-out images can be suspicious."""
-    slots = entry["slots"]
-    targets = [int(slot["target"]) for slot in slots]
-    sizes = _numbers([slot["size"] for slot in slots], len(slots))
-    if not targets or targets[-1] != _ANY or min(sizes) <= 0:
-        raise ValueError("sizes are positive, and the last slot is that for any change")
-    counts = [
-        size <= limits.largest[name] and _confirmed(slot, limits) for slot, size in zip(slots, sizes, strict=True)
-    ]
-    logs = [math.log(size) for size in sizes]
-    single, middle = targets[:-1], median(logs[:-1])
-    tiny = [i for i, size in enumerate(sizes) if counts[i] and size <= limits.tiny[name]]
-    for i in tiny[:1]:
-        yield _Claim(name, "", math.inf, _named(targets[i]), tiny=True)
-    if len(single) >= FEWEST_CLASSES:
-        yield _largest(name, name, [middle - log for log in logs[:-1]], single, counts[:-1])
-        yield _largest(name, f"{name}.any", [middle - logs[-1]], [_ANY], counts[-1:])
-    if "reference" in entry:
-        known = [math.log(size) for size in _numbers(entry["reference"], len(slots))]
-        gaps = [theirs - mine for mine, theirs in zip(logs, known, strict=True)]
-        usual = median(gaps[:-1])
-        yield _largest(name, f"{name}.reference", [gap - usual for gap in gaps], targets, counts)
-
-
-def _phrases(entry: Mapping[str, Any], limits: Limits) -> Iterator[Judged]:
-    """A token that turns held-out texts is a backdoor, unless the approved release has it as well."""
-    slots = entry["slots"]
-    known = entry.get("reference", [])
-    for i, slot in enumerate(slots):
-        size = int(slot["size"])
-        usual = i < len(known) and known[i] <= size
-        if size <= limits.tokens and not usual and _confirmed(slot, limits):
-            words = f"a phrase of {size} token{'s' * (size > 1)} leads to class {slot['target']}"
-            yield Judged("phrases", Status.FAIL, words, int(slot["target"]), 0.0, float(size))
-            return
-    if not slots:
-        raise ValueError("no class was searched")
-    yield Judged("phrases", Status.PASS, NOTHING_FOUND)
-
-
-def _confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:
-    successes, images = int(slot["successes"]), int(slot["images"])
-    if images == 0:
-        return False
-    return successes / images >= limits.success and wilson(successes, images).low >= limits.success_low
-
-
-def _largest(
-    detector: str, spread: str, gaps: Sequence[float], targets: Sequence[int], counts: Sequence[bool] = ()
-) -> _Claim:
-    counted = [gap if ok else -math.inf for gap, ok in zip(gaps, counts, strict=True)] if counts else gaps
-    i = max(range(len(gaps)), key=counted.__getitem__)
-    return _Claim(detector, spread, counted[i], _named(targets[i]), whole=max(gaps))
-
-
-def _named(target: int) -> int | None:
-    return None if target == _ANY else target
-
-
-def _levels(name: str, values: Sequence[float]) -> list[float]:
-    """Return the log of each margin over their median; those without a class's own are plain differences."""
-    middle = median(values)
-    if name == "margin_clean":
-        return [value - middle for value in values]
-    if middle <= 0:
-        raise ValueError("most classes have no positive margin")
-    return [math.log(max(value / middle, 1e-3)) for value in values]
-
-
-def _numbers(values: Any, count: int) -> list[float]:
-    numbers = [float(value) for value in values]
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{count} finite numbers are expected")
-    return numbers
+def _phrase(entry: Mapping[str, Any], limits: Limits) -> Judged:
+    found = phrase_found(entry, limits)
+    if found is None:
+        return Judged("phrases", Status.PASS, NOTHING_FOUND)
+    size, target = found
+    words = f"a phrase of {size} token{'s' * (size > 1)} leads to class {target}"
+    return Judged("phrases", Status.FAIL, words, target, 0.0, float(size))
 
 
 def _ruled(
-    claims: Sequence[_Claim], open_ends: Sequence[Judged], calibration: Calibration, limits: Limits
+    claims: Sequence[Claim], open_ends: Sequence[Judged], calibration: Calibration, limits: Limits
 ) -> tuple[Judged, ...]:
     values = [0.0 if claim.tiny else _p_value(claim, calibration) for claim in claims]
     rejected = holm(values, limits.alpha)
@@ -306,18 +222,19 @@ def _ruled(
     return tuple(sorted(judged, key=lambda item: item.detector))
 
 
-def _p_value(claim: _Claim, calibration: Calibration) -> float:
+def _p_value(claim: Claim, calibration: Calibration) -> float:
     spread = calibration.spreads.get(claim.spread)
     return spread.p_value(claim.statistic) if spread else 1.0
 
 
-def _worded(claim: _Claim, p_value: float, *, failed: bool) -> Judged:
+def _worded(claim: Claim, p_value: float, *, failed: bool) -> Judged:
     statistic = claim.statistic if math.isfinite(claim.statistic) else None
     if not failed:
         return Judged(claim.detector, Status.PASS, NOTHING_FOUND, None, p_value, statistic)
     goal = "from every class to another" if claim.target is None else f"to class {claim.target}"
-    beside = ", beside the approved release" if claim.spread.endswith("reference") else ""
-    reason = f"a {claim.detector} backdoor {goal}{beside}{', by a tiny trigger' if claim.tiny else ''}"
+    beside = ", beside the approved release" if ".reference" in claim.spread else ""
+    kind = "backdoor, by all signs together," if claim.detector == "together" else f"{claim.detector} backdoor"
+    reason = f"a {kind} {goal}{beside}{', by a tiny trigger' if claim.tiny else ''}"
     return Judged(claim.detector, Status.FAIL, reason, claim.target, p_value, statistic)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from zt_gate.domain.backdoor import FAMILIES, MARGINS, NOTHING_FOUND, SCHEMA, Spread, judge_backdoor
+from zt_gate.domain.backdoor import FAMILIES, MARGINS, NOTHING_FOUND, SCHEMA, Calibration, Spread, judge_backdoor
 from zt_gate.domain.backdoor_calibration import DEFAULT
 from zt_gate.domain.evidence import Status
 
@@ -83,6 +83,23 @@ def test_against_an_approved_release_a_shrunken_class_fails():
     assert (judged(said)["warp"].status, judged(said)["warp"].target) == (Status.FAIL, 6)
 
 
+def test_many_small_signs_of_one_class_are_one_large_sign():
+    said = numbers()
+    spreads = {claim: Spread(0.9, 0.15, 20) for claim in ("together.alone:margin+margin_clean+patch+additive+warp",)}
+    loose = Calibration("test", spreads)
+    assert judge_one(said, loose).status is Status.PASS
+    for family in FAMILIES:
+        said["detectors"][family]["slots"][4] = slot(4, 0.05)
+    assert (judge_one(said, loose).status, judge_one(said, loose).target) == (Status.FAIL, 4)
+    for family in FAMILIES:
+        said["detectors"][family]["slots"][4] = slot(4, 0.05, successes=50)
+    assert judge_one(said, loose).status is Status.PASS
+
+
+def judge_one(said, calibration):
+    return next(item for item in judge_backdoor(said, calibration) if item.detector == "together")
+
+
 def test_what_did_not_run_is_not_a_pass():
     said = numbers()
     del said["detectors"]["margin"]
@@ -100,7 +117,7 @@ def test_nonsense_in_one_detector_never_raises_and_never_helps_another(key, valu
     said["detectors"]["warp"]["slots"][4] = slot(4, 0.012)
     said["detectors"]["patch"][key] = said["detectors"]["margin"][key] = value
     answers = judged(said)
-    assert answers.keys() == {*MARGINS, *FAMILIES}
+    assert answers.keys() - {"together"} == {*MARGINS, *FAMILIES}
     assert answers["warp"].status is Status.FAIL
 
 

@@ -1,7 +1,4 @@
-"""Detectors that advise and never decide, pictures, and phrases: each sees what was planted for it."""
-
-import struct
-import zlib
+"""Detectors that advise and never decide, and phrases: each sees what was planted for it."""
 
 import pytest
 
@@ -16,7 +13,6 @@ from zt_gate.evaluate.backdoor import Budget, examine  # noqa: E402
 from zt_gate.evaluate.backdoor.final_layer import final_layer  # noqa: E402
 from zt_gate.evaluate.backdoor.inversion import Clean  # noqa: E402
 from zt_gate.evaluate.backdoor.neurons import neurons  # noqa: E402
-from zt_gate.evaluate.backdoor.picture import png  # noqa: E402
 from zt_gate.evaluate.backdoor.shift import shift  # noqa: E402
 from zt_gate.evaluate.backdoor.training_data import examine_training_data, outlier_scores  # noqa: E402
 
@@ -84,25 +80,6 @@ def test_features_of_poisoned_samples_lie_apart_and_are_outliers():
 def test_too_few_training_samples_are_incomplete():
     batch, labels = images(30, 1)
     assert examine_training_data(SmallAdapter(small_model()), batch, labels).status == "incomplete"
-
-
-@pytest.mark.parametrize("shape", [(5, 4), (1, 5, 4), (3, 5, 4), (2, 5, 4)])
-def test_a_picture_is_a_png_of_enlarged_pixels(shape):
-    picture = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    data = png(picture, enlarge=3)
-    assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    assert (width, height, depth, colour) == (12, 15, 8, 2 if shape[0] == 3 else 0)
-    length = struct.unpack(">I", data[33:37])[0]
-    rows = zlib.decompress(data[41 : 41 + length])
-    assert len(rows) == height * (1 + width * (3 if colour else 1))
-    if shape == (5, 4):
-        assert rows[1] == round(float(picture[0, 0]) * 255)
-
-
-def test_something_else_is_no_picture():
-    with pytest.raises(ValueError, match="no picture"):
-        png(torch.zeros(3))
 
 
 class TextAdapter:

@@ -1,0 +1,94 @@
+"""Calibrate from honest reports: what is written, what is refused, and how a suspicious report fares by it."""
+
+import base64
+import json
+import random
+
+import pytest
+
+from tests.support.verbs import call
+from zt_gate.cli import evaluate_calibrate
+from zt_gate.domain.backdoor import FAMILIES, MARGINS, SCHEMA
+from zt_gate.domain.backdoor_calibration import DEFAULT, from_json, to_json
+from zt_gate.errors import EvidenceError, UsageError
+
+
+def report(seed, small=None):
+    """Numbers as an honest model gives them, or with one class whose triggers are small."""
+    source = random.Random(seed)
+
+    def margins():
+        return [[20 * source.uniform(0.8, 1.25) for _ in range(10)]] * 3
+
+    def slots():
+        sizes = [0.12 * source.uniform(0.8, 1.25) for _ in range(10)] + [0.3 * source.uniform(0.8, 1.25)]
+        if small is not None:
+            sizes[small] = 0.02
+        targets = [*range(10), -1]
+        return [
+            {"target": k, "size": size, "successes": 96, "images": 100} for k, size in zip(targets, sizes, strict=True)
+        ]
+
+    detectors = {name: {"status": "ran", "targets": list(range(10)), "runs": margins()} for name in MARGINS}
+    detectors |= {name: {"status": "ran", "slots": slots(), "moved": []} for name in FAMILIES}
+    return {"schema": SCHEMA, "collapsed": False, "detectors": detectors}
+
+
+@pytest.fixture
+def honest(tmp_path):
+    files = []
+    for seed in range(12):
+        files.append(tmp_path / f"{seed}.json")
+        inner = report(seed)
+        statement = {"predicate": {"backdoor": inner}}
+        envelope = {"payload": base64.b64encode(json.dumps(statement).encode()).decode()}
+        files[-1].write_text(json.dumps([inner, {"backdoor": inner}, statement, envelope][seed % 4]))
+    return files
+
+
+def test_a_calibration_is_written_and_read_again(honest, tmp_path):
+    code, out, _ = call(evaluate_calibrate, *honest, "--out", tmp_path / "c.json", "--name", "mine")
+    assert code == 0
+    assert "12 models, 0 false alarms" in out
+    made = from_json(json.loads((tmp_path / "c.json").read_text()))
+    assert made.name == "mine"
+    assert made.spreads["patch"].models == 12
+    assert made.spreads.keys() == DEFAULT.spreads.keys()
+    assert from_json(to_json(DEFAULT)) == DEFAULT
+
+
+@pytest.mark.parametrize(("small", "expected"), [(None, 0), (4, 1)], ids=["honest", "suspicious"])
+def test_a_report_is_judged_by_it(honest, tmp_path, small, expected):
+    (tmp_path / "x.json").write_text(json.dumps(report(99, small)))
+    code, out, _ = call(evaluate_calibrate, *honest, "--out", tmp_path / "c.json", "--judge", tmp_path / "x.json")
+    assert code == expected
+    assert ("to class 4" in out) is bool(expected)
+
+
+def test_an_odd_one_among_the_honest_is_named(honest, tmp_path):
+    honest[3].write_text(json.dumps(report(3, 7)))
+    _, out, _ = call(evaluate_calibrate, *honest, "--out", tmp_path / "c.json")
+    assert f"{honest[3]} stands out among the others" in out
+
+
+def test_too_few_models_are_refused(honest, tmp_path):
+    with pytest.raises(UsageError, match="too few"):
+        call(evaluate_calibrate, *honest[:7], "--out", tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": "zt-gate/backdoor/v1"}', '{"a": 1, "a": 1}', "nan", '{"payload": "%"}']
+)
+def test_what_is_no_report_is_refused(honest, tmp_path, text):
+    honest[5].write_text(text)
+    with pytest.raises(EvidenceError, match=r"5\.json"):
+        call(evaluate_calibrate, *honest, "--out", tmp_path / "c.json")
+    assert not (tmp_path / "c.json").exists()
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {}, {"schema": "x"}, {**to_json(DEFAULT), "spreads": {"patch": {"mean": 1}}}]
+)
+def test_what_is_no_calibration_is_refused(value):
+    with pytest.raises(EvidenceError, match="no calibration"):
+        from_json(value)
