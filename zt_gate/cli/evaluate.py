@@ -12,6 +12,7 @@ DEFAULT_ACT = "run"
 ACTS = {
     "run": ("evaluate_run", "attack a model in a sandbox, and sign what was measured"),
     "ticket": ("evaluate_ticket", "issue a job ticket: what is to be evaluated, on which data, under which policy"),
+    "calibrate": ("evaluate_calibrate", "learn from honest models what backdoor detectors reach without a backdoor"),
 }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zt_gate.trust.ticket import Ticket
 
 CHECKS = ("robustness", "backdoor")
+_MOST_PIXELS = 1 << 18
 TYPES = {"robustness": "ROBUSTNESS_TYPE", "backdoor": "BACKDOOR_TYPE"}
 _TROUBLE = 1
 
@@ -181,6 +182,19 @@ def _write(out: Path, check: str, found: Evaluation, frozen: Frozen, signer: Sta
     console.result(printable(out / f"{check}.dsse.json", 4096))
     if check == "robustness" and "robustness" in predicate:
         _draw(out, predicate["robustness"], found.least)
+    if check == "backdoor":
+        _show_triggers(out, found)
+
+
+def _show_triggers(out: Path, found: Evaluation) -> None:
+    """Leave recovered triggers as pictures; an additive one is drawn around grey, five times stronger."""
+    from zt_gate.cli.files import write_atomically
+    from zt_gate.domain.png import png
+
+    for name, array in found.triggers.items():
+        if 0 < array.size <= _MOST_PIXELS:
+            values = 0.5 + 5 * array if name == "additive.pattern" else array
+            write_atomically(out / f"backdoor-{name.replace('.', '-')}.png", png(values.tolist()))
 
 
 def _draw(out: Path, numbers: dict[str, Any], least: float | None) -> None:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 CLEAN_SAMPLES = 400
 """Most clean samples that detectors of backdoors are given."""
+TRIGGERS = ("patch.mask", "patch.pattern", "additive.pattern")
+"""Recovered triggers that can be looked at."""
 _ALPHA, _MIN_SAMPLES, _LEVEL = Fraction(5, 100), 200, "kernel"
 
 
@@ -79,6 +81,8 @@ class Evaluation:
     unmeasured: list[str] = field(default_factory=list)
     least: float | None = None
     """The robust accuracy that is asked for, for pictures."""
+    triggers: dict[str, Array] = field(default_factory=dict)
+    """Recovered triggers, `(channels, height, width)` each, for pictures; the worker's word, in no statement."""
 
     def predicate(self, check: str) -> dict[str, Any]:
         """Return the predicate of one check's statement."""
@@ -192,11 +196,12 @@ class _Walk:
         rows = np.asarray(drawn(f"{self.settings.seed}/clean", len(y)))[:CLEAN_SAMPLES]
         seed = derived(self.settings.seed, "backdoor") % 2**31
         budget = self.settings.plan.get("backdoor", {}).get("budget") or {}
-        head, _ = model.run({"op": "backdoor", "budget": budget, "seed": seed}, {"x": x[rows], "y": y[rows]})
+        head, tensors = model.run({"op": "backdoor", "budget": budget, "seed": seed}, {"x": x[rows], "y": y[rows]})
         report = head.get("report")
         if not isinstance(report, dict):
             raise TroubleError("EVL-106", "the worker's report on backdoors has another form")
         self.whole.results["backdoor"] = {"backdoor": report}
+        self.whole.triggers = {name: array for name, array in tensors.items() if name in TRIGGERS and array.ndim == 3}
 
 
 def _permit(found: Recognised, settings: Settings) -> None:
