@@ -365,3 +365,37 @@ def test_a_closed_pipe_is_no_decision(tmp_path):
     )
     assert "Traceback" not in done.stderr
     assert "code=0" in done.stderr or "code=2" in done.stderr
+
+
+def test_quiet_says_nothing_but_the_answer(tmp_path):
+    (tmp_path / "m.pkl").write_bytes(HOSTILE_PICKLE)
+    words = ("check", tmp_path / "m.pkl", "--out", tmp_path / "out")
+    loud, quiet = gate(*words), gate(*words, "--quiet")
+    assert "report: " in loud.stderr
+    assert quiet.stderr == ""
+    assert [line for line in quiet.stdout.splitlines() if " s" not in line] == [
+        line for line in loud.stdout.splitlines() if " s" not in line
+    ]
+
+
+def test_a_terminal_sees_how_far_a_long_read_is(tmp_path):
+    """A pseudo-terminal of 60 columns, and a file that takes long enough to be told about."""
+    big = tmp_path / "big.bin"
+    with big.open("wb") as stream:
+        stream.truncate(300_000_000)
+    env = {**ENV, "TERM": "xterm", "COLUMNS": "60"}
+    parent, child = os.openpty()
+    run = subprocess.Popen([sys.executable, "-m", "zt_gate", "check", str(big)], env=env, stdout=child, stderr=child)
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            part = os.read(parent, 65536)
+        except OSError:
+            break
+        shown += part
+    os.close(parent)
+    assert run.wait(timeout=120) == 1
+    steps = shown.decode().split("\r\x1b[K")
+    assert any(" %, " in step and "MB" in step for step in steps)
+    assert all(len(step.split("\r")[0]) < 60 for step in steps[:-1])
