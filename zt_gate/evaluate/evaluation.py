@@ -152,6 +152,7 @@ class _Walk:
                 self.declared,
                 device=settings.device,
                 patience=settings.patience,
+                checks=settings.checks,
             )
             frame["environment"]["versions"] = model.versions
             frame["model"]["differentiable"] = model.differentiable

@@ -13,6 +13,7 @@ from zt_gate.evaluate.adapters.kinds import KINDS, UnsupportedError
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.tripwire import arm
 from zt_gate.evaluate.sandbox.wire import Message
+from zt_gate.evaluate.warm import warm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +58,9 @@ class Jobs:
 
         torch.set_num_threads(self._bounds.threads)
         torch.manual_seed(0)
-        return Message({"versions": KINDS[message.head["kind"]].prepare()})
+        versions = KINDS[message.head["kind"]].prepare()
+        warm(message.head["checks"])
+        return Message({"versions": versions})
 
     def _load(self, message: Message) -> Message:
         head = message.head

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,15 @@ class RemoteModel:
     """Loads one model in a sandbox and asks it. A sandbox serves one model."""
 
     def __init__(
-        self, sandbox: Sandbox, kind: str, path: Path, declared: Declaration, *, device: str, patience: Patience
+        self,
+        sandbox: Sandbox,
+        kind: str,
+        path: Path,
+        declared: Declaration,
+        *,
+        device: str,
+        patience: Patience,
+        checks: Sequence[str] = (),
     ) -> None:
         """Load it.
 
@@ -63,6 +71,7 @@ class RemoteModel:
             declared: task and inputs.
             device: such as `cpu` or `cuda`.
             patience: how long anything may take.
+            checks: what it will be asked for, so that libraries are warm before code of the model runs.
 
         Raises:
             TroubleError: it tried what it must not, or gave no answer.
@@ -71,7 +80,9 @@ class RemoteModel:
         self.sandbox = sandbox
         self.declared = declared
         self._patience = patience
-        self.versions: dict[str, str] = self._ask({"op": "prepare", "kind": kind}, {}, _PREPARE_SECONDS)[0]["versions"]
+        self.versions: dict[str, str] = self._ask(
+            {"op": "prepare", "kind": kind, "checks": list(checks)}, {}, _PREPARE_SECONDS
+        )[0]["versions"]
         sandbox.watch()
         self.differentiable = self._load(kind, path, declared, device, "model")
         self._kind, self._device = kind, device

@@ -87,7 +87,14 @@ def environment(threads: int, scratch: str) -> dict[str, str]:
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "HOME": scratch,
+        # Whoever asks for the user's name would ask a name service, which is a socket.
+        "LOGNAME": "worker",
+        "USER": "worker",
         "TMPDIR": scratch,
+        "TORCHINDUCTOR_CACHE_DIR": scratch,
+        # onnxruntime (1.32) sends telemetry from a thread of its own; in here that is a denied socket.
+        "ORT_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # torch.use_deterministic_algorithms asks for it
         **dict.fromkeys(counts, str(threads)),
     }
