@@ -227,6 +227,20 @@ def test_answers_that_are_no_scores_are_named(scores, words):
         masking_flags(Shown(scores), x, y, Threat("Linf", 0.1), 0)
 
 
+@pytest.mark.parametrize("norm", list(RADII))
+def test_rows_of_numbers_are_attacked_like_images(norm):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(9, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)).requires_grad_(False)
+    x = torch.rand(30, 9)
+    y = net(x).argmax(1)
+    adapter = Shown(net, (9,), 3)
+    threat = Threat(norm, {"Linf": 0.06, "L2": 0.15, "L1": 0.3}[norm])
+    result = attack_batch(adapter, x, y, threat, SHORT, 0)
+    assert 0 < int(result.robust.sum()) < 30
+    assert bool(threat.holds(x, result.adversarial, adapter.inputs).all())
+    assert masking_flags(adapter, x, y, threat, 0).raised == ()
+
+
 @pytest.mark.parametrize(("norm", "eps"), [("L7", 0.1), ("Linf", 0.0), ("L2", float("inf")), ("L2", float("nan"))])
 def test_a_threat_that_means_nothing_is_refused(norm, eps):
     with pytest.raises(ValueError, match=r"norm|eps"):

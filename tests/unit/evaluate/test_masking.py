@@ -63,6 +63,13 @@ def test_search_by_scores_beats_gradients_that_lead_nowhere():
     assert seen.measures["only_fooled_by_square"] > 0.3
 
 
+def test_chance_beats_gradients_that_lead_nowhere():
+    many = small_net(1, classes=40)
+    x, y = labelled(many, 100)
+    seen = masking_flags(Shown(lambda batch: many(batch.detach()), classes=40), x, y, Threat("Linf", 0.06), 0)
+    assert "noise_wins" in seen.raised
+
+
 def test_a_model_without_gradients_is_said_to_have_none():
     seen = flags(NET, differentiable=False)
     assert seen.raised == ("no_gradients",)

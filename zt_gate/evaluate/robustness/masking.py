@@ -49,7 +49,6 @@ MEANING = {
     "noise_wins": "random noise fools samples that attacks with gradients do not",
     "larger_eps_is_safer": "more samples withstand an attack that may do more",
     "unbounded_survives": "samples withstand an attack that may change everything",
-    "still_climbing": "the attack was still making progress when it ended",
 }
 """What each flag means."""
 
