@@ -123,6 +123,23 @@ def test_all_targets_at_once_give_what_they_give_in_turn(stage):
     assert torch.allclose(turns.adversarial, once.adversarial, atol=1e-5)
 
 
+def test_too_little_memory_means_smaller_pieces_and_the_same_result():
+    net = small_net()
+    x, y = labelled(net, 40)
+
+    def narrow(batch):
+        # What a GPU says when a batch does not fit; there is none here to fill up.
+        if len(batch) > 11:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return net(batch)
+
+    roomy, tight = (attack_batch(Shown(ask), x, y, Threat("Linf", 0.01), SHORT, 5) for ask in (net, narrow))
+    assert torch.equal(roomy.fooled_by, tight.fooled_by)
+    assert torch.allclose(roomy.adversarial, tight.adversarial, atol=1e-5)
+    with pytest.raises(torch.OutOfMemoryError):
+        attack_batch(Shown(lambda batch: narrow(batch.repeat(12, 1, 1, 1))), x, y, Threat("Linf", 0.01), SHORT, 5)
+
+
 def test_more_steps_never_make_a_model_safer():
     net = small_net(2)
     x, y = labelled(net, 120)
