@@ -222,6 +222,7 @@ def main() -> int:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
+    parser.add_argument("--table", action="store_true", help="run nothing; write the tables of what was found so far")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one library on one model")
     args = parser.parse_args()
     if args.fresh:
@@ -231,8 +232,12 @@ def main() -> int:
     make_models()
     pairs = [(model, tool) for model in (*HONEST, *MASKED) for tool in tools_for(model)]
     for model, tool in sorted(pairs, key=lambda pair: pair[1] == "art"):  # the slowest last
-        run(tool, model, args.timeout)
-    models = {name: {tool: run(tool, name, 0) for model, tool in pairs if model == name} for name in (*HONEST, *MASKED)}
+        if not args.table:
+            run(tool, model, args.timeout)
+    models: dict[str, dict[str, Any]] = {name: {} for name in (*HONEST, *MASKED)}
+    for model, tool in pairs:
+        if (RUNS / f"{model}-{tool}.json").exists():
+            models[model][tool] = run(tool, model, args.timeout)
     machine = {
         "processor": f"{platform.machine()}, {platform.system()}", "python": platform.python_version(),
         "torch": version("torch"), "date": datetime.now(UTC).strftime("%Y-%m-%d"),
