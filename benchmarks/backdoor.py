@@ -1,8 +1,8 @@
 """How well backdoors are found in small models, how often honest ones are accused, and what it costs.
 
-`make bench-backdoor`: real MNIST and drawn colour images, three networks, seven kinds of backdoor. Honest models of
-other seeds set the thresholds; no backdoored model is ever used for that. Trained models and their numbers are kept in
-`build/backdoor`, so that a second run only judges; `--fresh` measures again.
+`make bench-backdoor`: real MNIST and drawn colour images, three networks, seven kinds of backdoor. Honest models set
+the thresholds, each judged by all the others; no backdoored model is ever used for that. Trained models and their
+numbers are kept in `build/backdoor`, so that a second run only judges; `--fresh` measures again.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def recipes() -> dict[str, list[Recipe]]:
         for i in range(len(rates))
     ]
     return {
-        "calibration": honest(900, 12),
-        "honest": honest(300, 12),
+        "honest": [*honest(900, 12), *honest(300, 12)],
         "backdoored": bad,
         "half the data": honest(700, 4, share=0.5),
+        "adaptive": [Recipe("mnist", "normed", "adaptive", 60 + i, 0.1, 6) for i in range(2)],
         "other width": [replace(recipe, width=20) for recipe in honest(720, 4)],
     }
 
@@ -207,26 +207,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs trained and measured")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", choices=["models"], help="stop after the models")
+    parser.add_argument("--kept", action="store_true", help="train and examine nothing: judge what earlier runs left")
     args = parser.parse_args()
     if args.fresh:
         shutil.rmtree(KEPT, ignore_errors=True)
     start = time.monotonic()
     parts = recipes()
-    adaptive = [Recipe("mnist", "normed", "adaptive", 60 + i, 0.1, 6) for i in range(2)]
+    wanted = [recipe for part in parts.values() for recipe in part]
+    few = [*parts["honest"][:6], *[recipe for recipe in parts["backdoored"] if recipe.network != "residual"][:8]]
+    if args.kept:
+        wanted = [recipe for recipe in wanted if (KEPT / f"{recipe.name}.json").exists()]
+        few = [recipe for recipe in few if (KEPT / f"published-{recipe.name}.json").exists()]
     with ProcessPoolExecutor(args.processes) as pool:
-        wanted = [recipe for part in parts.values() for recipe in part]
         found = dict(zip([r.name for r in wanted], pool.map(examined, wanted), strict=True))
-        if args.only:
-            return
-        evaders = list(pool.map(examined, adaptive))
-        few = [*parts["honest"][:6], *[r for r in parts["backdoored"] if r.network != "residual"][:8]]
         peers = list(pool.map(published_scores, few))
-        times = [pool.submit(compared, recipe).result() for recipe in parts["backdoored"][:1]]
-    models = {part: [found[recipe.name] for recipe in some] for part, some in parts.items()}
-    result = summary(models, evaders)
-    result |= {
-        "peers": peer_table(peers), "art": measure_art([r for r in few if r.kind != "clean"][:6], KEPT), "times": times,
+        times = [pool.submit(compared, parts["backdoored"][0]).result()]
+    models = {part: [found[r.name] for r in some if r.name in found] for part, some in parts.items()}
+    poisoned_ones = [recipe for recipe in few if recipe.kind != "clean"]
+    result = summary(models) | {
+        "peers": peer_table(peers), "art": measure_art(poisoned_ones[:6], KEPT), "times": times,
         "seconds": time.monotonic() - start, "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()), "torch": torch.__version__,
     }  # fmt: skip
@@ -237,38 +236,45 @@ def main() -> None:
     print((RESULTS / "backdoor.md").read_text())
 
 
-def summary(models: dict[str, list[dict[str, Any]]], evaders: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(models: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Judge everything, alone and beside every kind of approved release."""
-    spreads = calibrated(models["calibration"])
-    same = {model["house"]: model for model in models["calibration"][:4]}
+    honest, bad = models["honest"], models["backdoored"]
+    same = {model["house"]: model for model in reversed(honest)}
     fewer = {model["house"]: model for model in models["half the data"]}
     wide = {model["house"]: model for model in models["other width"]}
     foreign = {"mnist plain": same["mnist normed"], "mnist normed": same["mnist residual"]}
     foreign |= {"mnist residual": same["mnist plain"]}
-    everything = [*models["honest"], *models["backdoored"]]
+    spreads = calibrated(honest)
     result: dict[str, Any] = {"calibration": {key: vars_of(spread) for key, spread in spreads.spreads.items()}}
     references = {
         "alone": {}, "with_reference": same, "half the data": fewer, "other width": wide, "other network": foreign,
     }  # fmt: skip
     for name, approved in references.items():
-        some = [model for model in everything if not approved or model["house"] in approved]
-        rows = judged(some, spreads, approved)
+        rows = []
+        for i, model in enumerate(honest):
+            # An honest model is judged by the others, and never beside itself.
+            others = calibrated([*honest[:i], *honest[i + 1 :]])
+            known = approved.get(model["house"])
+            if not approved or (known is not None and known is not model):
+                rows += judged([model], others, approved)
+        rows += judged([model for model in bad if not approved or model["house"] in approved], spreads, approved)
         result[name] = {"rows": rows, **table(rows)}
     rows = result["alone"]["rows"]
     result["held_out"] = table([row for row in rows if row["kind"] in {"clean", *HELD_OUT}])
     result["seen"] = table([row for row in rows if row["kind"] not in HELD_OUT])
+    evaders = models["adaptive"]
     result["adaptive"] = judged(evaders, spreads, {}) + judged(evaders, spreads, same)
-    seconds = [model["seconds"] for model in everything]
-    result["cpu_seconds"] = sum(seconds) / len(seconds)
+    result["cpu_seconds"] = sum(model["seconds"] for model in [*honest, *bad]) / len([*honest, *bad])
     return result
 
 
 def calibrated(models: list[dict[str, Any]]) -> Calibration:
     """Calibrate; the approved release of each model is the next one of its house."""
-    approved = [
-        next(other for other in [*models[i + 1 :], *models[:i]] if other["house"] == model["house"])["numbers"]
-        for i, model in enumerate(models)
-    ]
+    alone: dict[str, Any] = {"numbers": {"detectors": {}}}
+    approved = []
+    for i, model in enumerate(models):
+        others = [other for other in [*models[i + 1 :], *models[:i]] if other["house"] == model["house"]]
+        approved.append((others or [alone])[0]["numbers"])
     return calibrate("small image classifiers", [model["numbers"] for model in models], approved)
 
 
