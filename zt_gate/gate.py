@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.audit import AuditLog, Event
-from zt_gate.audit.details import run_details
-from zt_gate.audit.incidents import emergency_events
 from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, Verdict, printable
 from zt_gate.errors import UsageError
-from zt_gate.intake import FastDigest, Freeze, Frozen, Limits, freeze
-from zt_gate.intake.remote import fetched, remote_uri
+from zt_gate.intake import FastDigest, Freeze, Frozen, Limits
+from zt_gate.intake.target import frozen_target
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
 
 if TYPE_CHECKING:
+    from zt_gate.audit import AuditLog
+    from zt_gate.audit.run import RunRecord
     from zt_gate.intake.sealed import SealedStore
     from zt_gate.scan.cache import ExaminationCache
     from zt_gate.scan.interface import Check
@@ -46,7 +44,8 @@ class Request:
     stage: str
     statements: Sequence[Path] = ()
     """Folders with signed statements: about the target, and what the operator keeps, such as revocation lists."""
-    freeze: Freeze = Freeze.COPY
+    held: Frozen | None = None
+    """The target, held by the caller, who closes it; None has the gate freeze it as a private copy."""
     limits: Limits = field(default_factory=Limits)
     cache: ExaminationCache | None = None
     """What earlier runs found out about single files; None examines every file."""
@@ -62,8 +61,6 @@ class Request:
     """Results of other scanners, for the check `sarif`; an opinion, since nobody signed them."""
     osv: Path | None = None
     """A copy of the OSV database, for the check `vulnerabilities`."""
-    base: Path | None = None
-    """The folder that several targets are named relative to; None takes the one that they have in common."""
     prepared: Mapping[str, Check] = field(default_factory=dict)
     """Checks by id that only the caller can make."""
     describe: bool = False
@@ -107,72 +104,32 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     """
     stage = _stage(request)
     now = clock()
-    run = uuid.uuid4().hex
-    watch = _Stopwatch()
-    owner = {"stage": request.stage} | ({"team": request.team} if request.team else {})
-    _record(log, now, Event("run.started", run, request.actor, _names(request), _why(request), "started", owner))
-    progress("freeze")
-    with _store(request) as store, fetched(request.targets) as local, _freeze(request, local, stage, store) as frozen:
-        watch.lap("freeze")
-        evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared(request, stage, now))
-        watch.lap("scan")
-        progress("verify")
-        brought, stated = _verify(request, stage, frozen, evidence, now)
-        evidence += stated
-        watch.lap("verify")
-        evidence += [_intake(frozen), *_audited(log, stage, frozen.subject)]
-        subject = frozen.subject
-        verdict = judge(subject, evidence, request.policy, request.stage, now)
-        what, facts = f"{subject.digest} verdict {verdict.digest}", _facts(request, subject, verdict, evidence, watch)
-        outcome = str(verdict.decision)
-        _record(log, clock(), Event("run.finished", run, request.actor, what, _why(request), outcome, facts))
-        _record_emergency(request, log, run, subject, verdict, clock())
-        watch.lap("judge")
+    record = _begin(request, log, now)
+    seconds: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        with _timed(seconds, "freeze", progress):
+            store = stack.enter_context(_store(request))
+            frozen = stack.enter_context(_freeze(request, stage, store))
+        with _timed(seconds, "scan"):
+            evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared(request, stage, now))
+            subject = frozen.subject
+        with _timed(seconds, "verify", progress):
+            brought, stated = _verify(request, stage, frozen, evidence, now)
+        with _timed(seconds, "judge"):
+            evidence += [*stated, _intake(frozen), *_audited(log, stage, subject)]
+            verdict = judge(subject, evidence, request.policy, request.stage, now)
+            if record is not None:
+                policy = request.policy.policy
+                waivers = {waiver.id: waiver.expires for waiver in policy.waivers}
+                glass = policy.break_glass is not None
+                record.end(subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, glass=glass)
         described = _described(request, frozen)
         sealed = None
         if store is not None and verdict.decision is Decision.ALLOW:
-            sealed = store.keep(frozen)
-            watch.lap("seal")
+            with _timed(seconds, "seal"):
+                sealed = store.keep(frozen)
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
-    return Outcome(
-        subject, verdict, ordered, request.policy, now, brought, watch.seconds, frozen.fast, sealed, described
-    )
-
-
-def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
-    if not request.describe:
-        return {}
-    from zt_gate.trust.ml_bom import read_descriptions
-
-    return read_descriptions(frozen)
-
-
-def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:
-    if request.store is None:
-        return contextlib.nullcontext()
-    from zt_gate.intake.sealed import SealedStore
-
-    return SealedStore(request.store)
-
-
-def _freeze(request: Request, local: Sequence[Path], stage: Stage, store: SealedStore | None) -> Frozen:
-    """Freeze the target: copied, unless the caller or the policy is content with holding it."""
-    frozen = _frozen(request, local, stage, store)
-    if (uri := remote_uri(request.targets[0]) if len(request.targets) == 1 else None) is not None:
-        frozen.subject = replace(frozen.subject, name=printable(uri))
-    return frozen
-
-
-def _frozen(request: Request, local: Sequence[Path], stage: Stage, store: SealedStore | None) -> Frozen:
-    if store is not None:
-        return freeze(local, Freeze.COPY, request.limits, fast=request.fast, into=store.incoming, base=request.base)
-    if not stage.reuse_hashes or request.cache is None or request.fast:
-        return freeze(local, request.freeze, request.limits, fast=request.fast, base=request.base)
-    from zt_gate.intake.remembered import HashMemory
-
-    # Copying would read every byte after all; what is held is compared again before the verdict.
-    memory = HashMemory(request.cache.folder)
-    return freeze(local, Freeze.HOLD, request.limits, memory=memory, base=request.base)
+    return Outcome(subject, verdict, ordered, request.policy, now, brought, seconds, frozen.fast, sealed, described)
 
 
 def _stage(request: Request) -> Stage:
@@ -183,25 +140,55 @@ def _stage(request: Request) -> Stage:
     return stages[request.stage]
 
 
-def _prepared(request: Request, stage: Stage, now: datetime) -> dict[str, Check]:
+def _begin(request: Request, log: AuditLog | None, now: datetime) -> RunRecord | None:
+    """Have the log say that the run began, flushed before anything is read."""
+    if log is None:
+        return None
+    from zt_gate.audit.run import RunRecord
+
+    why = f"stage {request.stage}, policy {request.policy.digest}"
+    record = RunRecord(log, request.actor, request.team, request.stage, why)
+    record.begin(", ".join(printable(target) for target in request.targets[:20]) or "nothing", now)
+    return record
+
+
+def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:
+    if request.store is None:
+        return contextlib.nullcontext()
+    from zt_gate.intake.sealed import SealedStore
+
+    return SealedStore(request.store)
+
+
+def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contextlib.AbstractContextManager[Frozen]:
+    """Freeze the target: copied, unless the caller holds it already or the policy is content with holding it."""
+    if request.held is not None:
+        return contextlib.nullcontext(request.held)
+    if store is not None or not stage.reuse_hashes or request.cache is None or request.fast:
+        into = None if store is None else store.incoming
+        return frozen_target(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into)
+    from zt_gate.intake.remembered import HashMemory
+
+    # Copying would read every byte after all; what is held is compared again before the verdict.
+    memory = HashMemory(request.cache.folder)
+    return frozen_target(request.targets, Freeze.HOLD, request.limits, memory=memory)
+
+
+def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
+    if not request.describe:
+        return {}
+    from zt_gate.trust.ml_bom import read_descriptions
+
+    return read_descriptions(frozen)
+
+
+def _prepared(request: Request, stage: Stage, now: datetime) -> Mapping[str, Check]:
     """Make the checks that need something of the operator's."""
-    prepared = dict(request.prepared)
-    if request.osv is not None:
-        if "vulnerabilities" not in stage.weights:
-            problem = f"stage {request.stage} does not ask for the check vulnerabilities, so --osv would have no effect"
-            raise UsageError(problem, "add `vulnerabilities: required` to the stage's checks in the policy")
-        from zt_gate.scan.dependencies.vulnerabilities import MAX_AGE_DAYS, OsvCopy, VulnerabilityCheck
+    if request.osv is None and not request.sarif:
+        return request.prepared
+    from zt_gate.scan.prepared import prepare
 
-        days = MAX_AGE_DAYS if stage.osv_max_age_days is None else stage.osv_max_age_days
-        prepared["vulnerabilities"] = VulnerabilityCheck(OsvCopy(request.osv, now, days))
-    if request.sarif:
-        if "sarif" not in stage.weights:
-            problem = f"stage {request.stage} does not ask for the check sarif, so a SARIF file would count for nothing"
-            raise UsageError(problem, "add `sarif: opinion` to the stage's checks in the policy")
-        from zt_gate.scan.engines.sarif import SarifCheck, read_sarif
-
-        prepared["sarif"] = SarifCheck([read_sarif(path) for path in request.sarif])
-    return prepared
+    return {**request.prepared, **prepare(request.stage, stage, request.osv, request.sarif, now)}
 
 
 def _verify(
@@ -251,48 +238,10 @@ def _audited(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evide
     return [Evidence.missing(AUDIT, subject.digest, "no audit log was named", fix)] if stage.audit_log else []
 
 
-def _record(log: AuditLog | None, now: datetime, event: Event) -> None:
-    if log is not None:
-        log.append(event, now)
-
-
-def _record_emergency(
-    request: Request, log: AuditLog | None, run: str, subject: Subject, verdict: Verdict, now: datetime
-) -> None:
-    """Put on record that the glass was broken, and later that the release got through without."""
-    if log is None or request.policy.policy.break_glass is None:
-        return
-    for event in emergency_events(log, run, request.actor, subject, verdict):
-        log.append(event, now)
-
-
-def _facts(
-    request: Request, subject: Subject, verdict: Verdict, evidence: Sequence[Evidence], watch: _Stopwatch
-) -> dict[str, str]:
-    """What the audit log says about a finished run beyond its words."""
-    waivers = {waiver.id: waiver.expires for waiver in request.policy.policy.waivers}
-    facts = run_details(subject, verdict, evidence, team=request.team, waivers=waivers, seconds=watch.seconds)
-    worst = max((item.severity for found in verdict.evidence for item in found.findings), default=None)
-    more = {"mode": verdict.mode, "worst": "none" if worst is None else str(worst)}
-    return facts | more
-
-
-def _names(request: Request) -> str:
-    return ", ".join(printable(target) for target in request.targets[:20]) or "nothing"
-
-
-def _why(request: Request) -> str:
-    return f"stage {request.stage}, policy {request.policy.digest}"
-
-
-class _Stopwatch:
-    """Wall time by step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._last, 4)
-        self._last = now
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], step: str, progress: Progress = lambda _: None) -> Iterator[None]:
+    """Note the wall time of a step."""
+    progress(step)
+    start = time.perf_counter()
+    yield
+    seconds[step] = round(time.perf_counter() - start, 4)

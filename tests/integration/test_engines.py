@@ -13,9 +13,8 @@ from support.releases import write_release
 
 from zt_gate.domain import Decision
 from zt_gate.gate import Request, check
-from zt_gate.intake import Freeze
 from zt_gate.policy.model import SCAN
-from zt_gate.scan.plan import ENGINES
+from zt_gate.scan.engines import ENGINES
 from zt_gate.scan.selftest.opcodes import call, program, stack_name
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
@@ -37,7 +36,7 @@ def asking(*names):
 
 def verdict(target, weights):
     opinions = SCAN.with_opinions("scan", weights)
-    request = Request([target], opinions, "scan", freeze=Freeze.HOLD)
+    request = Request([target], opinions, "scan")
     return check(request, lambda: datetime(2026, 1, 1, tzinfo=UTC), None, lambda _: None).verdict
 
 
@@ -123,7 +122,7 @@ def test_a_required_engine_blocks_where_it_is_not_installed(honest, monkeypatch)
     checks = {**stage.weights, "picklescan": "required"}
     loaded = replace(SCAN, policy=replace(SCAN.policy, stages={"scan": replace(stage, checks=checks)}))
     without_engines(monkeypatch)
-    request = Request([honest], loaded, "scan", freeze=Freeze.HOLD)
+    request = Request([honest], loaded, "scan")
     judged = check(request, lambda: datetime(2026, 1, 1, tzinfo=UTC), None, lambda _: None).verdict
     [reason] = judged.reasons
     assert judged.decision is Decision.BLOCK

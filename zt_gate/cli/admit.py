@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
-from zt_gate.cli.files import outside
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
 
@@ -56,14 +55,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
         TargetError: the target cannot be read, or the store holds something else under its digest.
         ToolError: no disk space, or BLAKE3 is wanted and not installed.
     """
-    from zt_gate.intake import Frozen
-    from zt_gate.trust.summary import Demand, emergency_of, verify_summary
-
-    demand = Demand(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
-    data = _read(args.summary, "summary", _MAX_SUMMARY, "zt-gate check --summary FILE --summary-key KEY writes one")
     _check(args)
     place = None
+    # Frozen first: the files are hashed beside this process while it imports what verifies and reads the summary.
     with _store(args) as store, _freeze(args, store) as frozen:
+        from zt_gate.intake import Frozen
+        from zt_gate.trust.summary import Demand, emergency_of, verify_summary
+
+        demand = Demand(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
+        data = _read(args.summary, "summary", _MAX_SUMMARY, "zt-gate check --summary FILE --summary-key KEY writes one")
         reasons = _revoked(args, data, demand, frozen)
         reasons += [finding.message for finding in frozen.refusals]
         reasons += verify_summary(data, frozen.digest, demand)
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _store(args: argparse.Namespace) -> AbstractContextManager[SealedStore | None]:
     if args.into is None:
         return nullcontext()
+    from zt_gate.cli.files import outside
     from zt_gate.intake.sealed import SealedStore
 
     outside(args.into, args.target, "store")

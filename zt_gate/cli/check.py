@@ -23,7 +23,7 @@ DEFAULT_POLICY = "pack:baseline"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from zt_gate.cli.audit_keys import add_audit_key
-    from zt_gate.cli.gating import add_output_arguments
+    from zt_gate.cli.output import add_output_arguments
 
     parser.add_argument(
         "target", type=Path, metavar="TARGET", help="a model file, an MLflow model folder, a snapshot folder"
@@ -76,7 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
     from zt_gate.cli.audit_keys import audit_log
-    from zt_gate.cli.gating import actor, answer, cache, expect_reports, limits
+    from zt_gate.cli.gating import actor, answer
+    from zt_gate.cli.output import cache, expect_reports, limits
     from zt_gate.cli.policy_sign import with_signature
     from zt_gate.gate import Request
     from zt_gate.policy.load import load_policy

@@ -10,7 +10,7 @@ from zt_gate.cli.console import Console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.gating import add_output_arguments
+    from zt_gate.cli.output import add_output_arguments
 
     parser.add_argument(
         "root", type=Path, nargs="?", default=Path(), metavar="ROOT", help="the repository (default: .)"
@@ -30,11 +30,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: there is no CI file.
     """
-    from zt_gate.cli.gating import answer, limits
+    from zt_gate.cli.gating import answer
+    from zt_gate.cli.output import expect_reports, limits
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
+    from zt_gate.intake.target import frozen_target
     from zt_gate.policy.model import PIPELINE
     from zt_gate.scan.pipeline.check import PipelineCheck
     from zt_gate.scan.pipeline.files import pipeline_files
@@ -44,13 +46,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not targets:
         advice = "name the root of a repository with .github/workflows, .gitlab-ci.yml or a Jenkinsfile"
         raise UsageError(f"there is no pipeline in {printable(args.root)}", advice)
-    request = Request(
-        targets=targets,
-        policy=PIPELINE,
-        stage="pipeline",
-        freeze=Freeze.HOLD,
-        limits=limits(args),
-        base=args.root,
-        prepared={"pipeline": PipelineCheck(Wishes(frozenset(args.deploys), frozenset(args.exempt)))},
-    )
-    return answer(request, args, None, console)
+    check = PipelineCheck(Wishes(frozenset(args.deploys), frozenset(args.exempt)))
+    expect_reports(args, console)
+    with frozen_target(targets, Freeze.HOLD, limits(args), base=args.root) as held:
+        request = Request(targets=targets, policy=PIPELINE, stage="pipeline", held=held, prepared={"pipeline": check})
+        return answer(request, args, None, console)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
+
+if TYPE_CHECKING:
+    from zt_gate.policy.model import LoadedPolicy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.gating import add_output_arguments
-    from zt_gate.scan.plan import ENGINES
+    from zt_gate.cli.output import add_output_arguments
+    from zt_gate.scan.engines import ENGINES
 
     parser.add_argument("target", type=Path, nargs="+", metavar="PATH", help="files and folders")
     parser.add_argument(
@@ -34,10 +38,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Scan the named paths as one bundle."""
-    from zt_gate.cli.files import outside
-    from zt_gate.cli.gating import answer, cache, limits
-    from zt_gate.gate import Request
+    from zt_gate.cli.output import cache, expect_reports, limits
     from zt_gate.intake import Freeze
+    from zt_gate.intake.target import frozen_target
+
+    expect_reports(args, console)
+    # Held first: the files are hashed beside this process while it imports the gate and examines them.
+    with frozen_target(args.target, Freeze.HOLD, limits(args)) as held, cache(args, args.target) as kept:
+        from zt_gate.cli.gating import answer
+        from zt_gate.gate import Request
+
+        request = Request(
+            targets=args.target,
+            policy=_policy(args),
+            stage="scan",
+            sarif=args.import_sarif,
+            held=held,
+            cache=kept,
+            osv=args.osv,
+        )
+        return answer(request, args, None, console)
+
+
+def _policy(args: argparse.Namespace) -> LoadedPolicy:
+    """Return what a scan asks, with the checks that were asked for besides.
+
+    Raises:
+        UsageError: what is brought lies in a target, whose author would then have written it.
+    """
+    from zt_gate.cli.files import outside
     from zt_gate.policy.model import SCAN
 
     policy = SCAN.with_opinions("scan", args.engine) if args.engine else SCAN
@@ -49,15 +78,4 @@ def run(args: argparse.Namespace, console: Console) -> int:
         policy = policy.with_opinions("scan", ["sarif"])
     for path, target in itertools.product(args.import_sarif, args.target):
         outside(path, target, "SARIF file")
-    with cache(args, args.target) as kept:
-        request = Request(
-            targets=args.target,
-            policy=policy,
-            stage="scan",
-            sarif=args.import_sarif,
-            freeze=Freeze.HOLD,
-            limits=limits(args),
-            cache=kept,
-            osv=args.osv,
-        )
-        return answer(request, args, None, console)
+    return policy

@@ -88,11 +88,12 @@ def examine(constructs: Iterable[Construct]) -> Iterator[Result]:
 def _result(construct: Construct, folder: Path) -> Result:
     from zt_gate.domain import Decision
     from zt_gate.gate import Request, check
-    from zt_gate.intake import Freeze
+    from zt_gate.intake import Freeze, freeze
     from zt_gate.policy.model import SCAN
 
-    request = Request(targets=[folder], policy=SCAN, stage="scan", freeze=Freeze.HOLD)
-    verdict = check(request, lambda: datetime.now(UTC), None, lambda _: None).verdict
+    with freeze([folder], Freeze.HOLD) as held:
+        request = Request(targets=[folder], policy=SCAN, stage="scan", held=held)
+        verdict = check(request, lambda: datetime.now(UTC), None, lambda _: None).verdict
     if verdict.decision is Decision.ALLOW:
         return Result(construct, Answer.PASSED, ())
     rules = tuple(sorted({reason.rule for reason in verdict.reasons if reason.code == "finding"}))

@@ -1,6 +1,7 @@
-"""Freeze a local target: walk it without following links, read each file once, hash it, keep it still.
+"""Freeze a local target: walk it without following links, hash it, keep it still.
 
-`walk` goes through the target; here is what comes out of it.
+`walk` goes through the target; here is what comes out of it. What is held and not copied is hashed beside (`beside`)
+while the caller examines it; the subject is known when that is done.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from zt_gate.domain import Digest, Finding, Manifest, Subject, printable
+from zt_gate.domain import Digest, Entry, Finding, Manifest, Subject, printable
 from zt_gate.errors import TargetError
+from zt_gate.intake.beside import Hashing
 from zt_gate.intake.fast import FastDigest, FastFrozen, fast_digest
 from zt_gate.intake.hasher import Algorithm
 from zt_gate.intake.identity import Identity
@@ -43,7 +44,8 @@ class Freeze(StrEnum):
 class Frozen:
     """A frozen target. Use it as a context manager: leaving it closes descriptors and removes the private copy."""
 
-    subject: Subject
+    name: str
+    """How the user named the target."""
     files: dict[str, FrozenFile]
     """By manifest path."""
     refusals: tuple[Finding, ...]
@@ -54,8 +56,36 @@ class Frozen:
     """The fast digest, where it was asked for."""
     reused: int = 0
     """How many files were not read, since an earlier run had hashed them and nobody touched them since."""
+    _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
+    _hashing: Hashing = field(default_factory=Hashing, repr=False)
     _identities: dict[str, Identity | None] = field(default_factory=dict, repr=False)
     _scratch: list[Path] = field(default_factory=list, repr=False)
+    _subject: Subject | None = field(default=None, repr=False)
+
+    @property
+    def subject(self) -> Subject:
+        """The subject. Where files are still being hashed, this waits for their digests.
+
+        Raises:
+            TargetError: a file was written to meanwhile, or cannot be read.
+            ToolError: a process that hashes was ended from outside.
+        """
+        if self._subject is None:
+            for path, sha256 in self._hashing.digests().items():
+                entry = self._entries[path]
+                self._entries[path] = Entry(path, entry.size, entry.mode, sha256)
+            self._subject = Subject(self.name, Manifest.of(self._entries.values()))
+        return self._subject
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every path of the manifest, also empty folders and what was refused; known before any digest."""
+        return frozenset(self._entries)
+
+    def entry(self, path: str) -> Entry:
+        """Return the manifest's line about a file of `files`; raises as `subject` does."""
+        _ = self.subject
+        return self._entries[path]
 
     @property
     def digest(self) -> Digest:
@@ -71,7 +101,8 @@ class Frozen:
         self.close()
 
     def close(self) -> None:
-        """Close every descriptor and remove every private copy."""
+        """End what still hashes, close every descriptor and remove every private copy."""
+        self._hashing.close()
         release(self.files.values(), self._scratch)
         self.files.clear()
         self._scratch.clear()
@@ -94,6 +125,8 @@ class Frozen:
         if self.root is not None:
             yield self.root
             return
+        import shutil
+
         folder = private_folder()
         try:
             for path in paths:
@@ -156,14 +189,15 @@ def _freeze(targets: Sequence[str | os.PathLike[str]], manner: Manner, base: Pat
             walk.take(path, name)
         if manner.copies and walk.copy is not None:
             make_read_only(walk.copy)
-        entries = walk.entries.values()
         return Frozen(
-            subject=Subject(_title(targets, base), Manifest.of(entries)),
+            name=_title(targets, base),
             files=walk.files,
             refusals=tuple(sorted(walk.refusals, key=lambda finding: finding.sort_key)),
             root=walk.copy if manner.copies else None,
-            fast=fast_digest(entries, walk.contents) if Algorithm.BLAKE3 in manner.algorithms else None,
+            fast=fast_digest(walk.entries.values(), walk.contents) if Algorithm.BLAKE3 in manner.algorithms else None,
             reused=walk.reused,
+            _entries=walk.entries,
+            _hashing=Hashing(walk.unhashed, manner.memory),
             _identities=walk.identities,
             _scratch=walk.scratch,
         )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,8 @@ def private_folder() -> Path:
     Raises:
         ToolError: the folder cannot be created.
     """
+    import tempfile
+
     try:
         return Path(tempfile.mkdtemp(prefix="zt-gate-"))
     except OSError as error:
@@ -35,6 +35,8 @@ def make_read_only(root: Path) -> None:
 
 def remove(root: Path) -> None:
     """Remove a private folder, read-only parts included. Never raises: it runs while other errors travel."""
+    import shutil
+
     for folder, _, _ in os.walk(root):
         with contextlib.suppress(OSError):
             os.chmod(folder, 0o700)
@@ -51,6 +53,8 @@ def disk_errors(path: str, folder: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        import tempfile
+
         place = tempfile.gettempdir() if folder is None else printable(folder.parent)
         raise ToolError(
             f"cannot copy {path} into {place}: {error.strerror}",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from zt_gate.domain import Entry
 from zt_gate.errors import ToolError
 
 
@@ -77,28 +76,21 @@ class _PreadStream(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class FrozenFile:
-    """One file of a frozen target: its manifest entry, and either a held descriptor or a private copy."""
+    """One file of a frozen target: its path and size, and either a held descriptor or a private copy."""
 
-    entry: Entry
+    path: str
+    """Manifest path."""
+    size: int
+    """Bytes, as hashed."""
     fd: int
     """Descriptor held on the original; -1 when there is a private copy instead."""
     private: Path | None
     """The private copy; None when the original is held."""
 
     @property
-    def path(self) -> str:
-        """Manifest path."""
-        return self.entry.path
-
-    @property
     def member(self) -> str:
         """Always empty: this is the file itself."""
         return ""
-
-    @property
-    def size(self) -> int:
-        """Bytes, as hashed."""
-        return self.entry.size
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`.
@@ -106,7 +98,7 @@ class FrozenFile:
         Raises:
             ToolError: the disk returned an error.
         """
-        length = max(0, min(length, self.entry.size - offset))
+        length = max(0, min(length, self.size - offset))
         chunks = []
         with self._descriptor() as fd:
             while length > 0 and (chunk := os.pread(fd, length, offset)):
@@ -126,7 +118,7 @@ class FrozenFile:
             fd = os.open(self.private, _READ) if self.private is not None else self.fd
         except OSError as error:
             raise _unreadable(self.path, error) from error
-        return io.BufferedReader(_PreadStream(fd, self.entry.size, owns=owns), buffer_size=1 << 16)
+        return io.BufferedReader(_PreadStream(fd, self.size, owns=owns), buffer_size=1 << 16)
 
     @contextlib.contextmanager
     def _descriptor(self) -> Iterator[int]:

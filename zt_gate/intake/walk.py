@@ -1,9 +1,9 @@
 """The walk over a target: every folder and file opened once, relative to its parent, and never through a link.
 
 Every folder is opened relative to its parent's descriptor with `O_NOFOLLOW`, so no component can be swapped for a
-link between look and open (CWE-367). A file is hashed in the same pass that copies it, and `(dev, ino, size,
-mtime_ns, ctime_ns)` is compared before and after: `utime()` can restore the modification time, never the change
-time.
+link between look and open (CWE-367). A file that is copied is hashed in the same pass; one that is held is hashed
+afterwards (`beside`). Either way `(dev, ino, size, mtime_ns, ctime_ns)` is compared before and after: `utime()` can
+restore the modification time, never the change time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
 from zt_gate.errors import TargetError, ToolError
+from zt_gate.intake.beside import Held
 from zt_gate.intake.hasher import Algorithm, Hasher
 from zt_gate.intake.heard import HEARD
 from zt_gate.intake.identity import Identity
@@ -60,6 +61,8 @@ class Walk:
         self.files: dict[str, FrozenFile] = {}
         self.identities: dict[str, Identity | None] = {}
         self.contents: dict[str, str] = {}
+        self.unhashed: dict[str, Held] = {}
+        """By the path of their entry, which has no digest yet."""
         self.reused = 0
         self.copy = (manner.into or private_folder()) if manner.copies else None
         self._folded: dict[str, str] = {}
@@ -143,24 +146,29 @@ class Walk:
                 return
             private = self._private_path(path)
             identity = Identity.of(status)
-            hashes = self._recalled(identity, private) or self._read(fd, path, private, status)
+            waits = private is None and self._manner.algorithms == (Algorithm.SHA256,)
+            hashes = self._recalled(identity) if waits else self._read(fd, path, private, status)
             mode = Mode.EXECUTABLE if status.st_mode & 0o111 else Mode.FILE
             keep = private is None
-            entry = Entry(path, status.st_size, mode, hashes.get(Algorithm.SHA256, ""))
-            self.files[path] = file = FrozenFile(entry, fd if keep else -1, private)
+            self.files[path] = file = FrozenFile(path, status.st_size, fd if keep else -1, private)
             self.identities[path] = identity if keep else now(file)
-            self.contents[self._add(entry)] = hashes.get(Algorithm.BLAKE3, "")
+            shown = self._add(Entry(path, status.st_size, mode, hashes.get(Algorithm.SHA256, "")))
+            self.contents[shown] = hashes.get(Algorithm.BLAKE3, "")
+            if not hashes:
+                memory = self._manner.memory
+                settled = 0 if memory is None else memory.settle(fd, status)
+                self.unhashed[shown] = Held(path, fd, identity, settled)
         finally:
             if not keep:
                 os.close(fd)
 
-    def _recalled(self, identity: Identity, private: Path | None) -> dict[Algorithm, str] | None:
+    def _recalled(self, identity: Identity) -> dict[Algorithm, str]:
         """Return the hash that an earlier run took of the very same, untouched file, where that may be used."""
-        memory = self._manner.memory
-        sha256 = memory.recall(identity) if memory is not None and private is None else None
-        if sha256 is None:
-            return None
         self._count(identity.size)
+        memory = self._manner.memory
+        sha256 = None if memory is None else memory.recall(identity)
+        if sha256 is None:
+            return {}
         self.reused += 1
         return {Algorithm.SHA256: sha256}
 
@@ -181,8 +189,6 @@ class Walk:
 
     def _read(self, fd: int, path: str, private: Path | None, before: os.stat_result) -> dict[Algorithm, str]:
         """Read the file once: hash it and, where a private path is given, write the copy in the same pass."""
-        memory = self._manner.memory if private is None else None
-        started = memory.settle(fd, before) if memory is not None else 0
         size = 0
         with contextlib.ExitStack() as stack:
             digest = stack.enter_context(Hasher(before.st_size, self._manner.algorithms))
@@ -195,22 +201,19 @@ class Walk:
             while got := os.readv(fd, [digest.buffer]):
                 size += got
                 self._count(got)
+                self._heard(self._bytes)
                 part = digest.buffer[:got]
                 digest.update(part)
                 if out >= 0:
                     with disk_errors(path, self.copy):
                         _write_all(out, part)
             hashes = digest.hexdigests()
-        identity = Identity.of(before)
-        if size != before.st_size or Identity.of(os.fstat(fd)) != identity:
+        if size != before.st_size or Identity.of(os.fstat(fd)) != Identity.of(before):
             raise TargetError(f"{path} changed while it was read", "let the writer finish, then run the gate again")
-        if memory is not None:
-            memory.remember(identity, hashes[Algorithm.SHA256], started)
         return hashes
 
     def _count(self, size: int) -> None:
         self._bytes += size
-        self._heard(self._bytes)
         if self._bytes > self._limits.max_bytes:
             raise TargetError(f"the target is larger than {self._limits.max_bytes} bytes", "raise --max-bytes")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zt_gate.domain import Evidence, Severity
-from zt_gate.scan.plan import ENGINES
+from zt_gate.scan.engines import ENGINES
 
 OURS = "artifacts"
 _SHOWN = 20

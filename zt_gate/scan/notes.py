@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zt_gate.domain import Claim, Finding, Gap, Severity, printable
@@ -17,16 +17,17 @@ from zt_gate.domain.strict_json import parse_json
 
 _RULE = re.compile(r"[A-Za-z]{1,16}[-.][A-Za-z0-9_-]{1,40}")
 _LONGEST = 4096
-_KEYS = frozenset({"findings", "gaps", "claims"})
+_KEYS = frozenset({"findings", "gaps", "claims", "metrics"})
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Findings, gaps and claims, not yet sorted."""
+    """Findings, gaps and claims, not yet sorted, and figures for people."""
 
     findings: tuple[Finding, ...] = ()
     gaps: tuple[Gap, ...] = ()
     claims: tuple[Claim, ...] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -37,6 +38,7 @@ class Notes:
             ],
             "gaps": [[gap.reason, gap.path, gap.fix] for gap in self.gaps],
             "claims": [[claim.path, claim.size, claim.by] for claim in self.claims],
+            "metrics": dict(self.metrics),
         }
 
     def to_bytes(self) -> bytes:
@@ -70,6 +72,7 @@ class Notes:
             tuple(_finding(row, sizes) for row in findings),
             tuple(Gap(_text(reason), _path(path, sizes), _text(fix)) for reason, path, fix in gaps),
             tuple(_claim(row, sizes) for row in _rows(value["claims"], 3)),
+            _metrics(value["metrics"]),
         )
 
 
@@ -77,6 +80,12 @@ def _rows(value: Any, width: int) -> list[list[Any]]:
     if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == width for row in value):
         raise ValueError(f"it has rows that are not {width} wide")
     return value
+
+
+def _metrics(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("figures that have no names")  # noqa: TRY004 - one kind of error for bad input
+    return {_text(name): _text(figure) for name, figure in value.items()}
 
 
 def _text(value: Any) -> str:

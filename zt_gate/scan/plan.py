@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.intake import Frozen
+from zt_gate.scan.engines import ENGINES
 from zt_gate.scan.interface import Check
+from zt_gate.scan.isolation import Limits
 from zt_gate.scan.masked import masked
+from zt_gate.scan.question import AskingCheck, ask_all
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
+
+T = TypeVar("T")
 
 
 def _artifacts(cache: ExaminationCache | None) -> Check:
@@ -67,8 +73,6 @@ def _engine(name: str) -> Factory:
 
 
 Factory = Callable[["ExaminationCache | None"], Check]
-ENGINES = ("modelscan", "picklescan", "fickling", "modelaudit", "unpickler")
-"""Second opinions, by check id: other people's scanners, and CPython's own unpickler."""
 CHECKS: dict[str, Factory] = {
     "artifacts": _artifacts,
     "code": _code,
@@ -90,7 +94,8 @@ def run_checks(
 ) -> list[Evidence]:
     """Run the named checks on a frozen target.
 
-    A check that is unknown, cannot be loaded or raises is evidence too: it is incomplete, and it says why.
+    A check that is unknown, cannot be loaded or raises is evidence too: it is incomplete, and it says why. One worker
+    answers all checks that only ask, and nothing waits for the subject's digest before it has.
 
     Args:
         frozen: the target.
@@ -98,28 +103,47 @@ def run_checks(
         progress: called with each check's id before it runs.
         cache: what earlier runs found out about single files; None where every file is to be examined.
         prepared: checks by id that the caller made, since they need something of the operator's.
+
+    Raises:
+        TargetError, ToolError: the target could not be hashed; see `Frozen.subject`.
     """
-    evidence = []
-    for name in sorted(set(ids)):
+    made = {name: _attempt(partial(_make, name, prepared or {}, cache)) for name in sorted(set(ids))}
+    for name in made:
         progress(name)
-        made = (prepared or {}).get(name)
-        evidence.append(masked(_run(frozen, name, _given(made) if made else CHECKS.get(name), cache)))
-    return evidence
+    asking = {name: check for name, check in made.items() if isinstance(check, AskingCheck)}
+    asked = {name: _attempt(partial(check.questions, frozen)) for name, check in asking.items()}
+    notes = iter(ask_all((item for part in asked.values() if not isinstance(part, Gap) for item in part), Limits()))
+    answers = {name: part if isinstance(part, Gap) else [next(notes) for _ in part] for name, part in asked.items()}
+    # Before the answers are judged, which waits for the digest, other checks may do their own work beside the hashing.
+    done = {name: _attempt(partial(_run, frozen, name, check)) for name, check in made.items() if name not in asking}
+    for name, check in asking.items():
+        part = answers[name]
+        done[name] = part if isinstance(part, Gap) else _attempt(partial(check.answered, frozen, part))
+    return [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
 
 
-def _given(check: Check) -> Factory:
-    return lambda _: check
+def _make(name: str, prepared: Mapping[str, Check], cache: ExaminationCache | None) -> Check | None:
+    factory = CHECKS.get(name)
+    return prepared.get(name) or (None if factory is None else factory(cache))
 
 
-def _run(frozen: Frozen, name: str, factory: Factory | None, cache: ExaminationCache | None) -> Evidence:
-    digest = frozen.subject.digest
-    if factory is None:
-        return Evidence.missing(name, digest, "there is no such check", f"known checks: {', '.join(sorted(CHECKS))}")
+def _run(frozen: Frozen, name: str, check: Check | Gap | None) -> Evidence | Gap:
+    if check is None:
+        known = f"known checks: {', '.join(sorted(CHECKS))}"
+        return Evidence.missing(name, frozen.subject.digest, "there is no such check", known)
+    return check if isinstance(check, Gap) else check.run(frozen)
+
+
+def _attempt(work: Callable[[], T]) -> T | Gap:
+    """Do a part of a check's work; where it fails, the gap says why."""
     try:
-        return factory(cache).run(frozen)
+        return work()
     except ZtGateError as error:
-        gap = Gap(reason=error.message, fix=error.advice)
+        return Gap(reason=error.message, fix=error.advice)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong inside a check, the subject was not examined
         detail = printable(f"{type(error).__name__}: {error}")
-        gap = Gap(reason=f"stopped by an error: {detail}", fix="report it with the file that caused it")
-    return Evidence.of(name, "", digest, gaps=[gap])
+        return Gap(reason=f"stopped by an error: {detail}", fix="report it with the file that caused it")
+
+
+def _evidence(frozen: Frozen, name: str, result: Evidence | Gap) -> Evidence:
+    return result if isinstance(result, Evidence) else Evidence.of(name, "", frozen.subject.digest, gaps=[result])

@@ -240,8 +240,7 @@ def _checked(frozen: Frozen) -> Iterator[tuple[str, Item]]:
 
 
 def _gap(frozen: Frozen, gap: Gap) -> Item:
-    file = frozen.files.get(gap.path)
-    digest = file.entry.sha256[:16] if file is not None else frozen.subject.digest.hex[:16]
+    digest = frozen.entry(gap.path).sha256[:16] if gap.path in frozen.files else frozen.subject.digest.hex[:16]
     return Item("unexamined", printable(f"{gap.path or 'the release'} sha256:{digest}: {gap.reason}"))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,7 +20,7 @@ from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
 from zt_gate.scan.interface import Examination, Head
 from zt_gate.scan.isolation import Limits
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import Question, ask_all
+from zt_gate.scan.question import AskingCheck, Question
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
@@ -35,50 +36,48 @@ class _Version:
         return f"{_RULES}+{globals_digest()}+{operators_digest()}"
 
 
-class ArtifactCheck:
+class ArtifactCheck(AskingCheck):
     """Examines model files, archives and the text around them, and the MLflow model directory as a program."""
 
     id: ClassVar[str] = "artifacts"
     version: ClassVar[str] = _Version()  # type: ignore[assignment]  # a descriptor that returns text
 
     def __init__(self, cache: ExaminationCache | None = None, limits: Limits | None = None) -> None:
+        super().__init__(limits)
         self._cache = cache
-        self._limits = limits or Limits()
+        self._known: dict[str, Notes] = {}
 
-    def run(self, frozen: Frozen) -> Evidence:
-        """Inspect the target; see `zt_gate.scan.interface.Check`."""
-        files = [file for _, file in sorted(frozen.files.items())]
-        known = self._recall(files)
-        waiting = [file for file in files if file.path not in known]
-        questions = [Question(file.path, {file.path: file.size}, partial(_notes, file)) for file in waiting] + [
-            Question(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE
-        ]
-        answers = ask_all(questions, self._limits)
-        self._keep(waiting, answers)
-        release = answers[len(waiting) :]
-        notes = [*known.values(), *answers]
-        declared = External([], [], [claim for part in release for claim in part.claims])
-        return Evidence.of(
-            self.id,
-            self.version,
-            frozen.subject.digest,
-            findings=(finding for part in notes for finding in part.findings),
-            gaps=declared.settle(gap for part in notes for gap in part.gaps),
-            claims=(claim for part in notes for claim in part.claims),
-            metrics={"files": str(len(files))} | ({} if self._cache is None else {"cached": str(len(known))}),
-            applicable=bool(frozen.files),
-        )
+    def questions(self, frozen: Frozen) -> Sequence[Question]:
+        """Ask about every file that is not in the cache, and about the release as a whole."""
+        self._known = self._recall(frozen)
+        return [
+            Question(path, {path: file.size}, partial(_notes, file)) for path, file in self._waiting(frozen).items()
+        ] + [Question(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE]
 
-    def _recall(self, files: list[FrozenFile]) -> dict[str, Notes]:
+    def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
+        """Put what is known and what was answered together."""
+        waiting = self._waiting(frozen)
+        self._keep(frozen, waiting, notes)
+        declared = External([], [], [claim for part in notes[len(waiting) :] for claim in part.claims])
+        every = [*self._known.values(), *notes]
+        settled = [replace(part, gaps=tuple(declared.settle(part.gaps))) for part in every]
+        metrics = {"files": str(len(frozen.files))}
+        metrics |= {} if self._cache is None else {"cached": str(len(self._known))}
+        return self.evidence(frozen, settled, metrics, applicable=bool(frozen.files))
+
+    def _waiting(self, frozen: Frozen) -> dict[str, FrozenFile]:
+        return {path: file for path, file in sorted(frozen.files.items()) if path not in self._known}
+
+    def _recall(self, frozen: Frozen) -> dict[str, Notes]:
         if self._cache is None:
             return {}
-        kept = {file.path: self._cache.get(file.entry, f"{self.id} {self.version}") for file in files}
+        kept = {path: self._cache.get(frozen.entry(path), f"{self.id} {self.version}") for path in frozen.files}
         return {path: notes for path, notes in kept.items() if notes is not None}
 
-    def _keep(self, files: list[FrozenFile], answers: list[Notes]) -> None:
+    def _keep(self, frozen: Frozen, waiting: Iterable[str], answers: Sequence[Notes]) -> None:
         if self._cache is not None:
-            for file, notes in zip(files, answers, strict=False):  # the answers about the release follow
-                self._cache.put(file.entry, f"{self.id} {self.version}", notes)
+            for path, notes in zip(waiting, answers, strict=False):  # the answers about the release follow
+                self._cache.put(frozen.entry(path), f"{self.id} {self.version}", notes)
 
 
 def _sizes(frozen: Frozen) -> Mapping[str, int]:

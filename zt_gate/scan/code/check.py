@@ -41,13 +41,12 @@ class CodeCheck:
         Raises:
             ToolError: no disk space for the copies.
         """
-        digest = frozen.subject.digest
         paths = sorted(path for path in frozen.files if is_code(path))
         if not paths:
-            return Evidence.of(self.id, self.version, digest, metrics={"files": "0"}, applicable=False)
+            return Evidence.of(self.id, self.version, frozen.subject.digest, metrics={"files": "0"}, applicable=False)
         outcome = self._examine(frozen, paths)
         if isinstance(outcome, Gap):
-            return Evidence.of(self.id, self.version, digest, gaps=[outcome])
+            return Evidence.of(self.id, self.version, frozen.subject.digest, gaps=[outcome])
         return self._evidence(frozen, paths, outcome)
 
     def _examine(self, frozen: Frozen, paths: list[str]) -> dict[str, Any] | Gap:

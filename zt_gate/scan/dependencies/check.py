@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -21,9 +21,8 @@ from zt_gate.scan.dependencies.structured import (
     read_toml_lock,
 )
 from zt_gate.scan.interface import Examination
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import Question, ask_all
+from zt_gate.scan.question import AskingCheck, Question
 
 _LARGEST = 16 << 20
 _READERS: dict[str, Callable[[bytes], Stated]] = {
@@ -54,29 +53,21 @@ def read_file(file: FrozenFile) -> Stated:
     return reader(file.read_at(0, file.size))
 
 
-class DependencyCheck:
+class DependencyCheck(AskingCheck):
     """Examines the dependency files of a target."""
 
     id: ClassVar[str] = "dependencies"
     version: ClassVar[str] = "2"
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
-
-    def run(self, frozen: Frozen) -> Evidence:
-        """Examine every dependency file; see `zt_gate.scan.interface.Check`."""
+    def questions(self, frozen: Frozen) -> Sequence[Question]:
+        """Ask about every dependency file."""
         files = [file for path, file in sorted(frozen.files.items()) if reader_of(path)]
         paths = frozenset(frozen.files)
-        notes = ask_all((Question(f.path, {f.path: f.size}, partial(_notes, f, paths)) for f in files), self._limits)
-        return Evidence.of(
-            self.id,
-            self.version,
-            frozen.subject.digest,
-            findings=(finding for part in notes for finding in part.findings),
-            gaps=(gap for part in notes for gap in part.gaps),
-            metrics={"files": str(len(files))},
-            applicable=bool(files),
-        )
+        return [Question(file.path, {file.path: file.size}, partial(_notes, file, paths)) for file in files]
+
+    def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
+        """Make evidence of the answers; see `AskingCheck`."""
+        return self.evidence(frozen, notes, {"files": str(len(notes))}, applicable=bool(notes))
 
 
 def _notes(file: FrozenFile, paths: frozenset[str]) -> Notes:

@@ -6,43 +6,55 @@ check is `not_applicable`. It claims no byte: that a YAML file is nothing but YA
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar
 
 from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, Source
 from zt_gate.scan.deploy.backends import NAME, is_configuration, runs_python
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
+from zt_gate.scan.notes import Notes
+from zt_gate.scan.question import AskingCheck, Question
 
 _MAX_MANIFESTS = 5000
 _FIX_ELSEWHERE = "write the option out in the manifest, or render it with its value"
 
 
-class DeployCheck:
+class DeployCheck(AskingCheck):
     """Examines the manifests of a target."""
 
     id: ClassVar[str] = "deploy"
     version: ClassVar[str] = "1"
 
-    def run(self, frozen: Frozen) -> Evidence:
-        """Examine every manifest of the target, and all of them together."""
-        given, findings, files = Given(), list[Finding](), 0
-        for _, source in sorted(frozen.files.items()):
-            if is_configuration(source):
-                files += 1
-                findings += _backend(source, given)
-            elif is_candidate(source):
-                inside = read(source)
-                given.manifests += inside.manifests
-                given.gaps += inside.gaps
-                files += bool(inside.manifests or inside.gaps)
-        if given.manifests:
-            findings += _judge(given)
-        metrics = {"files": str(files), "manifests": str(len(given.manifests))}
-        digest = frozen.subject.digest
-        return Evidence.of(
-            self.id, self.version, digest, findings=findings, gaps=given.gaps, metrics=metrics, applicable=files > 0
-        )
+    def questions(self, frozen: Frozen) -> Sequence[Question]:
+        """Ask about all manifests of the target together; the worker finds out which files are manifests."""
+        files = [file for _, file in sorted(frozen.files.items())]
+        sizes = {"": 0} | {file.path: file.size for file in files}  # "" is all of them together
+        return [Question("the manifests", sizes, partial(_notes, files))]
+
+    def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
+        """Make evidence of the answer; see `AskingCheck`."""
+        metrics = notes[0].metrics
+        return self.evidence(frozen, notes, metrics, applicable=metrics.get("files") != "0")
+
+
+def _notes(files: Sequence[Source]) -> Notes:
+    """Examine every manifest, and all of them together."""
+    given, findings, count = Given(), list[Finding](), 0
+    for source in files:
+        if is_configuration(source):
+            count += 1
+            findings += _backend(source, given)
+        elif is_candidate(source):
+            inside = read(source)
+            given.manifests += inside.manifests
+            given.gaps += inside.gaps
+            count += bool(inside.manifests or inside.gaps)
+    if given.manifests:
+        findings += _judge(given)
+    metrics = {"files": str(count), "manifests": str(len(given.manifests))}
+    return Notes(tuple(findings), tuple(given.gaps), metrics=metrics)
 
 
 def _backend(source: Source, given: Given) -> Iterator[Finding]:

@@ -58,16 +58,17 @@ class EngineCheck:
         Raises:
             ToolError: no disk space for the copies, or the disk returned an error.
         """
-        digest = frozen.subject.digest
         if self.requirement and importlib.util.find_spec(self.id) is None:
             fix = f"install it beside zt-gate{self.needs}: pip install '{self.requirement}'"
-            return Evidence.missing(self.id, digest, f"{self.id} is not installed", fix)
+            return Evidence.missing(self.id, frozen.subject.digest, f"{self.id} is not installed", fix)
         paths = [path for path, file in sorted(frozen.files.items()) if self.wanted(path, file.read_at(0, HEAD))]
         skipped = sorted(set(frozen.files) - set(paths))
         if not paths:
+            digest = frozen.subject.digest
             return Evidence.of(self.id, self.version, digest, metrics=_metrics("", 0, skipped), applicable=False)
         with frozen.materialise(paths) as root:
             outcome = run_module(self.worker, {"root": str(root), "paths": paths}, self._limits)
+        digest = frozen.subject.digest
         if isinstance(outcome, Failure):
             return Evidence.of(self.id, self.version, digest, gaps=[outcome.gap(self.id)])
         return self._evidence(digest, paths, skipped, _without(f"{root}/", outcome.value))

@@ -8,15 +8,15 @@ somebody's credential. The check claims no bytes; `artifacts` and `code` account
 from __future__ import annotations
 
 import bisect
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
 from zt_gate.domain import Evidence
 from zt_gate.intake import Frozen, FrozenFile, Source
 from zt_gate.scan.interface import Examination
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import Question, ask_all
+from zt_gate.scan.question import AskingCheck, Question
 from zt_gate.scan.secrets.places import Part, parts
 from zt_gate.scan.secrets.search import Hit, find_secrets
 
@@ -31,28 +31,20 @@ _WHAT = {
 }
 
 
-class SecretsCheck:
+class SecretsCheck(AskingCheck):
     """Searches the files of a target for credentials."""
 
     id: ClassVar[str] = "secrets"
     version: ClassVar[str] = "3"
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
-
-    def run(self, frozen: Frozen) -> Evidence:
-        """Search every file; see `zt_gate.scan.interface.Check`."""
+    def questions(self, frozen: Frozen) -> Sequence[Question]:
+        """Ask about every file that is not empty."""
         files = [file for _, file in sorted(frozen.files.items()) if file.size]
-        notes = ask_all((Question(f.path, {f.path: f.size}, partial(_notes, f)) for f in files), self._limits)
-        return Evidence.of(
-            self.id,
-            self.version,
-            frozen.subject.digest,
-            findings=(finding for part in notes for finding in part.findings),
-            gaps=(gap for part in notes for gap in part.gaps),
-            metrics={"files": str(len(files))},
-            applicable=bool(files),
-        )
+        return [Question(file.path, {file.path: file.size}, partial(_notes, file)) for file in files]
+
+    def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
+        """Make evidence of the answers; see `AskingCheck`."""
+        return self.evidence(frozen, notes, {"files": str(len(notes))}, applicable=bool(notes))
 
 
 def _notes(file: FrozenFile) -> Notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ def examine_models(frozen: Frozen) -> Models:
     """Examine every file named `MLmodel`."""
     findings: list[Finding] = []
     gaps: list[Gap] = []
-    paths = frozenset(_with_folders(entry.path for entry in frozen.subject.manifest.entries))
+    paths = frozenset(_with_folders(frozen.names))
     for path, file in sorted(frozen.files.items()):
         folder, name = posixpath.split(path)
         if name.lower() != "mlmodel":
@@ -84,7 +84,7 @@ def examine_models(frozen: Frozen) -> Models:
     return Models(findings, gaps)
 
 
-def _with_folders(paths: Iterator[str]) -> Iterator[str]:
+def _with_folders(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         yield path
         while path := posixpath.dirname(path):
