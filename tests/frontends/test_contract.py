@@ -11,7 +11,6 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from support import runners
@@ -261,7 +260,3 @@ def test_hooks(releases, bare, runner):
 
 def test_every_front_end_is_here():
     assert {path.name for path in (runners.ROOT / "jenkins" / "vars").iterdir()} == {"ztGate.groovy", "ztAdmit.groovy"}
-    assert (
-        Path(runners.ROOT / "templates" / "check" / "template.yml").read_text()
-        == (runners.ROOT / "gitlab" / "templates" / "check" / "template.yml").read_text()
-    )

@@ -52,7 +52,7 @@ def test_github(shipped):
     runners.repository(shipped)
     lint_github(shipped)
     actions = [shipped / "action.yml", *sorted(shipped.glob("actions/*/action.yml"))]
-    assert len(actions) == 3
+    assert len(actions) == 5
     passes(shipped, "check-jsonschema", "--builtin-schema", "vendor.github-actions", *actions)
     for path in (*actions, shipped / ".github" / "workflows" / "zt-gate.yml"):
         uses = [line.strip().removeprefix("- ") for line in path.read_text().splitlines() if "uses:" in line]
@@ -75,10 +75,12 @@ def test_the_root_action_is_that_of_the_folder(shipped):
 def test_gitlab(shipped):
     schema = ("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
     passes(shipped, *schema, shipped / "gitlab" / "zt-gate.gitlab-ci.yml")
+    for name in ("check", "evaluate"):
+        component = (shipped / "gitlab" / "templates" / name / "template.yml").read_text()
+        assert component == (shipped / "templates" / name / "template.yml").read_text()
+        assert "allow_failure: false" in component
     component = (shipped / "gitlab" / "templates" / "check" / "template.yml").read_text()
-    assert component == (shipped / "templates" / "check" / "template.yml").read_text()
     classic = (shipped / "gitlab" / "zt-gate.gitlab-ci.yml").read_text()
-    assert "allow_failure: false" in component
     assert "allow_failure: false" in classic
     assert re.findall(r"    - .*(?:zt-gate|set --).*", component)[-1].split("--dotenv")[0] in classic
 

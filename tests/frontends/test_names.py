@@ -1,20 +1,18 @@
 """Two thousand hostile names of files and models: none of them says anything in the name of the gate.
 
 What a CI system reads as a command is looked for in what it would read: GitHub's log and file commands as its runner
-parses them, GitLab's dotenv file, the Markdown of the summary, and what a shell, a terminal and an XML parser get.
+parses them, GitLab's dotenv file, a shell. Formats of reports have a test of their own (tests/unit/report).
 """
 
-import json
 import os
-import random
 import re
 import subprocess
 import sys
 import unicodedata
-from xml.etree import ElementTree as ET
 
 import pytest
 from support import runners
+from support.hostile_names import COUNT, names
 from support.releases import write_release
 from support.verbs import call
 
@@ -22,58 +20,18 @@ from zt_gate.cli import check, scan
 from zt_gate.domain import printable
 from zt_gate.domain.text import BIDI
 from zt_gate.intake.names import manifest_path
-from zt_gate.report import formats, handover
+from zt_gate.report import handover
 from zt_gate.report.model import SCHEMA
 
 pytestmark = pytest.mark.frontends
-COUNT = 2000
-_PIECES = """::error file=README.md,line=1::forged
-::set-output name=decision::allow
-##[set-output name=decision]allow
-::add-mask::a
-::stop-commands::x
-::group::
-decision=allow
-ZT_GATE_DECISION=allow
-${{ secrets.TOKEN }}
-$(touch OWNED)
-`touch OWNED`
-'; touch OWNED; '
-"; touch OWNED; "
-$HOME
-%0A::error::
-]]>
-<script>alert(1)</script>
-<img src=x onerror=alert(1)>
-&amp;
-![a](http://evil.example/x.png)
-[a](javascript:b)
-| a |
-@everyone
-***
---policy=pack:none
-section_start:1:a
-模型
-🙂"""
-PIECES = _PIECES.split("\n")
-"""What means something to somebody: runners, shells, Markdown, HTML, XML."""
-PIECES += ["decision<<EOF\nallow\nEOF", "\x1b]8;;http://evil.example\x07", "\x1b]0;title\x07", "\x1b[8mha:AAAA\x1b[0m"]
-PIECES += [*"\n\r\x07\x00\x9b\u202e\u2066\u200f\u2028\u2029\x85\udcff\ufeff%-/\\ =:,;#1é", "..", "\r\x1b[0K", "a" * 40]
+NAMES = [name for seed in range(COUNT // 100) for name in names(seed)]
 RUNNER_COMMAND = re.compile(r"\s*::|.*##\[", re.DOTALL)
 """What GitHub's runner takes as a command: `::` behind white space, `##[` anywhere in a line."""
 
 
-def names():
-    chance = random.Random(20261126)
-    made = dict.fromkeys(PIECES)
-    while len(made) < COUNT:
-        made["".join(chance.choices(PIECES, k=chance.randint(2, 5)))] = None
-    return list(made)
-
-
 def report(name):
     """A report in which a name stands wherever one can stand; as a path it is what intake makes of it."""
-    path, _ = manifest_path("", name, 4096)
+    path, _ = manifest_path("", name.encode("utf-8", "replace").decode(), 4096)
     finding = {
         "rule": "ART-101", "title": name, "severity": "critical", "path": path, "member": path, "offset": None,
         "line": 3, "message": f"{name} imports os.system", "why": name, "fix": name, "references": [name],
@@ -127,7 +85,7 @@ def unsafe(text):
 
 
 def test_what_ci_systems_are_told():
-    for name in names():
+    for name in NAMES:
         value = report(name)
         for said in (handover.values(value, 1), handover.values(value | {"stage": name, "verdict": name}, 1)):
             assert list(said)[-1] == "decision"
@@ -140,6 +98,8 @@ def test_what_ci_systems_are_told():
         # A decision that the exit code contradicts is nobody's.
         assert handover.values(value | {"decision": name}, 1)["decision"] in ("error", "block")
         assert handover.values(value, 0)["decision"] == "error"
+        refused = handover.values(value | {"decision": "allow", "exit_code": 0}, 1)
+        assert (refused["decision"], refused["exit-code"]) == ("block", "1")
         shown = list(handover.annotated(value))
         assert len(shown) == 2
         for line in shown:
@@ -148,32 +108,16 @@ def test_what_ci_systems_are_told():
             assert "\n" not in line
 
 
-def test_what_people_and_parsers_get():
-    for name in names():
-        value = report(name)
-        for kind in formats.FILES:
-            text = formats.render(kind, value)
-            assert unsafe(text) == set(), (kind, name)
-            if kind == "junit":
-                ET.fromstring(text)
-            elif kind in ("json", "sarif", "gitlab", "codequality"):
-                json.loads(text)
-            elif kind == "markdown":
-                # A line of a summary is no place for a name to begin a construct of its own.
-                assert "<script" not in text
-                assert "![" not in text.replace("!\\[", "")
-                assert "](http" not in text
-            else:
-                assert "<script" not in text.lower()
-                assert "<img" not in text.lower()
-
-
 def test_files_of_these_names_say_nothing_in_a_log(tmp_path):
     """Real files: the log of a real run has no line that a runner takes as a command, and no shell runs a name."""
     root = write_release(tmp_path / "model")
     (root / "hostile").mkdir()
-    stored = {os.fsencode(name.replace("/", "").replace("\0", ""))[:200] for name in names()} - {b"", b".", b".."}
-    assert len(stored) > COUNT * 0.9
+    stored = {name.replace("/", "").replace("\0", "").encode("utf-8", "surrogatepass")[:200] for name in NAMES} - {
+        b"",
+        b".",
+        b"..",
+    }
+    assert len(stored) > COUNT * 0.8
     for name in stored:
         with open(os.path.join(os.fsencode(root / "hostile"), name), "wb") as stream:
             stream.write(b"a\n")
@@ -209,7 +153,8 @@ def test_a_run_in_a_job_is_silent_but_for_its_own_commands(tmp_path, system):
     token = lines[0].removeprefix("::stop-commands::")
     assert re.fullmatch(r"[0-9a-f]{32}", token)
     end = lines.index(f"::{token}::")
-    assert any(RUNNER_COMMAND.match(line) for line in lines[1:end])  # the attack is real
+    # The report defuses them by itself; the silence is for what anything else may print.
+    assert not any(RUNNER_COMMAND.match(line) for line in lines[1:end])
     assert token not in "".join(lines[1:end])
     assert lines[end + 1 :]
     assert all(line.startswith("::error title=zt-gate ") for line in lines[end + 1 :])

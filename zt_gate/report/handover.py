@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zt_gate.domain import printable
-from zt_gate.report.model import UNDECIDED
+from zt_gate.report.model import BLOCKED, UNDECIDED
 from zt_gate.report.rows import Row, place, rows
 
 MAX_ANNOTATIONS = 10
@@ -35,7 +35,11 @@ def values(report: Mapping[str, Any] | None, code: int) -> dict[str, str]:
         report: what the gate said; None where it left nothing.
         code: what the gate's process ended with. Where the report says something else, neither is believed.
     """
-    if report is None or report["exit_code"] != code or (report["decision"] == "error") != (code == UNDECIDED):
+    decision = report["decision"] if report is not None else "error"
+    # Allowed by the gate and refused by the registry: refused.
+    refused = code == BLOCKED and decision == "allow"
+    agrees = report is not None and report["exit_code"] == code and (decision == "error") == (code == UNDECIDED)
+    if report is None or not (agrees or refused):
         said = {"blocking": "0", "exit-code": str(UNDECIDED), "decision": "error"}
     else:
         subject, policy = report["subject"] or {}, report["policy"] or {}
@@ -46,7 +50,7 @@ def values(report: Mapping[str, Any] | None, code: int) -> dict[str, str]:
             "verdict-digest": report["verdict"] or "",
             "blocking": str(len(report["reasons"])),
             "exit-code": str(code),
-            "decision": report["decision"],
+            "decision": "block" if refused else decision,
         }
     return {name: _shaped(name, said.get(name, "")) for name in _SHAPES}
 
