@@ -236,3 +236,14 @@ def test_backdoors_are_looked_for_and_the_gate_rules_on_the_numbers(place):
     assert found["robustness"]["status"] == "missing"
     assert found["backdoor"]["status"] in ("pass", "fail")
     assert {item["rule"] for item in found["backdoor"]["findings"]} <= {"BKD-001"}
+
+
+def test_a_wider_range_than_the_policy_names_does_not_count(place):
+    """An author who declares 0 to 255 for inputs in 0 to 1 would make any eps harmless."""
+    x, y = models.digits()
+    np.savez(place / "data.npz", x=x[:400] * 255, y=y[:400])
+    path = place / "release" / "architecture.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"high": 255.0}))
+    ticket(place)
+    assert evaluate(place).returncode == 0
+    assert rules(check(place, "out")) >= {"ROB-002"}

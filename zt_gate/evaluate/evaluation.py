@@ -168,7 +168,7 @@ class _Walk:
             self.whole.unmeasured.append(f"not enough memory: {error}; try --memory, or a smaller --batch")
 
     def _robustness(self, model: RemoteModel, x: Array, y: Array) -> None:
-        job = job_of(self.settings, x.shape[0])
+        job = job_of(self.settings, self.declared, x.shape[0])
         run = {
             "ticket": self.settings.ticket,
             "batch": job.batch,
@@ -246,7 +246,7 @@ def _frame(
     }
 
 
-def job_of(settings: Settings, population: int) -> Job:
+def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
     """Return what is measured by a ticket's plan.
 
     Raises:
@@ -259,8 +259,9 @@ def job_of(settings: Settings, population: int) -> Job:
     attacker = Attacker(
         threat["norm"],
         parse_amount(threat["eps"]),
-        float(threat["low"]),
-        float(threat["high"]),
+        # As declared, and not as the policy says: the gate compares, and a wider range would make any eps harmless.
+        declared.low,
+        declared.high,
         plan.get("strength") or "standard",
     )
     approved = _approved(settings.approved)

@@ -91,8 +91,11 @@ def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustn
     if threat is None:
         outcome.gap("the policy does not say what the attacker may do", "add `threat: {norm: Linf, eps: 8/255}`")
         return
-    asked = (threat.norm, parse_amount(threat.eps), float(threat.low), float(threat.high))
-    if (found.norm, found.eps, found.low, found.high) != asked:
+    same = (found.norm, found.eps) == (threat.norm, parse_amount(threat.eps))
+    # A text has no range: its letters are code points.
+    if threat.norm != "words":
+        same = same and (found.low, found.high) == (float(threat.low), float(threat.high))
+    if not same:
         shown = f"{found.norm} {found.eps} in {found.low:g}…{found.high:g}"
         outcome.finding("ROB-002", f"was attacked with {text(shown)}; the policy asks for {threat.norm} {threat.eps}")
     differentiable = predicate["model"]["differentiable"]

@@ -25,6 +25,8 @@ _DRIVER = ("/proc", "/sys", "/etc/vulkan", "/etc/OpenCL", "/run/nvidia-persisten
 def interpreter_files() -> list[str]:
     """Return the folders that Python and what is installed for it are read from."""
     folders = {sys.prefix, sys.base_prefix, str(Path(zt_gate.__file__).parent)}
+    # Debian's own packages, and what a .pth file adds. Not the rest of the path, which may have the current folder.
+    folders |= {path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))}
     folders |= {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
     return sorted(folders)
 
