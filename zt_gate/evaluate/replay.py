@@ -61,17 +61,19 @@ def replay(root: Path, subject: str, data: bytes, said: dict[str, Any]) -> tuple
     sample = sample.rows(np.arange(min(INPUTS, len(sample))))
     if sample.x.shape[1:] != declared.shape:
         raise ValueError("the stored inputs have another shape than is declared")
-    with freeze([root], Freeze.HOLD) as frozen:
-        if frozen.digest.hex != subject:
+    # A copy of its own, since the worker's user is let at it, and the gate watches its copy for changes.
+    with freeze([root], Freeze.COPY) as frozen:
+        if frozen.digest.hex != subject or frozen.root is None:
             raise ValueError("the copy is not the subject")
         found = recognise(frozen, declared)
-    if found.kind != said["kind"]:
-        raise ValueError(f"the release is of the kind {found.kind}, and the statement says another")
-    with Sandbox(root) as sandbox:
-        if sandbox.level.name not in ("kernel", "namespaces"):
-            raise ValueError(f"the sandbox reaches the level {sandbox.level.name} only")
-        model = RemoteModel(sandbox, found.kind, root / found.path, declared, device="cpu", patience=_PATIENCE)
-        return len(sample), int(_held(model, sample).sum())
+        if found.kind != said["kind"]:
+            raise ValueError(f"the release is of the kind {found.kind}, and the statement says another")
+        with Sandbox(frozen.root) as sandbox:
+            if sandbox.level.name not in ("kernel", "namespaces"):
+                raise ValueError(f"the sandbox reaches the level {sandbox.level.name} only")
+            path = frozen.root / found.path
+            model = RemoteModel(sandbox, found.kind, path, declared, device="cpu", patience=_PATIENCE)
+            return len(sample), int(_held(model, sample).sum())
 
 
 def _held(model: RemoteModel, sample: Sample) -> Any:

@@ -190,3 +190,8 @@ def needs(namespaces: bool) -> None:
         if os.environ.get("CI"):
             pytest.fail("bubblewrap does not work here, and CI installs it")
         pytest.skip("bubblewrap does not work here")
+
+
+def test_a_model_out_of_others_reach_is_not_handed_to_another_user(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o700)
+    assert start.worker_user([tmp_path / "locked" / "model"]) is None

@@ -92,7 +92,7 @@ class Sandbox:
         self._watching = False
         self._listener: int | None = None
         self._bounds = bounds or Bounds()
-        self._uid = start.worker_user()
+        self._uid = start.worker_user([model, *also])
         self._scratch = Path(tempfile.mkdtemp(prefix="zt-gate-worker-"))
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:

@@ -42,13 +42,16 @@ def device_files() -> list[str]:
     return [str(path) for path in names if path.is_char_device() or path.is_dir()]
 
 
-def worker_user() -> int | None:
+def worker_user(models: Sequence[Path] = ()) -> int | None:
     """Return the user that a worker runs as, or None to stay who we are.
 
-    Only root can become somebody else; where Python is installed out of others' reach, the worker stays root's, without
-    any capability.
+    Only root can become somebody else. Where Python or a model lies out of others' reach, the worker stays root's,
+    without any capability.
+
+    Args:
+        models: frozen copies, which will be handed over to the user; their parents will not.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not all(parent.stat().st_mode & 0o001 for model in models for parent in model.parents):
         return None
     uid = _DYNAMIC_USERS[0] + os.getpid() % _DYNAMIC_USERS[1]
     return uid if _usable(uid) else None
