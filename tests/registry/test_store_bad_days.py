@@ -234,3 +234,14 @@ def test_a_sentence_is_short_whatever_is_in_it():
 def test_a_summary_that_is_none(store, version, site, model):
     for text in ("", "{}", "[]", "null", "x" * 100_000, site.summary(model)[:-3]):
         denied(lambda text=text: bring(store, "x", 1, text))
+
+
+@pytest.mark.parametrize(("act", "open_to"), [("decide", True), ("approve", False)])
+def test_where_a_policy_has_roles_a_gate_needs_the_one_that_decides(store, version, site, model, act, open_to):
+    text = site.policy.read_text().replace("    - id: gate\n", "    - id: gate\n      roles: [gates]\n")
+    site.policy.write_text(text.replace("stages:", f"roles: {{gates: {{may: [{act}]}}}}\nstages:", 1))
+    if open_to:
+        bring(store, "x", 1, site.summary(model))
+        store.set_registered_model_alias("x", "champion", 1)
+    else:
+        denied(lambda: bring(store, "x", 1, site.summary(model)))

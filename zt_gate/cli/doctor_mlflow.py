@@ -6,11 +6,11 @@ the gate itself has to answer.
 
 from __future__ import annotations
 
-import json
+import base64
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from zt_gate.cli.doctor_line import Line
 from zt_gate.domain import printable
@@ -42,7 +42,7 @@ def mlflow_lines(uri: str) -> Iterator[Line]:
 
 
 def _version(uri: str) -> Line:
-    status, text = _ask(f"{uri}/version")
+    status, text = _ask(f"{uri}/version", headers=_credentials())
     numbers = text.strip().strip('"').split(".")[:3]
     if status != 200 or not all(part.isdecimal() for part in numbers):
         return Line(False, "version", f"the server does not say ({status})", "is it MLflow, and does it answer?")
@@ -82,7 +82,7 @@ def _gate(uri: str) -> Iterator[Line]:
 def _wrapper(uri: str) -> Line:
     # Deleting what is not there harms nobody, where nobody stands before it.
     place = f"{uri}/api/2.0/mlflow-artifacts/artifacts/ztgate-sealed/zt-gate-doctor/none"
-    status, text = _ask(place, "DELETE")
+    status, text = _ask(place, "DELETE", _credentials())
     if status == 403 and "zt-gate" in text:
         return Line(True, "wrapper", "sealed copies cannot be written to")
     return Line(False, "wrapper", f"not there ({status})", "start the server with --app-name ztgate")
@@ -107,13 +107,21 @@ def _environment() -> Iterator[Line]:
         yield Line(good, "environment", f"{name} {shown}", f"set it: {why}")
 
 
-def _ask(url: str, method: str = "GET") -> tuple[int, str]:
-    """Return status and text of an answer; 0 and the reason where there is none. No credentials are sent."""
-    request = urllib.request.Request(url, method=method)  # noqa: S310 - only http and https come here
+def _credentials() -> dict[str, str]:
+    """Return the header that MLflow's client would send, by its own variables; none where they are not set."""
+    name, word = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
+    if not (name and word):
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{word}'.encode()).decode()}"}
+
+
+def _ask(url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Return status and text of an answer; 0 and the reason where there is none."""
+    request = urllib.request.Request(url, method=method, headers=dict(headers or {}))  # noqa: S310 - http and https alone
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - as above
             return int(answer.status), answer.read(1 << 16).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read(1 << 16).decode("utf-8", "replace")
-    except (OSError, ValueError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         return 0, str(error)

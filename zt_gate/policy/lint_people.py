@@ -38,6 +38,8 @@ def people_problems(seen: Linted) -> Iterator[Problem]:
     glass = seen.effective.break_glass
     if glass is not None:
         yield from _unreachable(seen, ("break_glass",), glass.by, glass.count, "break-glass")
+    if seen.effective.registry is not None:
+        yield from _unreachable(seen, ("registry",), seen.effective.registry.by, 1, "decide")
 
 
 def _unused(seen: Linted) -> Iterator[Problem]:

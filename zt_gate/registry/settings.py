@@ -16,6 +16,7 @@ from pathlib import Path
 from zt_gate.audit import AuditLog
 from zt_gate.domain import printable
 from zt_gate.errors import ZtGateError
+from zt_gate.policy.duties import Act
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.model import LoadedPolicy
@@ -134,7 +135,7 @@ def _read_rules(reference: str, signers: str) -> Rules:
         why = loaded.signature.problem if loaded.signature is not None else f"set {POLICY_KEY}"
         return Rules(protected, f"the policy has to be signed: {why}", loaded)
     try:
-        return Rules(protected, "", loaded, _keys(loaded, policy.registry.by), _revokers(loaded))
+        return Rules(protected, "", loaded, _keys(loaded, policy.registry.by, "decide"), _revokers(loaded))
     except ZtGateError as error:
         return Rules(protected, printable(error.message, 90), loaded)
 
@@ -148,11 +149,15 @@ def _with_signature(loaded: LoadedPolicy, reference: str, signers: str) -> Loade
 
 def _revokers(loaded: LoadedPolicy) -> tuple[PublicKey, ...]:
     wanted = loaded.policy.trust.revocations
-    return _keys(loaded, wanted.by) if wanted is not None else ()
+    return _keys(loaded, wanted.by, "revoke") if wanted is not None else ()
 
 
-def _keys(loaded: LoadedPolicy, names: tuple[str, ...]) -> tuple[PublicKey, ...]:
+def _keys(loaded: LoadedPolicy, names: tuple[str, ...], act: Act) -> tuple[PublicKey, ...]:
+    """Return the keys of those who are listed and, where the policy has roles, may do the act."""
+    roles = loaded.policy.roles
+    able = {name for name, role in roles.items() if act in role.may} if roles is not None else None
     listed = [key for key in loaded.policy.trust.keys if key.id in names]
+    listed = [key for key in listed if able is None or able.intersection(key.roles)]
     return tuple(load_public(key.pem or "", f"the key {key.id} of the policy") for key in listed)
 
 

@@ -127,3 +127,17 @@ def test_the_gates_own_tags():
     assert is_reserved("zt-gate.summary")
     assert is_reserved("ZT-GATE.x")
     assert not is_reserved("zt-gates")
+
+
+def test_a_section_that_lets_nobody_decide_is_told(tmp_path):
+    from datetime import UTC, datetime, timedelta
+    from pathlib import Path
+
+    from zt_gate.policy.lint import lint
+    from zt_gate.policy.load import open_policy
+
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    for section, codes in (("registry: {}\n", {"nobody", "unused"}), ("registry: {by: [gate]}\n", set())):
+        loaded, own, source = open_policy(Path(written(tmp_path, section)))
+        found = lint(loaded, own, source, now=now, within=timedelta(days=1), checks=["code"])
+        assert {problem.code for problem in found} == codes
