@@ -46,7 +46,7 @@ _CHAINS = (
 """Programs, and the words among their arguments that change what is served."""
 _PREPARES = frozenset(
     {"pip", "pip3", "uv", "pipx", "apt-get", "apk", "dnf", "yum", "git", "mkdir", "cd", "echo", "printf", "export",
-     "set", "source", ".", "chmod", "ls", "cat", "test", "true", ":", "curl", "wget", "tar", "unzip", "cosign",
+     "set", "exit", "source", ".", "chmod", "ls", "cat", "test", "true", ":", "curl", "wget", "tar", "unzip", "cosign",
      "sha256sum", "umask", "trap", "sleep", "id", "whoami", "date", "which"}
 )  # fmt: skip
 """Programs that fetch, install or print, and serve nobody anything."""

@@ -68,14 +68,21 @@ def our_workflow(name: str) -> bool:
 
 
 def read_steps(steps: list[Any], place: Place) -> Steps:
-    """Read the steps of a job or of a composite action."""
-    result = Steps()
+    """Read the steps of a job or of a composite action.
+
+    A gate whose failure a later step turns into the job's stands where that step stands: what comes between runs.
+    """
+    result, later = Steps(), dict[int, list[Act]]()
     for index, step in enumerate(steps):
         anyway = _runs_anyway(mapping(step))
         acts = [replace(act, anyway=anyway or act.anyway) for act in _step(step, place, result)]
-        if any(act.gate for act in acts):
-            acts = [_weakened(act, step, steps[index + 1 :]) for act in acts]
-        result.acts += acts
+        enforced = index + _enforced_after(step, steps[index + 1 :])
+        for act in acts:
+            if act.gate and not act.flaw and enforced > index:
+                later.setdefault(enforced, []).append(act)
+            else:
+                result.acts.append(_weakened(act, step))
+        result.acts += later.get(index, [])
     return result
 
 
@@ -168,7 +175,7 @@ def _local(name: str, line: int, given: Any, place: Place, result: Steps) -> Ite
     yield from (replace(act, line=line) for act in inner.acts)
 
 
-def _weakened(act: Act, step: Any, later: list[Any]) -> Act:
+def _weakened(act: Act, step: Any) -> Act:
     """What the step itself does to the gate in it."""
     body = mapping(step)
     if not act.gate or act.flaw:
@@ -176,8 +183,7 @@ def _weakened(act: Act, step: Any, later: list[Any]) -> Act:
     condition = text(body, "if")
     if condition and not _always(condition):
         return replace(act, rule=SKIPPABLE, flaw=f"runs only if {printable(condition, 80)}")
-    ignored = body.get("continue-on-error")
-    if ignored is not None and not is_false(ignored) and not _enforced_later(text(body, "id"), later):
+    if _ignored(body):
         return replace(act, rule=ALLOWED_TO_FAIL, flaw="may fail without consequences (continue-on-error)")
     return act
 
@@ -196,9 +202,18 @@ def _always(condition: str) -> bool:
     return bare in ("always()", "success()", "!cancelled()", "success()||failure()")
 
 
-def _enforced_later(name: str, later: list[Any]) -> bool:
-    """Whether a later step ends the job by the outcome of the step with this id."""
-    for step in later if name else ():
+def _ignored(body: Any) -> bool:
+    """Whether the job goes on where this step fails."""
+    value = body.get("continue-on-error")
+    return value is not None and not is_false(value)
+
+
+def _enforced_after(gate: Any, later: list[Any]) -> int:
+    """Return how many steps later the job ends by the outcome of a step that may fail; 0 where it never does."""
+    name, condition = text(gate, "id"), text(gate, "if")
+    if not name or not _ignored(mapping(gate)) or (condition and not _always(condition)):
+        return 0
+    for distance, step in enumerate(later, 1):
         body = mapping(step)
         condition, script = text(body, "if"), text(body, "run")
         try:
@@ -219,10 +234,10 @@ def _enforced_later(name: str, later: list[Any]) -> bool:
             f"steps.{name}.outcome!='success'", f"steps.{name}.outcome=='failure'",
             f"always()&&steps.{name}.outcome!='success'")  # fmt: skip
         if match and f"steps.{name}.outputs.exit-code" in source and (not condition or _always(condition)):
-            return True
+            return distance
         if outcome and status.isdigit() and status.strip("0"):
-            return True
-    return False
+            return distance
+    return 0
 
 
 def _environment(body: Any, place: Place) -> dict[str, Any]:

@@ -84,6 +84,27 @@ def test_actions_of_the_same_tree_are_read_and_a_later_step_may_enforce(make_tre
     assert rules(run(tree(make_tree, **{WORKFLOW: USES_LOCAL, path: other}))) == {"PIP-103"}
 
 
+ENFORCED_LATE = """
+on: push
+permissions: {}
+jobs:
+  both:
+    runs-on: a
+    environment: a
+    steps:
+      - {id: gate, continue-on-error: true, run: zt-gate check model}
+      - {run: echo between}
+      - {if: "steps.gate.outcome == 'failure'", run: exit 1}
+      - {run: kubectl apply -f k8s}
+"""
+
+
+def test_what_runs_before_the_enforcing_step_is_not_guarded(make_tree):
+    assert rules(run(tree(make_tree, **{WORKFLOW: ENFORCED_LATE}))) == set()
+    between = ENFORCED_LATE.replace("echo between", "helm upgrade a")
+    assert rules(run(tree(make_tree, **{WORKFLOW: between}))) == {"PIP-101"}
+
+
 BASE = f"""
 spec:
   inputs:
