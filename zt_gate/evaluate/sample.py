@@ -68,11 +68,13 @@ def unpack(data: bytes) -> Sample:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            if set(held.files) != set(FIELDS) or any(info.file_size > 64 << 20 for info in held.zip.infolist()):
-                raise ValueError("other fields than expected, or far too large")
-            sample = Sample(*(held[name] for name in FIELDS))
-    except (OSError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        raise ValueError(f"no readable .npz: {error}") from None
+            sound = set(held.files) == set(FIELDS) and all(info.file_size < 64 << 20 for info in held.zip.infolist())
+            arrays = [held[name] for name in FIELDS] if sound else []
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib and NumPy raise a dozen kinds over a broken archive
+        raise ValueError(f"no readable .npz: {type(error).__name__}: {error}") from None
+    if not arrays or not all(array.ndim for array in arrays):
+        raise ValueError("other fields than expected, or far too large")
+    sample = Sample(*arrays)
     count = len(sample.index)
     flat = all(part.shape == (count,) and part.dtype == np.int64 for part in (sample.index, sample.label, sample.code))
     if not flat or not sample.x.shape == sample.adversarial.shape or sample.x.shape[:1] != (count,):
