@@ -38,6 +38,16 @@ def _raw(label: str, title: str, reference: str, data: bytes) -> Row:
     return label, title, reference, {"model.pkl": data}
 
 
+def _framed(body: bytes) -> bytes:
+    return b"\x80\x04\x95" + struct.pack("<Q", len(body)) + body
+
+
+def _crossed(before: bytes) -> bytes:
+    """Make a string whose length begins in a frame and ends behind it; CPython runs what seems to be its content."""
+    behind = bytes(4) + b"cos\nsystem\n)R."
+    return _framed(before + b"B" + struct.pack("<H", len(behind) - 2)) + behind + b"."
+
+
 _NAMESPACE = stack_name("argparse", "Namespace") + b")\x81"
 _CALLS = [
     _raw("global-reduce-0", "GLOBAL and REDUCE in protocol 0", _CWE, OLD_HOSTILE),
@@ -150,6 +160,12 @@ _BREAKS = [
          b"\x80\x04" + SYSTEM + b"\x95" + struct.pack("<Q", 1 << 40) + b"N."),
     _raw("frame-too-short", "a frame that ends within an opcode", _DESYNC,
          b"\x80\x04\x95" + struct.pack("<Q", 3) + SYSTEM + b"."),
+    _raw("frame-crossed", "a length that lies across the end of a frame, whose rest a file-based loader drops", _DESYNC,
+         _crossed(b"")),
+    _raw("frame-crossed-late", "the same behind thousands of harmless opcodes", _DESYNC, _crossed(b"N0" * 10_000)),
+    _raw("frame-past-stop", "a frame beyond STOP that hides what a second load would read", _DESYNC,
+         _framed(b"N.\x80\x04\x8e" + struct.pack("<Q", len(OLD_HOSTILE))) + OLD_HOSTILE + b"."),
+    _raw("frame-in-frame", "a frame within a frame", _DESYNC, _framed(b"\x95" + bytes(8) + SYSTEM + b".")),
     _raw("proto-midstream", "PROTO in the middle of the stream", _DESYNC,
          b"\x80\x02N0\x80\x04" + call(stack_name("os", "system"), WORD) + b"."),
     _raw("int-hex", "INT in a form that pickletools rejects", _DESYNC, b"I0x10\n0" + OLD_HOSTILE),
