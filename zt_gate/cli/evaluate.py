@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 
 from zt_gate.cli.console import Console
+from zt_gate.errors import ToolError
 
 DEFAULT_ACT = "run"
 """What `zt-gate evaluate TARGET` does."""
@@ -14,6 +16,8 @@ ACTS = {
     "ticket": ("evaluate_ticket", "issue a job ticket: what is to be evaluated, on which data, under which policy"),
     "calibrate": ("evaluate_calibrate", "learn from honest models what backdoor detectors reach without a backdoor"),
 }
+
+_PACKAGES = {"run": ("numpy", "torch"), "ticket": ("numpy",)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Do one act."""
+    """Do one act.
+
+    Raises:
+        ToolError: a package of the extra `eval` is not installed.
+    """
+    for name in _PACKAGES[args.act]:
+        if importlib.util.find_spec(name) is None:
+            raise ToolError(f"{name} is not installed, and evaluations need it", "pip install 'zt-gate[eval]'")
     module = importlib.import_module(f"zt_gate.cli.{ACTS[args.act][0]}")
     return int(module.run(args, console))
