@@ -25,10 +25,8 @@ MAX_BODY = 64 << 10
 
 def decoded(path: str) -> str:
     """Return a path with nothing left to decode, single slashes, and no dots that mean nothing."""
-    for _ in range(8):
-        once = unquote(path)
-        if once == path:
-            break
+    # Each round makes it shorter, so this ends; a limit would be one encoding too few for somebody.
+    while (once := unquote(path)) != path:
         path = once
     return re.sub(r"(?:/\.?)+(?=/|$)", "", path.replace("\\", "/")) or "/"
 
