@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
-from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from zt_gate.domain import inert, printable
 from zt_gate.errors import PolicyError, ZtGateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _STYLES = {"red": "31;1", "green": "32;1", "yellow": "33", "dim": "2", "bold": "1", "cyan": "36"}
 
@@ -36,7 +36,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print to standard error what nobody may miss, `--quiet` or not."""
-        self._err.write(inert(text) + "\n")
+        self._say(text)
 
     def step(self, text: str) -> None:
         """Show on a terminal what is being done, in place of what was shown before; nothing to clear the line."""
@@ -46,7 +46,11 @@ class Console:
     @property
     def height(self) -> int | None:
         """Lines of the screen that standard output is; None where it is no screen."""
-        return shutil.get_terminal_size((100, 24)).lines if self._out.isatty() else None
+        if not self._out.isatty():
+            return None
+        import shutil
+
+        return shutil.get_terminal_size((100, 24)).lines
 
     def link(self, text: str, target: Path) -> str:
         """Return text for standard error that opens a file where the terminal follows links (OSC 8)."""
@@ -61,11 +65,18 @@ class Console:
     def error(self, error: ZtGateError) -> None:
         """Say what went wrong, where, and what to do."""
         mark = "\033[31;1merror:\033[0m" if wants_colour(self._err) else "error:"
-        self._err.write(inert("\n".join(pointed(error, mark))) + "\n")
+        self._say("\n".join(pointed(error, mark)))
+
+    def _say(self, text: str) -> None:
+        from zt_gate.domain import inert  # every verb starts with this module, and most have nothing to say yet
+
+        self._err.write(inert(text) + "\n")
 
 
 def pointed(error: ZtGateError, mark: str) -> list[str]:
     """Return an error as lines: the mark, the place, what is wrong there, the line with a caret, the remedy."""
+    from zt_gate.domain import printable
+
     place = ""
     if isinstance(error, PolicyError) and error.file:
         place = error.file + (f":{error.line}:{error.column}" if error.line else "") + ": "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib
 import os
 import signal
@@ -124,6 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(words: list[str], console: Console) -> int:
     verb = next((word for word in words if not word.startswith("-")), None)
     if verb is not None and verb not in VERBS:
+        import difflib
+
         close = difflib.get_close_matches(verb, VERBS, n=1)
         raise UsageError(f"there is no verb {verb!r}", f"did you mean {close[0]!r}?" if close else "see zt-gate --help")
     parser = build_parser(verb)
