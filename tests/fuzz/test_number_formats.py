@@ -1,17 +1,20 @@
-"""Whatever bytes come, the readers of LZ4, CatBoost, CRFsuite, ExecuTorch, Parquet and Arrow end in a word."""
+"""Whatever bytes come, the readers of LZ4, Zstandard, CatBoost, CRFsuite, Parquet and others end in a word."""
 
 import contextlib
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
+from zt_gate.errors import TargetError
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.archives.lz4_frame import Lz4Decoder, decode_block
+from zt_gate.scan.artifacts.archives.zstd_frame import ZstdDecoder
 from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.artifacts.tensors.thrift_compact import BadThriftError, CompactReader
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.selftest.records import arrow, catboost, crfsuite, executorch, lz4, parquet
+from zt_gate.scan.selftest.records import arrow, catboost, crfsuite, executorch, lz4, parquet, zstd
 
 QUICK = settings(
     max_examples=max(100, settings().max_examples), deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -24,6 +27,8 @@ SEEDS = {
     "t.parquet": parquet([COLUMN], [{1: b"pandas", 2: b"{}"}], body=b"8 bytes."),
     "t.arrow": arrow(b"schema"),
     "m.joblib": lz4(b"\x80\x04](" + b"K\x01" * 40 + b"e."),
+    "m.zst": zstd(b"\x80\x04](" + b"K\x01" * 40 + b"e."),
+    "m.pkl.zst": ZstdCompressor(write_checksum=True).compress(b"\x80\x04](" + b"K\x01" * 40 + b"e."),
     "card.svg": b"<svg></svg>",
     "m.pbtxt": b'node { op: "Add" }',
 }
@@ -85,3 +90,19 @@ def test_a_frame_is_decoded_or_refused(data):
 def test_compact_structs_are_read_or_refused(data):
     with contextlib.suppress(BadThriftError):
         assert isinstance(CompactReader(data).read(), dict)
+
+
+@QUICK
+@given(st.binary(max_size=200), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4))
+def test_what_is_decoded_of_a_bent_zstd_frame_is_what_the_library_decodes(data, edits):
+    frame = bytearray(ZstdCompressor(write_checksum=True).compress(data * 3))
+    for at, value in edits:
+        frame[at % len(frame)] = value
+    decoder, out = ZstdDecoder(), b""
+    try:
+        out = decoder.decompress(bytes(frame)) + decoder.decompress(b"")
+    except TargetError:
+        return
+    if decoder.eof and not decoder.unused_data and frame.startswith(b"\x28\xb5\x2f\xfd"):
+        with contextlib.suppress(ZstdError):
+            assert ZstdDecompressor().stream_reader(bytes(frame), read_across_frames=True).read() == out

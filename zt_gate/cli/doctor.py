@@ -15,7 +15,7 @@ from contextlib import suppress
 from zt_gate.cli.console import Console
 from zt_gate.cli.doctor_line import Line
 
-_REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit")
+_REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit", "zstandard")
 _ENGINES = ("modelscan",)
 _OPTIONAL = ("picklescan", "fickling", "modelaudit")
 _SPARE_DISK = 5 << 30

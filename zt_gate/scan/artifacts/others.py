@@ -21,10 +21,7 @@ _EXECUTABLES = (
 )
 # The module `site` runs every line of a .pth file that begins with import.
 _START_UP = re.compile(rb"(?:[\t\x20-\x7e]*\r?\n)*import[ \t]")
-_NOT_YET = (
-    (b"\x28\xb5\x2f\xfd", 0, "zstd"),
-    (b"FEA1", 0, "Feather"),
-)
+_NOT_YET = ((b"FEA1", 0, "Feather"),)
 _NOT_YET_SUFFIXES = {".pb": "TensorFlow protobuf", ".skops": "skops", ".tar": "tar", ".h5": "HDF5", ".keras": "Keras",
                      ".cbm": "CatBoost"}  # fmt: skip
 _SAFE = "convert it to safetensors, or remove the file"

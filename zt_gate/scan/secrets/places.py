@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 from collections.abc import Iterator
@@ -28,7 +29,18 @@ _BINARY = 1 << 20
 _GGUF = 32 << 20
 _MEMBERS = 10_000
 _INFLATED = 256 << 20
-_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+
+
+def _open_zstd(raw: IO[bytes]) -> IO[bytes]:
+    from zstandard import ZstdDecompressor
+
+    # It stops at borders of frames and blocks; a buffered reader gives as many bytes as it is asked for.
+    return io.BufferedReader(ZstdDecompressor(max_window_size=128 << 20).stream_reader(raw, read_across_frames=True))
+
+
+_OPENERS: dict[bytes, Any] = {
+    b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, b"\x28\xb5\x2f\xfd": _open_zstd,
+}  # fmt: skip
 _UNQUOTED = (
     ".env",
     ".ini",

@@ -8,10 +8,10 @@ import lzma
 import struct
 import zlib
 
-from zt_gate.scan.selftest.archives import HONEST_WEIGHTS, npy, plain_zip
+from zt_gate.scan.selftest.archives import HONEST_WEIGHTS, npy, plain_zip, tar, torch_zip
 from zt_gate.scan.selftest.construct import Construct, Link, Pipe, Row, table
 from zt_gate.scan.selftest.opcodes import HOSTILE, OLD_HOSTILE, SYSTEM, WORD, call, program, stack_name
-from zt_gate.scan.selftest.records import lz4
+from zt_gate.scan.selftest.records import lz4, skippable, zstd
 
 _RENAMED = "CVE-2025-10155, CVE-2025-1889: scanners that trust extensions"
 _JOBLIB = "joblib compression that picklescan does not open"
@@ -44,7 +44,20 @@ _COMPRESSED: list[Row] = [
     ("lz4", "a pickle under lz4", _JOBLIB, {"model.joblib": lz4(_LONG)}),
     ("lz4-stored", "a pickle under lz4, stored", _JOBLIB, {"model.joblib": lz4(_LONG, stored=True)}),
     ("lz4-tail", "a pickle behind an lz4 frame", _JOBLIB, {"model.joblib": lz4(bytes(20)) + HOSTILE}),
-    ("zstd", "a pickle under zstd", _JOBLIB, {"model.joblib": b"\x28\xb5\x2f\xfd\x20" + _LONG}),
+    ("zstd", "a pickle under zstd", _JOBLIB, {"model.joblib": zstd(_LONG)}),
+    ("zstd-second-frame", "the second frame of a zstd file", _JOBLIB,
+     {"model.pkl.zst": zstd(b"\x80\x04N.") + zstd(HOSTILE)}),
+    ("zstd-frame-border", "a pickle across two zstd frames", _JOBLIB,
+     {"model.pkl.zst": zstd(HOSTILE[:9]) + zstd(HOSTILE[9:])}),
+    ("zstd-skipped", "a pickle in a frame that zstd skips", _JOBLIB,
+     {"model.pkl.zst": skippable(HOSTILE) + zstd(b"\x80\x04N.")}),
+    ("zstd-tail", "a pickle behind a zstd frame", _JOBLIB, {"model.pkl.zst": zstd(b"\x80\x04N.") + HOSTILE}),
+    ("zstd-dictionary", "a zstd frame that needs a dictionary", "RFC 8878, section 5",
+     {"model.pkl.zst": zstd(_LONG, dictionary=True)}),
+    ("zstd-bomb", "half a gigabyte of zeros in 16 kilobytes", "CWE-409", {"model.zst": zstd(b"", zeros=4096)}),
+    ("zstd-cut", "a zstd frame that is cut off", "CWE-754", {"model.joblib": zstd(_LONG)[:-6]}),
+    ("tar-zstd", "a PyTorch archive in a tar under zstd", _JOBLIB,
+     {"model.tar.zst": zstd(tar([("model.pt", torch_zip(HOSTILE))]))}),
     ("double-gzip", "a pickle under gzip under gzip", _JOBLIB,
      {"model.pkl.gz": gzip.compress(gzip.compress(_LONG, mtime=0), mtime=0)}),
     ("gzip-two-members", "the second member of a gzip file", _JOBLIB,

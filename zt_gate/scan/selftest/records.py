@@ -1,4 +1,4 @@
-"""Records of binary model formats, written field by field: flatbuffers, Thrift, LZ4 frames, CRFsuite chunks."""
+"""Records of binary model formats, written field by field: flatbuffers, Thrift, LZ4, Zstandard, CRFsuite chunks."""
 
 from __future__ import annotations
 
@@ -103,6 +103,19 @@ def lz4(data: bytes, *, stored: bool = False) -> bytes:
     block = data if stored else b"\xf0" + b"\xff" * (extra // 255) + bytes([extra % 255]) + data
     size = struct.pack("<L", len(block) | (1 << 31 if stored else 0))
     return b"\x04\x22\x4d\x18\x60\x70\x73" + size + block + bytes(4)
+
+
+def zstd(data: bytes, *, zeros: int = 0, dictionary: bool = False) -> bytes:
+    """Write a Zstandard frame with a window of 2 MiB: up to 128 KiB as they are, then 128 KiB of zeros each."""
+    head = b"\x28\xb5\x2f\xfd" + (b"\x01\x58\x07" if dictionary else b"\0\x58")
+    last = struct.pack("<L", len(data) << 3 | (zeros == 0))[:3]
+    runs = [struct.pack("<L", (128 << 10) << 3 | 2 | (index == zeros - 1))[:3] + b"\0" for index in range(zeros)]
+    return head + last + data + b"".join(runs)
+
+
+def skippable(data: bytes) -> bytes:
+    """Write a frame that decoders of Zstandard and LZ4 skip."""
+    return struct.pack("<LL", 0x184D2A50, len(data)) + data
 
 
 def catboost(description: str = "{}", *, parts: Sequence[str] = (), tail: bytes = b"") -> bytes:

@@ -11,6 +11,7 @@ import zipfile
 from hashlib import sha256
 
 import pytest
+import zstandard
 from support.secret_values import private_key, tokens
 
 from zt_gate.intake import Freeze, Limits, MemorySource, freeze
@@ -182,11 +183,22 @@ def test_members_of_archives_and_compressed_texts():
     data = zipped(config=f"\n{TOKENS['github']}", numbers=b"\0" * 1000)
     [finding] = search(data, "m.keras")
     assert (finding.rule, finding.member, finding.line) == ("SEC-101", "config", 2)
-    for pack in (gzip.compress, bz2.compress, lzma.compress):
+    for pack in (gzip.compress, bz2.compress, lzma.compress, zstandard.compress):
         assert rules(pack(TOKENS["github"].encode()), "a.txt.gz") == ["SEC-101"]
+    text = TOKENS["github"].encode()
+    assert rules(zstandard.compress(b"\n" + text[:9]) + zstandard.compress(text[9:]), "a.txt.zst") == ["SEC-101"]
+    assert rules(zstandard.compress(bytes(9)) + zstandard.compress(text), "a.bin.zst") == ["SEC-101"]
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04 broken", gzip.compress(bytes(range(256)) * 20)[:-20], b"BZh9 broken"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"PK\x03\x04 broken",
+        gzip.compress(bytes(range(256)) * 20)[:-20],
+        b"BZh9 broken",
+        b"\x28\xb5\x2f\xfd\xffbroken",
+    ],
+)
 def test_what_cannot_be_searched_is_a_gap(data):
     exam = search_file(MemorySource("a.zip", "", data))
     assert exam.gaps

@@ -9,7 +9,7 @@ from typing import Any
 
 from zt_gate.domain import Severity
 from zt_gate.intake import MemorySource, Source
-from zt_gate.scan.artifacts.archives import lz4_frame
+from zt_gate.scan.artifacts.archives import lz4_frame, zstd_frame
 from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
 from zt_gate.scan.artifacts.piece import Format, Piece, member_name
 from zt_gate.scan.interface import BrokenFileError, Head
@@ -45,7 +45,7 @@ def inflate(piece: Piece, decoder: Any, start: int, length: int, limit: int) -> 
             pending = piece.source.read_at(start + position, min(_CHUNK, length - position))
             position += len(pending)
         made = decoder.decompress(pending, _CHUNK)
-        if not made and not pending:  # a decoder that has taken all input may still have output
+        if not made and not pending and not decoder.eof:  # a decoder that has taken all input may still have output
             raise BrokenFileError("the compressed stream is cut off", "copy the file again")
         out += made
         pending = getattr(decoder, "unconsumed_tail", b"")
@@ -71,16 +71,22 @@ def _decoder(start: bytes) -> Any:
         return bz2.BZ2Decompressor()
     if start.startswith(lz4_frame.MAGIC):
         return lz4_frame.Lz4Decoder()
+    if zstd_frame.is_zstd(start):
+        return zstd_frame.ZstdDecoder()
     return lzma.LZMADecompressor(memlimit=256 << 20)
 
 
 def _examine(piece: Piece) -> None:
     source, exam = piece.source, piece.exam
-    data, used = inflate(piece, _decoder(piece.head.start), 0, source.size, max(_CHUNK, source.size * MAX_RATIO))
+    decoder = _decoder(piece.head.start)
+    data, used = inflate(piece, decoder, 0, source.size, max(_CHUNK, source.size * MAX_RATIO))
     inner = MemorySource(source.path, member_name(source, "decompressed"), data)
     piece.inside(inner)
     note_bomb(piece, inner, used)
     exam.cover(0, used)
+    if skipped := getattr(decoder, "skipped", 0):
+        exam.finding("ART-112", Severity.HIGH, f"{skipped} bytes lie in frames that decoders skip",
+                     member=source.member, symbol="skipped frames")  # fmt: skip
     if used < source.size:
         exam.finding(
             "ART-112",
@@ -98,6 +104,8 @@ def _matches(head: Head) -> bool:
     if start.startswith((b"\x1f\x8b\x08", b"\xfd7zXZ\x00", lz4_frame.MAGIC)) or (
         start.startswith(b"BZh") and start[4:10] == b"1AY&SY"
     ):
+        return True
+    if zstd_frame.is_zstd(start):
         return True
     lzma_alone = start.startswith(b"\x5d\x00\x00") and start[5:13] == b"\xff" * 8
     return lzma_alone or (start.startswith(_ZLIB_STARTS) and not start[:64].isascii())
