@@ -1,4 +1,4 @@
-"""Actions, the reusable workflow and the hooks as they are shipped, run for real."""
+"""Actions and hooks as they are shipped, run for real."""
 
 import json
 import os
@@ -13,12 +13,6 @@ from support.releases import HOSTILE_PICKLE, safetensors, write_release
 
 pytestmark = pytest.mark.frontends
 PACKAGE = ("zt_gate", "rules", "actions", "pyproject.toml", "README.md", "LICENSE", "constraints.txt")
-
-
-def gate(root, *words):
-    done = runners.run([sys.executable, "-m", "zt_gate", *words], root, runners.environment(root.parent))
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -47,44 +41,6 @@ def test_setup_installs_this_very_tree(package, tmp_path):
     assert done.returncode == 0, done.stderr
     folder = (tmp_path / "path").read_text().strip()
     assert runners.run([f"{folder}/zt-gate", "--version"], tmp_path, env).stdout.startswith("zt-gate ")
-
-
-CALLER = """
-on: push
-permissions: {contents: read, id-token: write}
-jobs:
-  release:
-    uses: ./.github/workflows/zt-gate.yml
-    with:
-      build: test -d NAME && echo built > "$ZT_STORE/built"
-      target: NAME
-      policy: zt-gate.yaml
-      package: ""
-      promote: echo promoted > "$ZT_STORE/promoted"
-"""
-
-
-@pytest.mark.parametrize("name", ["honest", "unsigned"])
-def test_the_reusable_workflow(tmp_path, name):
-    root = tmp_path / "repository"
-    write_release(root / name)
-    gate(root, "keygen", "--out", tmp_path / "keys", "--name", "release")
-    if name == "honest":
-        gate(root, "sign", name, "--key", tmp_path / "keys" / "release.key")
-    policy = gate(root, "policy", "new", "--key", tmp_path / "keys" / "release.pub")
-    (root / "zt-gate.yaml").write_text(policy)
-    (root / ".github" / "workflows").mkdir(parents=True)
-    shutil.copy(runners.ROOT / ".github" / "workflows" / "zt-gate.yml", root / ".github" / "workflows")
-    (root / ".github" / "workflows" / "release.yml").write_text(CALLER.replace("NAME", name))
-    words = ["push", "-W", ".github/workflows/release.yml"]
-    done = runners.act(runners.repository(root), *words, store=tmp_path)
-    allowed = name == "honest"
-    assert (done.returncode == 0) == allowed, done.stdout[-3000:] + done.stderr[-1000:]
-    assert (tmp_path / "built").exists()
-    assert (tmp_path / "promoted").exists() == allowed
-    report = json.loads((tmp_path / "artifacts" / "zt-gate-report" / "report.json").read_text())
-    assert report["decision"] == ("allow" if allowed else "block")
-    assert (tmp_path / "artifacts" / "zt-gate-scan" / "report.sarif").exists()
 
 
 PROMOTE = f"""
@@ -138,7 +94,7 @@ def test_a_registry_that_does_not_answer_promotes_nothing(tmp_path):
     root = tmp_path / "repository"
     root.mkdir()
     shutil.copytree(runners.ROOT / "actions", root / "actions")
-    gate(root, "keygen", "--out", tmp_path / "keys", "--name", "gate")
+    runners.gate(root, "keygen", "--out", tmp_path / "keys", "--name", "gate")
     shutil.copy(tmp_path / "keys" / "gate.key", root / "gate.key")
     (root / ".github" / "workflows").mkdir(parents=True)
     (root / ".github" / "workflows" / "promote.yml").write_text(PROMOTE)

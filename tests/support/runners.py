@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,13 @@ def run(command, cwd, env, timeout=280):
     )
 
 
+def gate(root: Path, *words) -> str:
+    """Run a verb of zt-gate that has to succeed, and return what it printed."""
+    done = run([sys.executable, "-m", "zt_gate", *words], root, environment(root.parent))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def repository(folder: Path) -> Path:
     """Make a folder a git repository with everything committed and an origin that GitLab's runner accepts."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "GIT_CONFIG_NOSYSTEM": "1"}
@@ -84,7 +92,7 @@ def act(folder: Path, *words: str, store: Path, **more: str):
     """Run the workflows of a repository on this machine, without containers or network."""
     stubs = []
     scripts = {
-        _UPLOAD: 'mkdir -p "$ZT_STORE/artifacts/$N" && cp -r "$P"/. "$ZT_STORE/artifacts/$N"',
+        _UPLOAD: 'to="$ZT_STORE/artifacts/$N" && mkdir -p "$to" && cp -r "$P"/. "$to" && touch "$ZT_STORE/$N.done"',
         _DOWNLOAD: 'mkdir -p "$P" && cp -r "$ZT_STORE/artifacts/$N"/. "$P"',
         "actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c": "exit 9",
         "github/codeql-action@9e907b5e64f6b83e7804b09294d44122997950d6": "exit 9",
