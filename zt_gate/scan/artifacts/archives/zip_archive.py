@@ -7,17 +7,16 @@ members, which are accounted for without being read.
 from __future__ import annotations
 
 import re
-import stat
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.text import is_unsafe
 from zt_gate.errors import TargetError
 from zt_gate.intake import MemorySource, Source
 from zt_gate.scan.artifacts.archives.compressed import MAX_RATIO, inflate, note_bomb
+from zt_gate.scan.artifacts.archives.member_names import check_names, find
 from zt_gate.scan.artifacts.archives.zip_records import (
     BadZipError,
     Directory,
@@ -67,41 +66,15 @@ def _folders(names: Iterable[bytes], last: bytes) -> tuple[bytes, ...]:
     return tuple(sorted(found, reverse=True))
 
 
-def _find(piece: Piece, rule: str, severity: Severity, name: bytes, message: str) -> None:
-    shown = printable(name.decode("utf-8", "backslashreplace"), 160)
-    piece.exam.finding(
-        rule, severity, message.format(shown), member=member_name(piece.source, shown) if shown else "", symbol=shown
-    )
-
-
 def _examine(piece: Piece) -> None:
     directory = read_directory(piece.source)
     if not directory.entries:
         piece.exam.gap("the zip archive is empty", "remove it")
         return
-    _check_names(piece, directory)
+    check_names(piece, directory.entries)
     roots = _Roots.of(directory.entries)
     spans = sorted(_member(piece, entry, roots) for entry in directory.entries)
     _check_layout(piece, directory, spans)
-
-
-def _check_names(piece: Piece, directory: Directory) -> None:
-    """Refuse names that two readers resolve to different members, or that leave the folder they are unpacked in."""
-    exact: set[bytes] = set()
-    folded: set[str] = set()
-    for entry in directory.entries:
-        name = entry.name.decode("utf-8", "surrogateescape")
-        if entry.name in exact:
-            _find(piece, "ART-202", Severity.CRITICAL, entry.name, "the archive has a second member named {}")
-        elif name.casefold() in folded:
-            _find(piece, "ART-203", Severity.HIGH, entry.name, "{} differs from another member in letter case only")
-        exact.add(entry.name)
-        folded.add(name.casefold())
-        parts = name.replace("\\", "/").split("/")
-        leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0] or not name
-        odd = any(is_unsafe(char) for char in name)
-        if leads_out or odd or stat.S_ISLNK(entry.unix_mode):
-            _find(piece, "ART-207", Severity.CRITICAL, entry.name, "{} is a link or has a name that leads elsewhere")
 
 
 def _member(piece: Piece, entry: Entry, roots: _Roots) -> tuple[int, int, bytes]:
@@ -115,13 +88,13 @@ def _member(piece: Piece, entry: Entry, roots: _Roots) -> tuple[int, int, bytes]
     if entry.flags & _DESCRIPTOR:
         length = descriptor_length(piece.source, entry, end)
         if length < 0:
-            _find(piece, "ART-201", Severity.HIGH, entry.name, "{}: the data descriptor disagrees with the directory")
+            find(piece, "ART-201", Severity.HIGH, entry.name, "{}: the data descriptor disagrees with the directory")
         end += max(0, length)
     _compare(piece, entry, local)
     shown = printable(entry.name.decode("utf-8", "backslashreplace"), 160)
     with piece.exam.guarded(shown):
         if entry.flags & _ENCRYPTED:
-            _find(piece, "ART-206", Severity.HIGH, entry.name, "{} is encrypted")
+            find(piece, "ART-206", Severity.HIGH, entry.name, "{} is encrypted")
             piece.exam.gap(f"{shown} is encrypted", "write the archive without a password")
         else:
             _content(piece, entry, local, shown, roots)
@@ -144,9 +117,9 @@ def _compare(piece: Piece, entry: Entry, local: Local) -> None:
             differs.append(f"{what} {here} instead of {there}")
     if differs:
         text = "; ".join(differs).replace("{", "(").replace("}", ")")
-        _find(piece, "ART-201", Severity.CRITICAL, entry.name, "{}: the local header says " + text)
+        find(piece, "ART-201", Severity.CRITICAL, entry.name, "{}: the local header says " + text)
     if entry.flags & ~(_KNOWN_FLAGS | _ENCRYPTED) or _UNICODE_PATH in entry.extra_ids + local.extra_ids:
-        _find(
+        find(
             piece, "ART-201", Severity.HIGH, entry.name, "{} uses flags or a second name that readers treat differently"
         )
 
@@ -159,7 +132,7 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots
             piece.exam.gap(f"{shown} is a folder with content", "write the archive again")
         return
     if entry.packed and entry.size > entry.packed * MAX_RATIO:
-        _find(piece, "ART-209", Severity.HIGH, entry.name, "{} claims an impossible compression ratio")
+        find(piece, "ART-209", Severity.HIGH, entry.name, "{} claims an impossible compression ratio")
         piece.exam.gap(f"{shown} is a decompression bomb")
         return
     if root is not None and entry.method == _STORED and entry.packed == entry.size and _TORCH_RAW.match(inner):
@@ -169,7 +142,7 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots
     for at in range(0, source.size, _CHUNK):
         crc = zlib.crc32(source.read_at(at, _CHUNK), crc)
     if crc != entry.crc or source.size != entry.size:
-        _find(piece, "ART-210", Severity.HIGH, entry.name, "{}: checksum or size is not that of its content")
+        find(piece, "ART-210", Severity.HIGH, entry.name, "{}: checksum or size is not that of its content")
     if root is not None and _TORCH_SMALL.fullmatch(inner) and _is_word(source):
         return
     if root is not None and _TORCH_RAW.match(inner):
@@ -202,12 +175,12 @@ def _unpack(piece: Piece, entry: Entry, local: Local) -> Source:
     if entry.method == _STORED:
         return Slice(piece.source, name, local.data, entry.packed)
     if entry.method != _DEFLATED:
-        _find(piece, "ART-211", Severity.HIGH, entry.name, f"{{}} is compressed by method {entry.method}, which "
+        find(piece, "ART-211", Severity.HIGH, entry.name, f"{{}} is compressed by method {entry.method}, which "
               "no model loader has")  # fmt: skip
         raise TargetError(f"compression method {entry.method} is not examined by this version", "use stored or deflate")
     data, used = inflate(piece, zlib.decompressobj(-15), local.data, entry.packed, entry.size)
     if used != entry.packed:
-        _find(piece, "ART-205", Severity.HIGH, entry.name, "{}: bytes hide behind the compressed data")
+        find(piece, "ART-205", Severity.HIGH, entry.name, "{}: bytes hide behind the compressed data")
     return MemorySource(piece.source.path, name, data)
 
 
@@ -216,22 +189,22 @@ def _check_layout(piece: Piece, directory: Directory, spans: list[tuple[int, int
     size = piece.source.size
     for (_, end, _), (start, _, name) in pairwise(spans):
         if start < end:
-            _find(piece, "ART-204", Severity.CRITICAL, name, "{} overlaps another member")
+            find(piece, "ART-204", Severity.CRITICAL, name, "{} overlaps another member")
         elif start > end:
-            _find(piece, "ART-205", Severity.HIGH, name, f"{start - end} bytes in front of {{}} belong to no member")
+            find(piece, "ART-205", Severity.HIGH, name, f"{start - end} bytes in front of {{}} belong to no member")
     first, last = spans[0][0], max(end for _, end, _ in spans)
     if first > 0 or directory.start != directory.declared_start:
-        _find(piece, "ART-208", Severity.HIGH, b"", f"{first} bytes stand in front of the archive")
+        find(piece, "ART-208", Severity.HIGH, b"", f"{first} bytes stand in front of the archive")
     if last > directory.start:
-        _find(piece, "ART-204", Severity.CRITICAL, b"", "members overlap the zip directory")
+        find(piece, "ART-204", Severity.CRITICAL, b"", "members overlap the zip directory")
     elif last < directory.start:
-        _find(
+        find(
             piece, "ART-205", Severity.HIGH, b"", f"{directory.start - last} bytes before the directory belong to none"
         )
     if directory.end != size:
-        _find(piece, "ART-208", Severity.HIGH, b"", f"{size - directory.end} bytes follow the archive")
+        find(piece, "ART-208", Severity.HIGH, b"", f"{size - directory.end} bytes follow the archive")
     if directory.comment:
-        _find(piece, "ART-208", Severity.MEDIUM, b"comment", f"the archive has a comment of {directory.comment} bytes")
+        find(piece, "ART-208", Severity.MEDIUM, b"comment", f"the archive has a comment of {directory.comment} bytes")
     piece.exam.cover_all()
 
 

@@ -1,0 +1,50 @@
+"""Names of archive members that two readers resolve differently, or that leave the folder they are unpacked in."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from typing import Protocol
+
+from zt_gate.domain import Severity, printable
+from zt_gate.domain.text import is_unsafe
+from zt_gate.scan.artifacts.piece import Piece, member_name
+
+
+class Named(Protocol):
+    """What the directory of an archive says about a member."""
+
+    @property
+    def name(self) -> bytes:
+        """Name as it stands there, in UTF-8 as a rule."""
+
+    @property
+    def unix_mode(self) -> int:
+        """Type and permissions, 0 where it does not say."""
+
+
+def find(piece: Piece, rule: str, severity: Severity, name: bytes, message: str) -> None:
+    """Note a finding about a member, whose name takes the place of `{}`; an empty name stands for the archive."""
+    shown = printable(name.decode("utf-8", "backslashreplace"), 160)
+    piece.exam.finding(
+        rule, severity, message.format(shown), member=member_name(piece.source, shown) if shown else "", symbol=shown
+    )
+
+
+def check_names(piece: Piece, entries: Iterable[Named]) -> None:
+    """Refuse names that two readers resolve to different members, or that leave the folder they are unpacked in."""
+    exact: set[bytes] = set()
+    folded: set[str] = set()
+    for entry in entries:
+        name = entry.name.decode("utf-8", "surrogateescape")
+        if entry.name in exact:
+            find(piece, "ART-202", Severity.CRITICAL, entry.name, "the archive has a second member named {}")
+        elif name.casefold() in folded:
+            find(piece, "ART-203", Severity.HIGH, entry.name, "{} differs from another member in letter case only")
+        exact.add(entry.name)
+        folded.add(name.casefold())
+        parts = name.replace("\\", "/").split("/")
+        leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0] or not name
+        odd = any(is_unsafe(char) for char in name)
+        if leads_out or odd or stat.S_ISLNK(entry.unix_mode):
+            find(piece, "ART-207", Severity.CRITICAL, entry.name, "{} is a link or has a name that leads elsewhere")
