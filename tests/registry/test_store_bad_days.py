@@ -2,9 +2,11 @@
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from mlflow.exceptions import MlflowException
 from support.registry_site import STRANGER, write_model
 from support.registry_store import bring, denied, tag
 
@@ -124,6 +126,22 @@ def test_evidence_that_cannot_be_read(promoted, tmp_path, table, site):
     assert "OperationalError" in denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
     assert len(site.events()) == before + 1
     denied(lambda: promoted.set_registered_model_alias("x", "champion", 1))
+
+
+def test_a_database_that_somebody_holds_promotes_and_resolves_nothing(promoted, tmp_path):
+    promoted.copy_model_version(promoted.get_model_version("x", 1), "y")
+    holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with ThreadPoolExecutor(2) as pool:  # MLflow waits for twenty seconds; both at once
+        read = pool.submit(promoted.get_model_version_by_alias, "x", "champion")
+        write = pool.submit(promoted.set_registered_model_alias, "y", "champion", 1)
+        for asked in (read, write):
+            with pytest.raises(MlflowException, match="locked"):
+                asked.result()
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert promoted.get_registered_model("y").aliases == {}
+    assert promoted.get_model_version_by_alias("x", "champion").version == 1
 
 
 def test_an_audit_log_that_cannot_be_written_promotes_nothing(store, version, site, model):
