@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import Digest, Subject, printable
+from zt_gate.domain.secret_shapes import mask
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy import document
 from zt_gate.trust.strict_json import parse_object
@@ -108,10 +109,10 @@ def _parameters(config: bytes | None, datasets: Mapping[str, Digest]) -> dict[st
     )
     value = parse_object(config, "config.json", MAX_DESCRIPTION) if config else {}
     if isinstance(family := value.get("model_type"), str):
-        parameters["architectureFamily"] = printable(family)
+        parameters["architectureFamily"] = _said(family)
     architectures = value.get("architectures")
     if isinstance(architectures, list) and architectures and isinstance(architectures[0], str):
-        parameters["modelArchitecture"] = printable(architectures[0])
+        parameters["modelArchitecture"] = _said(architectures[0])
     return parameters
 
 
@@ -125,7 +126,7 @@ def _flavors(mlmodel: bytes | None) -> list[str]:
             f"MLmodel line {error.line}: {error.message}", "mend it, or name a BOM: --predicate"
         ) from None
     flavors = value.get("flavors") if isinstance(value, dict) else None
-    return sorted(printable(name) for name in flavors) if isinstance(flavors, dict) else []
+    return sorted(_said(name) for name in flavors) if isinstance(flavors, dict) else []
 
 
 def _libraries(requirements: bytes) -> tuple[list[dict[str, Any]], list[str]]:
@@ -133,7 +134,7 @@ def _libraries(requirements: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     found: dict[str, dict[str, Any]] = {}
     unread = []
     for raw in requirements.decode("utf-8", "replace").splitlines():
-        line = re.sub(r"(^|\s)#.*", "", raw).strip()
+        line = mask(re.sub(r"(^|\s)#.*", "", raw).strip())
         match = _REQUIREMENT.match(line)
         if match is None or "@" in (match["other"] or ""):
             unread += [printable(line, 200)] if line else []
@@ -144,3 +145,8 @@ def _libraries(requirements: bytes) -> tuple[list[dict[str, Any]], list[str]]:
         # A requirement that stands twice under other markers is one component per version.
         found[purl] = {"type": "library", "bom-ref": purl, "name": name, "purl": purl, **version}
     return [found[purl] for purl in sorted(found)], unread
+
+
+def _said(value: object) -> str:
+    """Return what a release says about itself, fit to be passed on: no secret, nothing that moves a cursor."""
+    return printable(mask(str(value)))
