@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ settings.register_profile(
 )
 settings.load_profile("default")
 sys.path.insert(0, str(Path(__file__).parent))
+# A shell starts what it puts into the background with Ctrl-C ignored, and every child would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

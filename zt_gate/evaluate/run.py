@@ -180,15 +180,15 @@ def settled(tally: Tally, aim: Aim, population: int) -> bool:
         labels = tally.column("label")
         counts = [(int((codes[labels == k] == ROBUST).sum()), int((labels == k).sum())) for k in np.unique(labels)]
         bounds = simultaneous(counts, aim.alpha)
-        failed = any(bound.high < aim.worst_class for bound in bounds)
+        lost = any(bound.high < aim.worst_class for bound in bounds)
         passed = all(bound.low >= aim.worst_class for bound in bounds)
-        outcomes.append(Outcome.FAIL if failed else Outcome.PASS if passed else Outcome.UNDECIDED)
+        outcomes.append(Outcome.FAIL if lost else Outcome.PASS if passed else Outcome.UNDECIDED)
     if aim.drop is not None and aim.approved is not None:
         outcomes.append(_compared(tally, codes, aim.drop, aim.approved, aim.alpha))
-    if any(outcome is Outcome.FAIL for outcome in outcomes):
-        return True
-    enough = tried >= min(aim.min_samples, population)
-    return enough and bool(outcomes) and all(outcome is Outcome.PASS for outcome in outcomes)
+    if tried < min(aim.min_samples, population):
+        return False  # a failure on fewer samples than the policy asks for would be one reason more, not less
+    failed = any(outcome is Outcome.FAIL for outcome in outcomes)
+    return failed or (bool(outcomes) and all(outcome is Outcome.PASS for outcome in outcomes))
 
 
 def _compared(tally: Tally, codes: Array, drop: float, approved: Mapping[int, bool], alpha: float) -> Outcome:
