@@ -19,6 +19,7 @@ from typing import IO, Any
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import Source
+from zt_gate.scan.artifacts.archives.zstd_frame import ZstdDecoder
 
 MAX_TEXT = 256 << 20
 _WINDOW = 4 << 20
@@ -29,13 +30,35 @@ _BINARY = 1 << 20
 _GGUF = 32 << 20
 _MEMBERS = 10_000
 _INFLATED = 256 << 20
+_CHUNK = 64 << 10
+
+
+class _ZstdFile(io.RawIOBase):
+    """The content of all frames of a zstd file. A file that ends early is an error here, as it is for gzip."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._decoder = ZstdDecoder()
+        self._decoded = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._decoded and not self._decoder.eof:
+            data = self._decoder.unconsumed_tail or self._raw.read(_CHUNK)
+            self._decoded = self._decoder.decompress(data, _CHUNK)
+            if not data and not self._decoded and not self._decoder.eof:
+                raise EOFError("the zstd stream ends within a frame")
+        if not self._decoded and self._decoder.unused_data:
+            raise ValueError("bytes follow the last zstd frame")
+        count = min(len(buffer), len(self._decoded))
+        buffer[:count], self._decoded = self._decoded[:count], self._decoded[count:]
+        return count
 
 
 def _open_zstd(raw: IO[bytes]) -> IO[bytes]:
-    from zstandard import ZstdDecompressor
-
-    # It stops at borders of frames and blocks; a buffered reader gives as many bytes as it is asked for.
-    return io.BufferedReader(ZstdDecompressor(max_window_size=128 << 20).stream_reader(raw, read_across_frames=True))
+    return io.BufferedReader(_ZstdFile(raw))
 
 
 _OPENERS: dict[bytes, Any] = {

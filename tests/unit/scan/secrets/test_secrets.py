@@ -197,7 +197,10 @@ def test_members_of_archives_and_compressed_texts():
         gzip.compress(bytes(range(256)) * 20)[:-20],
         b"BZh9 broken",
         b"\x28\xb5\x2f\xfd\xffbroken",
+        zstandard.compress(bytes(range(256)) * 20)[:-5],
+        zstandard.compress(bytes(range(256)) * 20) + b"and more",
     ],
+    ids=["zip", "gzip", "bzip2", "zstd", "zstd that was cut off", "zstd with something behind it"],
 )
 def test_what_cannot_be_searched_is_a_gap(data):
     exam = search_file(MemorySource("a.zip", "", data))
