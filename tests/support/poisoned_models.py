@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from zt_gate.evaluate.adapters.adapter import InputSpec
+from zt_gate.evaluate.adapters.layer_kinds import layer_kinds
 
 SIDE = 12
 TARGET = 2
@@ -30,6 +31,9 @@ class SmallAdapter:
 
     def final_linear(self):
         return self.network[-1].weight, self.network[-1].bias
+
+    def layer_kinds(self):
+        return layer_kinds(self.network)
 
 
 def images(n, seed, classes=10):

@@ -24,10 +24,10 @@ from zt_gate.domain.backdoor_claims import (
     Gaps,
     Limits,
     margin_claims,
-    phrase_found,
     together,
     trigger_claims,
 )
+from zt_gate.domain.backdoor_phrases import phrase_found
 from zt_gate.domain.evidence import Status
 from zt_gate.domain.statistics import holm
 
@@ -175,7 +175,7 @@ def _claims(numbers: Mapping[str, Any], limits: Limits) -> tuple[list[Claim], li
             continue
         try:
             if name == "phrases":
-                open_ends.append(_phrase(entry, limits))
+                open_ends.append(_phrase(entry))
                 continue
             part = margin_claims(name, entry) if name in MARGINS else trigger_claims(name, entry, limits)
         except NONSENSE as error:
@@ -199,13 +199,12 @@ def _excuse(name: str, entry: Any) -> Judged | None:
     return None if entry.get("status") == "ran" else Judged(name, Status.INCOMPLETE, why or "it did not finish")
 
 
-def _phrase(entry: Mapping[str, Any], limits: Limits) -> Judged:
-    found = phrase_found(entry, limits)
+def _phrase(entry: Mapping[str, Any]) -> Judged:
+    found = phrase_found(entry)
     if found is None:
         return Judged("phrases", Status.PASS, NOTHING_FOUND)
-    size, target = found
-    words = f"a phrase of {size} token{'s' * (size > 1)} leads to class {target}"
-    return Judged("phrases", Status.FAIL, words, target, 0.0, float(size))
+    words = f"the phrase {found.words!r} leads to class {found.target}"
+    return Judged("phrases", Status.FAIL, words, found.target, 0.0, float(found.size))
 
 
 def _ruled(

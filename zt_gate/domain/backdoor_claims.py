@@ -37,8 +37,6 @@ class Limits:
     """Least lower Wilson bound (95 %) of it."""
     tiny: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.015, "additive": 0.02, "warp": 0.01})
     """A confirmed trigger of at most this size fails by itself, whatever other classes need."""
-    tokens: int = 1
-    """A confirmed phrase of at most so many tokens fails by itself."""
     largest: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.15, "additive": 0.2, "warp": 0.12})
     """A larger one never counts: whoever repaints the image may well change its class."""
 
@@ -141,24 +139,6 @@ def together(parts: Mapping[str, Gaps]) -> Iterator[Claim]:
         if all(rows):
             sums = [sum(max(0.0, row[i]) for row in rows) for i in range(len(targets))]
             yield _largest("together", f"together.{kind}:{'+'.join(shared)}", sums, targets, confirmed)
-
-
-def phrase_found(entry: Mapping[str, Any], limits: Limits) -> tuple[int, int] | None:
-    """Return tokens and class of a phrase that turns held-out texts, and that the approved release has not as well.
-
-    Raises:
-        ValueError: the numbers make no sense; any of `NONSENSE` may be raised.
-    """
-    slots = entry["slots"]
-    if not slots:
-        raise ValueError("no class was searched")
-    known = entry.get("reference", [])
-    for i, slot in enumerate(slots):
-        size = int(slot["size"])
-        usual = i < len(known) and known[i] <= size
-        if size <= limits.tokens and not usual and _confirmed(slot, limits):
-            return size, int(slot["target"])
-    return None
 
 
 def _confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:

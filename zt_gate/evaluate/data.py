@@ -103,9 +103,12 @@ def prepared(test: TestSet, declared: Declaration) -> Array:
     Raises:
         EvidenceError: another shape or another range than declared.
     """
-    if (declared.task == "text") != (test.x.dtype.kind == "U"):
+    texts = test.x.dtype.kind == "U"
+    # A text classifier without a list of words may be given the numbers of its tokens.
+    numbers = declared.task == "text" and test.x.dtype.kind in "iu" and not declared.tokens
+    if (declared.task == "text") != texts and not numbers:
         raise EvidenceError(f"the model's task is {declared.task}, and the data are {test.x.dtype}", _ADVICE)
-    if declared.task == "text":
+    if texts:
         return to_codes(test.x, declared.shape[0])
     if tuple(test.x.shape[1:]) != declared.shape:
         raise EvidenceError(f"samples have the shape {test.x.shape[1:]}, and {declared.shape} is declared", _ADVICE)

@@ -10,12 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from zt_gate import __version__
 from zt_gate.domain import Digest
 from zt_gate.domain.attacks import ROBUST
-from zt_gate.domain.sampling import derived, drawn
 from zt_gate.domain.sandbox import reaches
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.adapters.declaration import Declaration
@@ -24,12 +21,14 @@ from zt_gate.evaluate.adapters.recognise import Recognised, recognise
 from zt_gate.evaluate.attack import Attacker
 from zt_gate.evaluate.data import declared_for, prepared, read_test_set
 from zt_gate.evaluate.journal import Journal
+from zt_gate.evaluate.looked_for import Search, look_for_backdoors, nothing_ran
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
 from zt_gate.evaluate.run import Aim, Job, Tally, kept, measure, numbers
 from zt_gate.evaluate.sample import pack
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
+from zt_gate.evaluate.text_codes import LAST_CODE_POINT
 from zt_gate.intake import Frozen
 from zt_gate.policy.fields import parse_amount
 
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-CLEAN_SAMPLES = 400
-"""Most clean samples that detectors of backdoors are given."""
-TRIGGERS = ("patch.mask", "patch.pattern", "additive.pattern")
-"""Recovered triggers that can be looked at."""
 _ALPHA, _MIN_SAMPLES, _LEVEL = Fraction(5, 100), 200, "kernel"
 
 
@@ -81,7 +76,7 @@ class Evaluation:
     unmeasured: list[str] = field(default_factory=list)
     least: float | None = None
     """The robust accuracy that is asked for, for pictures."""
-    triggers: dict[str, Array] = field(default_factory=dict)
+    triggers: Mapping[str, Array] = field(default_factory=dict)
     """Recovered triggers, `(channels, height, width)` each, for pictures; the worker's word, in no statement."""
 
     def predicate(self, check: str) -> dict[str, Any]:
@@ -168,6 +163,9 @@ class _Walk:
             self.whole.unmeasured.append(f"not enough memory: {error}; try --memory, or a smaller --batch")
 
     def _robustness(self, model: RemoteModel, x: Array, y: Array) -> None:
+        if self.declared.task == "text" and self.declared.high < LAST_CODE_POINT:
+            self.whole.unmeasured.append("words are attacked in texts, and the data are numbers of tokens")
+            return
         job = job_of(self.settings, self.declared, x.shape[0])
         run = {
             "ticket": self.settings.ticket,
@@ -187,22 +185,15 @@ class _Walk:
         self.whole.results["robustness"] = {"robustness": numbers(tally, job), **_stored(tally)}
 
     def _backdoor(self, model: RemoteModel, x: Array, y: Array, reference: Frozen | None) -> None:
-        if self.declared.task != "image" or not model.differentiable:
-            self.whole.unmeasured.append("backdoors are looked for in image classifiers with gradients")
-            return
+        other = None
         if reference is not None and reference.root is not None:
-            other = recognise(reference, self.settings.declared)
-            model.compare_with(other.kind, reference.root / other.path, other.declared or self.declared)
-        self.progress("look for backdoors")
-        rows = np.asarray(drawn(f"{self.settings.seed}/clean", len(y)))[:CLEAN_SAMPLES]
-        seed = derived(self.settings.seed, "backdoor") % 2**31
+            other = (reference.root, recognise(reference, self.settings.declared))
         budget = self.settings.plan.get("backdoor", {}).get("budget") or {}
-        head, tensors = model.run({"op": "backdoor", "budget": budget, "seed": seed}, {"x": x[rows], "y": y[rows]})
-        report = head.get("report")
-        if not isinstance(report, dict):
-            raise TroubleError("EVL-106", "the worker's report on backdoors has another form")
+        search = Search(self.settings.seed, budget, self.declared, other)
+        report, self.whole.triggers = look_for_backdoors(model, x, y, search, self.progress)
         self.whole.results["backdoor"] = {"backdoor": report}
-        self.whole.triggers = {name: array for name, array in tensors.items() if name in TRIGGERS and array.ndim == 3}
+        if why := nothing_ran(report):
+            self.whole.unmeasured.append(why)
 
 
 def _permit(found: Recognised, settings: Settings) -> None:

@@ -91,12 +91,17 @@ class RemoteModel:
         """Load an approved release of the same kind into the same worker, for detectors that compare.
 
         Raises:
-            TroubleError: as when the first was loaded.
-            UnmeasuredError: it is of another kind.
+            TroubleError: it tried what it must not.
+            UnmeasuredError: it is of another kind, or cannot be loaded as it is declared.
         """
         if kind != self._kind:
             raise UnmeasuredError(f"the approved release is of the kind {kind}, and this one {self._kind}")
-        self._load(kind, path, declared, self._device, "reference")
+        try:
+            self._load(kind, path, declared, self._device, "reference")
+        except TroubleError as error:
+            if error.rule != "EVL-106":
+                raise
+            raise UnmeasuredError(f"the approved release cannot be loaded: {error.message}") from None
 
     def _load(self, kind: str, path: Path, declared: Declaration, device: str, slot: str) -> bool:
         question = {"op": "load", "kind": kind, "path": str(path), "declaration": declared.to_json(), "device": device}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.support import models
-from zt_gate.evaluate.adapters.architecture import build_network
+from zt_gate.evaluate.adapters.architecture import before_last, build_network, last_layer
 
 
 class Block(nn.Module):
@@ -63,7 +63,7 @@ def test_a_declared_network_answers_as_the_written_one(model, layers):
     x = torch.rand(3, 1, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(network(x), model(x))
-        torch.testing.assert_close(network.last(network.features(x)), model(x))
+        torch.testing.assert_close(last_layer(network)(before_last(network, x)), model(x))
 
 
 @pytest.mark.parametrize(

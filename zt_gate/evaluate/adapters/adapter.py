@@ -44,3 +44,6 @@ class Adapter(Protocol):
 
     def final_linear(self) -> tuple[Tensor, Tensor] | None:
         """Return weight `(classes, width)` and bias `(classes,)` of the final linear layer, or None."""
+
+    def layer_kinds(self) -> tuple[str, ...]:
+        """Return of what kinds of layers the network is made, in order; empty where that cannot be told."""

@@ -41,16 +41,29 @@ class Network(nn.Module):
             batch = step(batch)
         return batch
 
-    def features(self, batch: Tensor) -> Tensor:
-        """Run every layer but the last."""
-        for step in self._steps[:-1]:
-            batch = step(batch)
-        return batch
 
-    @property
-    def last(self) -> nn.Module:
-        """The last layer."""
-        return self._steps[-1]
+def first_layer(network: Network) -> nn.Module:
+    """Return the first layer. No method of `Network`, whose names belong to the weights: `features.0`, `last`."""
+    return network._steps[0]  # noqa: SLF001 - as above
+
+
+def last_layer(network: Network) -> nn.Module:
+    """Return the last layer."""
+    return network._steps[-1]  # noqa: SLF001 - as above
+
+
+def after_first(network: Network, batch: Tensor) -> Tensor:
+    """Run every layer but the first, such as what follows the embeddings of tokens."""
+    for step in network._steps[1:]:  # noqa: SLF001 - as above
+        batch = step(batch)
+    return batch
+
+
+def before_last(network: Network, batch: Tensor) -> Tensor:
+    """Run every layer but the last."""
+    for step in network._steps[:-1]:  # noqa: SLF001 - as above
+        batch = step(batch)
+    return batch
 
 
 class Residual(nn.Module):
@@ -69,6 +82,38 @@ class Residual(nn.Module):
         return self._body[0](batch) + (self._shortcut[0](batch) if self._shortcut else batch)  # type: ignore[no-any-return]
 
 
+class Embedding(nn.Embedding):
+    """Vectors of tokens, whose numbers arrive as floats, like every input here."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return `(n, length, width)` for numbers `(n, length)`."""
+        return super().forward(batch.long())
+
+
+class ConvAlongTokens(nn.Conv1d):
+    """A convolution along the tokens: `(n, length, in)` to `(n, length, out)`."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Convolve."""
+        return super().forward(batch.transpose(1, 2)).transpose(1, 2)
+
+
+class OverTokens(nn.Module):
+    """What `(n, length, width)` is over its tokens, `(n, width)`: the mean, or the greatest value."""
+
+    def __init__(self, *, greatest: bool, skip_zeros: bool = False) -> None:
+        super().__init__()
+        self._greatest, self._skip = greatest, skip_zeros
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return it; a token whose vector is all zeros fills up, and can be left out of the mean."""
+        if self._greatest:
+            return batch.amax(1)
+        if not self._skip:
+            return batch.mean(1)
+        return batch.sum(1) / batch.ne(0).any(2).sum(1, keepdim=True).clamp_min(1)
+
+
 def _register(root: nn.Module, name: str, module: nn.Module) -> None:
     *folders, last = name.split(".")
     for folder in folders:
@@ -77,7 +122,10 @@ def _register(root: nn.Module, name: str, module: nn.Module) -> None:
         root = root.get_submodule(folder)
     if last in dict(root.named_children()):
         raise ValueError(f"two layers are called {name}")
-    root.add_module(last, module)
+    try:
+        root.add_module(last, module)
+    except KeyError:
+        raise ValueError(f"no layer can be called {name}") from None
 
 
 def _build(layer: Mapping[str, Any], depth: int) -> nn.Module:
@@ -143,14 +191,20 @@ _LAYERS: dict[str, Callable[[_Numbers], nn.Module]] = {
     "batch_norm": lambda n: nn.BatchNorm2d(n.whole("features"), eps=n.real("eps", 1e-5)),
     "batch_norm_1d": lambda n: nn.BatchNorm1d(n.whole("features"), eps=n.real("eps", 1e-5)),
     "conv": _conv,
+    "conv_1d": lambda n: ConvAlongTokens(
+        n.whole("in"), n.whole("out"), n.whole("kernel"), padding=n.whole("padding", 0, 0)
+    ),
     "dropout": lambda _: nn.Identity(),
+    "embedding": lambda n: Embedding(n.whole("tokens"), n.whole("width")),
     "flatten": lambda n: nn.Flatten(n.whole("start", 1)),
     "gelu": lambda _: nn.GELU(),
     "group_norm": lambda n: nn.GroupNorm(n.whole("groups"), n.whole("features")),
     "layer_norm": lambda n: nn.LayerNorm(n.whole("features")),
     "leaky_relu": lambda n: nn.LeakyReLU(n.real("slope", 0.01)),
     "linear": lambda n: nn.Linear(n.whole("in"), n.whole("out"), bias=n.yes("bias", default=True)),
+    "max_of_tokens": lambda _: OverTokens(greatest=True),
     "max_pool": _pool(nn.MaxPool2d),
+    "mean_of_tokens": lambda n: OverTokens(greatest=False, skip_zeros=n.yes("skip_zeros", default=False)),
     "relu": lambda _: nn.ReLU(),
     "sigmoid": lambda _: nn.Sigmoid(),
     "silu": lambda _: nn.SiLU(),

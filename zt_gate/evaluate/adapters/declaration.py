@@ -43,6 +43,10 @@ class Declaration:
     file: str = ""
     """The file with the model, where the release holds several."""
     layers: tuple[dict[str, Any], ...] = ()
+    tokens: tuple[str, ...] = ()
+    """For texts that are split into words: the words by number. The first fills up, the second stands for others."""
+    length: int = 0
+    """Most tokens of a text; the rest is cut. It goes with `tokens`."""
 
     def __post_init__(self) -> None:
         size = math.prod(self.shape)
@@ -59,6 +63,10 @@ class Declaration:
             len(self.least) != size or any(a > b for a, b in zip(self.least, self.greatest, strict=True))
         ):
             raise ValueError("least and greatest have one value for each column, and none is crossed")
+        if bool(self.tokens) != bool(self.length) or not 0 <= self.length <= size:
+            raise ValueError("tokens and length come together, and a text has no more tokens than characters")
+        if self.tokens and (self.task != "text" or len(set(self.tokens)) != len(self.tokens) or len(self.tokens) < 2):
+            raise ValueError("tokens are two or more different words of a text classifier")
 
     @property
     def inputs(self) -> InputSpec:
@@ -109,6 +117,8 @@ def _typed(name: str, value: Any) -> Any:
         return value
     if name == "classes":
         return _whole(name, value)
+    if name == "length":
+        return _whole(name, value) if value != 0 else 0
     if name in ("low", "high"):
         return _number(name, value)
     if not isinstance(value, list):
@@ -118,6 +128,10 @@ def _typed(name: str, value: Any) -> Any:
     if name == "layers":
         if not all(isinstance(item, dict) for item in value):
             raise ValueError("each layer is an object")
+        return tuple(value)
+    if name == "tokens":
+        if not all(isinstance(item, str) for item in value):
+            raise ValueError("each token is text")
         return tuple(value)
     return tuple(_number(name, item) for item in value)
 

@@ -69,13 +69,15 @@ class Kind:
 
 
 _NATIVE = ("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function")
+_TEXTS = "zt_gate.evaluate.adapters.text_adapter"
+"""Imported before a model is loaded, after which nothing may be."""
 _SKLEARN = ("sklearn", "sklearn.pipeline", "sklearn.ensemble", "sklearn.linear_model")
 
 KINDS: dict[str, Kind] = {
-    "torch-state": Kind("torch_adapter", "load_state", ("safetensors",)),
-    "torchscript": Kind("torch_adapter", "load_script", ()),
-    "torch-export": Kind("torch_adapter", "load_export", ("torch.export",), warm="warm_export"),
-    "torch-pickle": Kind("torch_adapter", "load_pickled", (), pickle=True),
+    "torch-state": Kind("torch_adapter", "load_state", ("safetensors", _TEXTS)),
+    "torchscript": Kind("torch_adapter", "load_script", (_TEXTS,)),
+    "torch-export": Kind("torch_adapter", "load_export", ("torch.export", _TEXTS), warm="warm_export"),
+    "torch-pickle": Kind("torch_adapter", "load_pickled", (_TEXTS,), pickle=True),
     "onnx": Kind("onnx_adapter", "load_onnx", ("onnxruntime", "onnx", "onnx.numpy_helper")),
     "skops": Kind("sklearn_adapter", "load_skops", (*_SKLEARN, "skops.io"), tolerated=_NATIVE),
     "sklearn-pickle": Kind("sklearn_adapter", "load_pickle", (*_SKLEARN, "joblib"), pickle=True, tolerated=_NATIVE),

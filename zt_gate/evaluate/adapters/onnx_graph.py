@@ -56,6 +56,7 @@ class Graph:
                 self._steps.append((OPERATORS[node.op_type], list(node.input), node.output[0], attributes))
             else:
                 raise ConversionError(f"the operator {node.op_type} is not converted")
+        self.kinds = tuple(str(node.op_type) for node in graph.node if node.op_type != "Constant")
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Run the graph."""

@@ -56,6 +56,10 @@ class ScoreAdapter:
     def final_linear(self) -> tuple[Tensor, Tensor] | None:
         """Return None: nothing inside can be seen."""
 
+    def layer_kinds(self) -> tuple[str, ...]:
+        """Return nothing: nothing inside can be seen."""
+        return ()
+
     def _raw(self, batch: Tensor) -> Any:
         array: Array = batch.detach().cpu().numpy()
         declared = self._declared

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from zt_gate.evaluate.adapters.architecture import Network, build_network
+from zt_gate.evaluate.adapters.architecture import Network, before_last, build_network, last_layer
+from zt_gate.evaluate.adapters.layer_kinds import layer_kinds
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.declaration import Declaration
@@ -39,7 +40,14 @@ class TorchAdapter:
 
     def logits(self, batch: Tensor) -> Tensor:
         """Return scores; see the protocol."""
-        output = self._model(self.prepared(batch))
+        return self.scored(self._model(self.prepared(batch)))
+
+    def scored(self, output: Any) -> Tensor:
+        """Return what the model returned as scores.
+
+        Raises:
+            TypeError: it is no tensor.
+        """
         if isinstance(output, (tuple, list)) and len(output) == 1:
             output = output[0]
         if not isinstance(output, Tensor):
@@ -50,17 +58,21 @@ class TorchAdapter:
         """Return what the final linear layer sees; see the protocol."""
         if self.final_linear() is None or not isinstance(self._model, Network):
             return None
-        return self._model.features(self.prepared(batch)).float()
+        return before_last(self._model, self.prepared(batch)).float()
 
     def final_linear(self) -> tuple[Tensor, Tensor] | None:
         """Return the final linear layer; see the protocol."""
-        last = self._model.last if isinstance(self._model, Network) else None
+        last = last_layer(self._model) if isinstance(self._model, Network) else None
         if not isinstance(last, nn.Linear):
             return None
         bias: Tensor | None = last.bias
         if bias is None:
             bias = torch.zeros(last.out_features, device=self.device)
         return last.weight.detach().float(), bias.detach().float()
+
+    def layer_kinds(self) -> tuple[str, ...]:
+        """Return of what kinds of layers the network is made; see the protocol."""
+        return layer_kinds(self._model)
 
     def prepared(self, batch: Tensor) -> Tensor:
         """Return a batch as the model wants it: columns scaled back, channels normalised."""
@@ -82,6 +94,14 @@ def ready(module: nn.Module, device: str) -> nn.Module:
     return module.eval().to(device)
 
 
+def _adapted(model: nn.Module, declared: Declaration, device: str) -> TorchAdapter:
+    if declared.task != "text":
+        return TorchAdapter(model, declared, device)
+    from zt_gate.evaluate.adapters.text_adapter import text_adapter
+
+    return text_adapter(model, declared, device)
+
+
 def load_state(path: str, declared: Declaration, device: str) -> TorchAdapter:
     """Load bare weights: safetensors, or a checkpoint that `weights_only` accepts.
 
@@ -99,13 +119,13 @@ def load_state(path: str, declared: Declaration, device: str) -> TorchAdapter:
         weights = weights.get("state_dict", weights) if isinstance(weights, dict) else weights
     if not isinstance(weights, dict) or not all(isinstance(item, Tensor) for item in weights.values()):
         raise ValueError("the checkpoint holds more than weights, or none")
-    return TorchAdapter(ready(build_network(declared.layers, weights), device), declared, device)
+    return _adapted(ready(build_network(declared.layers, weights), device), declared, device)
 
 
 def load_script(path: str, declared: Declaration, device: str) -> TorchAdapter:
     """Load a TorchScript archive."""
     module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return TorchAdapter(ready(module, device), declared, device)
+    return _adapted(ready(module, device), declared, device)
 
 
 def warm_export() -> None:
@@ -121,7 +141,7 @@ def load_export(path: str, declared: Declaration, device: str) -> TorchAdapter:
     module = torch.export.load(path).module()
     for parameter in module.parameters():
         parameter.requires_grad = False
-    return TorchAdapter(module.to(device), declared, device)
+    return _adapted(module.to(device), declared, device)
 
 
 def load_pickled(path: str, declared: Declaration, device: str) -> TorchAdapter:
@@ -129,4 +149,4 @@ def load_pickled(path: str, declared: Declaration, device: str) -> TorchAdapter:
     module = torch.load(path, map_location=device, weights_only=False)
     if not isinstance(module, nn.Module):
         raise TypeError(f"the pickle holds a {type(module).__name__}, no module")
-    return TorchAdapter(ready(module, device), declared, device)
+    return _adapted(ready(module, device), declared, device)

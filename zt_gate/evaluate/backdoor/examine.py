@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zt_gate.domain.backdoor import beside
 from zt_gate.evaluate.backdoor.budget import Budget
+from zt_gate.evaluate.backdoor.comparable import USED, compared
 from zt_gate.evaluate.backdoor.final_layer import final_layer
 from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
 from zt_gate.evaluate.backdoor.margin import intrinsic_directions, margins
@@ -54,8 +55,8 @@ def examine(
     mine = _measured(adapter, clean, labels, budget, seed)
     if reference is None:
         return mine
-    why = _compared(adapter, reference)
-    if why != "used":
+    why = compared(adapter, reference, clean)
+    if why != USED:
         return replace(mine, facts={**mine.facts, "reference": why})
     return _beside(mine, _measured(reference, clean, labels, budget, seed))
 
@@ -85,7 +86,7 @@ def _beside(mine: BackdoorReport, approved: BackdoorReport) -> BackdoorReport:
         else detector
         for name, detector in mine.detectors.items()
     }
-    return replace(mine, facts={**mine.facts, "reference": "used"}, detectors=detectors)
+    return replace(mine, facts={**mine.facts, "reference": USED}, detectors=detectors)
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ class _Walk:
         spec = self.adapter.inputs
         if self.adapter.classes < 2:
             return Detector("not_applicable", "a model of one class has nothing to be led astray to")
-        if not self.adapter.differentiable:
+        if not self.adapter.differentiable and not isinstance(self.adapter, TokenModel):
             return Detector("incomplete", "the model gives no gradients")
         if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
             return Detector("incomplete", "the inputs have no bounds; declare them")
@@ -223,29 +224,24 @@ def _split(adapter: Adapter, images: Tensor, labels: Tensor | None, budget: Budg
     if len(images) < FEWEST_CLEAN:
         return None
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: budget.clean_images]
-    kind = torch.long if isinstance(adapter, TokenModel) else torch.float32
-    images = images[order.to(images.device)].to(adapter.device, kind)
+    images = images[order.to(images.device)].to(adapter.device, torch.float32)
     if labels is None:
         with torch.no_grad():
             answers = torch.cat([adapter.logits(part).argmax(1) for part in torch.split(images, budget.rows)])
     else:
         answers = labels[order.to(labels.device)].to(adapter.device)
+    if isinstance(adapter, TokenModel):
+        images = adapter.tokens(images)
     return Clean(images[::2], answers[::2], images[1::2], answers[1::2])
 
 
 def _collapsed(adapter: Adapter, clean: Clean) -> bool:
     with torch.no_grad():
-        said = adapter.logits(clean.images).argmax(1)
+        if isinstance(adapter, TokenModel):
+            said = adapter.logits_of_embedded(adapter.embedding()[clean.images]).argmax(1)
+        else:
+            said = adapter.logits(clean.images).argmax(1)
     return bool(torch.bincount(said, minlength=adapter.classes).max() >= _COLLAPSED * len(said))
-
-
-def _compared(adapter: Adapter, reference: Adapter) -> str:
-    """Return `used`, or why a reference cannot be compared."""
-    if reference.classes != adapter.classes:
-        return f"it has {reference.classes} classes and not {adapter.classes}"
-    if reference.inputs.shape != adapter.inputs.shape:
-        return f"it takes inputs of shape {reference.inputs.shape} and not {adapter.inputs.shape}"
-    return "used" if reference.differentiable else "it gives no gradients"
 
 
 def _slots(found: Inverted) -> list[dict[str, Any]]:

@@ -1,26 +1,32 @@
-"""Search for trigger phrases in small text classifiers: in the space of embeddings, then confirmed token by token.
+"""Search for trigger phrases in small text classifiers: every token by itself, then phrases in the space of embeddings.
 
-Every position of a phrase is a mixture over the vocabulary, sharpened while it is optimised for all target classes in
-one batch; then the best tokens of each position are tried for real, one position after the other. A phrase counts by
-what its tokens do, never by what the mixture did.
+Each token of the vocabulary is put in front of texts of all classes; the one that pushes a class furthest is tried on
+unseen texts. Where no token stands out, longer phrases are searched: every position is a mixture over the vocabulary,
+sharpened while it is optimised for all target classes in one batch; then the best tokens of each position are tried
+for real, one position after the other. A phrase counts by what its tokens do, never by what the mixture did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zt_gate.domain.backdoor_phrases import SURE, stands_out
+
 if TYPE_CHECKING:
     from zt_gate.evaluate.backdoor.budget import Budget
     from zt_gate.evaluate.backdoor.inversion import Clean
 
-LENGTHS = (1, 2, 3)
-"""Tokens of a phrase; the shortest that works is kept."""
+LENGTHS = (2, 3)
+"""Tokens of a longer phrase; the shortest that works is kept."""
+MOST_TOKENS = 60_000
+"""With a larger vocabulary, only as many tokens are tried by themselves: the first, which are mostly the frequent."""
 _TRIED = 12
+_SCANNED, _FINALISTS = 64, 16
 
 
 @runtime_checkable
@@ -30,6 +36,9 @@ class TokenModel(Protocol):
     classes: int
     device: str
 
+    def tokens(self, batch: Tensor) -> Tensor:
+        """Return numbers of tokens `(n, length)`, int64, for inputs as the adapter takes them."""
+
     def embedding(self) -> Tensor:
         """Return the token embeddings `(vocabulary, width)`."""
 
@@ -38,7 +47,7 @@ class TokenModel(Protocol):
 
 
 def phrases(model: TokenModel, clean: Clean, targets: Sequence[int], budget: Budget, seed: int) -> list[dict[str, Any]]:
-    """Return, per target class, the shortest phrase that works on held-out texts, or the best of the longest.
+    """Return, per target class, a token that stands out, the shortest phrase that works, or the best of the longest.
 
     Args:
         model: a text classifier.
@@ -48,16 +57,84 @@ def phrases(model: TokenModel, clean: Clean, targets: Sequence[int], budget: Bud
         seed: decides starts and batches.
     """
     table = model.embedding().detach()
-    best: dict[int, dict[str, Any]] = {}
+    best = {k: _token(model, table, clean, k, found) for k, found in _scan(model, table, clean, targets, budget)}
+    open_targets = [k for k in targets if not _enough(best[k])]
     for length in LENGTHS:
-        open_targets = [k for k in targets if k not in best or best[k]["successes"] < 0.9 * best[k]["images"]]
         if not open_targets:
             break
         mixtures = _mixtures(model, table, clean, open_targets, length, budget, seed)
         for k, mixture in zip(open_targets, mixtures, strict=True):
             tokens = _snapped(model, table, clean, k, mixture)
-            best[k] = _tried(model, table, clean, k, tokens)
+            best[k] |= _tried(model, table, clean, k, tokens)
+        open_targets = [k for k in open_targets if best[k]["successes"] < SURE * best[k]["images"]]
     return [best[k] for k in targets]
+
+
+def _scan(
+    model: TokenModel, table: Tensor, clean: Clean, targets: Sequence[int], budget: Budget
+) -> Iterator[tuple[int, tuple[Tensor, int]]]:
+    """Yield for each class the tokens that push it furthest, and how many turn nearly every text to it."""
+    texts, labels = clean.images[:_SCANNED], clean.labels[:_SCANNED]
+    many = min(len(table), MOST_TOKENS)
+    at_once = max(1, budget.rows // len(texts))
+    with torch.no_grad():
+        before = model.logits_of_embedded(table[texts])
+        parts = []
+        for tokens in torch.split(torch.arange(many, device=texts.device), at_once):
+            stamped = texts.repeat(len(tokens), 1)
+            stamped[:, 0] = tokens.repeat_interleave(len(texts))
+            after = model.logits_of_embedded(table[stamped]).view(len(tokens), len(texts), -1)
+            parts.append(_pushes(before, after, labels, targets))
+    pushes, turned = (torch.cat(part) for part in zip(*parts, strict=True))
+    for i, k in enumerate(targets):
+        furthest = pushes[:, i].topk(min(_FINALISTS, many)).indices
+        yield k, (furthest, int((turned[:, i] >= SURE).sum()))
+
+
+def _pushes(before: Tensor, after: Tensor, labels: Tensor, targets: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return per token and target the median change of the margin, and the share of texts that were turned.
+
+    Args:
+        before: scores `(n, classes)`.
+        after: scores `(tokens, n, classes)`.
+        labels: classes of the texts `(n,)`.
+        targets: target classes; the results are `(tokens, targets)`.
+    """
+    pushes, turned = [], []
+    for k in targets:
+        others = labels != k
+        if not others.any():
+            pushes.append(torch.zeros(len(after), device=after.device))
+            turned.append(torch.zeros(len(after), device=after.device))
+            continue
+        moved = _margin(after[:, others], k) - _margin(before[others], k)
+        pushes.append(moved.median(1).values)
+        turned.append((after[:, others].argmax(2) == k).float().mean(1))
+    return torch.stack(pushes, 1), torch.stack(turned, 1)
+
+
+def _margin(scores: Tensor, k: int) -> Tensor:
+    rest = scores.clone()
+    rest[..., k] = -torch.inf
+    return scores[..., k] - rest.amax(-1)
+
+
+def _token(model: TokenModel, table: Tensor, clean: Clean, k: int, found: tuple[Tensor, int]) -> dict[str, Any]:
+    """Compare the finalists on all texts of the search, and try the best on unseen ones."""
+    finalists, alike = found
+    with torch.no_grad():
+        before = model.logits_of_embedded(table[clean.images])
+        after = torch.stack([model.logits_of_embedded(table[_stamped(clean.images, [int(t)])]) for t in finalists])
+    pushes, _ = _pushes(before, after, clean.labels, [k])
+    order = pushes[:, 0].argsort(descending=True)
+    ranked = [float(pushes[i, 0]) for i in order[:2]]
+    said = _tried(model, table, clean, k, [int(finalists[order[0]])])
+    return {**said, "push": round(ranked[0], 4), "second": round(ranked[-1], 4), "alike": alike}
+
+
+def _enough(slot: dict[str, Any]) -> bool:
+    sure = slot["successes"] >= SURE * slot["images"]
+    return sure or stands_out(slot["successes"], slot["images"], slot["push"], slot["second"], slot["alike"])
 
 
 def _mixtures(
@@ -107,6 +184,10 @@ def _tried(model: TokenModel, table: Tensor, clean: Clean, target: int, tokens: 
 
 
 def _said(model: TokenModel, table: Tensor, texts: Tensor, tokens: Sequence[int]) -> Tensor:
+    return model.logits_of_embedded(table[_stamped(texts, tokens)]).argmax(1)
+
+
+def _stamped(texts: Tensor, tokens: Sequence[int]) -> Tensor:
     stamped = texts.clone()
     stamped[:, : len(tokens)] = torch.tensor(list(tokens), device=texts.device, dtype=texts.dtype)
-    return model.logits_of_embedded(table[stamped]).argmax(1)
+    return stamped

@@ -91,6 +91,9 @@ class TextAdapter:
     def __init__(self, network):
         self.table, self.rest = network
 
+    def tokens(self, batch):
+        return batch.long()
+
     def embedding(self):
         return self.table.weight
 
