@@ -203,7 +203,7 @@ def _phrase(entry: Mapping[str, Any]) -> Judged:
     found = phrase_found(entry)
     if found is None:
         return Judged("phrases", Status.PASS, NOTHING_FOUND)
-    words = f"the phrase {found.words!r} leads to class {found.target}"
+    words = f"the phrase {found.words!r}, which leads to class {found.target}"
     return Judged("phrases", Status.FAIL, words, found.target, 0.0, float(found.size))
 
 

@@ -29,6 +29,7 @@ from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
 from zt_gate.evaluate.text_codes import LAST_CODE_POINT
+from zt_gate.evaluate.trigger_pictures import trigger_pictures
 from zt_gate.intake import Frozen
 from zt_gate.policy.fields import parse_amount
 
@@ -77,7 +78,7 @@ class Evaluation:
     least: float | None = None
     """The robust accuracy that is asked for, for pictures."""
     triggers: Mapping[str, Array] = field(default_factory=dict)
-    """Recovered triggers, `(channels, height, width)` each, for pictures; the worker's word, in no statement."""
+    """Recovered triggers, `(channels, height, width)` each, for pictures; the worker's word."""
 
     def predicate(self, check: str) -> dict[str, Any]:
         """Return the predicate of one check's statement."""
@@ -191,7 +192,8 @@ class _Walk:
         budget = self.settings.plan.get("backdoor", {}).get("budget") or {}
         search = Search(self.settings.seed, budget, self.declared, other)
         report, self.whole.triggers = look_for_backdoors(model, x, y, search, self.progress)
-        self.whole.results["backdoor"] = {"backdoor": report}
+        drawn = trigger_pictures(self.whole.triggers, x[0], self.declared) if self.declared.task == "image" else {}
+        self.whole.results["backdoor"] = {"backdoor": report, "triggers": drawn}
         if why := nothing_ran(report):
             self.whole.unmeasured.append(why)
 

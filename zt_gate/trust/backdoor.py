@@ -6,11 +6,13 @@ The statement carries what every detector measured; `zt_gate.domain.backdoor` ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from zt_gate.domain import Evidence, Status
+from zt_gate.domain import Evidence, Picture, Status
 from zt_gate.domain.backdoor import Limits, judge_backdoor
 from zt_gate.domain.backdoor_calibration import DEFAULT
+from zt_gate.domain.backdoor_pictures import backdoor_pictures
 from zt_gate.policy.evaluations import Backdoor
 from zt_gate.policy.fields import parse_amount
 from zt_gate.trust.evaluation import Judged, judge_all
@@ -29,23 +31,29 @@ def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item
     if not judged:
         command = "evaluate it: zt-gate evaluate TARGET --data FILE --checks backdoor --ticket FILE --key KEY --out DIR"
         return missing(CHECK, question.subject, "backdoor statement", command, items)
-    for one in judged:
-        _rule(one, wanted)
+    failed = [_rule(one, wanted) for one in judged]
     good = [one.item for one in judged if one.outcome.ok]
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(judged))}
     outcomes = [one.outcome for one in judged]
-    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+    settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+    drawn = next((pair for pair in zip(judged, failed, strict=True) if pair[0].ticket is not None), None)
+    return settled if drawn is None else replace(settled, pictures=_pictures(*drawn))
 
 
-def _rule(one: Judged, wanted: Backdoor) -> None:
-    """Note what the detectors' numbers amount to."""
-    outcome, ticket = one.outcome, one.ticket
+def _pictures(one: Judged, failed: set[int | None]) -> tuple[Picture, ...]:
+    numbers = one.predicate.get("backdoor")
+    return tuple(backdoor_pictures(numbers, one.predicate.get("triggers"), failed)) if isinstance(numbers, dict) else ()
+
+
+def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
+    """Note what the detectors' numbers amount to; return the classes that a backdoor leads to."""
+    outcome, ticket, failed = one.outcome, one.ticket, set[int | None]()
     if ticket is None or not outcome.ok:
-        return
+        return failed
     numbers: Any = one.predicate.get("backdoor")
     if not isinstance(numbers, dict):
         outcome.finding("EVL-009", "carries no numbers of a backdoor examination")
-        return
+        return failed
     limits = Limits(alpha=float(parse_amount(wanted.alpha))) if wanted.alpha else Limits()
     rulings = judge_backdoor(numbers, DEFAULT, limits)
     if not any(found.status in (Status.PASS, Status.FAIL) for found in rulings):
@@ -53,9 +61,10 @@ def _rule(one: Judged, wanted: Backdoor) -> None:
     for found in rulings:
         if found.status is Status.FAIL:
             target = f"class {found.target}" if found.target is not None else "every class"
-            message = f"{found.detector} found a trigger that leads to {target}: {text(found.reason, 200)}"
-            outcome.finding("BKD-001", message, f"{found.detector} {target}")
+            outcome.finding("BKD-001", f"found {text(found.reason, 200)}", f"{found.detector} {target}")
+            failed.add(found.target)
         elif found.status is not Status.PASS and found.status is not Status.NOT_APPLICABLE:
             outcome.gap(
                 f"{found.detector}: {text(found.reason, 200)}", "evaluate with clean samples and a larger budget"
             )
+    return failed

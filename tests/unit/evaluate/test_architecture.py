@@ -74,11 +74,21 @@ def test_a_declared_network_answers_as_the_written_one(model, layers):
         (({"type": "linear", "in": -1, "out": 2},), "whole number"),
         (({"type": "linear", "in": 1 << 40, "out": 2},), "whole number"),
         (({"type": "linear", "name": "a", "in": 2, "out": 2},) * 2, "two layers"),
+        (({"type": "linear", "name": "forward", "in": 2, "out": 2},), "no layer can be called forward"),
         ((), "layers"),
         (({"type": "linear", "in": 1 << 20, "out": 1 << 20},), "do not fit"),
     ],
-    ids="missing unknown negative huge twice none unallocated".split(),  # noqa: SIM905 - easier to read
+    ids="missing unknown negative huge twice taken none unallocated".split(),  # noqa: SIM905 - easier to read
 )
 def test_what_does_not_fit_is_refused(layers, said):
     with pytest.raises(ValueError, match=said):
         build_network(layers, Residual().state_dict())
+
+
+def test_layers_may_be_called_as_people_call_them():
+    names = ("features.0", "features.1", "pool", "flat", "last")
+    layers = tuple({**layer, "name": name} for layer, name in zip(models.LAYERS, names, strict=True))
+    state = models.convolutional().state_dict()
+    renamed = {name.replace("0.", "features.0.").replace("4.", "last."): value for name, value in state.items()}
+    x = torch.rand(3, 1, 8, 8)
+    torch.testing.assert_close(build_network(layers, renamed)(x), models.convolutional()(x))

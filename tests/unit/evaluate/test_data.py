@@ -105,3 +105,24 @@ def test_a_declaration_survives_being_written_and_read():
 
     declared = Declaration("image", 10, (3, 8, 8), mean=(0.1,) * 3, std=(0.2,) * 3, layers=models.LAYERS)
     assert read_declaration(json.dumps(declared.to_json()).encode(), "a.json") == declared
+
+
+def test_numbers_of_tokens_are_data_of_a_text_classifier_without_a_vocabulary(tmp_path):
+    test = read(tmp_path, x=np.array([[0, 3, 5], [5, 5, 1]]), y=np.array([0, 1]))
+    declared = Declaration("text", 2, (3,), 0.0, 5.0)
+    assert prepared(test, declared).tolist() == [[0.0, 3.0, 5.0], [5.0, 5.0, 1.0]]
+    with pytest.raises(EvidenceError, match="0 to 5, and 0 to 4"):
+        prepared(test, Declaration("text", 2, (3,), 0.0, 4.0))
+    with pytest.raises(EvidenceError, match="task is text"):
+        prepared(test, Declaration("text", 2, (3,), tokens=("", "?", "a"), length=2))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "length", "task"),
+    [(("a", "a"), 2, "text"), (("a",), 2, "text"), (("a", "b"), 0, "text"), ((), 2, "text"), (("a", "b"), 9, "text"),
+     (("a", "b"), 2, "image")],
+    ids="twice one endless alone long image".split(),  # noqa: SIM905 - easier to read
+)  # fmt: skip
+def test_a_vocabulary_that_is_none_is_refused(tokens, length, task):
+    with pytest.raises(ValueError, match="token"):
+        Declaration(task, 2, (3,), tokens=tokens, length=length)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from zt_gate.evaluate.adapters.architecture import Embedding, Network, after_first, first_layer
 from zt_gate.evaluate.adapters.declaration import Declaration
@@ -109,10 +109,12 @@ def text_adapter(model: Callable[[Tensor], Any], declared: Declaration, device: 
         table: Tensor = first.weight
         rest: Callable[[Tensor], Any] = functools.partial(after_first, model)
     elif isinstance(model, nn.Module):
-        found = [(name, part) for name, part in model.named_modules() if _is_embedding(part)]
+        found = _tables(model)
         if len(found) != 1:
             return TextAdapter(model, declared, device)
-        table, rest = found[0][1].weight, _through_another_table(model, *found[0])
+        weight = found[0]
+        layer: Any = dict(model.named_modules())[weight.rpartition(".")[0]]
+        table, rest = layer.weight, _through_another_table(model, weight, layer)
     else:
         return TextAdapter(model, declared, device)
     if declared.tokens and len(declared.tokens) != len(table):
@@ -121,18 +123,27 @@ def text_adapter(model: Callable[[Tensor], Any], declared: Declaration, device: 
     return adapter if _answers_alike(adapter, declared) else TextAdapter(model, declared, device)
 
 
+def _tables(model: nn.Module) -> list[str]:
+    """Return the names of the weights that tokens are looked up in."""
+    if isinstance(model, fx.GraphModule):
+        looked = [node.args[0] for node in model.graph.nodes if node.target is torch.ops.aten.embedding.default]
+        names = {str(node.target) for node in looked if isinstance(node, fx.Node) and node.op == "get_attr"}
+        return [name for name in sorted(names) if name.endswith(".weight")] if len(names) == len(looked) else []
+    return [f"{name}.weight" for name, part in model.named_modules() if _is_embedding(part)]
+
+
 def _is_embedding(part: nn.Module) -> bool:
-    name = getattr(part, "original_name", type(part).__name__)
+    name = str(getattr(part, "original_name", type(part).__name__))
     weight = getattr(part, "weight", None)
     return "Embedding" in name and isinstance(weight, Tensor) and weight.dim() == 2
 
 
-def _through_another_table(model: nn.Module, name: str, layer: Any) -> Callable[[Tensor], Any]:
+def _through_another_table(model: nn.Module, weight: str, layer: Any) -> Callable[[Tensor], Any]:
     def rest(embedded: Tensor) -> Any:
         flat = embedded.flatten(0, 1)
         numbers = torch.arange(len(flat), device=flat.device).view(embedded.shape[:2])
         if not isinstance(model, torch.jit.ScriptModule):
-            return torch.func.functional_call(model, {f"{name}.weight": flat}, (numbers,))
+            return torch.func.functional_call(model, {weight: flat}, (numbers,))
         own = layer.weight
         _set(layer, flat)
         try:
