@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
             alarms += 1
             console.result(f"{printable(path, 400)} stands out among the others: is it honest?")
     made = calibrate(args.name, known)
-    write_atomically(args.out, (json.dumps(to_json(made), indent=2) + "\n").encode())
+    written = (json.dumps(to_json(made), indent=2) + "\n").encode()
+    write_atomically(args.out, written)
     console.result(f"{len(known)} models, {alarms} false alarms when each is judged by the others")
     for name, spread in sorted(made.spreads.items()):
         console.result(f"  {name:24} {spread.mean:7.3f} ± {spread.deviation:.3f}")
+    console.note("put this into the policy, beside which the file lies:")
+    pinned = f"calibration: {{file: {json.dumps(args.out.name)}, sha256: {hashlib.sha256(written).hexdigest()}}}"
+    console.result(f"backdoor:\n  {pinned}")
     if args.judge is None:
         return 0
     judged = judge_backdoor(numbers_in(args.judge), made, limits)

@@ -96,7 +96,9 @@ def _plan(stage: Stage) -> dict[str, Any]:
         demand = getattr(stage, name)
         if demand is not None:
             said = dataclasses.asdict(demand)
-            plan[name] = {key: value for key, value in said.items() if key not in ("by", "tickets", "data")}
+            plan[name] = {
+                key: value for key, value in said.items() if key not in ("by", "tickets", "data", "calibration")
+            }
     return plan
 
 

@@ -200,6 +200,10 @@ def _demand(stage: str, demand: str, old: Mapping[str, Any], new: Mapping[str, A
             yield from _ranked(stage, setting, before, after, _age)
         elif field == "count":
             yield from _ranked(stage, setting, before or 1, after or 1, lambda count: count)
+        elif field == "calibration":
+            pinned = [value and value["sha256"] for value in (before, after)]
+            if pinned[0] != pinned[1]:
+                yield Change("different", stage, setting, pinned[0], pinned[1])
         elif before != after:
             steps: dict[int | None, Direction] = {1: "stricter", -1: "looser"}
             yield Change(steps.get(direction(field, before, after), "different"), stage, setting, before, after)

@@ -97,9 +97,23 @@ class Robustness(Measured):
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationFile:
+    """What honest models of the operator's own reach, as `zt-gate evaluate calibrate` wrote it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    file: str
+    sha256: Annotated[str, Checked(Digest)]
+    """Of the file, so that an edited calibration is an error of the policy."""
+    json_text: str | None = None
+    """The file's text; the loader fills it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backdoor(Measured):
     """Backdoors were looked for, and none was found."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     alpha: Share | None = None
     """Chance of any false alarm; 1% when it is not said."""
+    calibration: CalibrationFile | None = None
+    """What honest models reach; that of zt-gate's own small networks when it is not said."""

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zt_gate.domain import Digest, printable
-from zt_gate.errors import PolicyError
+from zt_gate.domain.backdoor_calibration import from_json
+from zt_gate.domain.strict_json import parse_json
+from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy import document
 from zt_gate.policy.advice import advice_for
 from zt_gate.policy.evaluations import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import merge
-from zt_gate.policy.model import LoadedPolicy, Policy
+from zt_gate.policy.model import LoadedPolicy, Policy, Stage
 from zt_gate.policy.people import Certificate, Key, Trust
 from zt_gate.policy.rules import rules_folder
 from zt_gate.policy.tightening import Loosening
@@ -29,6 +31,7 @@ from zt_gate.policy.waivers import Waiver, WaiverFile, is_never_waived
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
+_MAX_CALIBRATION_BYTES = 4 << 20
 _Model = TypeVar("_Model")
 _Pem = TypeVar("_Pem", Key, Certificate)
 
@@ -127,6 +130,9 @@ def _effective(policy: Policy, source: document.Document, folder: Path, seen: tu
     """Read the files that a policy names and lay it over its packs."""
     policy = replace(policy, trust=_complete_trust(policy.trust, source, folder))
     policy = replace(policy, waivers=_waivers(policy, source, folder))
+    policy = replace(
+        policy, stages={name: _calibrated(name, stage, source, folder) for name, stage in policy.stages.items()}
+    )
     _check_references(policy, source)
     for index, reference in enumerate(policy.extends):
         pack, pack_source = _read_pack(reference, source.error(("extends", index), ""), seen)
@@ -176,6 +182,26 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
         root = replace(root, json_text=text.decode("utf-8", "replace"))
     issuers = tuple(_with_jwks(item, ("trust", "issuers", i), source, folder) for i, item in enumerate(trust.issuers))
     return replace(trust, keys=keys, certificates=certificates, trusted_root=root, issuers=issuers)
+
+
+def _calibrated(name: str, stage: Stage, source: document.Document, folder: Path) -> Stage:
+    """Read the calibration that a stage names; it has to be the pinned one, and a calibration."""
+    named = stage.backdoor.calibration if stage.backdoor is not None else None
+    if stage.backdoor is None or named is None:
+        return stage
+    place: document.Path = ("stages", name, "backdoor", "calibration")
+    data = _named_file(source, (*place, "file"), folder / named.file, _MAX_CALIBRATION_BYTES)
+    if Digest.of(data).hex != named.sha256:
+        advice = "find out who changed it, then pin the new digest"
+        raise source.error((*place, "sha256"), f"{named.file} is {Digest.of(data)}", advice)
+    try:
+        from_json(parse_json(data))
+    except (ValueError, EvidenceError) as error:
+        said = error.message if isinstance(error, EvidenceError) else f"this is no strict JSON: {error}"
+        advice = "make one: zt-gate evaluate calibrate … --out FILE"
+        raise source.error((*place, "file"), f"{named.file}: {printable(said, 200)}", advice) from None
+    calibration = replace(named, json_text=data.decode("utf-8"))
+    return replace(stage, backdoor=replace(stage.backdoor, calibration=calibration))
 
 
 def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Document, folder: Path) -> TokenIssuer:

@@ -44,7 +44,11 @@ def merged_backdoor(parent: Backdoor | None, child: Backdoor | None, path: Path,
     Raises:
         Loosening: the child asks for less.
     """
-    return child or parent if parent is None or child is None else _merged(parent, child, path, pack)
+    if parent is None or child is None:
+        return child or parent
+    if parent.calibration is not None and child.calibration not in (None, parent.calibration):
+        raise Loosening((*path, "calibration"), f"{pack} names another calibration", "leave it out")
+    return replace(_merged(parent, child, path, pack), calibration=parent.calibration or child.calibration)
 
 
 def _merged(parent: _Kind, child: _Kind, path: Path, pack: str) -> _Kind:

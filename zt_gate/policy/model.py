@@ -220,7 +220,7 @@ class LoadedPolicy:
 
     @cached_property
     def digest(self) -> Digest:
-        """SHA-256 over the effective policy: packs, keys, key sets and trusted root included, file paths not."""
+        """SHA-256 over the effective policy: what the files that it names hold included, such as keys, and no paths."""
         value = dataclasses.asdict(self.policy)
         for entry in (*value["trust"]["keys"], *value["trust"]["certificates"]):
             del entry["file"]
@@ -228,6 +228,9 @@ class LoadedPolicy:
             del issuer["jwks"]
         if value["trust"]["trusted_root"]:
             del value["trust"]["trusted_root"]["file"]
+        for stage in value["stages"].values():
+            if stage["backdoor"] and stage["backdoor"]["calibration"]:
+                del stage["backdoor"]["calibration"]["file"]
         del value["waivers_file"]
         return Digest.of(canonical_json(value))
 

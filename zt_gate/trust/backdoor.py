@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from zt_gate.domain import Evidence, Picture, Status
-from zt_gate.domain.backdoor import Limits, judge_backdoor
-from zt_gate.domain.backdoor_calibration import DEFAULT
+from zt_gate.domain.backdoor import Calibration, Limits, judge_backdoor
+from zt_gate.domain.backdoor_calibration import DEFAULT, from_json
 from zt_gate.domain.backdoor_pictures import backdoor_pictures
+from zt_gate.domain.strict_json import parse_json
+from zt_gate.errors import EvidenceError
 from zt_gate.policy.evaluations import Backdoor
 from zt_gate.policy.fields import parse_amount
 from zt_gate.trust.evaluation import Judged, judge_all
@@ -33,7 +35,12 @@ def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item
         return missing(CHECK, question.subject, "backdoor statement", command, items)
     failed = [_rule(one, wanted) for one in judged]
     good = [one.item for one in judged if one.outcome.ok]
+    calibration = _calibration(wanted)
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(judged))}
+    if calibration is not None:
+        metrics["calibration"] = text(calibration.name)
+    for one in judged[:1]:
+        metrics |= _reference(one)
     outcomes = [one.outcome for one in judged]
     settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
     drawn = next((pair for pair in zip(judged, failed, strict=True) if pair[0].ticket is not None), None)
@@ -43,6 +50,13 @@ def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item
 def _pictures(one: Judged, failed: set[int | None]) -> tuple[Picture, ...]:
     numbers = one.predicate.get("backdoor")
     return tuple(backdoor_pictures(numbers, one.predicate.get("triggers"), failed)) if isinstance(numbers, dict) else ()
+
+
+def _reference(one: Judged) -> dict[str, str]:
+    """Return what the runner says of the approved release: compared with, or why not."""
+    numbers = one.predicate.get("backdoor")
+    said = numbers.get("reference") if isinstance(numbers, dict) else None
+    return {"reference": text(said, 200)} if isinstance(said, str) else {}
 
 
 def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
@@ -55,7 +69,11 @@ def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
         outcome.finding("EVL-009", "carries no numbers of a backdoor examination")
         return failed
     limits = Limits(alpha=float(parse_amount(wanted.alpha))) if wanted.alpha else Limits()
-    rulings = judge_backdoor(numbers, DEFAULT, limits)
+    calibration = _calibration(wanted)
+    if calibration is None:
+        outcome.gap("the policy's calibration cannot be read", "make one: zt-gate evaluate calibrate … --out FILE")
+        return failed
+    rulings = judge_backdoor(numbers, calibration, limits)
     if not any(found.status in (Status.PASS, Status.FAIL) for found in rulings):
         outcome.gap("no detector could say anything about this model", "see docs/backdoor.md for what each needs")
     for found in rulings:
@@ -68,3 +86,13 @@ def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
                 f"{found.detector}: {text(found.reason, 200)}", "evaluate with clean samples and a larger budget"
             )
     return failed
+
+
+def _calibration(wanted: Backdoor) -> Calibration | None:
+    """Return what honest models reach; None where the policy's own is not one, which the loader would have refused."""
+    if wanted.calibration is None:
+        return DEFAULT
+    try:
+        return from_json(parse_json((wanted.calibration.json_text or "").encode()))
+    except (ValueError, EvidenceError):
+        return None

@@ -2,36 +2,15 @@
 
 import base64
 import json
-import random
 
 import pytest
 
+from tests.support.backdoor_reports import report
 from tests.support.verbs import call
 from zt_gate.cli import evaluate_calibrate
-from zt_gate.domain.backdoor import FAMILIES, MARGINS, SCHEMA
 from zt_gate.domain.backdoor_calibration import DEFAULT, from_json, to_json
 from zt_gate.errors import EvidenceError, UsageError
-
-
-def report(seed, small=None):
-    """Numbers as an honest model gives them, or with one class whose triggers are small."""
-    source = random.Random(seed)
-
-    def margins():
-        return [[20 * source.uniform(0.8, 1.25) for _ in range(10)]] * 3
-
-    def slots():
-        sizes = [0.12 * source.uniform(0.8, 1.25) for _ in range(10)] + [0.3 * source.uniform(0.8, 1.25)]
-        if small is not None:
-            sizes[small] = 0.02
-        targets = [*range(10), -1]
-        return [
-            {"target": k, "size": size, "successes": 96, "images": 100} for k, size in zip(targets, sizes, strict=True)
-        ]
-
-    detectors = {name: {"status": "ran", "targets": list(range(10)), "runs": margins()} for name in MARGINS}
-    detectors |= {name: {"status": "ran", "slots": slots(), "moved": []} for name in FAMILIES}
-    return {"schema": SCHEMA, "collapsed": False, "detectors": detectors}
+from zt_gate.policy.load import load_policy
 
 
 @pytest.fixture
@@ -55,6 +34,18 @@ def test_a_calibration_is_written_and_read_again(honest, tmp_path):
     assert made.spreads["patch"].models == 12
     assert made.spreads.keys() == DEFAULT.spreads.keys()
     assert from_json(to_json(DEFAULT)) == DEFAULT
+
+
+def test_what_the_policy_takes_is_printed(honest, tmp_path):
+    """The two lines, put into a policy beside which the file lies, load; see docs/policy.md."""
+    _, out, _ = call(evaluate_calibrate, *honest, "--out", tmp_path / "c.json")
+    lines = out[out.index("backdoor:") :].splitlines()
+    (tmp_path / "policy.yaml").write_text(
+        'apiVersion: zt-gate/v1\nkind: Policy\nmetadata: {name: t}\nstages:\n  s:\n    '
+        + "\n    ".join(lines) + "\n"
+    )  # fmt: skip
+    loaded = load_policy(str(tmp_path / "policy.yaml")).policy.stages["s"].backdoor.calibration
+    assert from_json(json.loads(loaded.json_text)) == from_json(json.loads((tmp_path / "c.json").read_text()))
 
 
 @pytest.mark.parametrize(("small", "expected"), [(None, 0), (4, 1)], ids=["honest", "suspicious"])

@@ -6,6 +6,8 @@ import pytest
 from support.policies import KEY, policy
 
 from zt_gate.policy.diff import compare, guards
+from zt_gate.policy.evaluations import Backdoor, CalibrationFile
+from zt_gate.policy.model import Metadata, Policy, Stage
 
 OTHER_KEY = KEY.replace("Gb9", "Gb8")
 WAIVER = {
@@ -81,3 +83,15 @@ def test_where_a_key_lies_makes_no_difference():
     old = policy(trust={"keys": [{"id": "ann", "pem": KEY}]})
     keys = tuple(replace(key, file="keys/ann.pub") for key in old.trust.keys)
     assert compare(old, replace(old, trust=replace(old.trust, keys=keys))) == []
+
+
+def test_another_calibration_is_different_and_shown_by_its_digest():
+    made = [
+        replace(Policy(apiVersion="zt-gate/v1", kind="Policy", metadata=Metadata("t")), stages={
+            "s": Stage(backdoor=Backdoor(calibration=CalibrationFile("c.json", digest * 64, "{}")))})
+        for digest in "01"
+    ]  # fmt: skip
+    (change,) = compare(*made)
+    assert (change.setting, change.direction) == ("backdoor.calibration", "different")
+    assert (change.old, change.new) == ("0" * 64, "1" * 64)
+    assert compare(made[0], made[0]) == []

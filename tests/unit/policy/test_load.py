@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from zt_gate.domain import Digest
+from zt_gate.domain.backdoor_calibration import DEFAULT, to_json
 from zt_gate.errors import PolicyError
 from zt_gate.policy.load import load_policy, pack_names
 
@@ -131,3 +134,43 @@ def test_strict_is_nowhere_looser_than_baseline():
 def test_a_policy_that_is_no_file_is_an_error(target):
     with pytest.raises(PolicyError):
         load_policy(target)
+
+
+CALIBRATED = "stages: {s: {backdoor: {calibration: {file: %s, sha256: %s}}}}\n"
+
+
+def test_a_calibration_is_read_and_counts_for_the_digest_by_what_it_says(policy, tmp_path):
+    data = json.dumps(to_json(DEFAULT)).encode()
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_bytes(data)
+    first, second = (load_policy(policy(CALIBRATED % (name, Digest.of(data).hex))) for name in ("a.json", "b.json"))
+    assert first.policy.stages["s"].backdoor.calibration.json_text == data.decode()
+    assert first.digest == second.digest
+    other = json.dumps({**to_json(DEFAULT), "name": "others"}).encode()
+    (tmp_path / "a.json").write_bytes(other)
+    assert load_policy(policy(CALIBRATED % ("a.json", Digest.of(other).hex))).digest != first.digest
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"{}", "this is no calibration"),
+        (b"not json", "no strict JSON"),
+        (b'{"a": 1, "a": 2}', "no strict JSON"),
+        (json.dumps({**to_json(DEFAULT), "schema": "zt-gate/backdoor-calibration/v9"}).encode(), "no calibration"),
+    ],
+    ids=["empty", "text", "twice", "schema"],
+)
+def test_what_is_no_calibration_is_refused_where_it_is_named(policy, tmp_path, data, said):
+    (tmp_path / "c.json").write_bytes(data)
+    with pytest.raises(PolicyError, match=said) as caught:
+        load_policy(policy(CALIBRATED % ("c.json", Digest.of(data).hex)))
+    assert (caught.value.line, caught.value.column) == (5, 45)
+    assert "zt-gate evaluate calibrate" in caught.value.advice
+
+
+def test_an_edited_calibration_is_refused(policy, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps(to_json(DEFAULT)))
+    with pytest.raises(PolicyError, match=r"c\.json is sha256:") as caught:
+        load_policy(policy(CALIBRATED % ("c.json", "0" * 64)))
+    assert "who changed it" in caught.value.advice

@@ -1,21 +1,26 @@
 """Backdoor statements: the detectors' numbers are ruled on here, and nothing passes by silence."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from tests.support.backdoor_reports import report
 from tests.support.evaluations import Bench
 from zt_gate.domain import Severity, Status
 from zt_gate.domain import backdoor as domain
-from zt_gate.policy.evaluations import Backdoor
+from zt_gate.domain.backdoor_calibration import to_json
+from zt_gate.policy.evaluations import Backdoor, CalibrationFile
 from zt_gate.trust import backdoor
 from zt_gate.trust.statement import BACKDOOR_TYPE
 
 WANTED = Backdoor(by=("runner",), tickets=("gate",))
 
 
-def judged(numbers):
+def judged(numbers, demand=WANTED):
     bench = Bench()
     predicate = {**bench.frame(), **numbers}
-    return bench.judge(WANTED, bench.ticket(), bench.sign(predicate, kind=BACKDOOR_TYPE))
+    return bench.judge(demand, bench.ticket(), bench.sign(predicate, kind=BACKDOOR_TYPE))
 
 
 @pytest.mark.parametrize(
@@ -64,3 +69,27 @@ def test_rulings_become_evidence(monkeypatch, found, status, rules):
     evidence = judged({"backdoor": {"schema": domain.SCHEMA}})
     assert str(evidence.status) == status
     assert {finding.rule for finding in evidence.findings if finding.severity is Severity.CRITICAL} == rules
+
+
+def own(small):
+    """A policy's calibration by honest models, or by models of which half have one easy class."""
+    made = domain.calibrate("own", [report(seed, small if seed % 2 else None) for seed in range(12)])
+    return CalibrationFile("c.json", "0" * 64, json.dumps(to_json(made)))
+
+
+@pytest.mark.parametrize(("small", "rules"), [(None, {"BKD-001"}), (4, set())], ids=["honest", "easy"])
+def test_statements_are_judged_by_the_policys_own_calibration(small, rules):
+    demand = replace(WANTED, calibration=own(small))
+    evidence = judged({"backdoor": report(99, 4)}, demand)
+    assert {finding.rule for finding in evidence.findings} == rules
+    assert evidence.metrics["calibration"] == "own"
+
+
+def test_a_calibration_that_cannot_be_read_is_incomplete():
+    demand = replace(WANTED, calibration=CalibrationFile("c.json", "0" * 64))
+    assert judged({"backdoor": report(99)}, demand).status is Status.INCOMPLETE
+
+
+def test_the_report_says_why_there_was_no_comparison():
+    numbers = {**report(99), "reference": "it is another kind of network"}
+    assert judged({"backdoor": numbers}).metrics["reference"] == "it is another kind of network"
