@@ -5,7 +5,7 @@ import random
 from zt_gate.domain.backdoor import FAMILIES, MARGINS, SCHEMA
 
 
-def report(seed, small=None):
+def report(seed, small=None, size=0.02):
     """Numbers as an honest model gives them, or with one class whose triggers are small."""
     source = random.Random(seed)
 
@@ -15,7 +15,7 @@ def report(seed, small=None):
     def slots():
         sizes = [0.12 * source.uniform(0.8, 1.25) for _ in range(10)] + [0.3 * source.uniform(0.8, 1.25)]
         if small is not None:
-            sizes[small] = 0.02
+            sizes[small] = size
         targets = [*range(10), -1]
         return [
             {"target": k, "size": size, "successes": 96, "images": 100} for k, size in zip(targets, sizes, strict=True)

@@ -71,16 +71,20 @@ def test_rulings_become_evidence(monkeypatch, found, status, rules):
     assert {finding.rule for finding in evidence.findings if finding.severity is Severity.CRITICAL} == rules
 
 
+SMALL = 0.04
+"""Small, and not so tiny that a trigger fails by itself."""
+
+
 def own(small):
     """A policy's calibration by honest models, or by models of which half have one easy class."""
-    made = domain.calibrate("own", [report(seed, small if seed % 2 else None) for seed in range(12)])
+    made = domain.calibrate("own", [report(seed, small if seed % 2 else None, SMALL) for seed in range(12)])
     return CalibrationFile("c.json", "0" * 64, json.dumps(to_json(made)))
 
 
 @pytest.mark.parametrize(("small", "rules"), [(None, {"BKD-001"}), (4, set())], ids=["honest", "easy"])
 def test_statements_are_judged_by_the_policys_own_calibration(small, rules):
     demand = replace(WANTED, calibration=own(small))
-    evidence = judged({"backdoor": report(99, 4)}, demand)
+    evidence = judged({"backdoor": report(99, 4, SMALL)}, demand)
     assert {finding.rule for finding in evidence.findings} == rules
     assert evidence.metrics["calibration"] == "own"
 
