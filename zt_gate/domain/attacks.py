@@ -10,8 +10,8 @@ MAX_SAMPLE = 2 << 20
 _QUICK = ("apgd-ce-10", "apgd-margin-20")
 _AUTOATTACK = ("apgd-ce-100", "apgd-dlr-t-9x100", "fab-t-9x100", "square-5000")
 STAGES = {
-    "triage": (*_QUICK, "apgd-margin-t-3x30"),
-    "standard": (*_QUICK, "apgd-pm-100", "apgd-margin-100", "apgd-dlr-t-9x50"),
+    "triage": (*_QUICK, "apgd-pm-30", "apgd-margin-t-3x30-within-0.4"),
+    "standard": (*_QUICK, "apgd-margin-100", "apgd-pm-100", "apgd-dlr-t-9x100-within-0.25"),
     "confirm": (*_QUICK, "apgd-pm-100", *_AUTOATTACK),
 }
 """Attacks that each strength asks for, by the names that statements give them; the weakest first."""

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -202,6 +203,44 @@ def test_fab_finds_what_is_near_and_nothing_beyond():
     )
     assert int(near.fooled.sum()) < int(far.fooled.sum())
     assert bool(far.fooled.all())
+
+
+def test_dear_stages_meet_only_those_that_came_near():
+    net = small_net(3)
+    x, y = labelled(net, 80)
+    threat = Threat("Linf", 0.02)
+    first, last = Stage("apgd", 20, "margin"), Stage("apgd-t", 30, "dlr-t", 3)
+    everybody, near, nobody = (
+        attack_batch(Shown(net), x, y, threat, Plan("two", (first, replace(last, within=within))), 1)
+        for within in (1.0, 0.5, 0.0)
+    )
+    assert nobody.forwards < near.forwards < everybody.forwards
+    assert int(nobody.robust.sum()) > int(near.robust.sum()) == int(everybody.robust.sum()) > 0
+    assert near.stages[1] == "apgd-dlr-t-3x30-within-0.5"
+
+
+def test_a_stage_for_those_that_came_near_is_not_one_for_everybody():
+    near = tuple(replace(stage, within=0.5) for stage in CONFIRM.stages)
+    net = small_net()
+    x, y = labelled(net, 4)
+    assert not attack_batch(Shown(net), x, y, Threat("Linf", 0.3), Plan("near", near), 0).autoattack_equivalent
+
+
+def test_a_model_with_luck_of_its_own_is_attacked_through_the_mean_of_its_answers():
+    net = small_net(2)
+    x, y = labelled(net, 60)
+    torch.manual_seed(7)
+
+    def noisy(batch):
+        return net((batch + 0.1 * torch.randn_like(batch)).clamp(0, 1))
+
+    plain, result = (attack_batch(Shown(ask), x, y, Threat("Linf", 0.1), STANDARD, 1) for ask in (net, noisy))
+    rows = (result.fooled_by >= 0).nonzero()[:, 0]
+    fresh = torch.stack([noisy(result.adversarial[rows]).argmax(1) != y[rows] for _ in range(20)]).float().mean()
+    assert result.forwards > 2 * plain.forwards
+    assert len(rows) >= 30
+    # Adversarials were pushed on to where a single new answer is hardly ever right.
+    assert float(fresh) > 0.98
 
 
 def test_only_a_ladder_with_all_four_families_is_called_equivalent_to_autoattack():

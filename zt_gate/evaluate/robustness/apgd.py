@@ -44,6 +44,9 @@ class Catch:
     adversarial: Tensor
     """Of the batch's shape; the clean sample where it was not fooled."""
     fooled: Tensor
+    lead: Tensor | None = None
+    """The most by which each class was ahead of the true one on the way, of shape `(n, classes)`: -inf for samples that
+    were fooled. Known where the attack was free to follow any class."""
 
     @classmethod
     def none(cls, x: Tensor) -> Catch:
@@ -75,6 +78,7 @@ class _Climb:
     density: Tensor
     """L1 only: the share of elements that a step moves, and how many differed at the last checkpoint."""
     moved: Tensor
+    lead: Tensor
 
     def keep(self, keep: Tensor) -> _Climb:
         return _Climb(*(getattr(self, field.name)[keep] for field in dataclasses.fields(self)))
@@ -122,6 +126,7 @@ def apgd(oracle: Oracle, prey: Prey, name: Name, steps: int, noise: Tensor, *, c
         seen = oracle.slopes(climb.now, prey.y, prey.target, prey.scale, name)
         fooled = oracle.confirm(climb.now, prey.y, seen.logits.argmax(1) != prey.y)
         slope, loss = seen.gradients, seen.losses
+        climb.lead = torch.maximum(climb.lead, leads(seen.logits, prey.y))
         if bool(fooled.any()):
             rows = fooled.nonzero()[:, 0]
             fresh = rows[~catch.fooled[climb.rows[rows]]]
@@ -136,7 +141,29 @@ def apgd(oracle: Oracle, prey: Prey, name: Name, steps: int, noise: Tensor, *, c
         if ended := calendar.due():
             slope = _adjust(climb, slope, prey.ball, ended)
         _move(climb, slope, prey.ball, first=index == 0)
+    catch.lead = climb.lead.new_full((len(everything.y), oracle.adapter.classes), -torch.inf)
+    catch.lead[climb.rows] = climb.lead
     return catch
+
+
+def deepen(oracle: Oracle, prey: Prey, points: Tensor, steps: int) -> Tensor:
+    """Climb on from points that fool the model, by the margin, and return the best that was seen.
+
+    A model that answers differently each time may have been caught at a bad moment; further on it is wrong more often.
+    """
+    climb, calendar = _begin(prey, points), _Calendar.over(steps, prey.ball.threat)
+    for index in range(steps):
+        seen = oracle.slopes(climb.now, prey.y, prey.target, prey.scale, "margin")
+        slope = _look(climb, seen.gradients, seen.losses, first=index == 0)
+        if ended := calendar.due():
+            slope = _adjust(climb, slope, prey.ball, ended)
+        _move(climb, slope, prey.ball, first=index == 0)
+    return climb.best
+
+
+def leads(logits: Tensor, y: Tensor) -> Tensor:
+    """Return by how much each class is ahead of the true one, of shape `(n, classes)`."""
+    return logits - logits.gather(1, y[:, None])
 
 
 def _begin(prey: Prey, start: Tensor) -> _Climb:
@@ -158,6 +185,7 @@ def _begin(prey: Prey, start: Tensor) -> _Climb:
         halved=torch.ones(len(start), dtype=torch.bool, device=start.device),
         density=0.2 * ones,
         moved=size * ones,
+        lead=-torch.inf * ones[:, None],
     )
 
 

@@ -9,13 +9,18 @@ import torch
 from torch import Tensor
 
 from zt_gate.evaluate.adapters.adapter import Adapter
-from zt_gate.evaluate.robustness.apgd import Catch, Prey, apgd
+from zt_gate.evaluate.robustness.apgd import Catch, Prey, apgd, deepen, leads
 from zt_gate.evaluate.robustness.fab import fab
-from zt_gate.evaluate.robustness.objectives import spread
+from zt_gate.evaluate.robustness.objectives import best_other, spread
 from zt_gate.evaluate.robustness.oracle import Oracle
 from zt_gate.evaluate.robustness.plan import AUTOATTACK, Plan, Stage
 from zt_gate.evaluate.robustness.square import square
 from zt_gate.evaluate.robustness.threat import Ball, Threat, noise_like
+
+# Expectation over transformation (Athalye et al. 2018): so many answers of a model with luck of its own are averaged.
+_ANSWERS = 4
+_DEEPER = 20
+"""Steps that an adversarial of such a model is pushed further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,10 @@ class LadderResult:
         return self.correct & (self.fooled_by < 0)
 
 
-def attack_batch(
-    adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, plan: Plan, seed: int, *, repeats: int = 1
-) -> LadderResult:
+def attack_batch(adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, plan: Plan, seed: int) -> LadderResult:
     """Attack a batch; the same seed gives the same result, whatever the memory at hand.
+
+    A model that gives another answer when it is asked again is attacked through the mean of several answers.
 
     Args:
         adapter: the model.
@@ -57,31 +62,40 @@ def attack_batch(
         threat: what the attacker may do.
         plan: which attacks.
         seed: the source of luck; held by the gate, so that nobody can prepare for it.
-        repeats: how many answers are averaged where the model answers differently each time.
 
     Raises:
         TargetError: the model's answers are no scores.
     """
-    oracle = Oracle(adapter, fast=plan.fast, repeats=repeats)
+    oracle = Oracle(adapter, fast=plan.fast)
     logits = oracle.scores(x)
+    if oracle.wavers(x, logits):
+        oracle.repeats = _ANSWERS
+        logits = oracle.scores(x)
     correct = logits.argmax(1) == y
     fooled_by = torch.full_like(y, -1)
     adversarial = x.clone()
-    order = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
+    # The most by which each class was ever ahead of the true one: it says what came near, and which class to aim at.
+    lead = leads(logits, y)
+    margin = -best_other(lead, y)
     stages = tuple(stage for stage in plan.stages if adapter.differentiable or stage.family == "square")
     for number, stage in enumerate(stages):
-        rows = (correct & (fooled_by < 0)).nonzero()[:, 0]
+        near = -best_other(lead, y) <= stage.within * margin
+        rows = (correct & (fooled_by < 0) & near).nonzero()[:, 0]
         if not len(rows):
-            break
-        ball = Ball.around(x[rows], threat, adapter.inputs)
-        prey = Prey(ball, y[rows], spread(logits[rows]), order[rows, 0])
-        catch = run_stage(oracle, prey, stage, order[rows], _luck(seed, number))
+            continue
+        order = lead[rows].scatter(1, y[rows, None], -torch.inf).argsort(1, descending=True)
+        prey = Prey(Ball.around(x[rows], threat, adapter.inputs), y[rows], spread(logits[rows]), order[:, 0])
+        catch = run_stage(oracle, prey, stage, order, _luck(seed, number))
+        if catch.lead is not None:
+            lead[rows] = torch.maximum(lead[rows], catch.lead)
         adversarial[rows[catch.fooled]] = catch.adversarial[catch.fooled]
         fooled_by[rows[catch.fooled]] = number
+    if oracle.repeats > 1:
+        _push_on(oracle, x, y, threat, adversarial, (fooled_by >= 0).nonzero()[:, 0])
     unconfirmed = _withdraw(oracle, x, y, threat, adversarial, fooled_by)
     names = tuple(stage.name for stage in stages)
     return LadderResult(
-        correct, fooled_by, adversarial, names, oracle.forwards, unconfirmed, _equivalent(stages, order)
+        correct, fooled_by, adversarial, names, oracle.forwards, unconfirmed, _equivalent(stages, adapter.classes)
     )
 
 
@@ -92,7 +106,7 @@ def run_stage(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, generator
         oracle: the model.
         prey: the samples.
         stage: the attack.
-        order: the classes of each sample from the likeliest wrong one on, the true one last; shape `(n, classes)`.
+        order: the classes of each sample from the nearest wrong one on, the true one last; shape `(n, classes)`.
         generator: the source of luck, on the CPU.
     """
     if stage.family == "square":
@@ -145,6 +159,14 @@ def _luck(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
 
 
+def _push_on(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial: Tensor, rows: Tensor) -> None:
+    """Push adversarials further, where a model answers differently each time."""
+    if not len(rows):
+        return
+    prey = Prey(Ball.around(x[rows], threat, oracle.adapter.inputs), y[rows], spread(oracle.scores(x[rows])), y[rows])
+    adversarial[rows] = deepen(oracle, prey, adversarial[rows], _DEEPER)
+
+
 def _withdraw(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial: Tensor, fooled_by: Tensor) -> int:
     """Take back what does not fool the model when it is asked once more, or lies outside of what is allowed."""
     rows = (fooled_by >= 0).nonzero()[:, 0]
@@ -157,9 +179,8 @@ def _withdraw(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial:
     return len(gone)
 
 
-def _equivalent(stages: tuple[Stage, ...], order: Tensor) -> bool:
-    most = order.shape[1] - 1
-    return all(any(stage.covers(_fitted(known, most)) for stage in stages) for known in AUTOATTACK)
+def _equivalent(stages: tuple[Stage, ...], classes: int) -> bool:
+    return all(any(stage.covers(_fitted(known, classes - 1)) for stage in stages) for known in AUTOATTACK)
 
 
 def _fitted(stage: Stage, most: int) -> Stage:

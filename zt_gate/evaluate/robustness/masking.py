@@ -16,7 +16,7 @@ from zt_gate.evaluate.adapters.adapter import Adapter
 from zt_gate.evaluate.robustness.apgd import Prey, apgd
 from zt_gate.evaluate.robustness.ladder import run_stage
 from zt_gate.evaluate.robustness.objectives import margin, spread
-from zt_gate.evaluate.robustness.oracle import Oracle
+from zt_gate.evaluate.robustness.oracle import NOTICEABLE, Oracle
 from zt_gate.evaluate.robustness.plan import TRIAGE, Stage
 from zt_gate.evaluate.robustness.threat import Ball, Threat, length, noise_like
 
@@ -109,7 +109,7 @@ def _answers(look: _Look) -> None:
     x, logits = look.prey.ball.x, look.logits
     again = look.oracle.scores(x)
     apart = ((again - logits).abs().amax(1) / look.prey.scale).max()
-    look.note("randomised", "answers_apart", float(apart), above=1e-3)
+    look.note("randomised", "answers_apart", float(apart), above=NOTICEABLE)
     # Scores that are never negative and add up to one are probabilities, whatever the model calls them.
     unlike = max(float(-logits.min().clamp(max=0)), float((logits.sum(1) - 1).abs().max()))
     look.measures["unlike_probabilities"] = round(unlike, 6)

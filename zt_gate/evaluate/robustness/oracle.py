@@ -15,12 +15,14 @@ from torch import Tensor
 
 from zt_gate.errors import TargetError
 from zt_gate.evaluate.adapters.adapter import Adapter
-from zt_gate.evaluate.robustness.objectives import OBJECTIVES, Name
+from zt_gate.evaluate.robustness.objectives import OBJECTIVES, Name, spread
 
 # Shapes for which graphs are captured: a set of samples that shrinks meets few of them, and little is padded.
 _BUCKETS = (16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 # Capturing costs as much as some eager rounds; a shape that is seen once is not worth it.
 _ROUNDS_BEFORE_CAPTURE = 8
+NOTICEABLE = 1e-3
+"""Two answers to one question may differ by this part of the spread of its scores: kernels round as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,12 @@ class Oracle:
     Args:
         adapter: the model.
         fast: search in bfloat16 and captured graphs where the device is a GPU.
-        repeats: how many answers are averaged, for models that answer differently each time (EOT, Athalye et al. 2018).
     """
 
-    def __init__(self, adapter: Adapter, *, fast: bool = True, repeats: int = 1) -> None:
+    def __init__(self, adapter: Adapter, *, fast: bool = True) -> None:
         self.adapter = adapter
-        self.repeats = repeats
+        self.repeats = 1
+        """How many answers are averaged, for models that answer differently each time."""
         self.forwards = 0
         """Samples sent through the model so far."""
         self.exact = not (fast and adapter.device.startswith("cuda"))
@@ -95,6 +97,11 @@ class Oracle:
                 "let it return a finite score for each class within the declared bounds of its inputs",
             )
         return logits
+
+    def wavers(self, batch: Tensor, logits: Tensor) -> bool:
+        """Whether the model gives noticeably other scores when it is asked once more."""
+        apart = (self.scores(batch) - logits).abs().amax(1) / spread(logits)
+        return bool((apart > NOTICEABLE).any())
 
     def wrong(self, batch: Tensor, y: Tensor) -> Tensor:
         """Return which samples the model really gets wrong, of shape `(n,)`."""
