@@ -7,7 +7,7 @@ RELEASE := build/digits
 FRONTENDS := build/env-frontends
 PINS := tests/support/frontends
 
-.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-backdoor bench-honest bench-registry bench-secrets bench-robustness freeze-rules clean
+.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-backdoor bench-backdoor-texts bench-honest bench-registry bench-secrets bench-robustness freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,9 @@ bench-registry: $(VENV)/dev $(MLFLOW3)/ready  ## time a gated MLflow server besi
 
 bench-backdoor: $(VENV)/dev  ## small models with and without backdoors: which are found, at what cost (a quarter of an hour)
 	$(BIN)/python benchmarks/backdoor.py
+
+bench-backdoor-texts: $(VENV)/dev  ## small text classifiers with and without a trigger word: which are found (3 minutes)
+	PYTHONPATH=. $(BIN)/python benchmarks/backdoor_texts.py
 
 freeze-rules: $(VENV)/dev  ## add the names of classes that libraries pickle to rules/globals, for several versions of them
 	$(BIN)/python tools/freeze_rules.py all

@@ -8,8 +8,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.backdoor_reports import report
 from tests.support.evaluations import POPULATION, SEED, Bench, outcomes, wanted
 from zt_gate.domain import Status
+from zt_gate.domain.backdoor_claims import NONSENSE
+from zt_gate.domain.backdoor_phrases import phrase_found
 from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.evaluate.adapters.declaration import SCHEMA, Declaration
 from zt_gate.evaluate.sample import FIELDS, Sample, pack, unpack
@@ -52,12 +55,34 @@ def test_a_predicate_with_anything_in_it_is_evidence(data):
 
 
 @EXAMPLES
-@given(VALUES)
-def test_backdoor_numbers_of_any_form_are_evidence(value):
-    predicate = {**BENCH.frame(), "backdoor": value}
+@given(VALUES, VALUES, VALUES)
+def test_backdoor_numbers_of_any_form_are_evidence(value, training, triggers):
+    predicate = {**BENCH.frame(), "backdoor": value, "training": training, "triggers": triggers}
     demand = Backdoor(by=("runner",), tickets=("gate",))
     found = BENCH.judge(demand, BENCH.ticket(), BENCH.sign(predicate, kind=BACKDOOR_TYPE))
     assert found.status in (Status.FAIL, Status.INCOMPLETE)
+
+
+@EXAMPLES
+@given(st.data())
+def test_backdoor_numbers_with_anything_in_them_are_evidence(data):
+    numbers = altered(data.draw, report(3, 4))
+    predicate = {**BENCH.frame(), "backdoor": numbers, "triggers": data.draw(VALUES)}
+    demand = Backdoor(by=("runner",), tickets=("gate",))
+    assert BENCH.judge(demand, BENCH.ticket(), BENCH.sign(predicate, kind=BACKDOOR_TYPE)).check == "backdoor"
+
+
+@EXAMPLES
+@given(st.data())
+def test_phrases_of_any_form_are_judged_or_refused(data):
+    slot = {"target": 1, "tokens": [4], "words": ["cf"], "size": 1, "successes": 97, "images": 100, "push": 9.0,
+            "second": 4.0, "alike": 1}  # fmt: skip
+    entry = altered(data.draw, {"slots": [slot], "reference": [3]})
+    try:
+        found = phrase_found(entry)
+    except NONSENSE:
+        return
+    assert found is None or len(found.words) <= 200
 
 
 @EXAMPLES

@@ -223,21 +223,6 @@ def test_wrong_words_are_explained(place):
     assert "not a DSSE envelope" in evaluate(place).stderr
 
 
-def test_backdoors_are_looked_for_and_the_gate_rules_on_the_numbers(place):
-    text = (place / "policy.yaml").read_text()
-    (place / "policy.yaml").write_text(text + "    backdoor: {by: [runner], tickets: [gate]}\n")
-    ticket(place)
-    done = evaluate(place, "--checks", "backdoor")
-    assert done.returncode == 0, done.stderr
-    said = predicate(place / "out" / "backdoor.dsse.json")
-    ran = [name for name, found in said["backdoor"]["detectors"].items() if found["status"] == "ran"]
-    assert {"margin", "patch", "additive", "warp"} <= set(ran)
-    found = {item["id"]: item for item in check(place, "out")["checks"]}
-    assert found["robustness"]["status"] == "missing"
-    assert found["backdoor"]["status"] in ("pass", "fail")
-    assert {item["rule"] for item in found["backdoor"]["findings"]} <= {"BKD-001"}
-
-
 def test_a_wider_range_than_the_policy_names_does_not_count(place):
     """An author who declares 0 to 255 for inputs in 0 to 1 would make any eps harmless."""
     x, y = models.digits()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
-from tests.support import text_models
+from tests.support import models, planted_digits, text_models
 from zt_gate.evaluate.adapters.declaration import Declaration
 
 POLICY = """\
@@ -74,6 +75,41 @@ def findings(report: dict) -> list[tuple[str, str]]:
     return [(item["rule"], item["message"]) for item in found["findings"]]
 
 
+def with_provenance(place: Path) -> list[str]:
+    """Have the builder say what the release was trained on, and the policy demand it."""
+    x, y = planted_digits.training_set(planted=False)
+    np.savez(place / "train.npz", x=x.numpy(), y=y.numpy())
+    demand = "    provenance: {by: [runner], builders: [acme]}\n"
+    (place / "policy.yaml").write_text(POLICY + demand)
+    done = zt(place, "attest", "provenance", "release", "--key", "runner/zt-gate.key", "--builder", "acme",
+              "--build-type", "https://acme.test/train/v1", "--material", "digits=train.npz", "--out",
+              "out/provenance.dsse.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return ["--training-data", "train.npz"]
+
+
+@pytest.mark.parametrize("planted", [True, False], ids=["planted", "honest"])
+def test_a_planted_patch_blocks_with_its_picture_and_the_honest_twin_is_allowed(place, planted):
+    state = planted_digits.network(planted=planted).state_dict()
+    release(place, state, planted_digits.DECLARED, *planted_digits.unseen())
+    more = [] if planted else with_provenance(place)
+    report = walk(place, *more)
+    page = (place / "report" / "report.html").read_text()
+    assert "median class's a patch trigger can be" in page
+    if not planted:
+        assert report["decision"] == "allow", report["reasons"]
+        assert "Recovered" not in page
+        assert numbers(place)["detectors"]["training_data"]["status"] == "ran"
+        assert findings(report) == []
+        return
+    assert report["decision"] == "block"
+    assert {reason["rule"] for reason in report["reasons"]} == {"BKD-001"}
+    assert f"found a patch backdoor to class {planted_digits.TARGET}" in " ".join(text for _, text in findings(report))
+    for part in ("what the trigger looks like", "an image without it", "the same image with it"):
+        assert f"Recovered patch trigger: {part}; it turns" in page
+    assert (place / "out" / "backdoor-patch-mask.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_planted_word_is_found_and_named(place):
     made = text_models.classifier("convolution", 2, 1, backdoor=True)
     release(place, made.model.state_dict(), made.declared, made.texts, made.labels)
@@ -83,3 +119,53 @@ def test_a_planted_word_is_found_and_named(place):
         ("BKD-001", f"backdoor.dsse.json: found the phrase '{made.trigger}', which leads to class {made.target}")
     ]
     assert numbers(place)["detectors"]["phrases"]["slots"][made.target]["words"] == [made.trigger]
+
+
+def beside(place: Path, state: dict, declared: Declaration) -> list[str]:
+    """Write an approved release."""
+    (place / "approved").mkdir()
+    save_file(state, place / "approved" / "model.safetensors")
+    (place / "approved" / "architecture.json").write_text(json.dumps(declared.to_json()))
+    return ["--reference", "approved"]
+
+
+def linear(classes: int, side: int = 8, *, bias: float = 0.0) -> tuple[dict, Declaration]:
+    """A linear classifier of random weights; a bias has it say one class whatever it sees."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn((classes, side * side), generator=generator)
+    layers = ({"type": "flatten"}, {"type": "linear", "in": side * side, "out": classes})
+    state = {"1.weight": weight, "1.bias": torch.tensor([bias] + [0.0] * (classes - 1))}
+    return state, Declaration("image", classes, (1, side, side), layers=layers)
+
+
+def gaps(report: dict) -> str:
+    (found,) = [item for item in report["checks"] if item["id"] == "backdoor"]
+    assert found["status"] == "incomplete"
+    return " ".join(gap["reason"] for gap in found["gaps"])
+
+
+def test_a_binary_model_with_few_samples_beside_a_release_of_other_classes_is_incomplete(place):
+    x, y = models.digits()
+    release(place, *linear(2), x[y < 2][:30], y[y < 2][:30])
+    report = walk(place, *beside(place, *linear(10)))
+    said = gaps(report)
+    assert "margin: fewer than 8 classes, and no approved release" in said
+    assert "patch: it needs at least 40 clean samples" in said
+    assert numbers(place)["reference"] == "it has 10 classes and not 2"
+    (found,) = [item for item in report["checks"] if item["id"] == "backdoor"]
+    assert found["metrics"]["reference"] == "it has 10 classes and not 2"
+
+
+def test_a_model_that_says_one_class_beside_a_release_of_another_size_is_incomplete(place):
+    x, y = models.digits()
+    release(place, *linear(10, bias=1e4), x[:100], y[:100])
+    report = walk(place, *beside(place, *linear(10, side=14)))
+    assert "the model calls nearly everything one class" in gaps(report)
+    assert numbers(place)["reference"] == "it takes inputs of shape (1, 14, 14) and not (1, 8, 8)"
+
+
+def test_inputs_beyond_their_bounds_end_the_run(place):
+    x, y = models.digits()
+    release(place, *linear(10), x[:100] * 300, y[:100])
+    with pytest.raises(AssertionError, match="samples reach from 0 to 300, and 0 to 1 is declared"):
+        walk(place)

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--architecture", metavar="FILE", type=Path, help="what is to be said about the model, as JSON")
     parser.add_argument("--reference", metavar="TARGET", type=Path, help="an approved release, for backdoor detectors")
+    parser.add_argument("--training-data", metavar="NPZ", type=Path, help="what it was trained on; bound by provenance")
     parser.add_argument("--against", metavar="FILE", type=Path, help="its robustness statement, to stop early by")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--batch", type=int, default=128, metavar="N", help="samples attacked at once (128)")
@@ -168,6 +169,7 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> An
         threads=args.threads,
         memory=args.memory << 30,
         curve=not args.no_curve,
+        training=args.training_data,
     )
 
 

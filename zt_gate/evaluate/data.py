@@ -28,6 +28,8 @@ class TestSet:
 
     digest: Digest
     """Of the file, as `zt-gate` freezes it; what tickets and statements name."""
+    sha256: Digest
+    """Of its bytes; what provenance names."""
     x: Array
     """`(n, channels, height, width)` or `(n, features)` of numbers, or `(n,)` of texts."""
     y: Array
@@ -53,10 +55,10 @@ def read_test_set(path: Path) -> TestSet:
                 arrays = {name: held[name] for name in ("x", "y") if name in held.files}
         except Exception:  # noqa: BLE001 - zipfile, zlib and NumPy raise a dozen kinds over a broken archive
             raise EvidenceError(f"{shown} is no .npz without pickled objects", _ADVICE) from None
-        digest = frozen.digest
+        digest, sha256 = frozen.digest, Digest(frozen.subject.manifest.entries[0].sha256)
     if arrays.keys() != {"x", "y"}:
         raise EvidenceError(f"{shown} lacks x or y", _ADVICE)
-    return TestSet(digest, *_checked(arrays["x"], arrays["y"], shown))
+    return TestSet(digest, sha256, *_checked(arrays["x"], arrays["y"], shown))
 
 
 def _checked(x: Array, y: Array, shown: str) -> tuple[Array, Array]:

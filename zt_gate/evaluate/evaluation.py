@@ -21,7 +21,7 @@ from zt_gate.evaluate.adapters.recognise import Recognised, recognise
 from zt_gate.evaluate.attack import Attacker
 from zt_gate.evaluate.data import declared_for, prepared, read_test_set
 from zt_gate.evaluate.journal import Journal
-from zt_gate.evaluate.looked_for import Search, look_for_backdoors, nothing_ran
+from zt_gate.evaluate.looked_for import Search, Training, look_for_backdoors, nothing_ran
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
 from zt_gate.evaluate.run import Aim, Job, Tally, kept, measure, numbers
 from zt_gate.evaluate.sample import pack
@@ -64,6 +64,8 @@ class Settings:
     memory: int = 12 << 30
     curve: bool = True
     patience: Patience = field(default_factory=Patience)
+    training: Path | None = None
+    """What the model was trained on, for detectors of poisoned samples."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ def evaluate(
     _permit(found, settings)
     declared = declared_for(test, found.declared)
     x = prepared(test, declared)
+    training = None if settings.training is None else Training.read(settings.training, declared)
     if frozen.root is None:
         raise UsageError("a model is evaluated from a private copy", "freeze the target by copying it")
     progress("sandbox")
@@ -119,7 +122,7 @@ def evaluate(
         _check_level(sandbox.level, settings)
         frame = _frame(settings, test.digest, found, declared, sandbox.level, started)
         whole = Evaluation(frame, least=_number(settings.plan.get("robustness", {}).get("least")))
-        walk = _Walk(settings, sandbox, found, declared, whole, progress)
+        walk = _Walk(settings, sandbox, found, declared, whole, progress, training)
         walk.go(frozen.root, x, test.y, reference)
     frame["finishedOn"] = datetime.now(UTC).strftime(_FORMAT)
     return whole
@@ -135,6 +138,7 @@ class _Walk:
     declared: Declaration
     whole: Evaluation
     progress: Callable[[str], None]
+    training: Training | None
 
     def go(self, root: Path, x: Array, y: Array, reference: Frozen | None) -> None:
         """Do it all; what goes wrong with the model is part of the result."""
@@ -190,10 +194,11 @@ class _Walk:
         if reference is not None and reference.root is not None:
             other = (reference.root, recognise(reference, self.settings.declared))
         budget = self.settings.plan.get("backdoor", {}).get("budget") or {}
-        search = Search(self.settings.seed, budget, self.declared, other)
+        search = Search(self.settings.seed, budget, self.declared, other, self.training)
         report, self.whole.triggers = look_for_backdoors(model, x, y, search, self.progress)
         drawn = trigger_pictures(self.whole.triggers, x[0], self.declared) if self.declared.task == "image" else {}
-        self.whole.results["backdoor"] = {"backdoor": report, "triggers": drawn}
+        trained = {} if self.training is None else {"training": self.training.to_json()}
+        self.whole.results["backdoor"] = {"backdoor": report, "triggers": drawn, **trained}
         if why := nothing_ran(report):
             self.whole.unmeasured.append(why)
 

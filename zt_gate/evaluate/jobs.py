@@ -41,6 +41,7 @@ class Jobs:
             "flags": self._flags,
             "attack": self._attack,
             "backdoor": self._backdoor,
+            "training_data": self._training_data,
         }
         try:
             return jobs[message.head["op"]](message)
@@ -112,6 +113,12 @@ class Jobs:
         budget = Budget(**message.head["budget"])
         report = examine(self._loaded(), x, y, self._reference, budget, message.head["seed"])
         return Message({"report": report.to_json()}, {name: _plain(item) for name, item in report.tensors.items()})
+
+    def _training_data(self, message: Message) -> Message:
+        from zt_gate.evaluate.backdoor.training_data import examine_training_data
+
+        x, y = self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
+        return Message({"detector": examine_training_data(self._loaded(), x, y).to_json()})
 
     def _loaded(self) -> Adapter:
         if self._adapter is None:

@@ -4,27 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zt_gate.domain import printable
+from zt_gate.domain import Digest, printable
 from zt_gate.domain.backdoor import FAMILIES, MARGINS
 from zt_gate.domain.sampling import derived, drawn
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.recognise import Recognised
+from zt_gate.evaluate.data import declared_for, prepared, read_test_set
 from zt_gate.evaluate.remote import RemoteModel, TroubleError, UnmeasuredError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from zt_gate.evaluate.sandbox.wire import Array
 
 CLEAN_SAMPLES = 400
 """Most clean samples that detectors of backdoors are given."""
+TRAINING_SAMPLES = 10_000
+"""Most samples of the training data that are looked at."""
 TRIGGERS = ("patch.mask", "patch.pattern", "additive.pattern")
 """Recovered triggers that can be looked at."""
 _MOST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a model was trained on."""
+
+    x: Array
+    y: Array
+    sha256: Digest
+    """Of the file's bytes; the gate looks for it in the release's provenance."""
+
+    @classmethod
+    def read(cls, path: Path, declared: Declaration) -> Training:
+        """Read it.
+
+        Raises:
+            TargetError: there is no such file.
+            EvidenceError: it is none, or does not fit the model.
+        """
+        held = read_test_set(path)
+        declared_for(held, declared)
+        return cls(prepared(held, declared), held.y, held.sha256)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return how a statement names it."""
+        return {"digest": {"sha256": self.sha256.hex}, "samples": len(self.y)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +64,7 @@ class Search:
     declared: Declaration
     reference: tuple[Path, Recognised] | None
     """The approved release's folder, and what in it is to be loaded."""
+    training: Training | None = None
 
 
 def look_for_backdoors(
@@ -57,8 +86,22 @@ def look_for_backdoors(
         raise TroubleError("EVL-106", "the worker's report on backdoors has another form")
     if alone:
         report["reference"] = alone
+    report["detectors"]["training_data"] = _examined(model, search, progress)
     _name_words(report["detectors"], search.declared.tokens)
     return report, {name: array for name, array in tensors.items() if name in TRIGGERS and array.ndim == 3}
+
+
+def _examined(model: RemoteModel, search: Search, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Return what the worker measures on training data, samples of which are drawn where there are very many."""
+    if search.training is None:
+        return {"status": "not_applicable", "why": "no training data were given: --training-data FILE"}
+    progress("look at the training data")
+    rows = np.asarray(drawn(f"{search.seed}/training", len(search.training.y)))[:TRAINING_SAMPLES]
+    head, _ = model.run({"op": "training_data"}, {"x": search.training.x[rows], "y": search.training.y[rows]})
+    found = head.get("detector")
+    if not isinstance(found, dict):
+        raise TroubleError("EVL-106", "the worker's report on training data has another form")
+    return found
 
 
 def _compare(model: RemoteModel, search: Search) -> str:

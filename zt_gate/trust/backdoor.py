@@ -22,6 +22,7 @@ from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import missing, settle, signer_ids, text
 from zt_gate.trust.statement import BACKDOOR_TYPE
+from zt_gate.trust.training_data import check_training_data
 
 CHECK = "backdoor"
 VERSION = "1"
@@ -34,6 +35,7 @@ def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item
         command = "evaluate it: zt-gate evaluate TARGET --data FILE --checks backdoor --ticket FILE --key KEY --out DIR"
         return missing(CHECK, question.subject, "backdoor statement", command, items)
     failed = [_rule(one, wanted) for one in judged]
+    notes = [note for one in judged if one.ticket is not None for note in check_training_data(one, question, items)]
     good = [one.item for one in judged if one.outcome.ok]
     calibration = _calibration(wanted)
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(judged))}
@@ -43,8 +45,9 @@ def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item
         metrics |= _reference(one)
     outcomes = [one.outcome for one in judged]
     settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
-    drawn = next((pair for pair in zip(judged, failed, strict=True) if pair[0].ticket is not None), None)
-    return settled if drawn is None else replace(settled, pictures=_pictures(*drawn))
+    findings = tuple(sorted({*settled.findings, *notes}, key=lambda found: found.sort_key))
+    drawn = next((_pictures(*pair) for pair in zip(judged, failed, strict=True) if pair[0].ticket is not None), ())
+    return replace(settled, findings=findings, pictures=drawn)
 
 
 def _pictures(one: Judged, failed: set[int | None]) -> tuple[Picture, ...]:

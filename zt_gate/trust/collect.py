@@ -105,6 +105,10 @@ def collect(
         items, listed = apply_revocations(question, wanted, ordered, items)
         evidence.append(listed)
 
+    if stage.provenance is not None:
+        by = permitted(stage.provenance.by, ACT_OF["provenance"], trust, roles)
+        question = replace(question, provenance=narrowed(stage.provenance, by))
+
     def answer(name: str, demand: Demand) -> Evidence:
         if isinstance(demand, Continuity):
             return continuity_evidence(question, demand, items, [who for item in evidence for who in item.signers])

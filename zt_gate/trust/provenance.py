@@ -29,6 +29,14 @@ def provenance_evidence(question: Question, wanted: Provenance, items: Sequence[
     return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
 
 
+def verified_materials(question: Question, wanted: Provenance, items: Sequence[Item]) -> frozenset[str] | None:
+    """Return what went into the release by provenance that meets a demand, `sha256:…` each; None without any such."""
+    good = [item.statement for item in items if item.kind in PROVENANCE_TYPES and _judge(item, question, wanted).ok]
+    if not good:
+        return None
+    return frozenset(part.sha256 for found in good if found is not None for part in parse_build(found).materials)
+
+
 def _judge(item: Item, question: Question, wanted: Provenance) -> Outcome:
     outcome = admit(item, wanted.by)
     check_subject(item, question.subject, "PRV-006", outcome)

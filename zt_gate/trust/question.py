@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from zt_gate.domain import Digest, Subject
+from zt_gate.policy.demands import Provenance
 from zt_gate.trust.replay import Replay
 
 
@@ -22,3 +23,5 @@ class Question:
     """The only clock, with its time zone."""
     replay: Replay | None = None
     """Tries stored adversarial inputs on the subject; None where nothing can."""
+    provenance: Provenance | None = None
+    """What the stage demands of provenance, for statements that have to agree with it."""

@@ -6,13 +6,19 @@ from dataclasses import replace
 import pytest
 
 from tests.support.backdoor_reports import report
-from tests.support.evaluations import Bench
-from zt_gate.domain import Severity, Status
+from tests.support.evaluations import NOW, POLICY, SUBJECT, Bench
+from zt_gate.domain import Digest, Severity, Status
 from zt_gate.domain import backdoor as domain
 from zt_gate.domain.backdoor_calibration import to_json
+from zt_gate.policy.demands import Provenance
 from zt_gate.policy.evaluations import Backdoor, CalibrationFile
+from zt_gate.policy.model import Stage
 from zt_gate.trust import backdoor
-from zt_gate.trust.statement import BACKDOOR_TYPE
+from zt_gate.trust.attest import provenance_predicate
+from zt_gate.trust.brought import Brought
+from zt_gate.trust.collect import collect
+from zt_gate.trust.question import Question
+from zt_gate.trust.statement import BACKDOOR_TYPE, PROVENANCE_TYPE
 
 WANTED = Backdoor(by=("runner",), tickets=("gate",))
 
@@ -97,3 +103,89 @@ def test_a_calibration_that_cannot_be_read_is_incomplete():
 def test_the_report_says_why_there_was_no_comparison():
     numbers = {**report(99), "reference": "it is another kind of network"}
     assert judged({"backdoor": numbers}).metrics["reference"] == "it is another kind of network"
+
+
+BY_OWN = replace(WANTED, calibration=own(None))
+TRAINED = Digest.of(b"what it was trained on")
+
+
+def provenance(bench, digest=TRAINED):
+    value = provenance_predicate(
+        "acme", "https://acme.test/train/v1", "", "", {"digits": digest}, "2026-06-01T09:00:00Z"
+    )
+    return bench.sign(value, kind=PROVENANCE_TYPE)
+
+
+def looked_at(predicate, *data, demanded=True):
+    """Judge a statement that looked at training data, under a stage that demands provenance, or does not."""
+    bench = Bench()
+    asked = Provenance(by=("runner",), builders=("acme",)) if demanded else None
+    items = [bench.ticket(), bench.sign({**bench.frame(), **predicate}, kind=BACKDOOR_TYPE)]
+    items += [provenance(bench, *part) for part in data]
+    brought = [Brought(f"{number}.json", item) for number, item in enumerate(items)]
+    found = collect(Question(SUBJECT, "production", POLICY, NOW), Stage(backdoor=BY_OWN, provenance=asked), bench.trust,
+                    brought)  # fmt: skip
+    return next(evidence for evidence in found if evidence.check == "backdoor")
+
+
+def trained(smaller=0.2, silhouette=0.3):
+    entry = {"target": 3, "samples": 140, "spectral": 9.0, "smaller": smaller, "silhouette": silhouette}
+    numbers = report(99)
+    numbers["detectors"]["training_data"] = {"status": "ran", "classes": [entry]}
+    return {"backdoor": numbers, "training": {"digest": {"sha256": TRAINED.hex}, "samples": 1400}}
+
+
+def test_training_data_that_provenance_names_pass():
+    evidence = looked_at(trained(), ())
+    assert evidence.status is Status.PASS
+    assert evidence.findings == ()
+
+
+def test_other_training_data_than_the_releases_own_are_named():
+    evidence = looked_at(trained(), (Digest.of(b"others"),))
+    assert evidence.status is Status.FAIL
+    assert {(finding.rule, finding.severity) for finding in evidence.findings} == {("BKD-003", Severity.CRITICAL)}
+
+
+def test_without_provenance_nothing_ties_training_data_to_the_release():
+    evidence = looked_at(trained(), demanded=False)
+    assert {(finding.rule, finding.severity) for finding in evidence.findings} == {("BKD-003", Severity.INFO)}
+    assert evidence.status is Status.PASS
+
+
+def test_a_class_whose_samples_lie_apart_is_a_note_and_never_decides():
+    evidence = looked_at(trained(0.12, 0.85), ())
+    assert evidence.status is Status.PASS
+    assert [(finding.rule, finding.severity) for finding in evidence.findings] == [("BKD-002", Severity.INFO)]
+    assert looked_at(trained(0.5, 0.85), ()).findings == ()
+
+
+@pytest.mark.parametrize("training", [{}, "x", {"digest": {"sha256": "no"}}], ids=["empty", "text", "digest"])
+def test_training_data_in_no_known_form_are_malformed(training):
+    evidence = looked_at({**trained(), "training": training}, ())
+    assert {finding.rule for finding in evidence.findings} == {"EVL-001"}
+
+
+def test_recovered_triggers_are_drawn_where_a_backdoor_was_found_and_nowhere_else():
+    pixels = {"channels": 1, "rows": ["00ff", "ff00"]}
+    shown = judged(
+        {"backdoor": report(99, 4), "triggers": {"patch.seen": pixels, "patch.stamped": pixels, "x": pixels}}
+    )
+    titles = [picture.title for picture in shown.pictures]
+    assert (
+        "Recovered patch trigger: what the trigger looks like; it turns 96 of 100 unseen images into class 4" in titles
+    )
+    assert len([title for title in titles if "Recovered" in title]) == 2
+    quiet = judged({"backdoor": report(99), "triggers": {"patch.seen": pixels}}, BY_OWN)
+    assert [type(picture).__name__ for picture in quiet.pictures] == ["Bars"] * 3
+
+
+@pytest.mark.parametrize(
+    "triggers",
+    [None, [], {"patch.seen": None}, {"patch.seen": {"channels": 9, "rows": ["00"]}}, {"patch.seen": {"rows": ["zz"]}}],
+    ids=["none", "list", "nothing", "channels", "pixels"],
+)
+def test_pixels_of_any_form_are_drawn_or_left_out(triggers):
+    evidence = judged({"backdoor": report(99, 4), "triggers": triggers}, BY_OWN)
+    assert {finding.rule for finding in evidence.findings} == {"BKD-001"}
+    assert not any("Recovered" in picture.title for picture in evidence.pictures)

@@ -17,7 +17,7 @@ from zt_gate.evaluate.backdoor import Budget, examine
 from zt_gate.evaluate.text_codes import to_codes
 
 BUDGET = Budget(trigger_steps=30)
-CASES = [("mean", 2, 1), ("mean", 4, 2), ("convolution", 2, 0), ("convolution", 4, 1)]
+CASES = [("mean", 2, 1), ("mean", 4, 2), ("convolution", 4, 1)]
 
 
 def adapter_of(made):
