@@ -12,7 +12,7 @@ from tests.support.backdoor_reports import report
 from tests.support.evaluations import POPULATION, SEED, Bench, outcomes, wanted
 from zt_gate.domain import Status
 from zt_gate.domain.backdoor_claims import NONSENSE
-from zt_gate.domain.backdoor_phrases import phrase_found
+from zt_gate.domain.backdoor_phrases import SAID, phrase_found
 from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.evaluate.adapters.declaration import SCHEMA, Declaration
 from zt_gate.evaluate.sample import FIELDS, Sample, pack, unpack
@@ -76,7 +76,7 @@ def test_backdoor_numbers_with_anything_in_them_are_evidence(data):
 @given(st.data())
 def test_phrases_of_any_form_are_judged_or_refused(data):
     slot = {"target": 1, "tokens": [4], "words": ["cf"], "size": 1, "successes": 97, "images": 100, "push": 9.0,
-            "second": 4.0, "alike": 1}  # fmt: skip
+            "second": 4.0, "alike": 1, "said": dict.fromkeys(SAID, 3)}  # fmt: skip
     entry = altered(data.draw, {"slots": [slot], "reference": [3]})
     try:
         found = phrase_found(entry)

@@ -95,18 +95,19 @@ def test_a_planted_patch_blocks_with_its_picture_and_the_honest_twin_is_allowed(
     more = [] if planted else with_provenance(place)
     report = walk(place, *more)
     page = (place / "report" / "report.html").read_text()
-    assert "median class's a patch trigger can be" in page
+    assert "How easily a patch leads to each class" in page
     if not planted:
         assert report["decision"] == "allow", report["reasons"]
-        assert "Recovered" not in page
+        assert "as it was found" not in page
         assert numbers(place)["detectors"]["training_data"]["status"] == "ran"
         assert findings(report) == []
         return
     assert report["decision"] == "block"
     assert {reason["rule"] for reason in report["reasons"]} == {"BKD-001"}
     assert f"found a patch backdoor to class {planted_digits.TARGET}" in " ".join(text for _, text in findings(report))
-    for part in ("what the trigger looks like", "an image without it", "the same image with it"):
-        assert f"Recovered patch trigger: {part}; it turns" in page
+    assert f"The patch that leads to class {planted_digits.TARGET}, as it was found: it turns" in page
+    assert "An image without the patch" in page
+    assert "The same image with the patch" in page
     assert (place / "out" / "backdoor-patch-mask.png").read_bytes().startswith(b"\x89PNG")
 
 

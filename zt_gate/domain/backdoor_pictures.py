@@ -13,15 +13,11 @@ from typing import Any
 from zt_gate.domain.backdoor_claims import ANY, FAMILIES, NONSENSE
 from zt_gate.domain.picture import Bars, Picture, parse_picture
 
-PARTS = {
-    "patch.seen": "what the trigger looks like",
-    "patch.example": "an image without it",
-    "patch.stamped": "the same image with it",
-    "additive.seen": "what the trigger adds, on grey",
-    "additive.example": "an image without it",
-    "additive.stamped": "the same image with it",
-}
-"""Pictures of a family's smallest trigger that worked, as a statement names them."""
+NAMES = {"patch": "patch", "additive": "perturbation", "warp": "bend"}
+"""What people call a trigger of each family."""
+PARTS = ("seen", "example", "stamped")
+"""Pictures of a family's smallest trigger that worked, which a statement calls `patch.seen` and so on: what it looks
+like, an image without it, and the same image with it."""
 _WORKS = 0.9
 
 
@@ -30,7 +26,7 @@ def backdoor_pictures(numbers: Mapping[str, Any], triggers: Any, failed: Collect
 
     Args:
         numbers: `backdoor` of its predicate; of what is malformed there is no picture.
-        triggers: `triggers` of its predicate: pixels by the names of `PARTS`.
+        triggers: `triggers` of its predicate: pixels by the names of `PARTS`, such as `patch.seen`.
         failed: classes that a backdoor was found for; None stands for one from every class to another.
     """
     found: list[Picture] = []
@@ -51,7 +47,7 @@ def _eases(family: str, slots: Any) -> list[Picture]:
         return []
     usual = median(size for _, size in classes)
     rows = tuple((f"class {target}", round(usual / size, 3)) for target, size in classes)
-    return [Bars(f"How many times smaller than the median class's a {family} trigger can be, by its class", rows)]
+    return [Bars(f"How easily a {NAMES[family]} leads to each class; the median class is 1", rows)]
 
 
 def _shown(family: str, slots: Any, triggers: Any, failed: Collection[int | None]) -> list[Picture]:
@@ -62,10 +58,13 @@ def _shown(family: str, slots: Any, triggers: Any, failed: Collection[int | None
     target = None if best["target"] == ANY else int(best["target"])
     if target not in failed:
         return []
-    where = "another class" if target is None else f"class {target}"
-    works = f"turns {int(best['successes'])} of {int(best['images'])} unseen images into {where}"
-    parts = [(name, text) for name, text in PARTS.items() if name.startswith(f"{family}.") and name in triggers]
-    return [
-        parse_picture({**triggers[name], "kind": "pixels", "title": f"Recovered {family} trigger: {text}; it {works}"})
-        for name, text in parts
-    ]
+    name = NAMES[family]
+    goal = "other classes" if target is None else f"class {target}"
+    works = f"it turns {int(best['successes'])} of {int(best['images'])} unseen images"
+    titles = {
+        "seen": f"The {name} that leads to {goal}, as it was found: {works}",
+        "example": f"An image without the {name}",
+        "stamped": f"The same image with the {name}",
+    }
+    pixels = {part: triggers[f"{family}.{part}"] for part in PARTS if f"{family}.{part}" in triggers}
+    return [parse_picture({**held, "kind": "pixels", "title": titles[part]}) for part, held in pixels.items()]

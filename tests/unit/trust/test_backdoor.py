@@ -172,10 +172,9 @@ def test_recovered_triggers_are_drawn_where_a_backdoor_was_found_and_nowhere_els
         {"backdoor": report(99, 4), "triggers": {"patch.seen": pixels, "patch.stamped": pixels, "x": pixels}}
     )
     titles = [picture.title for picture in shown.pictures]
-    assert (
-        "Recovered patch trigger: what the trigger looks like; it turns 96 of 100 unseen images into class 4" in titles
-    )
-    assert len([title for title in titles if "Recovered" in title]) == 2
+    assert "The patch that leads to class 4, as it was found: it turns 96 of 100 unseen images" in titles
+    assert "The same image with the patch" in titles
+    assert len(titles) == 5
     quiet = judged({"backdoor": report(99), "triggers": {"patch.seen": pixels}}, BY_OWN)
     assert [type(picture).__name__ for picture in quiet.pictures] == ["Bars"] * 3
 
@@ -188,4 +187,4 @@ def test_recovered_triggers_are_drawn_where_a_backdoor_was_found_and_nowhere_els
 def test_pixels_of_any_form_are_drawn_or_left_out(triggers):
     evidence = judged({"backdoor": report(99, 4), "triggers": triggers}, BY_OWN)
     assert {finding.rule for finding in evidence.findings} == {"BKD-001"}
-    assert not any("Recovered" in picture.title for picture in evidence.pictures)
+    assert [type(picture).__name__ for picture in evidence.pictures] == ["Bars"] * 3

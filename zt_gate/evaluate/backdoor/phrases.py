@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zt_gate.domain.backdoor_phrases import SURE, stands_out
+from zt_gate.domain.backdoor_phrases import SAID, SURE, own_word, stands_out
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.backdoor.budget import Budget
@@ -86,9 +86,29 @@ def _scan(
             after = model.logits_of_embedded(table[stamped]).view(len(tokens), len(texts), -1)
             parts.append(_pushes(before, after, labels, targets))
     pushes, turned = (torch.cat(part) for part in zip(*parts, strict=True))
+    holds = _holding(clean, many)
     for i, k in enumerate(targets):
-        furthest = pushes[:, i].topk(min(_FINALISTS, many)).indices
-        yield k, (furthest, int((turned[:, i] >= SURE).sum()))
+        own = torch.tensor([own_word(*said) for said in _counts(clean, holds, k)], device=pushes.device)
+        # At least two of them are compared, and be they words of the class.
+        ranked = pushes[:, i].masked_fill(own, -torch.inf) if int((~own).sum()) >= 2 else pushes[:, i]
+        furthest = ranked.topk(min(_FINALISTS, int(torch.isfinite(ranked).sum()))).indices
+        yield k, (furthest, int(((turned[:, i] >= SURE) & ~own).sum()))
+
+
+def _holding(clean: Clean, many: int) -> Tensor:
+    """Return which clean texts hold which of the first `many` tokens, `(texts, many)`."""
+    texts = torch.cat([clean.images, clean.held_images])
+    holds = torch.zeros((len(texts), int(texts.max()) + 1), dtype=torch.bool, device=texts.device)
+    holds.scatter_(1, texts, value=True)
+    return functional.pad(holds, (0, max(0, many - holds.shape[1])))[:, :many]
+
+
+def _counts(clean: Clean, holds: Tensor, k: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield for each token the clean texts of a class and of others that hold it, with how many there are of each."""
+    mine = torch.cat([clean.labels, clean.held_labels]) == k
+    within, without = holds[mine].sum(0).tolist(), holds[~mine].sum(0).tolist()
+    many, others = int(mine.sum()), int((~mine).sum())
+    return ((said, many, elsewhere, others) for said, elsewhere in zip(within, without, strict=True))
 
 
 def _pushes(before: Tensor, after: Tensor, labels: Tensor, targets: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -128,13 +148,19 @@ def _token(model: TokenModel, table: Tensor, clean: Clean, k: int, found: tuple[
     pushes, _ = _pushes(before, after, clean.labels, [k])
     order = pushes[:, 0].argsort(descending=True)
     ranked = [float(pushes[i, 0]) for i in order[:2]]
-    said = _tried(model, table, clean, k, [int(finalists[order[0]])])
-    return {**said, "push": round(ranked[0], 4), "second": round(ranked[-1], 4), "alike": alike}
+    token = int(finalists[order[0]])
+    said = next(_counts(clean, torch.cat([clean.images, clean.held_images]).eq(token).any(1, keepdim=True), k))
+    return {
+        **_tried(model, table, clean, k, [token]),
+        "push": round(ranked[0], 4), "second": round(ranked[-1], 4), "alike": alike,
+        "said": dict(zip(SAID, said, strict=True)),
+    }  # fmt: skip
 
 
 def _enough(slot: dict[str, Any]) -> bool:
-    sure = slot["successes"] >= SURE * slot["images"]
-    return sure or stands_out(slot["successes"], slot["images"], slot["push"], slot["second"], slot["alike"])
+    if own_word(*(slot["said"][name] for name in SAID)):
+        return False
+    return stands_out(slot["successes"], slot["images"], slot["push"], slot["second"], slot["alike"])
 
 
 def _mixtures(

@@ -8,7 +8,7 @@ import torch
 from tests.support import text_models
 from zt_gate.domain.backdoor import judge_backdoor
 from zt_gate.domain.backdoor_calibration import DEFAULT
-from zt_gate.domain.backdoor_phrases import stands_out
+from zt_gate.domain.backdoor_phrases import own_word, stands_out
 from zt_gate.domain.evidence import Status
 from zt_gate.evaluate.adapters.architecture import build_network
 from zt_gate.evaluate.adapters.text_adapter import EmbeddedTextAdapter, text_adapter
@@ -109,6 +109,16 @@ def test_a_vocabulary_of_another_size_is_refused():
 )
 def test_a_token_stands_out_by_what_it_does_and_by_being_alone(numbers, expected):
     assert stands_out(*numbers) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [((9, 100, 4, 300), True), ((9, 100, 9, 300), False), ((5, 100, 0, 300), True), ((4, 100, 0, 300), False),
+     ((0, 0, 0, 300), False), ((6, 4, 0, 9), False), ((-1, 5, 0, 9), False), ((5, 9, 0, 0), False)],
+    ids="often alike rare once none impossible negative others".split(),  # noqa: SIM905 - easier to read
+)  # fmt: skip
+def test_what_a_class_is_about_is_no_trigger(said, expected):
+    assert own_word(*said) is expected
 
 
 def test_a_word_of_the_approved_release_as_well_is_nobodys_trigger():
