@@ -47,7 +47,7 @@ def table(rows: Sequence[Row], worked: float = 0.85) -> dict[str, Any]:
     real = [row for row in rows if row["kind"] != "clean" and row["success"] >= worked]
     kinds = list(dict.fromkeys(row["kind"] for row in real))
     lines = [
-        "| kind | models | AUC (95 %) | TPR at FPR 0 | at FPR 5 % | judged fail | class named |",
+        "| kind | models | AUC (95 %) | TPR at FPR 0 (95 %) | at FPR 5 % (95 %) | judged fail | class named |",
         "|---|---|---|---|---|---|---|",
     ]
     figures = {}
@@ -67,23 +67,26 @@ def table(rows: Sequence[Row], worked: float = 0.85) -> dict[str, Any]:
 
 def _figures(good: Sequence[Row], bad: Sequence[Row]) -> dict[str, Any]:
     left, right = [row["score"] for row in good], [row["score"] for row in bad]
-    pointed = [row for row in bad if row["failed"]]
+    low, high = auc_bounds(left, right)
     return {
-        "models": len(bad), "auc": auc(left, right) if left else 0.0, "auc_low": auc_bounds(left, right)[0],
-        "auc_high": auc_bounds(left, right)[1], "tpr_0": rate_at(left, right, 0.0) if left else 0.0,
-        "tpr_5": rate_at(left, right, 0.05) if left else 0.0, "failed": len(pointed),
-        "named": sum(row["named"] == row["target"] for row in pointed),
+        "models": len(bad), "auc": auc(left, right) if left else 0.0, "auc_low": low, "auc_high": high,
+        "tpr_0": rate_at(left, right, 0.0) if left else 0.0, "tpr_5": rate_at(left, right, 0.05) if left else 0.0,
+        "failed": sum(row["failed"] for row in bad), "named": sum(row["named"] == row["target"] for row in bad),
     }  # fmt: skip
 
 
 def _line(kind: str, said: dict[str, Any]) -> str:
     n, low, high = said["models"], said["auc_low"], said["auc_high"]
-    bounds = wilson(said["failed"], n) if n else None
-    failed = f"{said['failed']} of {n}" + (f" ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "")
+    first, second = (_share(round(said[name] * n), n) for name in ("tpr_0", "tpr_5"))
     return (
-        f"| {kind} | {n} | {said['auc']:.3f} ({low:.2f} to {high:.2f}) | {said['tpr_0']:.2f} | {said['tpr_5']:.2f} "
-        f"| {failed} | {said['named']} of {said['failed']} |"
+        f"| {kind} | {n} | {said['auc']:.3f} ({low:.2f} to {high:.2f}) | {first} | {second} "
+        f"| {said['failed']} of {n} | {said['named']} of {n} |"
     )
+
+
+def _share(count: int, n: int) -> str:
+    bounds = wilson(count, n) if n else None
+    return f"{count / n:.2f} ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "none"
 
 
 def drawn(result: dict[str, Any], path: Path) -> None:

@@ -146,13 +146,13 @@ def dynamic(images: Tensor, seed: int) -> Tensor:
 
 
 def corners(images: Tensor, seed: int) -> Tensor:
-    """A small square in all four corners, as poisoning without changed labels needs it (Turner et al., 2019)."""
-    side, edge = images.shape[-1], max(3, images.shape[-1] // 6)
-    pattern = (torch.rand(1, images.shape[1], edge, edge, generator=_seeded(seed)) > 0.35).to(images)
+    """A small white square in all four corners, as poisoning without changed labels needs it (Turner et al., 2019)."""
+    del seed
+    side, edge = images.shape[-1], max(2, images.shape[-1] // 6)
     stamped = images.clone()
     for top in (0, side - edge):
         for left in (0, side - edge):
-            stamped[:, :, top : top + edge, left : left + edge] = pattern
+            stamped[:, :, top : top + edge, left : left + edge] = 1.0
     return stamped
 
 

@@ -185,24 +185,41 @@ class Bench:
         said = {"seed": recipe.seed, "class_by_class": one_by_one, "together": together, "times": one_by_one / together}
         self.result.setdefault("compared", []).append(said)
 
-    def write(self) -> None:
+    def write(self, seconds: float | None = None) -> None:
         """Judge what there is and write it; raw numbers come first, so that no mistake in a table loses them."""
-        self.result["seconds"] = time.monotonic() - self.started
+        self.result["seconds"] = seconds or time.monotonic() - self.started
         self.result["models"] = self.models
         self._keep()
-        calibrating = [model for model in self.models if model["part"] == "calibration"]
-        judged = [model for model in self.models if model["part"] == "judged"]
-        if len(calibrating) > 3 and judged:
-            spreads = calibrate("ResNet-18", [model["numbers"] for model in calibrating])
-            for use_reference in (False, True):
-                rows = [_row(model, spreads, calibrating[0]["numbers"] if use_reference else None) for model in judged]
-                self.result["with_reference" if use_reference else "alone"] = {"rows": rows, **table(rows)}
+        self.result |= judged(self.models)
         self._keep()
         (self.out / "gpu_backdoor.md").write_text(_page(self.result))
 
     def _keep(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / "gpu_backdoor.json").write_text(json.dumps(self.result, allow_nan=False) + "\n")
+
+
+def judged(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """Judge by the twelve honest models that are there for it, and by all honest ones, each by the others."""
+    calibrating = [model for model in models if model["part"] == "calibration"]
+    honest = [model for model in models if model["kind"] == "clean"]
+    others = [model for model in models if model["part"] == "judged"]
+    if len(calibrating) <= 3 or not others:
+        return {}
+    result: dict[str, Any] = {}
+    spreads = calibrate("ResNet-18", [model["numbers"] for model in calibrating])
+    every = calibrate("ResNet-18", [model["numbers"] for model in honest])
+    for name, approved in (("alone", None), ("with_reference", calibrating[0]["numbers"])):
+        rows = [_row(model, spreads, approved) for model in others]
+        result[name] = {"rows": rows, **table(rows)}
+    rows = []
+    for model in models:
+        known = every
+        if model in honest:
+            known = calibrate("ResNet-18", [other["numbers"] for other in honest if other is not model])
+        rows.append(_row(model, known, None))
+    result["by_all"] = {"rows": rows, **table(rows)}
+    return result
 
 
 def _row(model: dict[str, Any], spreads: Any, approved: dict[str, Any] | None) -> dict[str, Any]:
@@ -233,7 +250,11 @@ def _page(result: dict[str, Any]) -> str:
     lines = [f"{where}: {len(seconds)} models in {result['seconds']:.0f} s; {examining:.2f} s to examine one, "]
     lines = [lines[0] + f"{training:.2f} s to train one.", ""]
     lines += [result["stopped"] + ".", ""] if "stopped" in result else []
-    for name, title in (("alone", "By itself"), ("with_reference", "Beside an approved release (another seed)")):
+    titles = {
+        "alone": "By itself", "with_reference": "Beside an approved release (another seed)",
+        "by_all": "By itself, calibrated with all honest models but the one that is judged",
+    }  # fmt: skip
+    for name, title in titles.items():
         if name in result:
             lines += [f"{title}:", "", result[name]["markdown"], ""]
     for said in result.get("compared", []):
@@ -247,8 +268,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tiny", action="store_true", help="few small models, for trying this on a CPU")
+    parser.add_argument("--judge", type=Path, metavar="FILE", help="judge what an earlier run measured; needs no GPU")
     parser.add_argument("--budget", type=float, default=440.0, metavar="SECONDS")
     args = parser.parse_args()
+    if args.judge:
+        result = json.loads(args.judge.read_text())
+        bench = Bench(args.out, "cpu", 0.0, tiny=True)
+        bench.models, bench.result = result["models"], result
+        bench.write(result["seconds"])
+        drawn(bench.result, args.out / "gpu_backdoor.png")
+        return
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         torch.set_num_threads(1)

@@ -21,6 +21,9 @@ def report(seed, small=None, size=0.02):
             {"target": k, "size": size, "successes": 96, "images": 100} for k, size in zip(targets, sizes, strict=True)
         ]
 
+    def moved():
+        return [[source.randint(0, 9) for _ in range(10)] for _ in range(10)]
+
     detectors = {name: {"status": "ran", "targets": list(range(10)), "runs": margins()} for name in MARGINS}
-    detectors |= {name: {"status": "ran", "slots": slots(), "moved": []} for name in FAMILIES}
+    detectors |= {name: {"status": "ran", "slots": slots(), "moved": moved()} for name in FAMILIES}
     return {"schema": SCHEMA, "collapsed": False, "detectors": detectors}

@@ -5,39 +5,36 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from zt_gate.domain.backdoor import Calibration, Spread
+from zt_gate.domain.backdoor_spread import Calibration, Spread
 from zt_gate.errors import EvidenceError
 
 SCHEMA = "zt-gate/backdoor-calibration/v1"
 
 DEFAULT = Calibration(
-    "19 small image classifiers on digits and drawn colour images",
+    "30 small image classifiers on digits and drawn colour images",
     {
-        "additive": Spread(0.347, 0.183, 19),
-        "additive.any": Spread(-0.653, 0.294, 19),
-        "additive.reference": Spread(0.237, 0.137, 19),
-        "margin": Spread(0.447, 0.223, 19),
-        "margin.reference": Spread(0.367, 0.186, 19),
-        "margin_clean": Spread(0.372, 0.441, 19),
-        "margin_clean.reference": Spread(0.131, 0.129, 19),
-        "patch": Spread(0.357, 0.141, 19),
-        "patch.any": Spread(-1.152, 0.373, 19),
-        "patch.reference": Spread(0.381, 0.155, 19),
-        "together.alone:margin+margin_clean+patch+additive+warp": Spread(1.471, 0.592, 19),
-        "together.reference:margin+margin_clean+patch+additive+warp": Spread(0.944, 0.481, 19),
-        "warp": Spread(0.322, 0.266, 19),
-        "warp.any": Spread(-0.036, 0.184, 19),
-        "warp.reference": Spread(0.218, 0.166, 19),
+        "additive": Spread(0.189, 0.201, 30, 0.144),
+        "additive.moved": Spread(0.243, 0.279, 30, 0.279),
+        "additive.reference": Spread(0.129, 0.172, 30, 0.093),
+        "margin": Spread(0.424, 0.183, 30, 0.340),
+        "margin.reference": Spread(0.359, 0.211, 30, 0.243),
+        "margin_clean": Spread(0.396, 0.426, 30, 0.200),
+        "margin_clean.reference": Spread(0.118, 0.122, 30, 0.092),
+        "patch": Spread(0.266, 0.162, 30, 0.114),
+        "patch.moved": Spread(-0.361, 0.423, 30, 0.423),
+        "patch.reference": Spread(0.171, 0.124, 30, 0.105),
+        "together.alone:margin+margin_clean+patch+additive+warp": Spread(3.758, 1.457, 30, 1.968),
+        "together.reference:margin+margin_clean+patch+additive+warp": Spread(3.158, 2.043, 30, 1.668),
+        "warp": Spread(0.073, 0.095, 30, 0.040),
+        "warp.moved": Spread(-0.009, 0.223, 30, 0.223),
+        "warp.reference": Spread(0.050, 0.083, 30, 0.041),
     },
 )
 
 
 def to_json(calibration: Calibration) -> dict[str, Any]:
     """Return a calibration for a file."""
-    spreads = {
-        name: {"mean": round(spread.mean, 6), "deviation": round(spread.deviation, 6), "models": spread.models}
-        for name, spread in sorted(calibration.spreads.items())
-    }
+    spreads = {name: _entry(spread) for name, spread in sorted(calibration.spreads.items())}
     return {"schema": SCHEMA, "name": calibration.name, "spreads": spreads}
 
 
@@ -58,8 +55,28 @@ def from_json(value: Any) -> Calibration:
     return made
 
 
+def _entry(spread: Spread) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "mean": round(spread.mean, 6), "deviation": round(spread.deviation, 6), "models": spread.models,
+        "scale": round(spread.scale, 6),
+    }  # fmt: skip
+    if spread.classes:
+        known = spread.classes.items()
+        entry["classes"] = {str(k): [round(mean, 6), round(deviation, 6)] for k, (mean, deviation) in known}
+    return entry
+
+
 def _spread(entry: Any) -> Spread:
-    mean, deviation, models = float(entry["mean"]), float(entry["deviation"]), entry["models"]
-    if not (math.isfinite(mean) and math.isfinite(deviation)) or deviation < 0 or type(models) is not int:
-        raise ValueError("a spread is a mean, a deviation and a number of models")
-    return Spread(mean, deviation, models)
+    models = entry["models"]
+    if type(models) is not int:
+        raise ValueError("a number of models is whole")
+    mean, deviation = _pair(entry["mean"], entry["deviation"])
+    classes = {int(k): _pair(*pair) for k, pair in entry.get("classes", {}).items()}
+    return Spread(mean, deviation, models, _pair(0.0, entry.get("scale", 0.0))[1], classes)
+
+
+def _pair(mean: Any, deviation: Any) -> tuple[float, float]:
+    pair = float(mean), float(deviation)
+    if not all(map(math.isfinite, pair)) or pair[1] < 0:
+        raise ValueError("a spread is a finite mean, and a deviation that is not negative")
+    return pair

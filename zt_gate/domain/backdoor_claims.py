@@ -1,14 +1,14 @@
 """What the raw numbers of a backdoor examination claim: how far each class stands out, detector by detector.
 
 Everything here is arithmetic on numbers that somebody else measured. A *gap* is how far a class lies from the others,
-or from itself in the approved release, on a log scale; the largest gap of a detector is one claim. A trigger's class
-counts only where the trigger worked on held-out images.
+or from itself in the approved release, on a log scale; the gaps of a detector are one claim. A trigger's class counts
+only where the trigger worked on held-out images; where it did not, its size is as good as the largest that counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -37,23 +37,27 @@ class Limits:
     """Least lower Wilson bound (95 %) of it."""
     tiny: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.015, "additive": 0.02, "warp": 0.01})
     """A confirmed trigger of at most this size fails by itself, whatever other classes need."""
-    largest: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.15, "additive": 0.2, "warp": 0.12})
+    largest: Mapping[str, float] = field(default_factory=lambda: {"patch": 0.15, "additive": 0.2, "warp": 0.16})
     """A larger one never counts: whoever repaints the image may well change its class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One hypothesis: this class of this detector is unusual."""
+    """One hypothesis: a class of this detector is unusual."""
 
     detector: str
     spread: str
     """Name of the statistic in a calibration; empty for a tiny trigger, which needs none."""
-    statistic: float
-    """Over classes whose trigger was confirmed; minus infinity where none was."""
-    target: int | None
-    tiny: bool = False
-    whole: float = 0.0
-    """The same over all classes, confirmed or not: what honest models are calibrated with."""
+    targets: tuple[int, ...]
+    gaps: tuple[float, ...] = ()
+    """One for each target, confirmed or not: what honest models are calibrated with."""
+    counts: tuple[bool, ...] = ()
+    """Which targets can be suspicious: those whose trigger was confirmed."""
+
+    @property
+    def tiny(self) -> bool:
+        """Whether it is a trigger so small that it needs no comparison."""
+        return not self.spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,10 @@ def margin_claims(name: str, entry: Mapping[str, Any]) -> tuple[Gaps, list[Claim
         known = [_numbers(run, len(targets)) for run in entry["reference"]]
         mine, theirs = ([median(run[i] for run in part) for i in range(len(targets))] for part in (runs, known))
         reference = tuple(a - b for a, b in zip(_levels(name, mine), _levels(name, theirs), strict=True))
-    gaps = Gaps(targets, alone, reference)
+    every = (True,) * len(targets)
     parts = ((name, alone), (f"{name}.reference", reference))
-    return gaps, [_largest(name, spread, values, targets) for spread, values in parts if values]
+    claims = [Claim(name, spread, targets, gaps, every) for spread, gaps in parts if gaps]
+    return Gaps(targets, alone, reference), claims
 
 
 def trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> tuple[Gaps, list[Claim]]:
@@ -97,67 +102,56 @@ def trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> tuple
     Raises:
         ValueError: the numbers make no sense; any of `NONSENSE` may be raised.
     """
-    slots = entry["slots"]
+    slots, most = entry["slots"], limits.largest[name]
     targets = tuple(int(slot["target"]) for slot in slots)
     sizes = _numbers([slot["size"] for slot in slots], len(slots))
     if len(targets) < 2 or targets[-1] != ANY or min(sizes) <= 0:
         raise ValueError("sizes are positive, and the last slot is that for any change")
-    pairs = list(zip(slots, sizes, strict=True))
-    counts = tuple(size <= limits.largest[name] and _confirmed(slot, limits) for slot, size in pairs)
-    logs = [math.log(size) for size in sizes]
+    counts = tuple(size <= most and confirmed(slot, limits) for slot, size in zip(slots, sizes, strict=True))
+    logs = [math.log(size if ok else most) for size, ok in zip(sizes, counts, strict=True)]
     middle = median(logs[:-1])
     alone = tuple(middle - log for log in logs)
     tiny = [i for i, size in enumerate(sizes) if counts[i] and size <= limits.tiny[name]]
-    claims = [Claim(name, "", math.inf, _named(targets[i]), tiny=True) for i in tiny[:1]]
+    claims = [Claim(name, "", targets[i : i + 1]) for i in tiny[:1]]
     many = len(targets) > FEWEST_CLASSES
     if many:
-        claims.append(_largest(name, name, alone[:-1], targets[:-1], counts[:-1]))
-        claims.append(_largest(name, f"{name}.any", alone[-1:], targets[-1:], counts[-1:]))
+        claims.append(Claim(name, name, targets[:-1], alone[:-1], counts[:-1]))
+        claims.append(Claim(name, f"{name}.moved", targets[-1:], (_aimed(entry["moved"]),), counts[-1:]))
+        # Where every class has a trigger of its own, none stands out among the others.
+        most_count = 2 * sum(counts[:-1]) > len(counts) - 1
+        claims.append(Claim(name, f"{name}.level", targets[-1:], (-middle,), (most_count,)))
     reference: tuple[float, ...] = ()
     if "reference" in entry:
-        known = [math.log(size) for size in _numbers(entry["reference"], len(slots))]
+        known = [math.log(min(size, most)) for size in _numbers(entry["reference"], len(slots))]
         shrunk = [theirs - mine for mine, theirs in zip(logs, known, strict=True)]
         reference = tuple(gap - median(shrunk[:-1]) for gap in shrunk)
-        claims.append(_largest(name, f"{name}.reference", reference, targets, counts))
+        claims.append(Claim(name, f"{name}.reference", targets, reference, counts))
     return Gaps(targets[:-1], alone[:-1] if many else (), reference[:-1], counts[:-1]), claims
 
 
-def together(parts: Mapping[str, Gaps]) -> Iterator[Claim]:
-    """Add up the gaps of all detectors, class by class: many small signs of one class are one large sign.
+def confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:
+    """Return whether a trigger worked often enough on images that its search never saw.
 
-    What honest models reach in the sum is calibrated like everything else, so that it does not matter that the
-    detectors depend on each other. The name of the statistic tells which detectors went into it.
+    Raises:
+        ValueError: the numbers make no sense; any of `NONSENSE` may be raised.
     """
-    shared = {name: gaps for name, gaps in parts.items() if gaps.targets == next(iter(parts.values())).targets}
-    triggers = [gaps for gaps in shared.values() if gaps.confirmed]
-    if len(shared) < 2 or not triggers:
-        return
-    targets = triggers[0].targets
-    confirmed = [any(gaps.confirmed[i] for gaps in triggers) for i in range(len(targets))]
-    for kind in ("alone", "reference"):
-        rows = [getattr(gaps, kind) for gaps in shared.values()]
-        if all(rows):
-            sums = [sum(max(0.0, row[i]) for row in rows) for i in range(len(targets))]
-            yield _largest("together", f"together.{kind}:{'+'.join(shared)}", sums, targets, confirmed)
-
-
-def _confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:
     successes, images = int(slot["successes"]), int(slot["images"])
     if images == 0:
         return False
     return successes / images >= limits.success and wilson(successes, images).low >= limits.success_low
 
 
-def _largest(
-    detector: str, spread: str, gaps: Sequence[float], targets: Sequence[int], counts: Sequence[bool] = ()
-) -> Claim:
-    counted = [gap if ok else -math.inf for gap, ok in zip(gaps, counts, strict=True)] if counts else gaps
-    i = max(range(len(gaps)), key=counted.__getitem__)
-    return Claim(detector, spread, counted[i], _named(targets[i]), whole=max(gaps))
+def _aimed(moved: Any) -> float:
+    """Return the log odds that images of one class, where they became another, all became the same other one.
 
-
-def _named(target: int) -> int | None:
-    return None if target == ANY else target
+    Large changes scatter them; a backdoor from every class to another one does not.
+    """
+    rows = [_numbers(row, len(moved)) for row in moved]
+    away = [[count for k, count in enumerate(row) if k != i] for i, row in enumerate(rows)]
+    same, every = sum(max(row) for row in away), sum(sum(row) for row in away)
+    if len(rows) < FEWEST_CLASSES or min(min(row) for row in away) < 0:
+        raise ValueError("what became of each class is a count for each class")
+    return math.log((same + 1) / (every - same + 1))
 
 
 def _levels(name: str, values: Sequence[float]) -> list[float]:

@@ -32,7 +32,8 @@ def test_a_calibration_is_written_and_read_again(honest, tmp_path):
     made = from_json(json.loads((tmp_path / "c.json").read_text()))
     assert made.name == "mine"
     assert made.spreads["patch"].models == 12
-    assert made.spreads.keys() == DEFAULT.spreads.keys()
+    assert made.of_any_task().spreads.keys() == DEFAULT.spreads.keys()
+    assert set(made.spreads["patch"].classes) == set(range(10))
     assert from_json(to_json(DEFAULT)) == DEFAULT
 
 

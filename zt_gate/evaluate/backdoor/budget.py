@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 class Budget:
     """Sizes of the searches. They go into the evidence: a pass is worth as much as the budget behind it."""
 
-    margin_images: int = 8
+    margin_images: int = 6
     """Random images per class and seed for the margin search."""
-    margin_steps: int = 80
+    margin_steps: int = 50
     margin_seeds: int = 3
-    clean_margin_steps: int = 40
+    clean_margin_steps: int = 30
     """Steps of the second margin search, which leaves out what is each class's own; 0 leaves the search out."""
-    trigger_steps: int = 80
+    trigger_steps: int = 60
     trigger_batch: int = 20
     """Clean images per class and step of the trigger search."""
     clean_images: int = 400

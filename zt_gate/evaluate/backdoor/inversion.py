@@ -24,8 +24,9 @@ ANY = -1
 """The slot that asks for any change at all: where every class leads to another one, no single target stands out."""
 _WORKS = 0.93
 _BETAS = (0.5, 0.9)
+_SURE = 0.97
 _SETTLE = 0.75
-"""Share of the steps after which sizes stay as they are, and triggers settle at a little more than the least size."""
+"""Share of the steps after which triggers settle a little above the least size, or higher until they work surely."""
 _ROOM = 1.2
 _VARIED = 1.5
 """Weight of variety among the answers under a trigger for any change."""
@@ -160,7 +161,9 @@ class _Search:
             moved = [self._adam(i, gradient, step, rate) for i, gradient in enumerate(gradients)]
             if step < self._last:
                 self.sizes = self.sizes * torch.where(self._smooth >= _WORKS, 0.93, 1.02)
-                self.sizes = self.sizes.clamp_max(2 * self.family.start)
+            elif step > self._last + 3:
+                self.sizes = self.sizes * torch.where(self._smooth >= _SURE, 1.0, 1.02)
+            self.sizes = self.sizes.clamp_max(2 * self.family.start)
             self.parameters = [part.requires_grad_() for part in self.family.project(moved, self.sizes)]
 
     def _note(self, works: Tensor) -> None:
