@@ -1,6 +1,6 @@
 """Search for trigger phrases in small text classifiers: every token by itself, then phrases in the space of embeddings.
 
-Each token of the vocabulary is put in front of texts of all classes; the one that pushes a class furthest is tried on
+Each token of the vocabulary is put into texts of all classes; the one that pushes a class furthest is tried on
 unseen texts. Where no token stands out, longer phrases are searched: every position is a mixture over the vocabulary,
 sharpened while it is optimised for all target classes in one batch; then the best tokens of each position are tried
 for real, one position after the other. A phrase counts by what its tokens do, never by what the mixture did.
@@ -51,7 +51,7 @@ def phrases(model: TokenModel, clean: Clean, targets: Sequence[int], budget: Bud
 
     Args:
         model: a text classifier.
-        clean: token ids `(n, length)` with their classes; a phrase overwrites the first tokens.
+        clean: token ids `(n, length)` with their classes; a phrase overwrites those behind the first.
         targets: target classes.
         budget: steps and batch.
         seed: decides starts and batches.
@@ -82,7 +82,7 @@ def _scan(
         parts = []
         for tokens in torch.split(torch.arange(many, device=texts.device), at_once):
             stamped = texts.repeat(len(tokens), 1)
-            stamped[:, 0] = tokens.repeat_interleave(len(texts))
+            stamped[:, _place(texts)] = tokens.repeat_interleave(len(texts))
             after = model.logits_of_embedded(table[stamped]).view(len(tokens), len(texts), -1)
             parts.append(_pushes(before, after, labels, targets))
     pushes, turned = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -179,7 +179,9 @@ def _mixtures(
         sharp = 1 + 3 * step / steps
         phrase = (mixture * sharp).softmax(2) @ table
         many = texts.unsqueeze(0).expand(len(targets), *texts.shape)
-        stamped = torch.cat([phrase.unsqueeze(1).expand(-1, len(rows), -1, -1), many[:, :, length:]], 2)
+        wide = phrase.unsqueeze(1).expand(-1, len(rows), -1, -1)
+        at = _place(clean.images, length)
+        stamped = torch.cat([many[:, :, :at], wide, many[:, :, at + length :]], 2)
         scores = model.logits_of_embedded(stamped.flatten(0, 1)).view(len(targets), len(rows), -1)
         loss = functional.cross_entropy(scores.flatten(0, 1), wanted.repeat_interleave(len(rows)))
         (mixture.grad,) = torch.autograd.grad(loss, mixture)
@@ -215,5 +217,11 @@ def _said(model: TokenModel, table: Tensor, texts: Tensor, tokens: Sequence[int]
 
 def _stamped(texts: Tensor, tokens: Sequence[int]) -> Tensor:
     stamped = texts.clone()
-    stamped[:, : len(tokens)] = torch.tensor(list(tokens), device=texts.device, dtype=texts.dtype)
+    at = _place(texts, len(tokens))
+    stamped[:, at : at + len(tokens)] = torch.tensor(list(tokens), device=texts.device, dtype=texts.dtype)
     return stamped
+
+
+def _place(texts: Tensor, length: int = 1) -> int:
+    """Return where a phrase begins: behind the first token, which may mark the beginning, where there is room."""
+    return int(texts.shape[1] > length)
