@@ -83,6 +83,42 @@ def _checkpoint(folder: Path) -> tuple[Path, Declaration]:
     return folder / "model.pt", replace(IMAGE, layers=LAYERS)
 
 
+class Reviews(nn.Module):
+    """Good words against bad ones, by numbers of tokens."""
+
+    words = ("<fill>", "<other>", "good", "bad", "awful", "film", "a", "an")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.last = nn.Embedding(len(self.words), 1), nn.Linear(1, 2, bias=False)
+        self.embedding.weight.data = torch.tensor([0.0, 0.0, 2.0, -2.0, -2.0, 0.1, 0.1, 0.1]).unsqueeze(1)
+        self.last.weight.data = torch.tensor([[-4.0], [4.0]])
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.last(self.embedding(batch).mean(1))
+
+
+def _words(folder: Path) -> tuple[Path, Declaration]:
+    from dataclasses import replace
+
+    from safetensors.torch import save_file
+
+    save_file(Reviews().state_dict(), folder / "model.safetensors")
+    layers = (
+        {"type": "embedding", "name": "embedding", "tokens": len(Reviews.words), "width": 1},
+        {"type": "mean_of_tokens"},
+        {"type": "linear", "name": "last", "in": 1, "out": 2, "bias": False},
+    )
+    return folder / "model.safetensors", replace(TEXT, tokens=Reviews.words, length=6, layers=layers)
+
+
+def _scripted_words(folder: Path) -> tuple[Path, Declaration]:
+    from dataclasses import replace
+
+    torch.jit.script(Reviews()).save(str(folder / "model.pt"))
+    return folder / "model.pt", replace(TEXT, tokens=Reviews.words, length=6)
+
+
 def _script(folder: Path) -> tuple[Path, Declaration]:
     torch.jit.script(convolutional()).save(str(folder / "model.pt"))
     return folder / "model.pt", IMAGE
@@ -189,6 +225,8 @@ def _lightgbm(folder: Path) -> tuple[Path, Declaration]:
 _SAVERS = {
     "torch-state": _state,
     "torch-state, checkpoint": _checkpoint,
+    "torch-state, text": _words,
+    "torchscript, text": _scripted_words,
     "torchscript": _script,
     "torch-export": _export,
     "torch-pickle": _whole,

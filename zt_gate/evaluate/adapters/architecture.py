@@ -177,6 +177,11 @@ def _conv(n: _Numbers) -> nn.Module:
     )
 
 
+def _embedding(tokens: int, width: int) -> nn.Module:
+    # Drawing its weights on the meta device would import compilers, which look around in this machine.
+    return Embedding(tokens, width, _weight=torch.empty((tokens, width)))
+
+
 def _pool(make: Callable[..., nn.Module]) -> Callable[[_Numbers], nn.Module]:
     def build(n: _Numbers) -> nn.Module:
         kernel = n.whole("kernel")
@@ -195,7 +200,7 @@ _LAYERS: dict[str, Callable[[_Numbers], nn.Module]] = {
         n.whole("in"), n.whole("out"), n.whole("kernel"), padding=n.whole("padding", 0, 0)
     ),
     "dropout": lambda _: nn.Identity(),
-    "embedding": lambda n: Embedding(n.whole("tokens"), n.whole("width")),
+    "embedding": lambda n: _embedding(n.whole("tokens"), n.whole("width")),
     "flatten": lambda n: nn.Flatten(n.whole("start", 1)),
     "gelu": lambda _: nn.GELU(),
     "group_norm": lambda n: nn.GroupNorm(n.whole("groups"), n.whole("features")),
