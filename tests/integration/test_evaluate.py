@@ -100,11 +100,17 @@ def test_from_ticket_to_verdict(place):
 
 
 def test_a_run_that_is_killed_goes_on_with_the_same_numbers(place):
-    write_policy(place, "least: 81%")  # near the truth, so that every sample is needed
+    """Near the threshold, so that what withstood the plan meets the strongest attacks."""
+    x, y = models.digits()
+    np.savez(place / "data.npz", x=x[:100], y=y[:100])
+    write_policy(place, "least: 40%")
+    policy = (place / "policy.yaml").read_text().replace('eps: "0.03"', 'eps: "0.1"')
+    (place / "policy.yaml").write_text(policy)
     ticket(place)
-    whole = evaluate(place, out="whole")
+    whole = evaluate(place, "--batch", "100", out="whole")
     assert whole.returncode == 0, whole.stderr
-    words = [sys.executable, "-m", "zt_gate", *RUN, "--out", "cut", "--no-curve", "--batch", "64"]
+    assert "stronger attacks" in whole.stderr
+    words = [sys.executable, "-m", "zt_gate", *RUN, "--out", "cut", "--no-curve", "--batch", "100"]
     process = subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = place / "cut" / "journal.jsonl"
     deadline = time.monotonic() + 120
@@ -116,13 +122,24 @@ def test_a_run_that_is_killed_goes_on_with_the_same_numbers(place):
     with journal.open("ab") as stream:
         stream.write(b'{"key": "batch 9", "torn')
     written = journal.read_bytes().count(b"\n")
-    again = evaluate(place, out="cut")
+    again = evaluate(place, "--batch", "100", out="cut")
     assert again.returncode == 0, again.stderr
     assert journal.read_bytes().count(b"\n") > written
     first, second = (predicate(place / name / "robustness.dsse.json") for name in ("whole", "cut"))
     assert first["robustness"] == second["robustness"]
+    assert first["robustness"]["confirmed"]["why"] == ["least"]
+    (report,) = (item for item in check(place, "whole")["checks"] if item["id"] == "robustness")
+    robust = first["robustness"]["counts"]["robust"]
+    assert report["status"] == ("pass" if robust >= 40 else "fail")
+    # Without time for them: what is already written down counts, and the rest is said to be lacking.
+    (place / "late").mkdir()
+    (place / "late" / "journal.jsonl").write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
+    late = evaluate(place, "--batch", "100", "--budget", "0", out="late")
+    assert late.returncode == 1
+    assert "no time was left for the stronger attacks that least called for" in late.stderr
+    assert rules(check(place, "late")) == {"check-incomplete"}
     assert first["sample"] == second["sample"]
-    assert "belongs to another run" in evaluate(place, "--device", "cpu", "--batch", "32", out="cut").stderr
+    assert "belongs to another run" in evaluate(place, out="cut").stderr
 
 
 def predicate(path: Path) -> dict:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
-from zt_gate.domain.attacks import STAGES
+from zt_gate.domain.attacks import CORRUPTIONS, SEVERITIES, STAGES
 from zt_gate.domain.sampling import drawn
 from zt_gate.policy.evaluations import Backdoor, Robustness, Threat
 from zt_gate.policy.model import Stage
@@ -74,11 +74,13 @@ class Bench:
             "labels": [number % 2 for number in order],
             "codes": codes,
             "stages": list(STAGES["standard"]),
+            "confirmed": {},
             "flags": [],
             "curve": [{"eps": "0", "robust": 60, "tried": 64}, {"eps": "3/100", "robust": 30, "tried": 64}],
             "path": [[len(codes), codes.count(-1)]],
         }
-        numbers |= {name: other.pop(name) for name in list(other) if name in numbers}
+        numbers |= {name: other.pop(name) for name in list(other) if name in (*numbers, "corruptions")}
+        numbers["confirmed"] = numbers["confirmed"] or {"from": len(numbers["stages"]), "samples": 0, "why": []}
         return {"robustness": numbers, **self.frame(), **other}
 
     def frame(self, **ticket: Any) -> dict[str, Any]:
@@ -91,7 +93,7 @@ class Bench:
             "finishedOn": stamp(NOW - timedelta(hours=2)),
             "environment": {"device": "cpu"},
             "sandbox": {"level": "kernel", "layers": {"landlock": "ABI 7"}},
-            "model": {"kind": "torch-state", "differentiable": True},
+            "model": {"kind": "torch-state", "differentiable": True, "declaration": {"classes": 2}},
             "problems": [],
             "unmeasured": [],
         }
@@ -120,6 +122,20 @@ def outcomes(robust: int, fooled: int, wrong: int = 0) -> list[int]:
     """So many samples of each kind, mixed."""
     codes = [-1] * robust + [0] * fooled + [-2] * wrong
     return [codes[number] for number in drawn("mix", len(codes))]
+
+
+def confirmed(samples: int, plan: str = "standard") -> dict[str, Any]:
+    """Fields of numbers whose first samples met the attacks of `confirm` besides those of a plan."""
+    first, more = STAGES[plan], [stage for stage in STAGES["confirm"] if stage not in STAGES[plan]]
+    return {"stages": [*first, *more], "confirmed": {"from": len(first), "samples": samples, "why": ["least"]}}
+
+
+def corrupted(right: list[int]) -> dict[str, Any]:
+    """What a statement says of corruptions: for each sample so many of its images are answered correctly."""
+    cells, shared = len(CORRUPTIONS) * SEVERITIES, sum(right)
+    flat = [shared // cells + (cell < shared % cells) for cell in range(cells)]
+    rows = [flat[number * SEVERITIES : (number + 1) * SEVERITIES] for number in range(len(CORRUPTIONS))]
+    return {"right": right, "counts": dict(zip(CORRUPTIONS, rows, strict=True))}
 
 
 def stored(data: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from zt_gate.domain.canonical import canonical_json
 from zt_gate.domain.digest import Digest
 from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
 from zt_gate.domain.finding import Finding, Severity
-from zt_gate.domain.picture import Bars, Curve, Picture, Pixels, parse_picture
+from zt_gate.domain.picture import Bars, Curve, Heat, Picture, Pixels, parse_picture
 from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
 from zt_gate.domain.text import inert, printable, sized
 from zt_gate.domain.verdict import BrokenGlass, Decision, Reason, Verdict, WaivedFinding
@@ -24,6 +24,7 @@ __all__ = [
     "Evidence",
     "Finding",
     "Gap",
+    "Heat",
     "Manifest",
     "Mode",
     "Picture",

@@ -66,7 +66,24 @@ class Pixels:
         return {"kind": "pixels", "title": self.title, "channels": self.channels, "rows": list(self.rows)}
 
 
-Picture = Curve | Bars | Pixels
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A table of shares, such as accuracy under each corruption in each severity."""
+
+    title: str
+    axis: str
+    """What the columns are, such as `severity`."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float, ...]], ...]
+    """A name and one share from 0 to 1 for each column."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in statements and reports."""
+        rows = [[name, list(shares)] for name, shares in self.rows]
+        return {"kind": "heat", "title": self.title, "axis": self.axis, "columns": list(self.columns), "rows": rows}
+
+
+Picture = Curve | Bars | Pixels | Heat
 
 
 def parse_picture(value: Any) -> Picture:
@@ -128,8 +145,32 @@ def _pixels(title: str, value: Mapping[str, Any]) -> Pixels:
     return Pixels(title, channels, tuple(rows))
 
 
+def _heat(title: str, value: Mapping[str, Any]) -> Heat:
+    axis, columns, rows = value.get("axis"), value.get("columns"), value.get("rows")
+    if not isinstance(axis, str) or len(axis) > _MAX_TITLE:
+        raise ValueError("a heat map has an axis")
+    if not isinstance(columns, list) or not 0 < len(columns) <= MAX_SIDE or not all(map(_is_name, columns)):
+        raise ValueError(f"a heat map has 1 to {MAX_SIDE} columns with names")
+    if not isinstance(rows, list) or not 0 < len(rows) <= MAX_SIDE:
+        raise ValueError(f"a heat map has 1 to {MAX_SIDE} rows")
+    return Heat(title, axis, tuple(columns), tuple(_shares(row, len(columns)) for row in rows))
+
+
+def _shares(row: Any, columns: int) -> tuple[str, tuple[float, ...]]:
+    if not isinstance(row, list) or len(row) != 2 or not _is_name(row[0]) or not isinstance(row[1], list):
+        raise ValueError("a row of a heat map is [name, shares]")
+    shares = tuple(_number(item) for item in row[1])
+    if len(shares) != columns or not all(0 <= share <= 1 for share in shares):
+        raise ValueError("a row of a heat map has a share from 0 to 1 for each column")
+    return row[0], shares
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_TITLE
+
+
 _PARSERS: Mapping[str, Callable[[str, Mapping[str, Any]], Picture]]
-_PARSERS = {"curve": _curve, "bars": _bars, "pixels": _pixels}
+_PARSERS = {"curve": _curve, "bars": _bars, "pixels": _pixels, "heat": _heat}
 
 
 def _optional(value: Any) -> float | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from zt_gate.domain.attacks import MISCLASSIFIED, ROBUST
-from zt_gate.domain.picture import Bars, Curve, Picture
+from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, ROBUST, SEVERITIES
+from zt_gate.domain.picture import Bars, Curve, Heat, Picture
 from zt_gate.domain.statistics import confidence_sequence, wilson
 
 _MAX_POINTS = 100
@@ -22,7 +22,7 @@ def robustness_pictures(value: Mapping[str, Any], *, least: float | None, alpha:
         alpha: the error of the band around the sequential path.
     """
     found: list[Picture] = []
-    for make in (_curve, _ladder, _path):
+    for make in (_curve, _ladder, _path, _corruptions):
         try:
             found += make(value, least, alpha)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError):
@@ -60,3 +60,19 @@ def _path(value: Mapping[str, Any], least: float | None, alpha: float) -> list[P
         points.append((float(tried), share, min(band.low, share), max(band.high, share)))
     title = "How the answer became clear: robust accuracy with its confidence sequence"
     return [Curve(title, "samples", tuple(points), least)] if points else []
+
+
+def _corruptions(value: Mapping[str, Any], least: float | None, alpha: float) -> list[Picture]:
+    del least, alpha
+    if value.get("corruptions") is None:
+        return []
+    tried, counts = len(value["codes"]), value["corruptions"]["counts"]
+    clean = tried - list(value["codes"]).count(MISCLASSIFIED)
+    columns = ("none", *(str(level) for level in range(1, SEVERITIES + 1)))
+    rows = []
+    for kind in CORRUPTIONS:
+        shares = [clean / tried, *(int(count) / tried for count in counts[kind])]
+        if len(shares) != len(columns) or not all(0 <= share <= 1 for share in shares):
+            return []
+        rows.append((kind.replace("_", " "), tuple(shares)))
+    return [Heat("Accuracy under common corruptions", "severity", columns, tuple(rows))]

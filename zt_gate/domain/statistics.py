@@ -12,7 +12,7 @@ replacement; Waudby-Smith and Ramdas, JRSS B 86 (2024), for bets on a bounded me
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -112,7 +112,21 @@ class PairedSequential:
         Raises:
             ValueError: a count is negative.
         """
-        bounds = drop_bounds(losses, gains, ties, self.alpha)
+        return self._within(drop_bounds(losses, gains, ties, self.alpha))
+
+    def rule_means(self, drops: Mapping[float, int]) -> Ruling:
+        """Rule on what each sample lost on average over several trials of it.
+
+        Args:
+            drops: values from -1 to 1, each with the number of samples that it was seen for.
+
+        Raises:
+            ValueError: a count is negative, or a value lies outside.
+        """
+        bounds = mean_bounds({(1 + drop) / 2: count for drop, count in drops.items()}, self.alpha)
+        return self._within(Bounds(2 * bounds.low - 1, 2 * bounds.high - 1))
+
+    def _within(self, bounds: Bounds) -> Ruling:
         if bounds.high <= self.margin:
             return Ruling(Outcome.PASS, bounds)
         return Ruling(Outcome.FAIL if bounds.low > self.margin else Outcome.UNDECIDED, bounds)
@@ -204,18 +218,34 @@ def without_replacement(successes: int, trials: int, population: int, alpha: flo
 def drop_bounds(losses: int, gains: int, ties: int, alpha: float = 0.05) -> Bounds:
     """Return bounds, valid at all times together, of the mean drop: losses minus gains, per sample.
 
-    A mixture of constant bets on `x = (drop + 1) / 2`, one half of `alpha` for each side.
-
     Raises:
         ValueError: a count is negative.
     """
-    if min(losses, gains, ties) < 0:
+    bounds = mean_bounds({1.0: losses, 0.5: ties, 0.0: gains}, alpha)
+    return Bounds(2 * bounds.low - 1, 2 * bounds.high - 1)
+
+
+def mean_bounds(counts: Mapping[float, int], alpha: float = 0.05) -> Bounds:
+    """Return bounds, valid at all times together, of the mean of values in [0, 1].
+
+    A mixture of constant bets, one half of `alpha` for each side.
+
+    Args:
+        counts: each value with how often it was seen.
+        alpha: the error.
+
+    Raises:
+        ValueError: a count is negative, or a value lies outside.
+    """
+    if any(count < 0 for count in counts.values()):
         raise ValueError("a count is negative")
+    for value in counts:
+        _check_share("value", value)
     _check_alpha(alpha)
     bar = math.log(2 / alpha)
-    low = _least(lambda mean: _log_capital(losses, ties, gains, mean) < bar)
-    high = 1 - _least(lambda mean: _log_capital(gains, ties, losses, mean) < bar)
-    return Bounds(2 * low - 1, 2 * high - 1)
+    mirrored = {1 - value: count for value, count in counts.items()}
+    low = _least(lambda mean: _log_capital(counts, mean) < bar)
+    return Bounds(low, 1 - _least(lambda mean: _log_capital(mirrored, mean) < bar))
 
 
 def simultaneous(
@@ -301,17 +331,15 @@ def _upper_tail(successes: int, trials: int, p: float) -> float:
     return math.fsum(math.exp(value) for value in logs)
 
 
-def _log_capital(ups: int, middles: int, downs: int, mean: float) -> float:
-    """Return the log of what mixed bets on values 1, 1/2 and 0 lying above `mean` have earned."""
+def _log_capital(counts: Mapping[float, int], mean: float) -> float:
+    """Return the log of what mixed bets on the values lying above `mean` have earned."""
     if mean <= 0:
-        return math.inf if ups or middles else 0.0
+        return math.inf if any(value > 0 and count for value, count in counts.items()) else 0.0
     logs = []
     for bet in _BETS:
         rate = bet / mean
-        # 1 + rate (x - mean), which stays positive for every x in [0, 1] because bet < 1.
-        logs.append(
-            ups * math.log1p(rate * (1 - mean)) + middles * math.log1p(rate * (0.5 - mean)) + downs * math.log1p(-bet)
-        )
+        # 1 + rate (value - mean), which is positive for every value in [0, 1] because bet < 1.
+        logs.append(sum(count * math.log1p(rate * (value - mean)) for value, count in counts.items()))
     top = max(logs)
     return top + math.log(math.fsum(math.exp(value - top) for value in logs) / len(logs))
 

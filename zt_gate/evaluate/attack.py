@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zt_gate.domain.attacks import MISCLASSIFIED
+from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, SEVERITIES
 from zt_gate.evaluate.remote import OutOfMemoryError, RemoteModel, TroubleError
 from zt_gate.evaluate.sample import Sample
 from zt_gate.evaluate.text_codes import to_text
@@ -62,7 +63,6 @@ class Batch:
     stages: tuple[str, ...]
     forwards: int
     unconfirmed: int
-    equivalent: bool
 
 
 def masking(model: RemoteModel, x: Array, y: Array, attacker: Attacker, seed: int) -> tuple[list[str], dict[str, Any]]:
@@ -82,8 +82,19 @@ def masking(model: RemoteModel, x: Array, y: Array, attacker: Attacker, seed: in
     return raised, measures
 
 
-def attack(model: RemoteModel, index: Array, x: Array, y: Array, attacker: Attacker, seed: int) -> Batch:
+def attack(
+    model: RemoteModel, index: Array, x: Array, y: Array, attacker: Attacker, seed: int, done: Sequence[str] = ()
+) -> Batch:
     """Attack a batch, and check every input that is said to fool the model.
+
+    Args:
+        model: loaded.
+        index: where the samples stand in the test set.
+        x: samples as the adapter takes them.
+        y: their classes.
+        attacker: what it may do, and tries.
+        seed: the source of luck.
+        done: attacks that these samples withstood already, and that are left out.
 
     Raises:
         TroubleError: no answer, or one that cannot be true.
@@ -95,6 +106,7 @@ def attack(model: RemoteModel, index: Array, x: Array, y: Array, attacker: Attac
         "eps": float(attacker.eps),
         "plan": attacker.plan,
         "seed": seed,
+        "done": list(done),
     }
     head, tensors = _patient(model, question, x, y)
     codes, adversarial = tensors.get("codes"), tensors.get("adversarial")
@@ -114,7 +126,23 @@ def attack(model: RemoteModel, index: Array, x: Array, y: Array, attacker: Attac
     doubtful = _doubtful(model, adversarial, y, codes)
     forwards, unconfirmed = (value if type(value) is int and value >= 0 else 0 for value in counts)
     sample = Sample(index.astype(np.int64), y, codes, x, adversarial)
-    return Batch(sample, tuple(stages), forwards, unconfirmed + doubtful, head.get("autoattack_equivalent") is True)
+    return Batch(sample, tuple(stages), forwards, unconfirmed + doubtful)
+
+
+def corruptions(model: RemoteModel, x: Array, y: Array, seed: int) -> Array:
+    """Return which corrupted images the model gets right, uint8 of shape `(n, kinds, severities)`.
+
+    Raises:
+        TroubleError: no answer, or one of another form.
+    """
+    _, tensors = _patient(model, {"op": "corruptions", "seed": seed}, x, y)
+    right = tensors.get("right")
+    if right is None or right.shape != (len(y), len(CORRUPTIONS), SEVERITIES) or right.dtype != np.uint8:
+        raise TroubleError("EVL-106", "the worker's answers to corrupted images are of another form")
+    if right.max(initial=0) > 1:
+        raise TroubleError("EVL-106", "the worker's answers to corrupted images are impossible")
+    held: Array = right
+    return held
 
 
 def _doubtful(model: RemoteModel, adversarial: Array, y: Array, codes: Array) -> int:

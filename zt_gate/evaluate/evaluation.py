@@ -18,18 +18,23 @@ from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
 from zt_gate.evaluate.adapters.recognise import Recognised, recognise
+from zt_gate.evaluate.aim import Aim
 from zt_gate.evaluate.attack import Attacker
 from zt_gate.evaluate.data import declared_for, prepared, read_test_set
 from zt_gate.evaluate.journal import Journal
 from zt_gate.evaluate.looked_for import Search, Training, look_for_backdoors, nothing_ran
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
-from zt_gate.evaluate.run import Aim, Job, Tally, kept, measure, numbers
+from zt_gate.evaluate.run import Job, measure
 from zt_gate.evaluate.sample import pack
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
+<<<<<<< HEAD
 from zt_gate.evaluate.text_codes import LAST_CODE_POINT
 from zt_gate.evaluate.trigger_pictures import trigger_pictures
+=======
+from zt_gate.evaluate.tally import Tally
+>>>>>>> 94f3648 (A near answer or a flag calls for AutoAttack's families in the same run; corruptions are judged from raw counts)
 from zt_gate.intake import Frozen
 from zt_gate.policy.fields import parse_amount
 
@@ -187,7 +192,11 @@ class _Walk:
         if not tally.parts:
             self.whole.unmeasured.append("the budget was used up before anything was attacked")
             return
-        self.whole.results["robustness"] = {"robustness": numbers(tally, job), **_stored(tally)}
+        if tally.lacking:
+            self.whole.unmeasured.append(tally.lacking)
+        if self.settings.plan["robustness"].get("corruption_drop") and self.declared.task != "image":
+            self.whole.unmeasured.append("corruptions are tried on images, and these are none")
+        self.whole.results["robustness"] = {"robustness": tally.statement(job.attacker), **_stored(tally)}
 
     def _backdoor(self, model: RemoteModel, x: Array, y: Array, reference: Frozen | None) -> None:
         other = None
@@ -263,16 +272,19 @@ def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
         plan.get("strength") or "standard",
     )
     approved = _approved(settings.approved)
-    asked = [plan.get(name) for name in ("least", "worst_class")]
+    asked = [plan.get(name) for name in ("least", "worst_class", "corruption_drop")]
     drop = plan.get("drop") or ("2%" if not plan.get("least") else None)
     parts = sum(item is not None for item in (*asked, drop))
     aim = Aim(
         alpha=float((parse_amount(plan["alpha"]) if plan.get("alpha") else _ALPHA) / parts),
         min_samples=plan.get("min_samples") or _MIN_SAMPLES,
+        population=population,
+        classes=declared.classes,
         least=_number(asked[0]),
         worst_class=_number(asked[1]),
         drop=_number(drop),
         approved=approved,
+        corruption_drop=_number(asked[2]) if declared.task == "image" else None,
     )
     most = min(max(settings.samples, aim.min_samples), population)
     return Job(settings.seed, attacker, aim, settings.batch, most, settings.seconds, settings.curve)
@@ -283,7 +295,9 @@ def _approved(predicate: Mapping[str, Any] | None) -> dict[int, bool] | None:
         return None
     try:
         value = predicate["robustness"]
-        return {int(n): code == ROBUST for n, code in zip(value["order"], value["codes"], strict=True)}
+        first = int(value["confirmed"]["from"])
+        pairs = zip(value["order"], value["codes"], strict=True)
+        return {int(number): code == ROBUST or code >= first for number, code in pairs}
     except (KeyError, TypeError, ValueError):
         raise UsageError("the approved release's statement is malformed", "name what zt-gate evaluate wrote") from None
 
@@ -293,7 +307,7 @@ def _number(text: Any) -> float | None:
 
 
 def _stored(tally: Tally) -> dict[str, Any]:
-    sample = kept(tally)
+    sample = tally.kept()
     if sample is None:
         return {}
     data = pack(sample)

@@ -40,6 +40,7 @@ class Jobs:
             "logits": self._logits,
             "flags": self._flags,
             "attack": self._attack,
+            "corruptions": self._corruptions,
             "backdoor": self._backdoor,
             "training_data": self._training_data,
         }
@@ -96,15 +97,17 @@ class Jobs:
         from zt_gate.evaluate.searches import attack
 
         head, x, y = message.head, self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
-        found = attack(self._loaded(), x, y, head["norm"], head["eps"], head["plan"], head["seed"])
-        said = {
-            "stages": list(found.stages),
-            "forwards": found.forwards,
-            "unconfirmed": found.unconfirmed,
-            "autoattack_equivalent": found.autoattack_equivalent,
-        }
+        found = attack(self._loaded(), x, y, head["norm"], head["eps"], head["plan"], head["seed"], head["done"])
+        said = {"stages": list(found.stages), "forwards": found.forwards, "unconfirmed": found.unconfirmed}
         codes = found.fooled_by.masked_fill(~found.correct, MISCLASSIFIED)
         return Message(said, {"codes": codes.cpu().numpy(), "adversarial": _plain(found.adversarial)})
+
+    def _corruptions(self, message: Message) -> Message:
+        from zt_gate.evaluate.robustness import withstands_corruption
+
+        x, y = self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
+        right = withstands_corruption(self._loaded(), x, y, message.head["seed"])
+        return Message({}, {"right": right.byte().cpu().numpy()})
 
     def _backdoor(self, message: Message) -> Message:
         from zt_gate.evaluate.backdoor import Budget, examine

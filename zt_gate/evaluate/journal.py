@@ -6,13 +6,18 @@ import base64
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from zt_gate.domain import canonical_json, printable
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.attack import Batch
 from zt_gate.evaluate.sample import pack, unpack
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.sandbox.wire import Array
 
 _MAX_BYTES = 1 << 30
 
@@ -75,21 +80,19 @@ class Journal:
         self._write({"key": key, **value})
         self._known[key] = {"key": key, **value}
 
-    def recall_batch(self, number: int) -> Batch | None:
-        """Return a batch that was measured before, or None where that is not, or not wholly, written down."""
-        entry = self.recall(f"batch {number}")
+    def recall_batch(self, key: str) -> Batch | None:
+        """Return a batch that was attacked before, or None where that is not, or not wholly, written down."""
+        entry = self.recall(key)
         if entry is None:
             return None
         try:
             sample = unpack(base64.b64decode(entry["sample"], validate=True))
-            return Batch(
-                sample, tuple(entry["stages"]), entry["forwards"], entry["unconfirmed"], entry["equivalent"] is True
-            )
+            return Batch(sample, tuple(entry["stages"]), entry["forwards"], entry["unconfirmed"])
         except (ValueError, KeyError, TypeError):
             return None
 
-    def note_batch(self, number: int, batch: Batch) -> None:
-        """Write a batch down.
+    def note_batch(self, key: str, batch: Batch) -> None:
+        """Write down what became of a batch.
 
         Raises:
             ToolError: it cannot be written.
@@ -99,9 +102,27 @@ class Journal:
             "stages": list(batch.stages),
             "forwards": batch.forwards,
             "unconfirmed": batch.unconfirmed,
-            "equivalent": batch.equivalent,
         }
-        self.note(f"batch {number}", value)
+        self.note(key, value)
+
+    def recall_bits(self, key: str) -> Array | None:
+        """Return zeros and ones that were written down before, or None where they are not there."""
+        entry = self.recall(key)
+        if entry is None:
+            return None
+        try:
+            flat = np.frombuffer(base64.b64decode(entry["bits"], validate=True), np.uint8)
+            return flat.reshape(entry["shape"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def note_bits(self, key: str, bits: Array) -> None:
+        """Write zeros and ones down, uint8 of any shape.
+
+        Raises:
+            ToolError: it cannot be written.
+        """
+        self.note(key, {"bits": base64.b64encode(bits.tobytes()).decode(), "shape": list(bits.shape)})
 
     def _write(self, value: dict[str, Any]) -> None:
         try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from zt_gate.domain.attacks import BLACK_BOX_QUERIES, WORDS
+from zt_gate.domain.attacks import QUERIES, WORDS
 from zt_gate.evaluate.robustness import (
     PLANS,
     Feasible,
@@ -23,13 +24,11 @@ from zt_gate.evaluate.robustness import (
 from zt_gate.evaluate.text_codes import to_codes, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from torch import Tensor
 
     from zt_gate.evaluate.adapters.adapter import Adapter
-
-_SEARCH = Plan("search", (Stage("square", BLACK_BOX_QUERIES),), fast=False)
 
 
 def flags(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, seed: int) -> MaskingFlags:
@@ -39,7 +38,16 @@ def flags(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, seed: i
     return masking_flags(adapter, x, y, Threat(norm, eps), seed)  # type: ignore[arg-type]  # it checks the norm itself
 
 
-def attack(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, plan: str, seed: int) -> LadderResult:
+def attack(
+    adapter: Adapter,
+    x: Tensor,
+    y: Tensor,
+    norm: str,
+    eps: float,
+    plan: str,
+    seed: int,
+    done: Collection[str] = (),
+) -> LadderResult:
     """Attack a batch.
 
     Args:
@@ -48,8 +56,9 @@ def attack(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, plan: 
         y: their classes.
         norm: `Linf`, `L2`, `L1`, or for texts `words`.
         eps: the radius; for texts the share of words that may change.
-        plan: name of the ladder, where there are gradients.
+        plan: how hard; where there are gradients the name of the ladder.
         seed: the source of luck.
+        done: names of attacks that these samples withstood already; they are left out.
 
     Raises:
         ValueError: the norm does not suit the task.
@@ -60,12 +69,15 @@ def attack(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, plan: 
         return _texts(adapter, x, y, eps)
     threat = Threat(norm, eps)  # type: ignore[arg-type]  # it checks the norm itself
     if adapter.differentiable:
-        return attack_batch(adapter, x, y, threat, PLANS[plan], seed)
+        whole = PLANS[plan]
+        rest = tuple(stage for stage in whole.stages if stage.name not in done)
+        return attack_batch(adapter, x, y, threat, replace(whole, stages=rest), seed)
     if x.dim() == 2:
         columns, inputs = x.shape[1], adapter.inputs
         feasible = Feasible((inputs.low,) * columns, (inputs.high,) * columns)
-        return attack_table(adapter, x, y, threat, feasible, BLACK_BOX_QUERIES, seed)
-    return attack_batch(adapter, x, y, threat, _SEARCH, seed)
+        return attack_table(adapter, x, y, threat, feasible, QUERIES[plan], seed)
+    search = Plan("search", (Stage("square", QUERIES[plan]),), fast=False)
+    return attack_batch(adapter, x, y, threat, search, seed)
 
 
 def _texts(adapter: Adapter, x: Tensor, y: Tensor, share: float) -> LadderResult:

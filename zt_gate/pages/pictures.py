@@ -1,10 +1,10 @@
-"""Pictures of what an evaluation measured, drawn as inline SVG: a curve with its band, bars, an image as squares."""
+"""Pictures of what an evaluation measured, as inline SVG: a curve with its band, bars, a heat map, an image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zt_gate.domain import Bars, Curve, Picture, printable
+from zt_gate.domain import Bars, Curve, Heat, Picture, printable
 from zt_gate.pages.charts import bars, picture, share_grid, shown, words
 from zt_gate.pages.element import Markup, element, join
 
@@ -19,6 +19,8 @@ def draw(what: Picture) -> Markup:
         return curve_with_band(what.title, what.axis, what.points, floor=what.floor)
     if isinstance(what, Bars):
         return ranked_bars(what.title, what.rows, limit=what.limit)
+    if isinstance(what, Heat):
+        return heat_map(what.title, what.axis, what.columns, what.rows)
     return pixel_grid(what.title, what.channels, what.rows)
 
 
@@ -65,6 +67,35 @@ def ranked_bars(title: str, rows: Sequence[tuple[str, float]], *, limit: float |
         return bars(title, "index", rows, limit=limit)
     worst = sorted(rows, key=lambda row: -row[1])[:MOST_BARS]
     return bars(f"{title} (the {MOST_BARS} highest of {len(rows)})", "index", worst, limit=limit)
+
+
+def heat_map(title: str, axis: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
+    """Return a table of shares whose cells are the darker the greater they are, with the percentage in each.
+
+    Args:
+        title: what is shown.
+        axis: what the columns are.
+        columns: their names.
+        rows: a name and a share for each column.
+    """
+    cell, high, left = max(46, min(58, 320 // len(columns))), 26, 124
+    parts: list[Markup] = []
+    for number, (name, shares) in enumerate(rows):
+        y = 4 + number * high
+        parts.append(words(printable(name, 18), left - 8, y + 17, "name", "end"))
+        for column, share in enumerate(shares):
+            x = left + column * cell
+            box = {"x": x, "y": y, "width": cell - 2, "height": high - 2}
+            parts.append(element("rect", class_="heat", fill_opacity=f"{0.06 + 0.5 * share:.3f}", **box))
+            parts.append(words(f"{100 * share:.0f}", x + cell / 2 - 1, y + 17, "value", "middle"))
+    below = 4 + len(rows) * high
+    middles = [left + (column + 0.5) * cell for column in range(len(columns))]
+    parts += [
+        words(printable(name, 10), x, below + 14, "axis", "middle") for name, x in zip(columns, middles, strict=True)
+    ]
+    parts.append(words(printable(f"{axis}; % right", 60), left + len(columns) * cell / 2, below + 34, "axis", "middle"))
+    spoken = "; ".join(f"{name}: {', '.join(shown(share, 'share') for share in shares)}" for name, shares in rows)
+    return picture(title, f"{axis} {', '.join(columns)}; {spoken}", left + len(columns) * cell + 8, below + 42, parts)
 
 
 def pixel_grid(title: str, channels: int, rows: Sequence[str]) -> Markup:

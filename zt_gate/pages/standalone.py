@@ -9,7 +9,7 @@ _STYLE = (
     ".grid{stroke:#d7dbe2}.band{fill:#2f6fde;fill-opacity:.16}.line{fill:none;stroke:#2f6fde;stroke-width:2.2}"
     ".dot{fill:#2f6fde}.limit{stroke:#c2313c;stroke-dasharray:6 4;stroke-width:1.6}"
     ".track{fill:#eceff4}.bar{fill:#2f6fde}"
-    ".over{fill:#c2313c}"
+    ".over{fill:#c2313c}.heat{fill:#2f6fde}"
 )
 
 

@@ -76,6 +76,8 @@ class Robustness(Measured):
     """Most that robust accuracy may lie below the approved release's, on the same samples, such as 2%."""
     worst_class: Share | None = None
     """Least robust accuracy of every single class."""
+    corruption_drop: Share | None = None
+    """Most accuracy that may be lost to common corruptions of images, on average over kinds and severities."""
     alpha: Share | None = None
     """Chance of a wrong pass; 5% when it is not said."""
     min_samples: Samples | None = None

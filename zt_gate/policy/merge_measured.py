@@ -23,7 +23,13 @@ _MORE: dict[str, Rank] = {
     "replay": bool,
 }
 """Fields of which more is stricter."""
-_LESS: dict[str, Rank] = {"drop": parse_amount, "alpha": parse_amount, "pickle": bool, "black_box": bool}
+_LESS: dict[str, Rank] = {
+    "drop": parse_amount,
+    "corruption_drop": parse_amount,
+    "alpha": parse_amount,
+    "pickle": bool,
+    "black_box": bool,
+}
 """Fields of which less is stricter."""
 
 

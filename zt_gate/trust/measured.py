@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from zt_gate.domain.attacks import MISCLASSIFIED, ROBUST
+from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, ROBUST, SEVERITIES, corruption_loss
 from zt_gate.domain.sampling import drawn
 from zt_gate.policy.fields import parse_amount
 
-_MAX_STAGES, _MAX_FLAGS, _MAX_CLASSES = 64, 64, 100_000
+MAX_CLASSES = 100_000
+_MAX_STAGES, _MAX_FLAGS = 64, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class Measurement:
     codes: tuple[int, ...]
     stages: tuple[str, ...]
     flags: tuple[str, ...]
+    plan: int
+    """How many of the stages every sample met; the others only those among the first that withstood these."""
+    confirmed: int
+    """How many samples, the first ones, met them all."""
+    right: tuple[int, ...]
+    """For each sample how many corrupted images of it are answered correctly; empty where nobody tried."""
 
     @property
     def tried(self) -> int:
@@ -48,13 +56,28 @@ class Measurement:
         """What the attacker was allowed."""
         return self.norm, self.eps, self.low, self.high
 
-    def withstood(self) -> dict[int, bool]:
-        """Return for each sample whether it withstood everything."""
-        return {number: code == ROBUST for number, code in zip(self.order, self.codes, strict=True)}
+    @property
+    def met(self) -> tuple[str, ...]:
+        """Attacks that every sample met."""
+        return self.stages if self.confirmed == self.tried else self.stages[: self.plan]
 
-    def by_class(self) -> dict[int, tuple[int, int]]:
-        """Return for each class how many of its samples withstood everything, and how many there are."""
-        counts: dict[int, tuple[int, int]] = {}
+    def withstood(self) -> dict[int, bool]:
+        """Return for each sample whether it withstood the plan of attack, which any two releases have in common."""
+        pairs = zip(self.order, self.codes, strict=True)
+        return {number: code == ROBUST or code >= self.plan for number, code in pairs}
+
+    def drops(self) -> Counter[float]:
+        """Return what corruptions take away from samples, each value with how often it was seen."""
+        pairs = zip(self.right, self.codes, strict=True)
+        return Counter(corruption_loss(right, clean=code != MISCLASSIFIED) for right, code in pairs)
+
+    def by_class(self, classes: int = 0) -> dict[int, tuple[int, int]]:
+        """Return for each class how many of its samples withstood everything, and how many there are.
+
+        Args:
+            classes: how many classes there are; those that nobody drew stand there with nothing.
+        """
+        counts = dict.fromkeys(range(classes), (0, 0))
         for label, code in sorted(zip(self.labels, self.codes, strict=True)):
             robust, tried = counts.get(label, (0, 0))
             counts[label] = (robust + (code == ROBUST), tried + 1)
@@ -75,7 +98,7 @@ def parse_measurement(predicate: dict[str, Any], seed: str, population: int) -> 
     try:
         value = predicate["robustness"]
         threat, order, labels, codes = (value[name] for name in ("threat", "order", "labels", "codes"))
-        stages, flags = value["stages"], value["flags"]
+        stages, flags, confirmed = value["stages"], value["flags"], value["confirmed"]
         found = Measurement(
             norm=_text(threat["norm"]),
             eps=parse_amount(_text(threat["eps"])),
@@ -83,10 +106,13 @@ def parse_measurement(predicate: dict[str, Any], seed: str, population: int) -> 
             high=float(threat["high"]),
             population=population,
             order=_whole(order, 0, population - 1),
-            labels=_whole(labels, 0, _MAX_CLASSES),
+            labels=_whole(labels, 0, MAX_CLASSES),
             stages=_texts(stages, _MAX_STAGES),
             codes=_whole(codes, MISCLASSIFIED, len(stages) - 1),
             flags=_texts(flags, _MAX_FLAGS),
+            plan=_whole([confirmed["from"]], 0, len(stages))[0],
+            confirmed=_whole([confirmed["samples"]], 0, len(codes))[0],
+            right=_right(value.get("corruptions")),
         )
     except (KeyError, TypeError, AttributeError, OverflowError):
         raise ValueError("a number is missing or of another type") from None
@@ -94,7 +120,24 @@ def parse_measurement(predicate: dict[str, Any], seed: str, population: int) -> 
         raise ValueError("there is not one outcome for each sample")
     if list(found.order) != drawn(seed, population)[: len(found.order)]:
         raise ValueError("the samples are not those that the ticket's seed draws")
+    if any(code >= found.plan for code in found.codes[found.confirmed :]):
+        raise ValueError("a sample fell to an attack that it did not meet")
+    if found.right and len(found.right) != found.tried:
+        raise ValueError("corruptions were tried on other samples")
     return found
+
+
+def _right(value: Any) -> tuple[int, ...]:
+    """Return how many corrupted images of each sample are answered correctly; they add up to the counts by kind."""
+    if value is None:
+        return ()
+    right, counts = _whole(value["right"], 0, len(CORRUPTIONS) * SEVERITIES), value["counts"]
+    if not isinstance(counts, dict) or counts.keys() != set(CORRUPTIONS):
+        raise ValueError("corruptions are other than the known ones")
+    rows = [_whole(row, 0, len(right)) for row in counts.values()]
+    if any(len(row) != SEVERITIES for row in rows) or sum(map(sum, rows)) != sum(right):
+        raise ValueError("counts of corruptions contradict each other")
+    return right
 
 
 def _whole(values: Any, least: int, most: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from zt_gate.domain import Digest, Evidence, Picture
-from zt_gate.domain.attacks import MAX_SAMPLE, lacking
+from zt_gate.domain.attacks import AUTOATTACK, MAX_SAMPLE, NO_GRADIENTS, lacking, near
 from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.domain.statistics import Outcome as Decided
 from zt_gate.domain.statistics import PairedSequential, Sequential, simultaneous
@@ -22,7 +22,7 @@ from zt_gate.policy.evaluations import Robustness
 from zt_gate.policy.fields import parse_amount
 from zt_gate.trust.evaluation import Judged, judge_all
 from zt_gate.trust.examine import Item
-from zt_gate.trust.measured import Measurement, parse_measurement
+from zt_gate.trust.measured import MAX_CLASSES, Measurement, parse_measurement
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, missing, settle, signer_ids, text
 from zt_gate.trust.statement import ROBUSTNESS_TYPE, predicate_digest
@@ -34,9 +34,10 @@ DROP = Fraction(2, 100)
 """Most that robust accuracy may drop where the policy sets no bound at all."""
 ALPHA = Fraction(5, 100)
 _MORE = "evaluate with more samples, or a larger --budget"
-_MASKED = ("no_gradients",)
-"""Flags that mean no more than that there are no gradients."""
+_CONFIRM = "evaluate again with a larger --budget, or with `strength: confirm`"
 _LEAST_HELD = 0.9
+_MAX_NAMED = 20
+"""Most classes that are named one by one."""
 
 
 def robustness_evidence(question: Question, wanted: Robustness, items: Sequence[Item]) -> Evidence:
@@ -54,6 +55,7 @@ def robustness_evidence(question: Question, wanted: Robustness, items: Sequence[
         found = measured[id(one)]
         if found is not None:
             metrics |= {"robust": f"{found.robust}/{found.tried}", "clean": f"{found.clean}/{found.tried}"}
+            metrics["autoattack_equivalent"] = "yes" if set(AUTOATTACK) <= set(found.met) else "no"
     outcomes = [one.outcome for one in judged]
     settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
     return replace(settled, pictures=_pictures(good or judged, wanted))
@@ -101,10 +103,10 @@ def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustn
     differentiable = predicate["model"]["differentiable"]
     if not differentiable and not wanted.black_box:
         outcome.finding("ROB-003", "has no gradients, and the policy does not accept score-based search alone")
-    elif missing_stage := lacking(found.stages, wanted.plan, differentiable=differentiable):
+    elif missing_stage := lacking(found.met, wanted.plan, differentiable=differentiable):
         outcome.finding("ROB-003", f"was not attacked with {missing_stage}, which {wanted.plan} asks for")
     for flag in found.flags:
-        if differentiable or flag not in _MASKED:
+        if differentiable or flag not in NO_GRADIENTS:
             outcome.finding("ROB-004", f"shows a sign of masked gradients: {text(flag, 40)}", flag)
     if found.tried < min(wanted.samples, found.population):
         outcome.gap(f"only {found.tried} samples were attacked; the policy asks for {wanted.samples}", _MORE)
@@ -119,26 +121,55 @@ def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustn
 def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> None:
     """Rule on what the policy asks for; the chance of a wrong pass is shared out equally."""
     drop = wanted.drop if wanted.drop is not None or wanted.least is not None else str(DROP)
-    parts = [part for part in (wanted.least, wanted.worst_class, drop) if part is not None]
+    parts = [part for part in (wanted.least, wanted.worst_class, drop, wanted.corruption_drop) if part is not None]
     alpha = float((parse_amount(wanted.alpha) if wanted.alpha else ALPHA) / len(parts))
+    confirmed = not lacking(found.met, "confirm", differentiable=one.predicate["model"]["differentiable"])
     if wanted.least is not None:
         least = float(parse_amount(wanted.least))
         ruling = Sequential(least, alpha, found.population).rule(found.robust, found.tried)
         said = f"{found.robust} of {found.tried} samples withstood, {_percent(ruling.bounds.low, ruling.bounds.high)}"
         _note(one.outcome, ruling.outcome, "ROB-001", f"{said}; the policy asks for {wanted.least}")
+        if not confirmed and near(found.robust, found.tried, least):
+            _near(one.outcome, f"{said}; the policy asks for {wanted.least}")
     if wanted.worst_class is not None:
-        _worst_class(found, float(parse_amount(wanted.worst_class)), alpha, one.outcome)
+        _worst_class(found, one, float(parse_amount(wanted.worst_class)), alpha, confirmed=confirmed)
     if drop is not None:
         _compare(found, one, wanted, items, float(parse_amount(drop)), alpha)
+    if wanted.corruption_drop is not None:
+        _corruptions(found, one.outcome, float(parse_amount(wanted.corruption_drop)), alpha)
 
 
-def _worst_class(found: Measurement, least: float, alpha: float, outcome: Outcome) -> None:
-    classes = found.by_class()
+def _worst_class(found: Measurement, one: Judged, least: float, alpha: float, *, confirmed: bool) -> None:
+    """Rule on every class, those among them of which no sample was drawn; the worst that lack something are named."""
+    declared = one.predicate["model"].get("declaration")
+    number = declared.get("classes") if isinstance(declared, dict) else None
+    if type(number) is not int or not 2 <= number <= MAX_CLASSES:
+        one.outcome.gap("the statement does not say how many classes there are", "evaluate with this zt-gate")
+        return
+    classes = found.by_class(number)
     bounds = simultaneous(list(classes.values()), alpha)
-    for (label, (robust, tried)), bound in zip(classes.items(), bounds, strict=True):
-        said = f"class {label}: {robust} of {tried} withstood, {_percent(bound.low, bound.high)}"
+    ranked = sorted(zip(classes.items(), bounds, strict=True), key=lambda item: item[1].high)
+    named = 0
+    for (label, (robust, tried)), bound in ranked:
         decided = Decided.PASS if bound.low >= least else Decided.FAIL if bound.high < least else Decided.UNDECIDED
-        _note(outcome, decided, "ROB-005", f"{said}; the policy asks for {_percent(least)} of every class")
+        close = not confirmed and near(robust, tried, least)
+        if named < _MAX_NAMED and (close or decided is not Decided.PASS):
+            named += 1
+            shown = f"class {label}: {robust} of {tried} withstood, {_percent(bound.low, bound.high)}"
+            said = f"{shown}; the policy asks for {_percent(least)} of every class"
+            _note(one.outcome, decided, "ROB-005", said)
+            if close:
+                _near(one.outcome, said)
+
+
+def _corruptions(found: Measurement, outcome: Outcome, most: float, alpha: float) -> None:
+    if not found.right:
+        outcome.gap("nobody tried what common corruptions do", "evaluate with a ticket of this policy")
+        return
+    ruling = PairedSequential(most, alpha).rule_means(found.drops())
+    shown = f"common corruptions take {_percent(ruling.bounds.low, ruling.bounds.high)} of accuracy"
+    said = f"{shown}, on {found.tried} samples; the policy accepts {_percent(most)}"
+    _note(outcome, ruling.outcome, "ROB-007", said)
 
 
 def _compare(
@@ -186,6 +217,11 @@ def _note(outcome: Outcome, decided: Decided, rule: str, message: str) -> None:
         outcome.finding(rule, message, rule)
     elif decided is not Decided.PASS:
         outcome.gap(f"undecided: {message}", _MORE)
+
+
+def _near(outcome: Outcome, message: str) -> None:
+    """Let nothing pass that FAB and a longer search might move across the threshold."""
+    outcome.gap(f"near the threshold, and not every sample met the attacks of `confirm`: {message}", _CONFIRM)
 
 
 def _replay(one: Judged, question: Question) -> None:

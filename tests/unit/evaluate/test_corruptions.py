@@ -4,8 +4,10 @@ import pytest
 import torch
 from support.small_models import CLASSES, Shown, labelled, small_net
 
+from zt_gate.domain import attacks as domain
+from zt_gate.domain.attacks import CORRUPTIONS
 from zt_gate.evaluate.adapters.adapter import InputSpec
-from zt_gate.evaluate.robustness import certify, corruption_accuracy
+from zt_gate.evaluate.robustness import certify, withstands_corruption
 from zt_gate.evaluate.robustness.corruptions import KINDS, SEVERITIES, corrupted
 
 UNIT = InputSpec((3, 20, 28), 0.0, 1.0)
@@ -43,15 +45,19 @@ def test_blocks_are_rounded_as_jpeg_rounds_them():
     assert torch.allclose(corrupted(flat, "jpeg", 1, InputSpec((1, 16, 16), 0, 1), 0), flat, atol=0.02)
 
 
-def test_counts_are_those_of_the_model():
+def test_answers_are_those_of_the_model():
     net = small_net()
     x, y = labelled(net, 50)
-    result = corruption_accuracy(Shown(net), x, y, 0)
-    assert (result.samples, result.clean) == (50, 50)
-    assert list(result.correct) == list(KINDS)
-    again = int((net(corrupted(x, "contrast", 5, Shown(net).inputs, 0)).argmax(1) == y).sum())
-    assert result.correct["contrast"][4] == again
-    assert 0 < result.mean_drop < 1
+    right = withstands_corruption(Shown(net), x, y, 0)
+    assert right.shape == (50, len(CORRUPTIONS), len(SEVERITIES))
+    again = net(corrupted(x, "contrast", 5, Shown(net).inputs, 0)).argmax(1) == y
+    assert torch.equal(right[:, CORRUPTIONS.index("contrast"), 4], again)
+    assert 0 < float(right.float().mean()) < 1
+
+
+def test_the_names_of_corruptions_are_those_that_a_gate_knows():
+    assert tuple(KINDS) == CORRUPTIONS
+    assert len(SEVERITIES) == domain.SEVERITIES
 
 
 @pytest.mark.parametrize(("kind", "severity"), [("fog", 1), ("blur", 0)])

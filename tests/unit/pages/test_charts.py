@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.domain import Bars, Curve, Pixels
+from zt_gate.domain import Bars, Curve, Heat, Pixels
 from zt_gate.pages import Line, bars, draw, lines, shown
 from zt_gate.pages.pictures import MOST_BARS
 
@@ -73,6 +73,16 @@ def test_pixels_are_joined_and_in_their_colours():
     squares = [(item.get("x"), item.get("y"), item.get("width"), item.get("fill")) for item in root.iter("rect")]
     assert squares == [("0", "0", "2", "#ff0000"), ("2", "0", "1", "#00ff00"), ("0", "1", "3", "#0000ff")]
     assert drawn(draw(Pixels("grey", 1, ("0aff",)))).findall(".//rect")[0].get("fill") == "#0a0a0a"
+
+
+def test_a_heat_map_has_a_cell_for_each_share_that_says_it():
+    rows = ((NAME, (1.0, 0.5)), ("jpeg", (0.0, 0.25)))
+    root = drawn(draw(Heat("Corruptions", NAME, ("1", "2"), rows)))
+    depth = [float(item.get("fill-opacity")) for item in root.iter("rect")]
+    assert len(depth) == 4
+    assert depth[0] > depth[1] > depth[3] > depth[2] > 0
+    assert [item.text for item in root.iter("text") if item.get("class") == "value"] == ["100", "50", "0", "25"]
+    assert inside(root)
 
 
 def test_lines_break_where_a_value_is_missing():

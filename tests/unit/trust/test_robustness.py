@@ -16,6 +16,8 @@ from tests.support.evaluations import (
     POPULATION,
     SEED,
     Bench,
+    confirmed,
+    corrupted,
     outcomes,
     stamp,
     stored,
@@ -23,7 +25,7 @@ from tests.support.evaluations import (
 )
 from zt_gate.domain import Digest, Severity, Status
 from zt_gate.domain.attacks import STAGES
-from zt_gate.domain.picture import Bars, Curve
+from zt_gate.domain.picture import Bars, Curve, Heat
 from zt_gate.domain.sampling import drawn
 from zt_gate.evaluate.robustness import PLANS
 from zt_gate.policy.evaluations import Threat
@@ -77,6 +79,10 @@ def setting(*path, to):
     return change
 
 
+def weakly(bench, predicate):
+    return bench.measured(list(GOOD), stages=list(STAGES["triage"]))
+
+
 CHANGES = {
     "no ticket named": ("EVL-001", without("ticket")),
     "no sandbox": ("EVL-001", without("sandbox")),
@@ -98,8 +104,30 @@ CHANGES = {
     "no numbers": ("EVL-009", without("robustness")),
     "a smaller eps": ("ROB-002", setting("robustness", "threat", "eps", to="1/100")),
     "a wider range": ("ROB-002", setting("robustness", "threat", "high", to=255.0)),
-    "weak attacks": ("ROB-003", setting("robustness", "stages", to=list(STAGES["triage"]))),
+    "weak attacks": ("ROB-003", weakly),
     "no gradients": ("ROB-003", setting("model", "differentiable", to=False)),
+    "fell to an attack that it did not meet": (
+        "EVL-009",
+        setting("robustness", "confirmed", to={"from": 0, "samples": 9, "why": []}),
+    ),
+    "no word on the attacks of all": ("EVL-009", setting("robustness", "confirmed", to=None)),
+    "more confirmed than attacked": (
+        "EVL-009",
+        setting("robustness", "confirmed", to={"from": 5, "samples": 999, "why": []}),
+    ),
+    "a plan that not every sample met": (
+        "ROB-003",
+        setting("robustness", "confirmed", to={"from": 2, "samples": 299, "why": []}),
+    ),
+    "corruptions of other samples": ("EVL-009", setting("robustness", "corruptions", to=corrupted([40] * 9))),
+    "corruptions that contradict themselves": (
+        "EVL-009",
+        setting("robustness", "corruptions", to=corrupted([40] * 300) | {"right": [39] * 300}),
+    ),
+    "a kind of corruption left out": (
+        "EVL-009",
+        setting("robustness", "corruptions", to={"right": [0] * 300, "counts": {"blur": [0] * 5}}),
+    ),
     "a sign of masking": ("ROB-004", setting("robustness", "flags", to=["zero_gradients"])),
 }
 
@@ -168,6 +196,78 @@ def test_the_ruling_is_recomputed_from_outcomes(bench, codes, asked, rule):
     evidence = bench.judge(wanted(**asked), bench.ticket(), bench.sign(bench.measured(codes)))
     assert rules(evidence) == ({rule} if rule else set())
     assert evidence.status is {None: Status.PASS, "": Status.INCOMPLETE}.get(rule, Status.FAIL)
+
+
+NEAR = outcomes(254, 146)
+"""Of the whole test set: 63.5 %."""
+
+
+def test_nothing_near_the_threshold_passes_before_every_sample_met_the_strongest_attacks(bench):
+    def judged(least, **fields):
+        return bench.judge(wanted(least=least), bench.ticket(), bench.sign(bench.measured(NEAR, **fields)))
+
+    assert judged("50%").status is Status.PASS
+    alone, partly = judged("62%"), judged("62%", **confirmed(399))
+    assert (alone.status, partly.status) == (Status.INCOMPLETE, Status.INCOMPLETE)
+    assert "near the threshold" in alone.gaps[0].reason
+    whole = judged("62%", **confirmed(400))
+    assert whole.status is Status.PASS
+    assert whole.metrics["autoattack_equivalent"] == "yes"
+    assert judged("50%").metrics["autoattack_equivalent"] == "no"
+    assert rules(judged("65%", **confirmed(400))) == {"ROB-001"}
+    strongest = judged("62%", stages=list(STAGES["confirm"]), confirmed={"from": 7, "samples": 0, "why": []})
+    assert strongest.status is Status.PASS
+
+
+def test_a_class_near_its_threshold_needs_the_strongest_attacks_too(bench):
+    codes = [-1 if n % 2 == 0 or n % 40 == 1 else 0 for n in drawn(SEED, POPULATION)]
+    asked = {"least": "10%", "worst_class": "3%"}
+    alone = bench.judge(wanted(**asked), bench.ticket(), bench.sign(bench.measured(codes)))
+    assert any("near the threshold" in gap.reason and "class 1" in gap.reason for gap in alone.gaps)
+    whole = bench.judge(wanted(**asked), bench.ticket(), bench.sign(bench.measured(codes, **confirmed(400))))
+    assert not any("near the threshold" in gap.reason for gap in whole.gaps)
+
+
+def test_a_class_that_nobody_drew_is_undecided(bench):
+    predicate = bench.measured(GOOD)
+    predicate["model"]["declaration"]["classes"] = 3
+    evidence = bench.judge(wanted(worst_class="40%"), bench.ticket(), bench.sign(predicate))
+    assert evidence.status is Status.INCOMPLETE
+    assert "class 2: 0 of 0" in evidence.gaps[0].reason
+    predicate["model"]["declaration"] = {}
+    evidence = bench.judge(wanted(worst_class="40%"), bench.ticket(), bench.sign(predicate))
+    assert "how many classes" in evidence.gaps[0].reason
+
+
+@pytest.mark.parametrize(
+    ("right", "most", "status"),
+    [
+        ([40] * 280 + [0] * 20, "15%", Status.PASS),
+        ([20] * 300, "15%", Status.FAIL),
+        ([31, 32] * 150, "15%", Status.INCOMPLETE),
+        (None, "15%", Status.INCOMPLETE),
+        ([20] * 300, None, Status.PASS),
+    ],
+    ids=["none lost", "half lost", "unclear", "nobody tried", "nobody asked"],
+)
+def test_what_corruptions_take_is_judged_from_raw_counts(bench, right, most, status):
+    codes = [-1] * 240 + [0] * 40 + [-2] * 20
+    fields = {} if right is None else {"corruptions": corrupted(right)}
+    signed = bench.sign(bench.measured(codes, **fields))
+    evidence = bench.judge(wanted(corruption_drop=most), bench.ticket(), signed)
+    assert evidence.status is status
+    assert rules(evidence) == ({"ROB-007"} if status is Status.FAIL else set())
+    assert (Heat in [type(picture) for picture in evidence.pictures]) == (right is not None)
+
+
+def test_releases_are_compared_under_the_plan_that_both_met(bench):
+    """One that had to meet stronger attacks is not punished for it."""
+    fell = [6 if n % 4 == 0 and code == -1 else code for n, code in enumerate(GOOD)]
+    approved = bench.measured([*GOOD])
+    baseline = Baseline(OLDER.digest, predicate_digest(approved))
+    mine = bench.measured(fell, **confirmed(300)) | bench.frame(baseline=baseline)
+    items = [bench.ticket(baseline=baseline), bench.sign(mine), bench.sign(approved, subject=OLDER)]
+    assert bench.judge(wanted(least=None, drop="5%"), *items).status is Status.PASS
 
 
 def test_one_class_only_or_a_tiny_test_set_is_incomplete(bench):
@@ -251,7 +351,7 @@ def test_models_without_gradients_count_where_the_policy_says_so(bench):
     items = [bench.ticket(), bench.sign(black)]
     assert bench.judge(wanted(black_box=True), *items).status is Status.PASS
     assert rules(bench.judge(wanted(), *items)) == {"ROB-003"}
-    black["robustness"]["stages"] = ["square-999"]
+    black["robustness"] |= {"stages": ["square-999"]}
     assert rules(bench.judge(wanted(black_box=True), bench.ticket(), bench.sign(black))) == {"ROB-003"}
 
 

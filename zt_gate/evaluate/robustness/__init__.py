@@ -5,7 +5,7 @@
 torch and this package.
 """
 
-from zt_gate.evaluate.robustness.corruptions import CorruptionResult, corruption_accuracy
+from zt_gate.evaluate.robustness.corruptions import withstands_corruption
 from zt_gate.evaluate.robustness.ladder import LadderResult, attack_batch, stage_counts
 from zt_gate.evaluate.robustness.masking import MEANING, MaskingFlags, masking_flags
 from zt_gate.evaluate.robustness.plan import CONFIRM, PLANS, STANDARD, TRIAGE, Plan, Stage
@@ -21,7 +21,6 @@ __all__ = [
     "STANDARD",
     "TRIAGE",
     "Certificate",
-    "CorruptionResult",
     "Feasible",
     "LadderResult",
     "MaskingFlags",
@@ -33,7 +32,7 @@ __all__ = [
     "attack_table",
     "attack_texts",
     "certify",
-    "corruption_accuracy",
     "masking_flags",
     "stage_counts",
+    "withstands_corruption",
 ]

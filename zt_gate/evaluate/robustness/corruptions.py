@@ -8,7 +8,6 @@ published ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -22,24 +21,8 @@ SEVERITIES = (1, 2, 3, 4, 5)
 _BLOCK = 8
 
 
-@dataclass(frozen=True, slots=True)
-class CorruptionResult:
-    """How many samples a model gets right under each corruption."""
-
-    samples: int
-    clean: int
-    correct: dict[str, tuple[int, ...]]
-    """By kind: one count for each severity."""
-
-    @property
-    def mean_drop(self) -> float:
-        """Clean accuracy minus the mean over all kinds and severities, as a share."""
-        counts = [count for row in self.correct.values() for count in row]
-        return (self.clean - sum(counts) / len(counts)) / self.samples if self.samples else 0.0
-
-
-def corruption_accuracy(adapter: Adapter, x: Tensor, y: Tensor, seed: int) -> CorruptionResult:
-    """Count what a model gets right on corrupted images.
+def withstands_corruption(adapter: Adapter, x: Tensor, y: Tensor, seed: int) -> Tensor:
+    """Return which corrupted images a model gets right, of shape `(n, kinds, severities)`.
 
     Args:
         adapter: the model.
@@ -49,12 +32,14 @@ def corruption_accuracy(adapter: Adapter, x: Tensor, y: Tensor, seed: int) -> Co
 
     Raises:
         TargetError: the model's answers are no scores.
+        ValueError: these are no images.
     """
-    oracle, right = Oracle(adapter, fast=False), {}
-    for kind in KINDS:
-        points = (corrupted(x, kind, severity, adapter.inputs, seed) for severity in SEVERITIES)
-        right[kind] = tuple(int((~oracle.wrong(point, y)).sum()) for point in points)
-    return CorruptionResult(len(x), int((~oracle.wrong(x, y)).sum()), right)
+    oracle = Oracle(adapter, fast=False)
+
+    def right(kind: str, severity: int) -> Tensor:
+        return ~oracle.wrong(corrupted(x, kind, severity, adapter.inputs, seed), y)
+
+    return torch.stack([torch.stack([right(kind, level) for level in SEVERITIES], 1) for kind in KINDS], 1)
 
 
 def corrupted(x: Tensor, kind: str, severity: int, inputs: InputSpec, seed: int) -> Tensor:
