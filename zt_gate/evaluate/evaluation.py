@@ -29,12 +29,9 @@ from zt_gate.evaluate.sample import pack
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
-<<<<<<< HEAD
+from zt_gate.evaluate.tally import Tally
 from zt_gate.evaluate.text_codes import LAST_CODE_POINT
 from zt_gate.evaluate.trigger_pictures import trigger_pictures
-=======
-from zt_gate.evaluate.tally import Tally
->>>>>>> 94f3648 (A near answer or a flag calls for AutoAttack's families in the same run; corruptions are judged from raw counts)
 from zt_gate.intake import Frozen
 from zt_gate.policy.fields import parse_amount
 
