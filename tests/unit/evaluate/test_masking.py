@@ -70,6 +70,21 @@ def test_chance_beats_gradients_that_lead_nowhere():
     assert "noise_wins" in seen.raised
 
 
+def test_an_attack_that_may_do_more_finds_less_where_a_model_goes_numb_far_from_its_data():
+    """Beyond a small distance from the grid on which its data lie, this model answers a rounded input, and flatly."""
+
+    def numb(x):
+        grid = torch.round(x * 4) / 4
+        near = (x - grid).abs().flatten(1).amax(1) <= 0.06
+        return torch.where(near[:, None], NET(x), 10 * NET(grid).detach())
+
+    x = torch.round(labelled(NET, 100)[0] * 4) / 4
+    y = NET(x).argmax(1)
+    seen = masking_flags(Shown(numb), x, y, Threat("Linf", 0.05), 0)
+    assert "larger_eps_is_safer" in seen.raised
+    assert seen.measures["withstands_twice_eps"] > seen.measures["withstands_eps"]
+
+
 def test_a_model_without_gradients_is_said_to_have_none():
     seen = flags(NET, differentiable=False)
     assert seen.raised == ("no_gradients",)
