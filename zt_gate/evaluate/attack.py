@@ -17,6 +17,7 @@ from zt_gate.evaluate.sample import Sample
 from zt_gate.evaluate.text_codes import to_text
 
 if TYPE_CHECKING:
+    from zt_gate.evaluate.adapters.declaration import Declaration
     from zt_gate.evaluate.sandbox.wire import Array
 
 _SLACK = 1e-5
@@ -32,20 +33,28 @@ class Attacker:
     low: float
     high: float
     plan: str
+    table: Declaration | None = None
+    """Whose constraints bind it; None where there are none."""
 
     def allows(self, x: Array, adversarial: Array) -> bool:
-        """Whether every input stays within bounds and budget, but for what float32 rounds."""
+        """Whether every input stays within bounds, budget and constraints, but for what float32 rounds."""
+        return bool(self.allowed(x, adversarial).all())
+
+    def allowed(self, x: Array, adversarial: Array) -> Array:
+        """Return which inputs do, of shape `(n,)`."""
         if self.norm == "words":
             pairs = zip(x, adversarial, strict=True)
-            return all(_words_changed(to_text(old), to_text(new), float(self.eps)) for old, new in pairs)
+            return np.array([_words_changed(to_text(old), to_text(new), float(self.eps)) for old, new in pairs], bool)
         slack = _SLACK * (self.high - self.low)
-        if not np.isfinite(adversarial).all():
-            return False
-        if adversarial.min() < self.low - slack or adversarial.max() > self.high + slack:
-            return False
-        moved = (adversarial.astype(np.float64) - x).reshape(len(x), -1)
+        flat = adversarial.reshape(len(adversarial), -1)
+        inside = np.isfinite(flat) & (flat >= self.low - slack) & (flat <= self.high + slack)
+        moved = flat.astype(np.float64) - x.reshape(len(x), -1)
+        if self.table is not None:
+            moved[:, list(self.table.constraints.grouped)] = 0  # a category is switched, and not moved
         order: Any = {"Linf": np.inf, "L2": 2, "L1": 1}[self.norm]
-        return bool((np.linalg.norm(moved, ord=order, axis=1) <= float(self.eps) * (1 + _SLACK) + slack).all())
+        near = np.linalg.norm(moved, ord=order, axis=1) <= float(self.eps) * (1 + _SLACK) + slack
+        found: Array = inside.all(axis=1) & near
+        return found if self.table is None else found & ~self.table.impossible(x, adversarial)
 
 
 def _words_changed(old: str, new: str, share: float) -> bool:
@@ -119,7 +128,8 @@ def attack(
         raise TroubleError("EVL-106", "the worker's answer to an attack holds impossible outcomes")
     if adversarial.dtype != np.float32 or not attacker.allows(x, adversarial):
         raise TroubleError(
-            "EVL-107", f"inputs of the attack move further than {attacker.norm} {attacker.eps}, or out of bounds"
+            "EVL-107",
+            f"inputs of the attack move further than {attacker.norm} {attacker.eps}, out of bounds, or as no row can",
         )
     # Whoever is wrong without an attack was never right, whatever the worker says of it.
     codes = np.where(clean == y, codes, MISCLASSIFIED)

@@ -95,6 +95,8 @@ def declared_for(test: TestSet, declared: Declaration | None) -> Declaration:
     if declared.task == "tabular" and not declared.least and _beyond(test.x, declared):
         least, most = test.x.min(axis=0).astype(float), test.x.max(axis=0).astype(float)
         most = np.where(most > least, most, least + 1)
+        categories = list(declared.constraints.grouped)
+        least[categories], most[categories] = 0, 1
         declared = replace(declared, least=tuple(least.tolist()), greatest=tuple(most.tolist()))
     return declared
 
@@ -115,6 +117,8 @@ def prepared(test: TestSet, declared: Declaration) -> Array:
     if tuple(test.x.shape[1:]) != declared.shape:
         raise EvidenceError(f"samples have the shape {test.x.shape[1:]}, and {declared.shape} is declared", _ADVICE)
     x: Array = test.x.astype(np.float64)
+    if declared.constraints and (unlike := declared.constraints.unlike(x)):
+        raise EvidenceError(f"the data are not as the constraints say: {unlike}", "mend the data or the declaration")
     if declared.least:
         least, greatest = np.asarray(declared.least), np.asarray(declared.greatest)
         x = (x - least) / np.where(greatest > least, greatest - least, 1.0)

@@ -267,6 +267,7 @@ def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
         declared.low,
         declared.high,
         plan.get("strength") or "standard",
+        declared if declared.constraints else None,
     )
     approved = _approved(settings.approved)
     asked = [plan.get(name) for name in ("least", "worst_class", "corruption_drop")]

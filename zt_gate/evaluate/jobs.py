@@ -30,6 +30,7 @@ class Jobs:
         self._events = events
         self._adapter: Adapter | None = None
         self._reference: Adapter | None = None
+        self._declared: Declaration | None = None
         self._armed = False
 
     def answer(self, message: Message) -> Message:
@@ -74,7 +75,9 @@ class Jobs:
         if head.get("slot") == "reference":
             self._reference = adapter
         else:
-            self._adapter = adapter
+            self._adapter, self._declared = adapter, declared
+        if declared.constraints:
+            adapter.differentiable = False  # gradients know nothing of what is possible
         facts = {name: getattr(adapter, name) for name in ("task", "classes", "differentiable")}
         return Message({"adapter": facts | {"inputs": asdict(adapter.inputs)}})
 
@@ -97,7 +100,8 @@ class Jobs:
         from zt_gate.evaluate.searches import attack
 
         head, x, y = message.head, self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
-        found = attack(self._loaded(), x, y, head["norm"], head["eps"], head["plan"], head["seed"], head["done"])
+        how = (head["norm"], head["eps"], head["plan"], head["seed"], head["done"])
+        found = attack(self._loaded(), x, y, *how, self._declared)
         said = {"stages": list(found.stages), "forwards": found.forwards, "unconfirmed": found.unconfirmed}
         codes = found.fooled_by.masked_fill(~found.correct, MISCLASSIFIED)
         return Message(said, {"codes": codes.cpu().numpy(), "adversarial": _plain(found.adversarial)})

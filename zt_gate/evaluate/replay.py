@@ -18,10 +18,12 @@ from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import ZtGateError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.recognise import recognise
+from zt_gate.evaluate.attack import Attacker
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
 from zt_gate.evaluate.sample import Sample, unpack
 from zt_gate.evaluate.sandbox.parent import Sandbox
 from zt_gate.intake import Freeze, freeze
+from zt_gate.policy.fields import parse_amount
 
 INPUTS = 32
 _PATIENCE = Patience(load=200.0, answer=100.0)
@@ -34,7 +36,7 @@ def main() -> None:
     try:
         tried, held = replay(Path(head["root"]), head["subject"], data, head["model"])
         problem = ""
-    except (ZtGateError, TroubleError, UnmeasuredError, OutOfMemoryError, ValueError) as error:
+    except (ZtGateError, TroubleError, UnmeasuredError, OutOfMemoryError, ValueError, KeyError) as error:
         tried, held, problem = 0, 0, printable(str(error), 200)
     sys.stdout.write(json.dumps({"tried": tried, "held": held, "problem": problem}))
 
@@ -46,10 +48,11 @@ def replay(root: Path, subject: str, data: bytes, said: dict[str, Any]) -> tuple
         root: the frozen copy.
         subject: its digest, hexadecimal.
         data: an `.npz` that `zt_gate.evaluate.sample.pack` wrote.
-        said: what the statement says about the model: kind, declaration, what the attacker may do.
+        said: what the statement says about the model, `kind` and `declaration`, and about the attacker, `threat`.
 
     Returns:
-        How many inputs were tried, and how many of them are answered as the statement says.
+        How many inputs were tried, and how many of them are answered as the statement says, within the budget and the
+        constraints that it names.
 
     Raises:
         ValueError: the sample, the declaration or the copy is another.
@@ -73,7 +76,13 @@ def replay(root: Path, subject: str, data: bytes, said: dict[str, Any]) -> tuple
                 raise ValueError(f"the sandbox reaches the level {sandbox.level.name} only")
             path = frozen.root / found.path
             model = RemoteModel(sandbox, found.kind, path, declared, device="cpu", patience=_PATIENCE)
-            return len(sample), int(_held(model, sample).sum())
+            allowed = _attacker(said["threat"], declared).allowed(sample.x, sample.adversarial)
+            return len(sample), int((_held(model, sample) & allowed).sum())
+
+
+def _attacker(threat: dict[str, Any], declared: Declaration) -> Attacker:
+    table = declared if declared.constraints else None
+    return Attacker(threat["norm"], parse_amount(threat["eps"]), threat["low"], threat["high"], "", table)
 
 
 def _held(model: RemoteModel, sample: Sample) -> Any:

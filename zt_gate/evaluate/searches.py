@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zt_gate.evaluate.adapters.adapter import Adapter
+    from zt_gate.evaluate.adapters.declaration import Declaration
 
 
 def flags(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, seed: int) -> MaskingFlags:
@@ -47,6 +48,7 @@ def attack(
     plan: str,
     seed: int,
     done: Collection[str] = (),
+    declared: Declaration | None = None,
 ) -> LadderResult:
     """Attack a batch.
 
@@ -59,6 +61,7 @@ def attack(
         plan: how hard; where there are gradients the name of the ladder.
         seed: the source of luck.
         done: names of attacks that these samples withstood already; they are left out.
+        declared: with the constraints of a table, where there are any.
 
     Raises:
         ValueError: the norm does not suit the task.
@@ -73,11 +76,19 @@ def attack(
         rest = tuple(stage for stage in whole.stages if stage.name not in done)
         return attack_batch(adapter, x, y, threat, replace(whole, stages=rest), seed)
     if x.dim() == 2:
-        columns, inputs = x.shape[1], adapter.inputs
-        feasible = Feasible((inputs.low,) * columns, (inputs.high,) * columns)
-        return attack_table(adapter, x, y, threat, feasible, QUERIES[plan], seed)
+        return attack_table(adapter, x, y, threat, _feasible(adapter, x.shape[1], declared), QUERIES[plan], seed)
     search = Plan("search", (Stage("square", QUERIES[plan]),), fast=False)
     return attack_batch(adapter, x, y, threat, search, seed)
+
+
+def _feasible(adapter: Adapter, columns: int, declared: Declaration | None) -> Feasible:
+    """Return what may be done to a row as an adapter takes it: within bounds, and by the declared constraints."""
+    low, high = (adapter.inputs.low,) * columns, (adapter.inputs.high,) * columns
+    if declared is None or not declared.constraints:
+        return Feasible(low, high)
+    spans = zip(declared.least, declared.greatest, strict=True)
+    steps = tuple(1 / (greatest - least) if greatest > least else 1.0 for least, greatest in spans)
+    return Feasible(low, high, step=steps, **asdict(declared.constraints))
 
 
 def _texts(adapter: Adapter, x: Tensor, y: Tensor, share: float) -> LadderResult:

@@ -234,7 +234,7 @@ def _replay(one: Judged, question: Question) -> None:
             "stored inputs could not be tried again here", "run: zt-gate check, on a machine with zt-gate[eval]"
         )
         return
-    done = question.replay(sample, one.predicate["model"])
+    done = question.replay(sample, one.predicate["model"] | {"threat": one.predicate["robustness"]["threat"]})
     if done.problem or not done.tried:
         fix = "install zt-gate[eval] where the gate runs, or leave `replay` out"
         one.outcome.gap(f"stored inputs could not be tried again: {done.problem or 'there are none'}", fix)

@@ -7,12 +7,18 @@ no code of the model's author runs for bare weights.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import EvidenceError
 from zt_gate.evaluate.adapters.adapter import InputSpec, Task
+from zt_gate.evaluate.adapters.constraints import Constraints
+
+if TYPE_CHECKING:
+    from zt_gate.evaluate.sandbox.wire import Array
 
 SCHEMA = "zt-gate/architecture/v1"
 MAX_BYTES = 1 << 20
@@ -47,6 +53,8 @@ class Declaration:
     """For texts that are split into words: the words by number. The first fills up, the second stands for others."""
     length: int = 0
     """Most tokens of a text; the rest is cut. It goes with `tokens`."""
+    constraints: Constraints = field(default_factory=Constraints)
+    """For tables: what nobody can do to a row."""
 
     def __post_init__(self) -> None:
         size = math.prod(self.shape)
@@ -67,11 +75,37 @@ class Declaration:
             raise ValueError("tokens and length come together, and a text has no more tokens than characters")
         if self.tokens and (self.task != "text" or len(set(self.tokens)) != len(self.tokens) or len(self.tokens) < 2):
             raise ValueError("tokens are two or more different words of a text classifier")
+        self._check_constraints(size)
+
+    def _check_constraints(self, columns: int) -> None:
+        if not self.constraints:
+            return
+        if self.task != "tabular":
+            raise ValueError("constraints are for tables")
+        self.constraints.check(columns)
+        for index in self.constraints.grouped:
+            ends = (self.least[index], self.greatest[index]) if self.least else (self.low, self.high)
+            if ends[0] > 0 or ends[1] < 1 or (self.least and ends != (0, 1)):
+                raise ValueError(f"constraints: column {index} is a category, and its bounds are not 0 and 1")
 
     @property
     def inputs(self) -> InputSpec:
         """The inputs that an adapter offers."""
         return InputSpec(self.shape, self.low, self.high)
+
+    def raw(self, rows: Array) -> Array:
+        """Return rows of a table as the model was trained on, from rows as an adapter takes them."""
+        if not self.least:
+            return rows
+        least, greatest = (np.asarray(side, dtype=rows.dtype) for side in (self.least, self.greatest))
+        scaled: Array = least + rows * (greatest - least)
+        return scaled
+
+    def impossible(self, before: Array, after: Array) -> Array:
+        """Return which rows, as an adapter takes them, were changed as no row can be; of shape `(n,)`."""
+        ends = np.abs([self.least, self.greatest]) if self.least else np.abs([[self.low], [self.high]])
+        old, new = (self.raw(part.reshape(len(part), -1).astype(np.float64)) for part in (before, after))
+        return self.constraints.broken(old, new, ends.max(axis=0))
 
     def to_json(self) -> dict[str, Any]:
         """Return the declaration as JSON."""
@@ -121,6 +155,8 @@ def _typed(name: str, value: Any) -> Any:
         return _whole(name, value) if value != 0 else 0
     if name in ("low", "high"):
         return _number(name, value)
+    if name == "constraints":
+        return Constraints.from_json(value)
     if not isinstance(value, list):
         raise ValueError(f"{name} is a list")  # noqa: TRY004 - one error type for all that is malformed
     if name == "shape":

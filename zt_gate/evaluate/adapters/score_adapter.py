@@ -61,13 +61,15 @@ class ScoreAdapter:
         return ()
 
     def _raw(self, batch: Tensor) -> Any:
-        array: Array = batch.detach().cpu().numpy()
+        array: Array = batch.detach().cpu().numpy().copy()
         declared = self._declared
         if declared.task == "text":
             return [to_text(row) for row in array]
-        if declared.least:
-            least, greatest = (np.asarray(side, dtype=np.float32) for side in (declared.least, declared.greatest))
-            return least + array * (greatest - least)
+        if declared.least or declared.constraints:
+            raw = declared.raw(array)
+            whole = [*declared.constraints.integer, *declared.constraints.grouped]
+            raw[:, whole] = np.round(raw[:, whole])  # a model may cut off what scaling took away
+            return raw
         if declared.mean:
             shape = (1, -1, *(1,) * (len(declared.shape) - 1))
             mean, std = (np.asarray(side, dtype=np.float32).reshape(shape) for side in (declared.mean, declared.std))

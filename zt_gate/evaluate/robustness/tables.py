@@ -34,6 +34,8 @@ class Feasible:
     immutable: tuple[int, ...] = ()
     integer: tuple[int, ...] = ()
     """Columns that change by whole numbers."""
+    step: tuple[float, ...] = ()
+    """What one whole number is in each column, in the units of the inputs. Empty: 1 for all."""
     growing: tuple[int, ...] = ()
     """Columns that can only become greater, such as an age."""
     shrinking: tuple[int, ...] = ()
@@ -46,8 +48,8 @@ class Feasible:
         columns = len(self.low)
         grouped = [index for group in self.one_hot for index in group]
         named = [*self.immutable, *self.integer, *self.growing, *self.shrinking, *grouped]
-        if len(self.high) != columns or len(self.scale) not in (0, columns):
-            raise ValueError("low, high and scale name different numbers of columns")
+        if len(self.high) != columns or {len(self.scale), len(self.step)} - {0, columns}:
+            raise ValueError("low, high, scale and step name different numbers of columns")
         if not all(0 <= index < columns for index in named):
             raise ValueError(f"a constraint names a column that is none of the {columns}")
         if len(set(grouped)) != len(grouped):
@@ -92,7 +94,9 @@ class _Rows:
         moved = (self.ball.project(points) - self.ball.x) * self.scale
         whole = list(self.feasible.integer)
         # Towards the clean row, so that neither radius nor bound is left; 1e-4 forgives what division rounded off.
-        moved[:, whole] = (moved[:, whole] + 1e-4 * moved[:, whole].sign()).trunc()
+        step = moved.new_tensor(self.feasible.step or [1.0] * moved.shape[1])[whole]
+        counted = moved[:, whole] / step
+        moved[:, whole] = (counted + 1e-4 * counted.sign()).trunc() * step
         result = self.ball.x * self.scale + moved
         kept = list(self.feasible.fixed)
         result[:, kept] = categories[:, kept]
