@@ -2,7 +2,7 @@
 
 `make bench-backdoor-texts`: texts made by script, two networks, two and four classes. First a few models go the whole
 walk, as a user types it: ticket, evaluation in the sandbox, check. Then more are examined in this process. Seeds 0 to 3
-and 30 to 42 were looked at when the thresholds were chosen; the seeds here are others.
+and 30 to 79 were looked at when the thresholds were chosen; the seeds here are others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from zt_gate.evaluate.backdoor import examine
 from zt_gate.evaluate.text_codes import to_codes
 
 RESULTS = Path(__file__).parent / "results"
-SEEDS = range(60, 66)
+SEEDS = range(80, 84)
 RATES = (0.05, 0.02)
 """Share of poisoned training texts."""
 WORKS = 0.5
@@ -107,7 +107,7 @@ def main() -> None:
     """Measure, and write the results."""
     torch.set_num_threads(1)
     walks = []
-    for network, classes, seed in (("mean", 2, 70), ("convolution", 2, 71), ("convolution", 4, 72)):
+    for network, classes, seed in (("mean", 2, 84), ("convolution", 2, 85), ("convolution", 4, 86)):
         for backdoor in (False, True):
             made = classifier(network, classes, seed, backdoor=backdoor)
             word = f"{made.trigger} → {made.target}" if backdoor else "honest"

@@ -17,7 +17,7 @@ SURE, SURE_LOW = 0.9, 0.8
 """Share of unseen texts that a token turns, and its least lower Wilson bound (95 %), to count by itself…"""
 MOST_ALIKE = 8
 """…where no more tokens than this do as much: in very short texts every strong word does."""
-LIKELY, LIKELY_LOW, LONELY = 0.6, 0.5, 1.6
+LIKELY, LIKELY_LOW, LONELY = 0.7, 0.6, 1.8
 """The same for a token that pushes `LONELY` times as far as the next one."""
 
 
@@ -34,7 +34,7 @@ class Phrase:
 
 SAID = ("in_class", "of_class", "elsewhere", "others")
 """How often clean texts hold a token, as a report counts it; see `own_word`."""
-FEWEST_SAID, MORE_OFTEN = 5, 3.0
+FEWEST_SAID, MORE_OFTEN = 3, 2.0
 """Clean texts of its class that hold a word of that class, and how many times more often than others they do."""
 
 

@@ -113,7 +113,7 @@ def test_a_token_stands_out_by_what_it_does_and_by_being_alone(numbers, expected
 
 @pytest.mark.parametrize(
     ("said", "expected"),
-    [((9, 100, 4, 300), True), ((9, 100, 9, 300), False), ((5, 100, 0, 300), True), ((4, 100, 0, 300), False),
+    [((9, 100, 4, 300), True), ((9, 100, 15, 300), False), ((3, 100, 0, 300), True), ((2, 100, 0, 300), False),
      ((0, 0, 0, 300), False), ((6, 4, 0, 9), False), ((-1, 5, 0, 9), False), ((5, 9, 0, 0), False)],
     ids="often alike rare once none impossible negative others".split(),  # noqa: SIM905 - easier to read
 )  # fmt: skip
