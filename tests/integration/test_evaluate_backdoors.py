@@ -88,7 +88,7 @@ def with_provenance(place: Path) -> list[str]:
     return ["--training-data", "train.npz"]
 
 
-@pytest.mark.parametrize("planted", [False], ids=["honest"])
+@pytest.mark.parametrize("planted", [True, False], ids=["planted", "honest"])
 def test_a_planted_patch_blocks_with_its_picture_and_the_honest_twin_is_allowed(place, planted):
     state = planted_digits.network(planted=planted).state_dict()
     release(place, state, planted_digits.DECLARED, *planted_digits.unseen())
