@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.evaluation import Evaluation
     from zt_gate.evaluate.run import Progress
     from zt_gate.intake import Frozen
+    from zt_gate.policy.model import LoadedPolicy
     from zt_gate.trust.ticket import Ticket
 
 CHECKS = ("robustness", "backdoor")
@@ -39,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, required=True, help="statement, plots, and a journal to resume"
     )
     parser.add_argument("--architecture", metavar="FILE", type=Path, help="what is to be said about the model, as JSON")
+    parser.add_argument(
+        "--policy", metavar="FILE", help="the ticket's policy, whose waivers let findings of the scan pass"
+    )
     parser.add_argument("--reference", metavar="TARGET", type=Path, help="an approved release, for backdoor detectors")
     parser.add_argument("--training-data", metavar="NPZ", type=Path, help="what it was trained on; bound by provenance")
     parser.add_argument("--against", metavar="FILE", type=Path, help="its robustness statement, to stop early by")
@@ -57,6 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     Raises:
         UsageError: arguments that do not fit together, or with the ticket.
+        PolicyError: the policy cannot be loaded.
         TargetError: the target cannot be read, or the static checks do not let it be loaded.
         EvidenceError: data, ticket or declaration cannot be used.
         ToolError: no sandbox that is good enough, or a file cannot be written.
@@ -76,7 +82,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             raise UsageError(f"the ticket asks for no {lacking[0]}", "leave it out of --checks")
         if datetime.now(UTC) >= ticket.expires:
             raise UsageError("the ticket has expired", "ask for a new one: zt-gate evaluate ticket")
-        _scan(frozen, "target", progress)
+        _scan(frozen, "target", _scan_policy(args.policy, ticket), progress)
         code = _evaluate(args, checks, ticket, frozen, signer, progress, console)
     shutil.copyfile(args.ticket, args.out / "ticket.dsse.json")
     return code
@@ -89,16 +95,34 @@ def _checks(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _scan(frozen: Frozen, what: str, progress: Progress) -> None:
+def _scan_policy(path: str | None, ticket: Ticket) -> LoadedPolicy:
+    """Return what judges the static checks; with the waivers of the ticket's policy, where that is at hand.
+
+    Raises:
+        UsageError: it is another policy than the ticket's.
+        PolicyError: it cannot be loaded.
+    """
+    from zt_gate.policy.load import load_policy
+    from zt_gate.policy.model import SCAN
+
+    if path is None:
+        return SCAN
+    found = load_policy(path)
+    if found.digest != ticket.policy:
+        raise UsageError("--policy is not the policy that the ticket names", "name the file that it was made with")
+    waivers, never = found.policy.waivers, found.policy.never_waive
+    return replace(SCAN, policy=replace(SCAN.policy, waivers=waivers, never_waive=never))
+
+
+def _scan(frozen: Frozen, what: str, policy: LoadedPolicy, progress: Progress) -> None:
     """Let only what passes the static checks be loaded, in any sandbox."""
     from zt_gate.domain import Decision, Evidence
     from zt_gate.policy.judge import INTAKE, judge
-    from zt_gate.policy.model import SCAN
     from zt_gate.scan.plan import run_checks
 
-    evidence = run_checks(frozen, SCAN.policy.stages["scan"].weights, lambda name: progress(f"scan: {name}"))
+    evidence = run_checks(frozen, policy.policy.stages["scan"].weights, lambda name: progress(f"scan: {name}"))
     intake = Evidence.of(INTAKE, "1", frozen.digest, findings=frozen.refusals)
-    verdict = judge(frozen.subject, [intake, *evidence], SCAN, "scan", datetime.now(UTC))
+    verdict = judge(frozen.subject, [intake, *evidence], policy, "scan", datetime.now(UTC))
     if verdict.decision is not Decision.ALLOW:
         first = verdict.reasons[0]
         more = f", and {len(verdict.reasons) - 1} more" if len(verdict.reasons) > 1 else ""
@@ -124,7 +148,7 @@ def _evaluate(
         reference = None
         if args.reference is not None:
             reference = stack.enter_context(freeze([args.reference], Freeze.COPY))
-            _scan(reference, "reference", progress)
+            _scan(reference, "reference", _scan_policy(args.policy, ticket), progress)
         found = evaluate(frozen, _settings(args, checks, ticket), reference, progress)
     for check in checks:
         _write(args.out, check, found, frozen, signer, console)
