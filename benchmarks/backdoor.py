@@ -15,12 +15,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 from backdoor_art import install, measure_art
-from backdoor_models import BUDGET, HELD_OUT, KEPT, Small, examined, kept, recipes, trained
+from backdoor_models import BUDGET, HELD_OUT, KEPT, Small, examined, is_kept, kept, recipes, trained
 from backdoor_page import page
 from backdoor_reference import class_by_class, published
 from backdoor_score import Row, auc, drawn, table
@@ -48,7 +49,9 @@ def main() -> None:
     install()
     start = time.monotonic()
     parts = recipes(FIRST_SEED)
-    models, peers, times, art = measured(parts, args.processes)
+    if args.kept:
+        parts = {part: [recipe for recipe in some if is_kept(recipe.name)] for part, some in parts.items()}
+    models, peers, times, art = measured(parts, args.processes, only_kept=args.kept)
     seconds = kept("seconds", lambda: {"seconds": time.monotonic() - start})
     result = summary(models) | {
         "peers": peer_table(peers), "art": art, "times": times, **seconds,
@@ -63,22 +66,23 @@ def main() -> None:
 
 
 def measured(
-    parts: dict[str, list[Recipe]], processes: int
+    parts: dict[str, list[Recipe]], processes: int, *, only_kept: bool
 ) -> tuple[dict[str, list[Model]], list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
     """Do all work that takes time, in an order that keeps every process busy until the end."""
     small = [recipe for recipe in parts["backdoored"] if recipe.network == "plain"]
     few = [*small, *[recipe for recipe in parts["honest"] if recipe.network == "plain"][:5]]
+    sized = [recipe for recipe in parts["backdoored"] if recipe.kind == "patch"][:3:2]
+    if only_kept:
+        few = [recipe for recipe in few if is_kept(f"published-{recipe.name}")]
+        sized = [recipe for recipe in sized if is_kept(f"times-{recipe.name}")]
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        waiting = {"backdoored": [pool.submit(examined, recipe) for recipe in parts["backdoored"]]}
+        mixed = chain.from_iterable(zip_longest(parts["honest"], parts["backdoored"]))
+        others = chain.from_iterable(some for part, some in parts.items() if part not in {"honest", "backdoored"})
+        found = {r.name: pool.submit(examined, r) for r in filter(None, chain(mixed, others))}
+        timed = [pool.submit(compared, recipe) for recipe in sized]
         art = pool.submit(measure_art, [recipe for recipe in small if recipe.kind != "all-to-all"], KEPT)
-        timed = [pool.submit(compared, recipe) for recipe in (parts["backdoored"][0], parts["backdoored"][2])]
-        waiting |= {
-            part: [pool.submit(examined, recipe) for recipe in some]
-            for part, some in parts.items()
-            if part not in waiting
-        }
         scored = [pool.submit(published_scores, recipe) for recipe in few]
-        models = {part: [one.result() for one in some] for part, some in waiting.items()}
+        models = {part: [found[recipe.name].result() for recipe in some] for part, some in parts.items()}
         return models, [one.result() for one in scored], [one.result() for one in timed], art.result()
 
 

@@ -90,6 +90,11 @@ def data_named(name: str) -> Data:
     return mnist() if name == "mnist" else colours()
 
 
+def is_kept(name: str) -> bool:
+    """Return whether an earlier run found it."""
+    return (KEPT / f"{name}.json").exists()
+
+
 def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return what an earlier run found, or find it."""
     path = KEPT / f"{name}.json"
