@@ -1,8 +1,9 @@
 """How well backdoors are found in small models, how often honest ones are accused, and what it costs.
 
 `make bench-backdoor`: real MNIST and drawn colour images, three networks, seven kinds of backdoor, and backdoors whose
-trainer knows the searches. Honest models of the same house set the thresholds, each judged by the others; no backdoored
-model is ever used for that. Every run measures afresh; `--kept` judges what the last one left in `build/backdoor`.
+trainer knows the searches. Ten honest models of the same house set the thresholds; no backdoored model is ever used for
+that. Trained models and their numbers are kept in `build/backdoor`, and a run goes on where the last one stopped;
+`--fresh` measures everything again, `--kept` judges what there is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ from backdoor_score import Row, auc, drawn, table
 from backdoor_zoo import Recipe
 from torch import Tensor
 
-from zt_gate.domain.backdoor import beside, calibrate, judge_backdoor, suspicion
+from zt_gate.domain.backdoor import Calibration, beside, calibrate, judge_backdoor, suspicion
 from zt_gate.domain.backdoor_calibration import to_json
 from zt_gate.evaluate.backdoor import examine
 
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 3000
-"""Searches and thresholds were tried out on models with seeds below 1000."""
+"""Searches and constants were tried out on models with seeds below 1000, the calibrating ones among them."""
 Model = dict[str, Any]
 
 
@@ -42,9 +43,10 @@ def main() -> None:
     """Train, examine, judge and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--kept", action="store_true", help="judge again what an earlier run left, without measuring")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs trained and measured")
+    parser.add_argument("--kept", action="store_true", help="judge what earlier runs left, without measuring")
     args = parser.parse_args()
-    if not args.kept:
+    if args.fresh:
         shutil.rmtree(KEPT, ignore_errors=True)
     install()
     start = time.monotonic()
@@ -70,16 +72,14 @@ def measured(
 ) -> tuple[dict[str, list[Model]], list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
     """Do all work that takes time, in an order that keeps every process busy until the end."""
     small = [recipe for recipe in parts["backdoored"] if recipe.network == "plain"]
-    few = [*small, *[recipe for recipe in parts["honest"] if recipe.network == "plain"][:5]]
+    few = [*small, *[recipe for recipe in parts["honest"] if recipe.network == "plain"]]
     sized = [recipe for recipe in parts["backdoored"] if recipe.kind == "patch"][:3:2]
     if only_kept:
         few = [recipe for recipe in few if is_kept(f"published-{recipe.name}")]
         sized = [recipe for recipe in sized if is_kept(f"times-{recipe.name}")]
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        mixed = chain.from_iterable(zip_longest(parts["honest"], parts["backdoored"]))
-        others = chain.from_iterable(some for part, some in parts.items() if part not in {"honest", "backdoored"})
-        found = {r.name: pool.submit(examined, r) for r in filter(None, chain(mixed, others))}
         timed = [pool.submit(compared, recipe) for recipe in sized]
+        found = {r.name: pool.submit(examined, r) for r in chain.from_iterable(parts.values())}
         art = pool.submit(measure_art, [recipe for recipe in small if recipe.kind != "all-to-all"], KEPT)
         scored = [pool.submit(published_scores, recipe) for recipe in few]
         models = {part: [found[recipe.name].result() for recipe in some] for part, some in parts.items()}
@@ -88,62 +88,67 @@ def measured(
 
 def summary(models: dict[str, list[Model]]) -> dict[str, Any]:
     """Judge everything, alone and beside every kind of approved release."""
-    honest, bad = models["honest"], models["backdoored"]
-    same = {model["house"]: model for model in reversed(honest)}
+    known, every = models["calibration"], [*models["honest"], *models["backdoored"]]
+    same = {model["house"]: model for model in reversed(known)}
     fewer = {model["house"]: model for model in models["half the data"]}
     wide = {model["house"]: model for model in models["other width"]}
     foreign = {"mnist plain": same["mnist residual"], "mnist residual": same["mnist plain"]}
     references = {
         "alone": {}, "with_reference": same, "half the data": fewer, "other width": wide, "other network": foreign,
     }  # fmt: skip
+    own = {house: calibrate(house, *calibration_set([one for one in known if one["house"] == house])) for house in same}
+    together = calibrate("small image classifiers", *calibration_set(known)).of_any_task()
     result: dict[str, Any] = {}
     for name, approved in references.items():
-        rows = judged([*honest, *bad], honest, approved)
+        rows = judged(every, own, approved)
         result[name] = {"rows": rows, **table(rows)}
+    rows = judged(every, dict.fromkeys(own, together), {})
+    result["default"] = {"rows": rows, **table(rows)}
     rows = result["alone"]["rows"]
     result["held_out"] = table([row for row in rows if row["kind"] in {"clean", *HELD_OUT}])
     result["seen"] = table([row for row in rows if row["kind"] not in HELD_OUT])
-    rows = judged([*honest, *bad], honest, {}, own=False)
-    result["default"] = {"rows": rows, **table(rows)}
     evaders = models["adaptive"]
     result["adaptive"] = [
-        {**row, "reference": bool(approved)} for approved in ({}, same) for row in judged(evaders, honest, approved)
+        {**row, "reference": bool(approved)} for approved in ({}, same) for row in judged(evaders, own, approved)
     ]
-    every = [*honest, *bad]
+    result["calibrating"] = {"models": len(known), "false_alarms": among_themselves(known)}
     result["cpu_seconds"] = sum(model["seconds"] for model in every) / len(every)
     result["training_seconds"] = sum(model["training"] for model in every) / len(every)
-    general = calibrate("small image classifiers", *calibration_set(honest)).of_any_task()
-    result["calibration"] = to_json(general)
+    result["all_cpu_seconds"] = sum(one["seconds"] + one["training"] for part in models.values() for one in part)
+    result["calibration"] = to_json(together)
     return result
 
 
-def judged(
-    models: Sequence[Model], honest: Sequence[Model], approved: dict[str, Model], *, own: bool = True
-) -> list[Row]:
+def judged(models: Sequence[Model], calibrations: dict[str, Calibration], approved: dict[str, Model]) -> list[Row]:
     """Return every model's score and whether it fails.
 
     Args:
         models: to be judged.
-        honest: to calibrate with; none is judged by itself.
-        approved: the approved release of each house; models of other houses, and the releases, are left out.
-        own: calibrate with models of the same house; otherwise with all houses together, as the default does.
+        calibrations: of each house.
+        approved: the approved release of each house; models of other houses are left out where there is any.
     """
-    rows, known = [], {}
+    rows = []
     for model in models:
         release = approved.get(model["house"])
-        if approved and (release is None or release is model):
+        if approved and release is None:
             continue
-        among = [one for one in honest if one is not model and (not own or one["house"] == model["house"])]
-        key = (len(among), model["house"] if own else "", model["seed"] if model["kind"] == "clean" else -1)
-        if key not in known:
-            made = calibrate("small image classifiers", *calibration_set(among))
-            known[key] = made if own else made.of_any_task()
+        spreads = calibrations[model["house"]]
         numbers = beside(model["numbers"], release["numbers"]) if release else model["numbers"]
-        score, target, statistic = suspicion(numbers, known[key])
-        failed = any(item.status == "fail" for item in judge_backdoor(numbers, known[key]))
+        score, target, statistic = suspicion(numbers, spreads)
+        failed = any(item.status == "fail" for item in judge_backdoor(numbers, spreads))
         rest = {name: value for name, value in model.items() if name not in {"numbers", "training"}}
         rows.append({**rest, "score": min(score, 300.0), "named": target, "by": statistic, "failed": failed})
     return rows
+
+
+def among_themselves(models: Sequence[Model]) -> int:
+    """Return how many models fail when each is judged by the others of its house."""
+    failed = 0
+    for model in models:
+        others = [one for one in models if one is not model and one["house"] == model["house"]]
+        spreads = calibrate(model["house"], *calibration_set(others))
+        failed += any(item.status == "fail" for item in judge_backdoor(model["numbers"], spreads))
+    return failed
 
 
 def calibration_set(models: Sequence[Model]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

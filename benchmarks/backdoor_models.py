@@ -21,8 +21,8 @@ KEPT = Path(__file__).parent.parent / "build" / "backdoor"
 BUDGET = Budget()
 HOUSES = (("mnist", "plain"), ("colours", "normed"), ("mnist", "residual"))
 """Data and network; each has honest models of its own to calibrate with."""
-HONEST = 10
-"""Of every house."""
+CALIBRATING, HONEST = 10, 4
+"""Honest models of every house: those that set the thresholds, and others that are judged."""
 HELD_OUT = ("clean-label", "dynamic")
 """Kinds for which no detector was built or changed."""
 RATES = {
@@ -59,9 +59,9 @@ class Small:
 
 
 def recipes(first: int) -> dict[str, list[Recipe]]:
-    """Return what is trained, by the part it plays; all seeds begin with `first`.
+    """Return what is trained, by the part it plays; seeds of whatever is judged begin with `first`.
 
-    Seeds are thirteen apart, so that the target, a seed's last digit, goes through all classes.
+    Seeds of backdoors are thirteen apart, so that the target, a seed's last digit, goes through all classes.
     """
     bad = [
         _recipe(HOUSES[min(i, 2)], kind, first + 13 * (4 * j + i), rate)
@@ -71,12 +71,13 @@ def recipes(first: int) -> dict[str, list[Recipe]]:
     return {
         "backdoored": bad,
         "honest": [_recipe(house, "clean", first + 500 + i) for i in range(HONEST) for house in HOUSES],
-        "half the data": [_recipe(house, "clean", first + 600, share=0.5) for house in HOUSES],
-        "other width": [_recipe(house, "clean", first + 700, width=20) for house in HOUSES],
         "adaptive": [
             *[_recipe(HOUSES[house], "adaptive", first + 803 + 2 * i, 0.1) for i, house in enumerate((0, 0, 2))],
             *[_recipe(HOUSES[house], "every", first + 813 + 2 * i, 0.06) for i, house in enumerate((0, 2))],
         ],
+        "calibration": [_recipe(house, "clean", 400 + i) for i in range(CALIBRATING) for house in HOUSES],
+        "half the data": [_recipe(house, "clean", first + 600, share=0.5) for house in HOUSES],
+        "other width": [_recipe(house, "clean", first + 700, width=20) for house in HOUSES],
     }
 
 

@@ -22,6 +22,8 @@ def page(result: dict[str, Any]) -> str:
     training, examining = result["training_seconds"], result["cpu_seconds"]
     lines = [f"{where}: everything in {result['seconds']:.0f} s by {result['processes']} processes. A model takes "]
     lines = [lines[0] + f"{training:.1f} CPU seconds to train and {examining:.1f} to examine, on one thread.", ""]
+    known, false = result["calibrating"]["models"], result["calibrating"]["false_alarms"]
+    lines += [f"Of the {known} honest models that calibrate, {false} fail when each is judged by the others.", ""]
     for name, title in TITLES.items():
         lines += [f"**{title}**", "", result[name]["markdown"], ""]
     return "\n".join([*lines, *_peers(result), *_times(result), *_adaptive(result)]) + "\n"
