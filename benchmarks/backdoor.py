@@ -92,10 +92,7 @@ def summary(models: dict[str, list[Model]]) -> dict[str, Any]:
     same = {model["house"]: model for model in reversed(known)}
     fewer = {model["house"]: model for model in models["half the data"]}
     wide = {model["house"]: model for model in models["other width"]}
-    foreign = {"mnist plain": same["mnist residual"], "mnist residual": same["mnist plain"]}
-    references = {
-        "alone": {}, "with_reference": same, "half the data": fewer, "other width": wide, "other network": foreign,
-    }  # fmt: skip
+    references = {"alone": {}, "with_reference": same, "half the data": fewer, "other width": wide}
     own = {house: calibrate(house, *calibration_set([one for one in known if one["house"] == house])) for house in same}
     together = calibrate("small image classifiers", *calibration_set(known)).of_any_task()
     result: dict[str, Any] = {}

@@ -11,8 +11,7 @@ TITLES = {
     "with_reference": "Beside an approved release of another seed",
     "half the data": "Beside one trained on half the data",
     "other width": "Beside one of another width",
-    "other network": "Beside one of another network",
-    "default": "By itself, calibrated with all houses together",
+    "default": "By itself, calibrated with all houses together, as by default",
 }
 
 
