@@ -37,6 +37,7 @@ RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 3000
 """Searches and constants were tried out on models with seeds below 1000, the calibrating ones among them."""
 Model = dict[str, Any]
+_ORDER = ("plain", "normed", "residual")
 
 
 def main() -> None:
@@ -78,9 +79,11 @@ def measured(
         few = [recipe for recipe in few if is_kept(f"published-{recipe.name}")]
         sized = [recipe for recipe in sized if is_kept(f"times-{recipe.name}")]
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        timed = [pool.submit(compared, recipe) for recipe in sized]
-        found = {r.name: pool.submit(examined, r) for r in chain.from_iterable(parts.values())}
+        # House by house, so that a run that is cut off leaves whole houses.
+        every = sorted(chain.from_iterable(parts.values()), key=lambda recipe: _ORDER.index(recipe.network))
+        found = {recipe.name: pool.submit(examined, recipe) for recipe in every}
         art = pool.submit(measure_art, [recipe for recipe in small if recipe.kind != "all-to-all"], KEPT)
+        timed = [pool.submit(compared, recipe) for recipe in sized]
         scored = [pool.submit(published_scores, recipe) for recipe in few]
         models = {part: [found[recipe.name].result() for recipe in some] for part, some in parts.items()}
         return models, [one.result() for one in scored], [one.result() for one in timed], art.result()
