@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, SEVERITIES
-from zt_gate.evaluate.remote import OutOfMemoryError, RemoteModel, TroubleError
+from zt_gate.evaluate.remote import RemoteModel, TroubleError
 from zt_gate.evaluate.sample import Sample
 from zt_gate.evaluate.text_codes import to_text
 
@@ -80,7 +80,8 @@ def masking(model: RemoteModel, x: Array, y: Array, attacker: Attacker, seed: in
     Raises:
         TroubleError: no answer, or one of another form.
     """
-    head, _ = _patient(model, {"op": "flags", "norm": attacker.norm, "eps": float(attacker.eps), "seed": seed}, x, y)
+    question = {"op": "flags", "norm": attacker.norm, "eps": float(attacker.eps), "seed": seed}
+    head, _ = model.run(question, {"x": x, "y": y})
     raised, measures = head.get("raised"), head.get("measures")
     if (
         not isinstance(raised, list)
@@ -117,7 +118,7 @@ def attack(
         "seed": seed,
         "done": list(done),
     }
-    head, tensors = _patient(model, question, x, y)
+    head, tensors = model.run(question, {"x": x, "y": y})
     codes, adversarial = tensors.get("codes"), tensors.get("adversarial")
     stages, counts = head.get("stages"), [head.get(name) for name in ("forwards", "unconfirmed")]
     if codes is None or adversarial is None or codes.shape != y.shape or adversarial.shape != x.shape:
@@ -145,7 +146,7 @@ def corruptions(model: RemoteModel, x: Array, y: Array, seed: int) -> Array:
     Raises:
         TroubleError: no answer, or one of another form.
     """
-    _, tensors = _patient(model, {"op": "corruptions", "seed": seed}, x, y)
+    _, tensors = model.run({"op": "corruptions", "seed": seed}, {"x": x, "y": y})
     right = tensors.get("right")
     if right is None or right.shape != (len(y), len(CORRUPTIONS), SEVERITIES) or right.dtype != np.uint8:
         raise TroubleError("EVL-106", "the worker's answers to corrupted images are of another form")
@@ -164,10 +165,3 @@ def _doubtful(model: RemoteModel, adversarial: Array, y: Array, codes: Array) ->
     if not len(fooled):
         return 0
     return int((model.logits(adversarial[fooled]).argmax(axis=1) == y[fooled]).sum())
-
-
-def _patient(model: RemoteModel, head: dict[str, Any], x: Array, y: Array) -> tuple[dict[str, Any], Any]:
-    try:
-        return model.run(head, {"x": x, "y": y})
-    except OutOfMemoryError as error:
-        raise TroubleError("EVL-106", f"no answer to {head['op']}: {error}; try a smaller --batch") from None

@@ -119,6 +119,8 @@ def evaluate(
         raise UsageError("a model is evaluated from a private copy", "freeze the target by copying it")
     progress("sandbox")
     devices = tuple(device_files()) if settings.device != "cpu" else ()
+    if settings.device != "cpu" and not devices:
+        raise ToolError(f"there is no GPU for --device {settings.device}", "use --device cpu, or a runner with one")
     bounds = Bounds(memory=settings.memory, threads=settings.threads, devices=devices)
     with Sandbox(frozen.root, bounds, also=[reference.root] if reference and reference.root else []) as sandbox:
         _check_level(sandbox.level, settings)

@@ -53,7 +53,7 @@ class Jobs:
             return _error("memory", "it needs more memory than its limit")
         except Exception as error:  # noqa: BLE001 - whatever a hostile model provokes is an answer that says so
             kind = "memory" if "out of memory" in str(error).lower() or "allocate" in str(error).lower() else "raised"
-            return _error(kind, f"{type(error).__name__}: {error}")
+            return _error(kind, f"{type(error).__name__}: {_brief(error)}")
 
     def _prepare(self, message: Message) -> Message:
         """Import what a kind of model needs. Nothing of the model has run, so what is denied is nobody's fault."""
@@ -141,6 +141,12 @@ class Jobs:
 def _plain(tensor: Tensor) -> Array:
     array: Any = tensor.detach().float().cpu().numpy()
     return array  # type: ignore[no-any-return]  # numpy's own stubs say Any
+
+
+def _brief(error: Exception) -> str:
+    """Return what an error says; of one that tells a whole way to it, as TorchScript's do, the last line."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    return lines[-1] if any("Traceback" in line for line in lines) else "\n".join(lines)
 
 
 def _error(kind: str, text: str) -> Message:

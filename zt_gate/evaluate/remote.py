@@ -150,6 +150,7 @@ class RemoteModel:
 
         Raises:
             TroubleError: a forbidden act, or no answer.
+            OutOfMemoryError: it needs more memory than it may have; nothing is wrong with the model for that.
         """
         return self._ask(head, tensors, self._patience.job)
 

@@ -27,13 +27,16 @@ class Odd(nn.Module):
             scores = torch.softmax(scores, dim=1)
         if self.how == "random":
             scores = scores + torch.rand_like(scores)
+        while self.how == "endless" and bool(scores.max() < 1e9):
+            scores = scores * 1
         return scores
 
 
-def examined(folder, how: str, size: int = 8) -> np.ndarray:
+def examined(folder, how: str, size: int = 8, patience: Patience | None = None) -> np.ndarray:
     torch.jit.script(Odd(how)).save(str(folder / "m.pt"))
     with Sandbox(folder, namespaces=False) as sandbox:
-        model = RemoteModel(sandbox, "torchscript", folder / "m.pt", models.IMAGE, device="cpu", patience=Patience())
+        held = patience or Patience()
+        model = RemoteModel(sandbox, "torchscript", folder / "m.pt", models.IMAGE, device="cpu", patience=held)
         return model.examine(models.digits()[0][:size])
 
 
@@ -44,6 +47,12 @@ def test_odd_scores_are_named(tmp_path, how, rule):
     with pytest.raises(TroubleError) as trouble:
         examined(tmp_path, how)
     assert trouble.value.rule == rule
+
+
+def test_an_endless_answer_is_not_waited_for(tmp_path):
+    with pytest.raises(TroubleError, match="no answer to logits: after 2 s") as trouble:
+        examined(tmp_path, "endless", patience=Patience(answer=2))
+    assert trouble.value.rule == "EVL-106"
 
 
 def test_honest_scores_are_not(tmp_path):
