@@ -17,8 +17,12 @@ from zt_gate.evaluate.robustness.plan import AUTOATTACK, Plan, Stage
 from zt_gate.evaluate.robustness.square import square
 from zt_gate.evaluate.robustness.threat import Ball, Threat, noise_like
 
+# Passes of a processor over fewer samples than this cost as much as over so many.
+_FEW = 512
 # Expectation over transformation (Athalye et al. 2018): so many answers of a model with luck of its own are averaged.
 _ANSWERS = 4
+_ASKED_AGAIN = 32
+"""Samples that are asked about twice to find out."""
 _DEEPER = 20
 """Steps that an adversarial of such a model is pushed further."""
 
@@ -68,7 +72,7 @@ def attack_batch(adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, plan: P
     """
     oracle = Oracle(adapter, fast=plan.fast)
     logits = oracle.scores(x)
-    if oracle.wavers(x, logits):
+    if oracle.wavers(x[:_ASKED_AGAIN], logits[:_ASKED_AGAIN]):
         oracle.repeats = _ANSWERS
         logits = oracle.scores(x)
     correct = logits.argmax(1) == y
@@ -117,7 +121,7 @@ def run_stage(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, generator
     targets = min(stage.targets, order.shape[1] - 1)
     # Drawn for everybody and every target at once, so that luck does not depend on who was fooled before.
     starts = [noise_like(prey.ball.x, prey.ball.threat, generator) for _ in range(targets)]
-    together = not oracle.adapter.device.startswith("cpu")
+    together = not oracle.adapter.device.startswith("cpu") or targets * len(order) <= _FEW
     return (_all_targets if together else _one_by_one)(oracle, prey, stage, order[:, :targets], starts)
 
 
@@ -136,7 +140,7 @@ def _one_by_one(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise: 
 
 
 def _all_targets(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise: list[Tensor]) -> Catch:
-    """Target all classes at once, with a copy of each sample for each: the same result, and a GPU that is kept busy."""
+    """Target all classes at once, with a copy of each sample for each: the same result in fewer, fuller passes."""
     n, targets = order.shape
     part = prey.rows(torch.arange(n, device=order.device).repeat(targets))
     part.target = order.T.reshape(-1)
