@@ -44,6 +44,8 @@ HONEST = ("digits", "digits, adversarial", "residual, adversarial")
 MASKED = ("quantised", "saturated", "stochastic")
 # ART's AutoAttack takes minutes for what the others do in seconds: it runs on the two smaller honest nets.
 ONLY = {"art": ("digits", "digits, adversarial")}
+ANSWERS = 8
+"""How often a model is asked about the adversarials, in case that it answers differently each time."""
 RUNS_SIMULATED = 2000
 
 
@@ -135,17 +137,20 @@ def run(tool: str, model: str, timeout: float) -> dict[str, Any]:
 
 
 def judged(model: str, path: Path) -> dict[str, Any]:
-    """Ask the model about the adversarials; those that are out of bounds count as harmless."""
+    """Ask the model about the adversarials, and take the mean; those that are out of bounds count as harmless."""
     net, x, y, eps = load(RUNS / f"{model}.pt")
     adversarial = torch.load(path, weights_only=True).float()
     inside = ((adversarial - x).abs().flatten(1).amax(1) <= eps + 1e-5) & (
         (adversarial >= -1e-5) & (adversarial <= 1 + 1e-5)
     ).flatten(1).all(1)
     torch.manual_seed(1)
-    with torch.no_grad():
-        right, clean = net(adversarial).argmax(1) == y, net(x).argmax(1) == y
-    robust = (right | ~inside) & clean
-    return {"n": len(x), "robust": int(robust.sum()), "clean": int(clean.sum()), "outside": int((~inside).sum())}
+    counts = []
+    for _ in range(ANSWERS):
+        with torch.no_grad():
+            right, clean = net(adversarial).argmax(1) == y, net(x).argmax(1) == y
+        counts.append((int(((right | ~inside) & clean).sum()), int(clean.sum())))
+    robust, clean_count = (round(sum(part) / ANSWERS) for part in zip(*counts, strict=True))
+    return {"n": len(x), "robust": robust, "clean": clean_count, "outside": int((~inside).sum())}
 
 
 def sequential() -> list[dict[str, float]]:

@@ -20,7 +20,7 @@ from zt_gate.evaluate.robustness.threat import Ball, Threat, noise_like
 # Passes of a processor over fewer samples than this cost as much as over so many.
 _FEW = 512
 # Expectation over transformation (Athalye et al. 2018): so many answers of a model with luck of its own are averaged.
-_ANSWERS = 4
+_ANSWERS = 8
 _ASKED_AGAIN = 32
 """Samples that are asked about twice to find out."""
 _DEEPER = 20
