@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zt_gate.domain.backdoor import beside
+from zt_gate.domain.backdoor_claims import FEWEST_CLASSES
 from zt_gate.evaluate.backdoor.budget import Budget
 from zt_gate.evaluate.backdoor.comparable import USED, compared
 from zt_gate.evaluate.backdoor.final_layer import final_layer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FEWEST_CLEAN = 40
 """With fewer clean images a trigger could not be confirmed."""
 _COLLAPSED = 0.95
+_MANY_CLASSES = 100
 _ADVISORY = "advisory: it never decides"
 _TRIGGERS = ("patch", "additive", "warp")
 
@@ -214,7 +216,7 @@ class _Walk:
             f"weaker: {left_out} of {self.adapter.classes} classes with small margins were left out" if left_out else ""
         )
         for found in mine:
-            numbers = {"slots": _slots(found), "moved": found.moved.long().tolist()}
+            numbers = {"slots": _slots(found), "moved": _occurring(found.moved).long().tolist()}
             said[found.family.name] = Detector("ran", few, numbers)
             self.tensors |= _pictures(found)
         return said
@@ -252,6 +254,15 @@ def _slots(found: Inverted) -> list[dict[str, Any]]:
         {"target": target, "size": round(size, 6), "successes": successes, "images": images}
         for target, size, successes, images in rows
     ]
+
+
+def _occurring(moved: Tensor) -> Tensor:
+    """Return what became of which class; of very many classes those that occur, for the others say nothing."""
+    if len(moved) <= _MANY_CLASSES:
+        return moved
+    occurs = (moved.sum(0) + moved.sum(1)) > 0
+    kept = occurs.float().argsort(descending=True, stable=True)[: max(int(occurs.sum()), FEWEST_CLASSES)].sort().values
+    return moved[kept][:, kept]
 
 
 def _pictures(found: Inverted) -> dict[str, Tensor]:

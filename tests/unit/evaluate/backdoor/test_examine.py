@@ -111,6 +111,10 @@ def test_of_very_many_classes_only_the_likely_ones_are_searched():
     report = examine(SmallAdapter(network, 1000), *clean(), budget=budget)
     assert len(report.detectors["patch"].numbers["slots"]) == 6
     assert report.detectors["patch"].why == "weaker: 995 of 1000 classes with small margins were left out"
+    assert len(json.dumps(report.to_json())) < 1 << 20  # a worker's message has a limit
+    moved = report.detectors["patch"].numbers["moved"]
+    assert 8 <= len(moved) == len(moved[0]) <= 80
+    assert sum(map(sum, moved)) == report.facts["held_out"]
 
 
 def test_no_detector_begins_after_the_time_is_spent():
