@@ -32,12 +32,15 @@ def place(tmp_path):
 
 
 def test_from_ticket_to_verdict(place):
+    write_policy(place, "least: 40%\n      worst_class: 15%\n      corruption_drop: 40%")
     ticket(place)
-    done = zt(place, *RUN, "--out", "out", "--batch", "64")
+    done = zt(place, *RUN, "--out", "out", "--batch", "64", "--smoothing", "0.1")
     assert done.returncode == 0, done.stderr
     report = check(place, "out")
     assert report["decision"] == "allow", report["reasons"]
-    for number in (1, 2, 3):
+    (evidence,) = (item for item in report["checks"] if item["id"] == "robustness")
+    assert [picture["kind"] for picture in evidence["pictures"]] == ["curve", "bars", "curve", "heat", "curve"]
+    for number in (1, 2, 3, 4, 5):
         assert ET.parse(place / "out" / f"robustness-{number}.svg").getroot().tag.endswith("svg")
     # Another release's bytes: the same statement says nothing about them, and the ticket is not for them.
     (place / "release" / "notes.txt").write_text("x")

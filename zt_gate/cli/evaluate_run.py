@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the worker (1)")
     parser.add_argument("--memory", type=int, default=12, metavar="GIB", help="most memory of the worker (12)")
     parser.add_argument("--no-curve", action="store_true", help="do not measure at other strengths for the picture")
+    parser.add_argument(
+        "--smoothing", type=float, metavar="SIGMA", help="certify by votes under noise, for information only"
+    )
     add_signer_arguments(parser)
 
 
@@ -168,6 +171,8 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> An
 
     if min(args.batch, args.samples, args.threads, args.memory) < 1:
         raise UsageError("--batch, --samples, --threads and --memory are 1 or more", "use a positive number")
+    if args.smoothing is not None and not 0 < args.smoothing < float("inf"):
+        raise UsageError("--smoothing is a positive number", "such as a quarter of the inputs' range: 0.25")
     declared = None
     if args.architecture is not None:
         declared = read_declaration(read_input(args.architecture, MAX_BYTES), printable(args.architecture))
@@ -193,6 +198,7 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> An
         threads=args.threads,
         memory=args.memory << 30,
         curve=not args.no_curve,
+        smoothing=args.smoothing,
         training=args.training_data,
     )
 

@@ -22,7 +22,7 @@ def robustness_pictures(value: Mapping[str, Any], *, least: float | None, alpha:
         alpha: the error of the band around the sequential path.
     """
     found: list[Picture] = []
-    for make in (_curve, _ladder, _path, _corruptions):
+    for make in (_curve, _ladder, _path, _corruptions, _smoothing):
         try:
             found += make(value, least, alpha)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError):
@@ -76,3 +76,17 @@ def _corruptions(value: Mapping[str, Any], least: float | None, alpha: float) ->
             return []
         rows.append((kind.replace("_", " "), tuple(shares)))
     return [Heat("Accuracy under common corruptions", "severity", columns, tuple(rows))]
+
+
+def _smoothing(value: Mapping[str, Any], least: float | None, alpha: float) -> list[Picture]:
+    del least, alpha
+    if value.get("smoothing") is None:
+        return []
+    radii = [float(radius) for radius in value["smoothing"]["radii"][:_MAX_POINTS]]
+    points = []
+    for radius in sorted({0.0, *(radius for radius in radii if radius > 0)}):
+        count = sum(held >= radius for held in radii)
+        band = wilson(count, len(radii))
+        points.append((radius, count / len(radii), min(band.low, count / len(radii)), band.high))
+    title = "Certified accuracy of the model with noise and vote, not of the one that is shipped"
+    return [Curve(title, f"radius (L2), noise {value['smoothing']['sigma']}"[:60], tuple(points))]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.declaration import Declaration
     from zt_gate.evaluate.sandbox.wire import Array
 
+VOTES, VOTES_ALPHA = 1000, 0.001
+"""Votes under noise for each sample, and the chance of a wrong certificate."""
 _SLACK = 1e-5
 _WORD = re.compile(r"\w+")
 
@@ -165,3 +167,19 @@ def _doubtful(model: RemoteModel, adversarial: Array, y: Array, codes: Array) ->
     if not len(fooled):
         return 0
     return int((model.logits(adversarial[fooled]).argmax(axis=1) == y[fooled]).sum())
+
+
+def certified(model: RemoteModel, x: Array, sigma: float, seed: int) -> tuple[Array, Array]:
+    """Return what votes under noise guess of each sample, and the radius in L2 within which they are sure.
+
+    Raises:
+        TroubleError: no answer, or one of another form.
+    """
+    question = {"op": "certify", "sigma": sigma, "votes": VOTES, "alpha": VOTES_ALPHA, "seed": seed}
+    _, tensors = model.run(question, {"x": x})
+    guess, radius = tensors.get("guess"), tensors.get("radius")
+    if guess is None or radius is None or guess.shape != (len(x),) or radius.shape != (len(x),):
+        raise TroubleError("EVL-106", "the worker's certificates are of another form")
+    if guess.dtype != np.int64 or radius.dtype != np.float32 or not (np.isfinite(radius) & (radius >= 0)).all():
+        raise TroubleError("EVL-106", "the worker's certificates are impossible")
+    return guess, radius

@@ -65,6 +65,8 @@ class Settings:
     threads: int = 1
     memory: int = 12 << 30
     curve: bool = True
+    smoothing: float | None = None
+    """Standard deviation of noise, to certify by votes for information."""
     patience: Patience = field(default_factory=Patience)
     training: Path | None = None
     """What the model was trained on, for detectors of poisoned samples."""
@@ -287,7 +289,8 @@ def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
         corruption_drop=_number(asked[2]) if declared.task == "image" else None,
     )
     most = min(max(settings.samples, aim.min_samples), population)
-    return Job(settings.seed, attacker, aim, settings.batch, most, settings.seconds, settings.curve)
+    smoothing = None if declared.task == "text" else settings.smoothing
+    return Job(settings.seed, attacker, aim, settings.batch, most, settings.seconds, settings.curve, smoothing)
 
 
 def _approved(predicate: Mapping[str, Any] | None) -> dict[int, bool] | None:

@@ -42,6 +42,7 @@ class Jobs:
             "flags": self._flags,
             "attack": self._attack,
             "corruptions": self._corruptions,
+            "certify": self._certify,
             "backdoor": self._backdoor,
             "training_data": self._training_data,
         }
@@ -112,6 +113,16 @@ class Jobs:
         x, y = self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
         right = withstands_corruption(self._loaded(), x, y, message.head["seed"])
         return Message({}, {"right": right.byte().cpu().numpy()})
+
+    def _certify(self, message: Message) -> Message:
+        import torch
+
+        from zt_gate.evaluate.robustness import certify
+
+        head, x = message.head, self._tensor(message.tensors["x"])
+        found = certify(self._loaded(), x, head["sigma"], head["seed"], votes=head["votes"], alpha=head["alpha"])
+        guesses, radii = torch.tensor([item.guess for item in found]), torch.tensor([item.radius for item in found])
+        return Message({}, {"guess": guesses.numpy(), "radius": radii.float().numpy()})
 
     def _backdoor(self, message: Message) -> Message:
         from zt_gate.evaluate.backdoor import Budget, examine

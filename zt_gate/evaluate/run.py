@@ -18,7 +18,7 @@ import numpy as np
 from zt_gate.domain.attacks import ROBUST
 from zt_gate.domain.sampling import derived, drawn
 from zt_gate.evaluate.aim import Aim, Standing, standing
-from zt_gate.evaluate.attack import Attacker, Batch, attack, corruptions, masking
+from zt_gate.evaluate.attack import VOTES, VOTES_ALPHA, Attacker, Batch, attack, certified, corruptions, masking
 from zt_gate.evaluate.journal import Journal
 from zt_gate.evaluate.remote import RemoteModel
 from zt_gate.evaluate.tally import Tally
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
 
 FLAG_SAMPLES = 100
+SMOOTHING_SAMPLES = 24
 CURVE_SAMPLES = 64
 _CURVE = (Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2))
 """Parts of eps at which the curve is measured."""
@@ -46,6 +47,8 @@ class Job:
     seconds: float = float("inf")
     """After this much time no further batch is begun."""
     curve: bool = True
+    smoothing: float | None = None
+    """Standard deviation of the noise under which the model votes, for information; None leaves that out."""
 
 
 Progress = Callable[[str], None]
@@ -92,6 +95,8 @@ class _Run:
         self.tally.ended = self._batches(order[: self.job.most])
         if self.job.curve and not self._late():
             self._curve(order[:CURVE_SAMPLES])
+        if self.job.smoothing is not None and not self._late():
+            self._smooth(order[:SMOOTHING_SAMPLES], self.job.smoothing)
         return self.tally
 
     def _late(self) -> bool:
@@ -188,6 +193,18 @@ class _Run:
                 known = {"robust": int((batch.sample.code == ROBUST).sum())}
                 self.journal.note(key, known)
             self.tally.curve.append({"eps": str(eps), "robust": known["robust"], "tried": len(rows)})
+
+    def _smooth(self, rows: Array, sigma: float) -> None:
+        """Let the model vote under noise on a few samples, for people."""
+        known = self.journal.recall("smoothing")
+        if known is None or known.get("sigma") != str(sigma):
+            self.progress(f"votes under noise of {sigma:g}")
+            seed = derived(self.job.seed, "smoothing")
+            guess, radius = certified(self.model, self.x[rows], sigma, seed)
+            radii = np.where(guess == self.y[rows], radius, -1.0).round(6).tolist()
+            known = {"sigma": str(sigma), "votes": VOTES, "alpha": str(VOTES_ALPHA), "radii": radii}
+            self.journal.note("smoothing", known)
+        self.tally.smoothing = {name: known[name] for name in ("sigma", "votes", "alpha", "radii")}
 
 
 def _pieces(order: Array, size: int) -> Iterator[Array]:

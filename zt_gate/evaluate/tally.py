@@ -33,6 +33,8 @@ class Tally:
     flags: list[str] = field(default_factory=list)
     measures: dict[str, Any] = field(default_factory=dict)
     curve: list[dict[str, Any]] = field(default_factory=list)
+    smoothing: dict[str, Any] | None = None
+    """Radii in L2 that votes under noise certify, by sample; -1 where the votes are wrong or unclear."""
     forwards: int = 0
     unconfirmed: int = 0
     ended: str = ""
@@ -124,6 +126,7 @@ class Tally:
             "curve": self.curve,
             "ended": self.ended,
             **self._corruptions(),
+            **({"smoothing": self.smoothing} if self.smoothing is not None else {}),
         }
 
     def _corruptions(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from support.small_models import CLASSES, Shown, labelled, small_net
 
 from zt_gate.domain.attacks import AUTOATTACK, CORRUPTIONS, MISCLASSIFIED, QUERIES, ROBUST, SEVERITIES, STAGES
+from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.domain.sampling import drawn
 from zt_gate.evaluate import run as run_module
 from zt_gate.evaluate.aim import Aim
@@ -277,3 +278,18 @@ def test_who_is_wrong_on_a_second_look_is_never_robust(data, tmp_path, monkeypat
 def test_the_order_is_that_of_the_seed(data, tmp_path, monkeypatch):
     MadeUp(monkeypatch)
     assert measured(tmp_path, data, job()).column("index").tolist() == drawn(SEED, COUNT)
+
+
+def test_votes_under_noise_are_information(few, tmp_path, monkeypatch):
+    MadeUp(monkeypatch)
+    tally = measured(tmp_path, few, job(population=FEW, smoothing=0.01))
+    said = tally.statement(TRIAGE)
+    radii = said["smoothing"]["radii"]
+    assert len(radii) == FEW
+    assert max(radii) > 0
+    assert all(radius == -1 or 0 <= radius < 0.05 for radius in radii)
+    pictures = robustness_pictures(said, least=None, alpha=0.05)
+    assert "not of the one that is shipped" in pictures[-1].title
+    assert pictures[-1].points[0][1] >= pictures[-1].points[-1][1]
+    again = measured(tmp_path, few, job(population=FEW, smoothing=0.01))
+    assert again.statement(TRIAGE) == said
