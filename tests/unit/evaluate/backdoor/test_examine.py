@@ -8,6 +8,7 @@ import sys
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 
 from tests.support.poisoned_models import TARGET, SmallAdapter, images, small_model, stamp  # noqa: E402
 from zt_gate.domain.backdoor import judge_backdoor  # noqa: E402
@@ -107,7 +108,15 @@ def test_a_model_without_gradients_is_incomplete():
 
 def test_of_very_many_classes_only_the_likely_ones_are_searched():
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 1000)).requires_grad_(False)
-    budget = Budget(margin_images=1, margin_steps=3, trigger_steps=3, trigger_batch=4, clean_images=80, most_classes=5)
+    budget = Budget(
+        margin_images=1,
+        margin_steps=3,
+        clean_margin_steps=2,
+        trigger_steps=3,
+        trigger_batch=4,
+        clean_images=80,
+        most_classes=5,
+    )
     report = examine(SmallAdapter(network, 1000), *clean(), budget=budget)
     assert len(report.detectors["patch"].numbers["slots"]) == 6
     assert report.detectors["patch"].why == "weaker: 995 of 1000 classes with small margins were left out"
