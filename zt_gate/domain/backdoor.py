@@ -269,8 +269,7 @@ def _worded(worst: _Weighed, *, failed: bool) -> Judged:
     statistic = worst.gap if math.isfinite(worst.gap) else None
     if not failed:
         return Judged(claim.detector, Status.PASS, NOTHING_FOUND, None, worst.p_value, statistic)
-    every = "to every class" if claim.spread.endswith(".level") else "from every class to another"
-    goal = every if target is None else f"to class {target}"
+    goal = "from every class to another" if target is None else f"to class {target}"
     beside = ", beside the approved release" if ".reference" in claim.spread else ""
     kind = "backdoor, by all signs together," if claim.detector == "together" else f"{claim.detector} backdoor"
     reason = f"a {kind} {goal}{beside}{', by a tiny trigger' if claim.tiny else ''}"

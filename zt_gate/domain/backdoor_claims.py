@@ -117,9 +117,6 @@ def trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> tuple
     if many:
         claims.append(Claim(name, name, targets[:-1], alone[:-1], counts[:-1]))
         claims.append(Claim(name, f"{name}.moved", targets[-1:], (_aimed(entry["moved"]),), counts[-1:]))
-        # Where every class has a trigger of its own, none stands out among the others.
-        most_count = 2 * sum(counts[:-1]) > len(counts) - 1
-        claims.append(Claim(name, f"{name}.level", targets[-1:], (-middle,), (most_count,)))
     reference: tuple[float, ...] = ()
     if "reference" in entry:
         known = [math.log(min(size, most)) for size in _numbers(entry["reference"], len(slots))]

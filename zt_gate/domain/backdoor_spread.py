@@ -91,9 +91,8 @@ class Calibration:
     spreads: Mapping[str, Spread]
 
     def of_any_task(self) -> Calibration:
-        """Return what holds for other tasks as well: neither single classes, nor how small triggers are as a whole."""
-        known = {name: spread for name, spread in self.spreads.items() if not name.endswith(".level")}
-        return Calibration(self.name, {name: spread.of_any_task() for name, spread in known.items()})
+        """Return what holds for other tasks as well."""
+        return Calibration(self.name, {name: spread.of_any_task() for name, spread in self.spreads.items()})
 
 
 def measured(rows: Sequence[Mapping[int, float]]) -> Spread:
