@@ -55,7 +55,8 @@ def main() -> None:
     if args.kept:
         parts = {part: [recipe for recipe in some if is_kept(recipe.name)] for part, some in parts.items()}
     models, peers, times, art = measured(parts, args.processes, only_kept=args.kept)
-    seconds = kept("seconds", lambda: {"seconds": time.monotonic() - start})
+    spent = time.monotonic() - start
+    seconds = {"seconds": None} if args.kept and not is_kept("seconds") else kept("seconds", lambda: {"seconds": spent})
     result = summary(models) | {
         "peers": peer_table(peers), "art": art, "times": times, **seconds,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}", "processes": args.processes,

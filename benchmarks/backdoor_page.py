@@ -19,8 +19,11 @@ def page(result: dict[str, Any]) -> str:
     """Return the tables as Markdown."""
     where = f"{result['machine']}, torch {result['torch']}, {result['date']}"
     training, examining = result["training_seconds"], result["cpu_seconds"]
-    lines = [f"{where}: everything in {result['seconds']:.0f} s by {result['processes']} processes. A model takes "]
-    lines = [lines[0] + f"{training:.1f} CPU seconds to train and {examining:.1f} to examine, on one thread.", ""]
+    took = "measured in pieces, not to its end"
+    if result["seconds"]:
+        took = f"everything in {result['seconds']:.0f} s by {result['processes']} processes"
+    lines = [f"{where}: {took}. A model takes {training:.1f} CPU seconds to train and {examining:.1f} to examine, "]
+    lines = [lines[0] + "on one thread.", ""]
     known, false = result["calibrating"]["models"], result["calibrating"]["false_alarms"]
     lines += [f"Of the {known} honest models that calibrate, {false} fail when each is judged by the others.", ""]
     for name, title in TITLES.items():
@@ -30,12 +33,15 @@ def page(result: dict[str, Any]) -> str:
 
 def _peers(result: dict[str, Any]) -> list[str]:
     peers = result["peers"]
+    art = ["**ART 1.20**, per training image", "", result["art"]["markdown"], ""]
+    if not peers["backdoored"]:
+        return art
     lines = [f"**As published**, on {peers['honest']} honest and {peers['backdoored']} backdoored models", ""]
     lines += ["| detector | AUC | honest above 2 | backdoored above 2 |", "|---|---|---|---|"]
     for name, title in (("mm_bd", "MM-BD"), ("neural_cleanse", "Neural Cleanse")):
         said = peers[name]
         lines.append(f"| {title} | {said['auc']:.3f} | {said['false_alarms_at_2']} | {said['found_at_2']} |")
-    return [*lines, "", "**ART 1.20**, per training image", "", result["art"]["markdown"], ""]
+    return [*lines, "", *art]
 
 
 def _times(result: dict[str, Any]) -> list[str]:
@@ -43,6 +49,8 @@ def _times(result: dict[str, Any]) -> list[str]:
         "| model | together, CPU s | class by class | times | MM-BD and Neural Cleanse as published | times |",
         "|---|---|---|---|---|---|",
     ]
+    if not result["times"]:
+        return []
     for said in result["times"]:
         slow, plain, quick = said["class_by_class"], said["published"], said["together"]
         name = said["model"].split("-0")[0]
