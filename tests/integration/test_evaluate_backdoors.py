@@ -1,10 +1,13 @@
 """Models with and without a backdoor on the whole walk, as a user types it: ticket, run, check, report."""
 
 import base64
+import contextlib
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support import models, planted_digits, text_models
+from zt_gate.cli.main import main
 from zt_gate.evaluate.adapters.declaration import Declaration
 
 POLICY = """\
@@ -52,11 +56,16 @@ def release(place: Path, state: dict, declared: Declaration, x: np.ndarray, y: n
     np.savez(place / "data.npz", x=x, y=y)
 
 
+def draw_ticket(place: Path) -> None:
+    """Issue the ticket here, with luck that is held still: one search of thirty or so misses the planted patch."""
+    words = ["release", "--data", "data.npz", "--policy", "policy.yaml", "--key", "gate/zt-gate.key"]
+    with contextlib.chdir(place), patch.object(secrets, "token_hex", lambda size: "ab" * size):
+        assert main(["evaluate", "ticket", *words, "--out", "ticket.json"]) == 0
+
+
 def walk(place: Path, *more: str) -> dict:
     """Ticket, evaluation and check; return the report."""
-    done = zt(place, "evaluate", "ticket", "release", "--data", "data.npz", "--policy", "policy.yaml", "--key",
-              "gate/zt-gate.key", "--out", "ticket.json")  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    draw_ticket(place)
     done = zt(place, "evaluate", "release", "--data", "data.npz", "--ticket", "ticket.json", "--key",
               "runner/zt-gate.key", "--checks", "backdoor", "--out", "out", *more)  # fmt: skip
     assert done.returncode == 0, done.stderr

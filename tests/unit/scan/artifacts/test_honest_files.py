@@ -3,6 +3,7 @@
 import collections
 import datetime as dt
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -26,6 +27,11 @@ def write_torch(folder):
     net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU())
     torch.save(net.state_dict(), folder / "state.pt")
     torch.save(net, folder / "whole.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions of torch call scripting old
+        torch.jit.script(net)
+    assert "__overloads__" in vars(net)
+    torch.save(net, folder / "scripted.pth")
     torch.save(torch.nn.TransformerEncoderLayer(4, 2), folder / "layer.pt")
     torch.save(net.state_dict(), folder / "old.bin", _use_new_zipfile_serialization=False)
     torch.save({"opt": torch.optim.Adam(net.parameters()).state_dict(), "epoch": 3}, folder / "run.ckpt")

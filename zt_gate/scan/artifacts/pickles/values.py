@@ -15,8 +15,9 @@ KEEP_ITEMS = 64
 """Items of a tuple, or string keys of a dict, that are kept."""
 ARRAY_KEYS = frozenset({"shape", "dtype", "numpy_array_alignment_bytes"})
 """What a joblib array header says under keys that are known beforehand."""
-INERT_DUNDERS = frozenset({"__doc__", "__model"})
-"""Keys in double underscores that mean nothing to Python in an instance: documentation, and CatBoost's trees."""
+INERT_DUNDERS = frozenset({"__doc__", "__model", "__overloads__"})
+"""Keys in double underscores that mean nothing to Python in an instance: documentation, CatBoost's trees, and which of
+its own methods a module compiles, which `torch.jit.script` leaves behind on what it scripted."""
 FORMULA_KEYS = frozenset({"restore_model_spec", "model_spec", "design_info", "formula"})
 """What statsmodels keeps formulas under, which it evaluates when a model is loaded or used."""
 
