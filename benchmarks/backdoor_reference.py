@@ -9,7 +9,9 @@ from torch import Tensor
 
 from zt_gate.evaluate.backdoor import Budget
 from zt_gate.evaluate.backdoor.inversion import Clean, invert
-from zt_gate.evaluate.backdoor.margin import margins
+from zt_gate.evaluate.backdoor.margin import intrinsic_directions, margins
+from zt_gate.evaluate.backdoor.neurons import neurons
+from zt_gate.evaluate.backdoor.shift import shift
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES
 
 
@@ -18,14 +20,19 @@ def class_by_class(adapter: Any, images: Tensor, labels: Tensor, budget: Budget)
     one_seed = Budget(**{**budget.to_json(), "margin_seeds": 1})  # type: ignore[arg-type]
     some, answers = images[: budget.clean_images], labels[: budget.clean_images]
     clean = Clean(some[::2], answers[::2], some[1::2], answers[1::2])
+    own = intrinsic_directions(adapter, clean.images, clean.labels) if budget.clean_margin_steps else None
     for target in range(adapter.classes):
         for seed in range(budget.margin_seeds):
             margins(adapter, [target], one_seed, seed)
+            if own is not None:
+                margins(adapter, [target], one_seed, seed, own[[target]])
     for family in IMAGE_FAMILIES:
         # A search always has a slot for any change beside that for its class; here it gets a search of its own.
         for target in range(adapter.classes):
             invert(adapter, clean, [family], [target], budget, 0, any_change=False)
         invert(adapter, clean, [family], [], budget, 0)
+    shift(adapter, clean.images, 0)
+    neurons(adapter, clean)
 
 
 def published(adapter: Any, images: Tensor, margin_steps: int = 300, trigger_steps: int = 300) -> tuple[Tensor, Tensor]:
