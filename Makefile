@@ -108,7 +108,7 @@ bench-robustness: $(VENV)/dev  ## the attack ladder beside AutoAttack, torchatta
 bench-registry: $(VENV)/dev $(MLFLOW3)/ready  ## time a gated MLflow server beside a plain one (three minutes)
 	$(BIN)/python benchmarks/registry_speed.py
 
-bench-backdoor: $(VENV)/dev  ## small models with and without backdoors: which are found, at what cost (nine minutes)
+bench-backdoor: $(VENV)/dev  ## small models with and without backdoors: which are found, at what cost (eleven minutes)
 	$(BIN)/python benchmarks/backdoor.py --fresh
 
 bench-backdoor-texts: $(VENV)/dev  ## small text classifiers with and without a trigger word: which are found (3 minutes)
