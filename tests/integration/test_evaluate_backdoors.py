@@ -4,8 +4,6 @@ import base64
 import contextlib
 import json
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support import models, planted_digits, text_models
+from tests.support.evaluate_walks import zt
 from zt_gate.cli.main import main
 from zt_gate.evaluate.adapters.declaration import Declaration
 
@@ -31,12 +30,6 @@ stages:
     checks: {artifacts: required}
     backdoor: {by: [runner], tickets: [gate]}
 """
-
-
-def zt(place: Path, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "zt_gate", *words], cwd=place, capture_output=True, text=True, timeout=250, check=False
-    )
 
 
 @pytest.fixture

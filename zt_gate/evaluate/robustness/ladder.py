@@ -148,7 +148,7 @@ def _all_targets(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise:
     catch = Catch.none(prey.ball.x)
     hits = found.fooled.view(targets, n)
     rows = hits.any(0).nonzero()[:, 0]
-    first = hits[:, rows].int().argmax(0)  # what the likeliest class gave, as when they take turns
+    first = hits[:, rows].int().argmax(0)  # what the nearest class gave, as when they take turns
     catch.add(rows, found.adversarial[first * n + rows])
     return catch
 
