@@ -57,7 +57,7 @@ class DependencyCheck(AskingCheck):
     """Examines the dependency files of a target."""
 
     id: ClassVar[str] = "dependencies"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def questions(self, frozen: Frozen) -> Sequence[Question]:
         """Ask about every dependency file."""

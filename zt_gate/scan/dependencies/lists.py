@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from zt_gate.errors import ToolError
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.errors import ParseError, ToolError
 from zt_gate.policy.rules import rules_folder
-from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
 
 _SHORTEST = 5
 """Shorter names are one slip away from too many others."""
@@ -40,8 +40,8 @@ def loaders() -> tuple[Loader, ...]:
 def _read(name: str) -> Any:
     path = rules_folder() / "packages" / name
     try:
-        return plain(compose(path.read_bytes())[0])
-    except OSError as error:
+        return load_one(path.read_bytes())
+    except (OSError, ParseError) as error:
         raise ToolError(f"the list rules/packages/{name} is not installed", "reinstall zt-gate") from error
 
 

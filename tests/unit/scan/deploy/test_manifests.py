@@ -5,10 +5,10 @@ import json
 import pytest
 from support.manifests import VLLM, deployment
 
+from zt_gate.codecs.strict_yaml import load
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.scan.deploy.check import DeployCheck
-from zt_gate.scan.deploy.documents import load
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: a}]}\n"
 BAD = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nspec: {mtls: {mode: DISABLE}}\n"
