@@ -30,7 +30,7 @@ class Bounds:
     depth: int
     """Collections inside each other."""
     nodes: int
-    """Scalars, collections and aliases; where values are built, each alias counts as all that it repeats."""
+    """Documents, scalars, collections and aliases; where values are built, each alias counts as all that it repeats."""
 
 
 LOADED = Bounds(4 << 20, 64, 300_000)

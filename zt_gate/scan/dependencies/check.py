@@ -53,7 +53,8 @@ def read_file(file: FrozenFile) -> Stated:
     if reader is None or file.size > _LARGEST:
         raise DependencyError(f"it is larger than {_LARGEST} bytes")
     stated = reader(file.read_at(0, file.size))
-    if sum(map(len, (stated.dependencies, stated.origins, stated.includes, stated.unread))) > _MOST:
+    count = len(stated.dependencies) + len(stated.origins) + len(stated.includes) + len(stated.unread)
+    if count > _MOST:
         raise DependencyError(f"it states more than {_MOST} dependencies")
     return stated
 
