@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = [
     "AuditLogError",
     "EvidenceError",
+    "ParseError",
     "PolicyError",
     "TargetError",
     "ToolError",
@@ -63,6 +64,31 @@ class PolicyError(ZtGateError):
         self.line = line
         self.column = column
         self.source_line = source_line
+
+
+class ParseError(ZtGateError, ValueError):
+    """A text is not what its notation demands, or two readers could read it differently, or it is too large.
+
+    Args:
+        problem: what is wrong; the message puts the line in front of it.
+        advice: how to fix it.
+        line: 1-based line, 0 when unknown.
+        column: 1-based column, 0 when unknown.
+        placed: line and column where `problem` names the place itself.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        advice: str = "",
+        *,
+        line: int = 0,
+        column: int = 0,
+        placed: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(f"line {line}: {problem}" if line else problem, advice)
+        self.problem = problem
+        self.line, self.column = placed or (line, column)
 
 
 class TargetError(ZtGateError):

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.manifests import ENVOY, HONEST
 
+from zt_gate.codecs.strict_yaml import load
 from zt_gate.intake import MemorySource
 from zt_gate.scan.deploy.check import _judge
-from zt_gate.scan.deploy.documents import load
 from zt_gate.scan.deploy.manifests import is_candidate, read
 
 WORDS = (

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zt_gate.audit import AuditLog, Event, verify
+from zt_gate.codecs import authored_yaml
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Manifest
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import AuditLogError, EvidenceError, PolicyError, ZtGateError
-from zt_gate.policy import document
 from zt_gate.policy.load import validate
 from zt_gate.policy.model import Policy
 from zt_gate.trust.envelope import read_envelope
@@ -48,14 +48,14 @@ def refused_or(read):
 @example(b"? [a]\n: b")
 @example(b"- " * 3000)
 def test_yaml_is_read_or_refused(data):
-    answer = refused_or(lambda: document.parse(data, "p.yaml"))
+    answer = refused_or(lambda: authored_yaml.parse(data, "p.yaml"))
     assert isinstance(answer, PolicyError) or json.dumps(answer.data)
 
 
 @given(json_values)
 def test_a_policy_is_valid_or_refused_with_a_place(value):
     text = yaml.safe_dump(value, allow_unicode=True).encode("utf-8", "surrogatepass")
-    answer = refused_or(lambda: validate(document.parse(text, "p.yaml"), Policy))
+    answer = refused_or(lambda: validate(authored_yaml.parse(text, "p.yaml"), Policy))
     assert isinstance(answer, PolicyError)
     assert answer.file == "p.yaml"
 
@@ -73,7 +73,7 @@ def broken_policies(draw):
 @given(broken_policies())
 def test_a_good_policy_with_one_wrong_value(value):
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    answer = refused_or(lambda: validate(document.parse(text, "p.yaml"), Policy))
+    answer = refused_or(lambda: validate(authored_yaml.parse(text, "p.yaml"), Policy))
     assert isinstance(answer, Policy) or answer.file == "p.yaml"
 
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pipelines import HONEST
 
+from zt_gate.codecs.strict_yaml import load
 from zt_gate.domain import Status
 from zt_gate.intake import MemorySource
-from zt_gate.scan.deploy.documents import load
 from zt_gate.scan.pipeline.check import PipelineCheck
 from zt_gate.scan.pipeline.conditions import read_condition
 from zt_gate.scan.pipeline.groovy import parse

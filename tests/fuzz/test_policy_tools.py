@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zt_gate.cli import main
+from zt_gate.codecs import authored_yaml
 from zt_gate.errors import PolicyError
-from zt_gate.policy import document
 from zt_gate.policy.cases import Cases
 from zt_gate.policy.load import validate
 
@@ -27,7 +27,7 @@ def test_a_case_is_valid_or_refused_with_a_place(case):
     table = {"apiVersion": "zt-gate/v1", "kind": "PolicyTest", "policy": "p", "cases": [case]}
     text = yaml.safe_dump(table, allow_unicode=True).encode("utf-8", "surrogatepass")
     try:
-        answer = validate(document.parse(text, "c.yaml"), Cases)
+        answer = validate(authored_yaml.parse(text, "c.yaml"), Cases)
     except PolicyError as error:
         answer = error
     assert (answer.file, bool(answer.message)) == ("c.yaml", True) if isinstance(answer, PolicyError) else answer.cases

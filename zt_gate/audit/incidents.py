@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from zt_gate.audit.details import release_name
 from zt_gate.audit.event import Event
 from zt_gate.audit.log import AuditLog
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Decision, Subject, Verdict
 from zt_gate.errors import AuditLogError
 
@@ -70,7 +70,7 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
         with path.open("rb") as stream:
             for line in stream:
                 if any(mark in line for mark in _MARKS):
-                    event = json.loads(line)
+                    event = parse_json(line)
                     if event.get("event") in (OPENED, CLOSED):
                         yield event
     except FileNotFoundError:

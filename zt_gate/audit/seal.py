@@ -17,8 +17,8 @@ from zt_gate.audit.merkle import Frontier
 from zt_gate.audit.note import MAX_NOTE, Checkpoint, open_note, sign
 from zt_gate.audit.reader import Position, read_events
 from zt_gate.audit.storage import read_small, replace_file
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import canonical_json, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import AuditLogError
 
 if TYPE_CHECKING:

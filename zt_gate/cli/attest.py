@@ -248,8 +248,8 @@ def _custom_type(text: str) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     from zt_gate.cli.statements import read_input
+    from zt_gate.codecs.strict_json import parse_object
     from zt_gate.trust.statement import MAX_OTHER_STATEMENT
-    from zt_gate.trust.strict_json import parse_object
 
     return parse_object(read_input(path, MAX_OTHER_STATEMENT), printable(path), MAX_OTHER_STATEMENT)
 

@@ -99,7 +99,7 @@ def _understood(words: list[str]) -> tuple[Path | None, str]:
 
 
 def _report(folder: Path | None) -> dict[str, Any] | None:
-    from zt_gate.domain.strict_json import parse_json
+    from zt_gate.codecs.strict_json import parse_json
     from zt_gate.report.model import SCHEMA
 
     try:

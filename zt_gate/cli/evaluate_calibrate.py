@@ -11,11 +11,11 @@ from typing import Any
 
 from zt_gate.cli.console import Console
 from zt_gate.cli.files import write_atomically
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.domain.backdoor import SCHEMA, Limits, calibrate, judge_backdoor
 from zt_gate.domain.backdoor_calibration import to_json
 from zt_gate.domain.evidence import Status
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import EvidenceError, UsageError
 
 FEWEST = 8

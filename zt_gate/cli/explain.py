@@ -71,7 +71,7 @@ def _report(stream: BinaryIO) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
-    from zt_gate.domain.strict_json import parse_json
+    from zt_gate.codecs.strict_json import parse_json
     from zt_gate.report.model import SCHEMA
 
     with stream:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import canonical_json, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.attack import Batch
 from zt_gate.evaluate.sample import pack, unpack

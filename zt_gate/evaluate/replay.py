@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.domain.attacks import MISCLASSIFIED
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import ZtGateError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.recognise import recognise

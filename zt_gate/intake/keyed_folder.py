@@ -16,8 +16,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import canonical_json, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import ToolError, UsageError
 
 _KEY = "key"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from zt_gate.policy import document
+from zt_gate.codecs import authored_yaml
 from zt_gate.policy.fields import STRICT, SeverityName
 from zt_gate.policy.load import validate
 from zt_gate.policy.rules import rules_folder
@@ -108,7 +108,7 @@ def rule_page(rule: str) -> RulePage | None:
     if rule not in rule_ids():
         return None
     path = rules_folder() / "catalog" / f"{rule}.yaml"
-    return validate(document.parse(path.read_bytes(), path.name), RulePage)
+    return validate(authored_yaml.parse(path.read_bytes(), path.name), RulePage)
 
 
 @cache
@@ -120,4 +120,4 @@ def reference_list(name: str) -> ReferenceList:
         OSError: there is no such list.
     """
     path = rules_folder() / "references" / f"{name}.yaml"
-    return validate(document.parse(path.read_bytes(), path.name), ReferenceList)
+    return validate(authored_yaml.parse(path.read_bytes(), path.name), ReferenceList)

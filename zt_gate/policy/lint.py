@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from zt_gate.codecs.authored_yaml import Document
+from zt_gate.codecs.authored_yaml import Path as YamlPath
 from zt_gate.errors import PolicyError
-from zt_gate.policy import document
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.model import LoadedPolicy, Policy
 
@@ -34,14 +35,14 @@ class Linted:
     """What the file itself says."""
     effective: Policy
     """With packs merged in."""
-    source: document.Document
+    source: Document
     now: datetime
     within: timedelta
     """How near an end is worth a word."""
     checks: Collection[str]
     """Every static check that this installation has."""
 
-    def problem(self, code: str, path: document.Path, message: str, advice: str, *, at_key: bool = True) -> Problem:
+    def problem(self, code: str, path: YamlPath, message: str, advice: str, *, at_key: bool = True) -> Problem:
         """Build a problem that points at a place of the file."""
         return Problem(code, self.source.error(path, message, advice, at_key=at_key))
 
@@ -49,7 +50,7 @@ class Linted:
 def lint(
     loaded: LoadedPolicy,
     own: Policy,
-    source: document.Document,
+    source: Document,
     *,
     now: datetime,
     within: timedelta,
@@ -96,7 +97,7 @@ def _dates(seen: Linted) -> Iterator[Problem]:
         yield seen.problem("root-undated", ("trust", "trusted_root"), "nobody says how fresh the root is", advice)
 
 
-def _ending(seen: Linted, place: document.Path, what: str, end: datetime, remedy: str) -> Iterator[Problem]:
+def _ending(seen: Linted, place: YamlPath, what: str, end: datetime, remedy: str) -> Iterator[Problem]:
     shown = end.strftime("%Y-%m-%dT%H:%M:%SZ")
     if end <= seen.now:
         yield seen.problem("expired", place, f"{what} expired at {shown}", remedy, at_key=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from zt_gate.policy.document import Path as Place
+from zt_gate.codecs.authored_yaml import Path as Place
 from zt_gate.policy.duties import ACT_OF, DUTY_OF
 from zt_gate.policy.lint import Linted, Problem
 from zt_gate.policy.people import Certificate, Identity, Key

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zt_gate.codecs.authored_yaml import AUTHORED, Document, parse
+from zt_gate.codecs.authored_yaml import Path as YamlPath
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Digest, printable
 from zt_gate.domain.backdoor_calibration import from_json
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy import document
 from zt_gate.policy.advice import advice_for
 from zt_gate.policy.evaluations import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
@@ -47,7 +48,7 @@ def load_policy(reference: str) -> LoadedPolicy:
     return open_policy(Path(reference))[0]
 
 
-def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, document.Document]:
+def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, Document]:
     """Load a policy file; also return what the file itself says, and where in it.
 
     Raises:
@@ -59,13 +60,13 @@ def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, document.Document]:
     return LoadedPolicy(shown, _effective(own, source, path.parent, ())), own, source
 
 
-def read_document(path: Path, advice: str) -> document.Document:
+def read_document(path: Path, advice: str) -> Document:
     """Read a strict YAML file.
 
     Raises:
         PolicyError: it cannot be read, with the advice, or is not strict YAML.
     """
-    return document.parse(_read(path, printable(path), document.MAX_BYTES, advice), printable(path))
+    return parse(_read(path, printable(path), AUTHORED.size, advice), printable(path))
 
 
 def pack_names() -> list[str]:
@@ -73,7 +74,7 @@ def pack_names() -> list[str]:
     return sorted(path.stem for path in (rules_folder() / "packs").glob("*.yaml"))
 
 
-def validate(source: document.Document, model: type[_Model]) -> _Model:
+def validate(source: Document, model: type[_Model]) -> _Model:
     """Turn a parsed document into a typed model.
 
     Raises:
@@ -98,7 +99,7 @@ def validate(source: document.Document, model: type[_Model]) -> _Model:
         raise source.error(where, f"{name}: {printable(text)}" if name else printable(text), advice) from None
 
 
-def _unknown_key(key: str, model: type[object], parent: document.Path) -> tuple[str, str]:
+def _unknown_key(key: str, model: type[object], parent: YamlPath) -> tuple[str, str]:
     known = _fields_at(model, parent)
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     shown = printable(key, 60)
@@ -107,7 +108,7 @@ def _unknown_key(key: str, model: type[object], parent: document.Path) -> tuple[
     return f"unknown key {shown!r}", f"known here: {', '.join(known)}"
 
 
-def _fields_at(model: Any, path: document.Path) -> list[str]:
+def _fields_at(model: Any, path: YamlPath) -> list[str]:
     """Return the keys that a model accepts at a place."""
     here = _unwrap(model)
     for step in path:
@@ -126,7 +127,7 @@ def _unwrap(annotation: Any) -> Any:
     return annotation
 
 
-def _effective(policy: Policy, source: document.Document, folder: Path, seen: tuple[str, ...]) -> Policy:
+def _effective(policy: Policy, source: Document, folder: Path, seen: tuple[str, ...]) -> Policy:
     """Read the files that a policy names and lay it over its packs."""
     policy = replace(policy, trust=_complete_trust(policy.trust, source, folder))
     policy = replace(policy, waivers=_waivers(policy, source, folder))
@@ -146,7 +147,7 @@ def _effective(policy: Policy, source: document.Document, folder: Path, seen: tu
     return replace(policy, extends=())
 
 
-def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...]) -> tuple[Policy, document.Document]:
+def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...]) -> tuple[Policy, Document]:
     name = reference.removeprefix(PACK_PREFIX)
     known = pack_names()
     problem, advice = "", ""
@@ -164,11 +165,11 @@ def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...])
             problem, advice, file=at.file, line=at.line, column=at.column, source_line=at.source_line
         ) from None
     path = rules_folder() / "packs" / f"{name}.yaml"
-    source = document.parse(_read(path, reference, document.MAX_BYTES, "reinstall zt-gate"), reference)
+    source = parse(_read(path, reference, AUTHORED.size, "reinstall zt-gate"), reference)
     return validate(source, Policy), source
 
 
-def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Trust:
+def _complete_trust(trust: Trust, source: Document, folder: Path) -> Trust:
     keys = tuple(_with_pem(key, ("trust", "keys", i), source, folder) for i, key in enumerate(trust.keys))
     certificates = tuple(
         _with_pem(item, ("trust", "certificates", i), source, folder) for i, item in enumerate(trust.certificates)
@@ -184,12 +185,12 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
     return replace(trust, keys=keys, certificates=certificates, trusted_root=root, issuers=issuers)
 
 
-def _calibrated(name: str, stage: Stage, source: document.Document, folder: Path) -> Stage:
+def _calibrated(name: str, stage: Stage, source: Document, folder: Path) -> Stage:
     """Read the calibration that a stage names; it has to be the pinned one, and a calibration."""
     named = stage.backdoor.calibration if stage.backdoor is not None else None
     if stage.backdoor is None or named is None:
         return stage
-    place: document.Path = ("stages", name, "backdoor", "calibration")
+    place: YamlPath = ("stages", name, "backdoor", "calibration")
     data = _named_file(source, (*place, "file"), folder / named.file, _MAX_CALIBRATION_BYTES)
     if Digest.of(data).hex != named.sha256:
         advice = "find out who changed it, then pin the new digest"
@@ -204,7 +205,7 @@ def _calibrated(name: str, stage: Stage, source: document.Document, folder: Path
     return replace(stage, backdoor=replace(stage.backdoor, calibration=calibration))
 
 
-def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Document, folder: Path) -> TokenIssuer:
+def _with_jwks(issuer: TokenIssuer, place: YamlPath, source: Document, folder: Path) -> TokenIssuer:
     """Read the key set that an issuer names."""
     data = _named_file(source, (*place, "jwks"), folder / issuer.jwks, _MAX_KEY_BYTES)
     try:
@@ -215,7 +216,7 @@ def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Docum
     return replace(issuer, jwks_json=data.decode("utf-8"))
 
 
-def _with_pem(entry: _Pem, place: document.Path, source: document.Document, folder: Path) -> _Pem:
+def _with_pem(entry: _Pem, place: YamlPath, source: Document, folder: Path) -> _Pem:
     """Read the file that a key or certificate names."""
     if entry.file is not None:
         pem = _named_file(source, (*place, "file"), folder / entry.file, _MAX_KEY_BYTES)
@@ -227,7 +228,7 @@ def _with_pem(entry: _Pem, place: document.Path, source: document.Document, fold
     return entry
 
 
-def _check_references(policy: Policy, source: document.Document) -> None:
+def _check_references(policy: Policy, source: Document) -> None:
     """Every id in a `by` list must be somebody; every id must be one body only."""
     ids = policy.trust.ids
     for place, name in zip(_places(policy.trust), ids, strict=True):
@@ -237,7 +238,7 @@ def _check_references(policy: Policy, source: document.Document) -> None:
         advice = "add `trusted_root: {file: trusted_root.json, sha256: …}` under `trust`"
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
     _check_logins(policy.trust, source)
-    lists: list[tuple[document.Path, tuple[str, ...]]] = [
+    lists: list[tuple[YamlPath, tuple[str, ...]]] = [
         (("stages", name, field, "by"), demand.by)
         for name, stage in policy.stages.items()
         for field, demand in stage.statements.items()
@@ -262,7 +263,7 @@ def _check_references(policy: Policy, source: document.Document) -> None:
                 raise source.error((*place, index), f"nobody is called {who!r}", advice)
 
 
-def _check_logins(trust: Trust, source: document.Document) -> None:
+def _check_logins(trust: Trust, source: Document) -> None:
     """Every entry that asks for a login must say whose, at a pinned issuer."""
     for place, entry in zip(_places(trust), trust.entries, strict=True):
         try:
@@ -271,17 +272,17 @@ def _check_logins(trust: Trust, source: document.Document) -> None:
             raise source.error(place, f"{entry.id}: {printable(str(error))}", "see docs/people.md, Logins") from None
 
 
-def _waivers(policy: Policy, source: document.Document, folder: Path) -> tuple[Waiver, ...]:
+def _waivers(policy: Policy, source: Document, folder: Path) -> tuple[Waiver, ...]:
     """Read the file that holds the waivers."""
     if policy.waivers_file is None:
         return ()
     path = folder / policy.waivers_file
-    text = _named_file(source, ("waivers_file",), path, document.MAX_BYTES)
-    listed = document.parse(text, printable(path))
+    text = _named_file(source, ("waivers_file",), path, AUTHORED.size)
+    listed = parse(text, printable(path))
     waivers = validate(listed, WaiverFile).waivers
     ids = [waiver.id for waiver in waivers]
     for index, waiver in enumerate(waivers):
-        place: document.Path = ("waivers", index)
+        place: YamlPath = ("waivers", index)
         if ids.index(waiver.id) != index:
             raise listed.error((*place, "id"), f"id {waiver.id!r} is used twice", "rename one of the two")
         if is_never_waived(waiver.rule) or waiver.rule in policy.never_waive:
@@ -290,7 +291,7 @@ def _waivers(policy: Policy, source: document.Document, folder: Path) -> tuple[W
     return waivers
 
 
-def _check_roles(policy: Policy, source: document.Document) -> None:
+def _check_roles(policy: Policy, source: Document) -> None:
     """Every role that somebody has must be defined."""
     known = policy.roles or {}
     for place, entry in zip(_places(policy.trust), policy.trust.entries, strict=True):
@@ -301,7 +302,7 @@ def _check_roles(policy: Policy, source: document.Document) -> None:
                 raise source.error((*place[:-1], "roles", index), f"no role is called {role!r}", advice)
 
 
-def _check_registry(policy: Policy, source: document.Document) -> None:
+def _check_registry(policy: Policy, source: Document) -> None:
     """Gates sign summaries with keys, and what a registry protects demands a stage that there is."""
     if policy.registry is None:
         return
@@ -316,7 +317,7 @@ def _check_registry(policy: Policy, source: document.Document) -> None:
                 raise source.error(("registry", kind, name), f"no stage is called {stage!r}", advice)
 
 
-def _places(trust: Trust) -> list[document.Path]:
+def _places(trust: Trust) -> list[YamlPath]:
     """Where the ids of `trust.ids` stand in the file, in the same order."""
     kinds = (
         ("keys", len(trust.keys)),
@@ -326,7 +327,7 @@ def _places(trust: Trust) -> list[document.Path]:
     return [("trust", kind, index, "id") for kind, count in kinds for index in range(count)]
 
 
-def _named_file(source: document.Document, place: document.Path, path: Path, limit: int) -> bytes:
+def _named_file(source: Document, place: YamlPath, path: Path, limit: int) -> bytes:
     def complain(message: str, advice: str) -> PolicyError:
         return source.error(place, message, advice)
 

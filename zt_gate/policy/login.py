@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from zt_gate.domain.strict_json import parse_json
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.policy.fields import STRICT, Checked, Text
 
 AMR = frozenset(

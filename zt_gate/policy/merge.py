@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from zt_gate.codecs.authored_yaml import Path
 from zt_gate.domain import Severity
 from zt_gate.policy.demands import (
     Approvals,
@@ -21,7 +22,6 @@ from zt_gate.policy.demands import (
     Signature,
     Tests,
 )
-from zt_gate.policy.document import Path
 from zt_gate.policy.duties import BreakGlass, Role
 from zt_gate.policy.merge_measured import merged_backdoor, merged_robustness
 from zt_gate.policy.model import MODES, Policy, RuleSetting, Stage

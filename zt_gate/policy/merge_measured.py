@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from zt_gate.codecs.authored_yaml import Path
 from zt_gate.domain.sandbox import LEVELS
-from zt_gate.policy.document import Path
 from zt_gate.policy.evaluations import STRENGTHS, Backdoor, Measured, Robustness, Threat
 from zt_gate.policy.fields import parse_amount
 from zt_gate.policy.tightening import Loosening, narrowed, shorter

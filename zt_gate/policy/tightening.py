@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from zt_gate.policy.document import Path
+from zt_gate.codecs.authored_yaml import Path
 
 _Value = TypeVar("_Value")
 

@@ -12,10 +12,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-import yaml
-
+from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.domain import Digest, Manifest
-from zt_gate.errors import EvidenceError, ToolError, ZtGateError
+from zt_gate.errors import EvidenceError, ParseError, ToolError, ZtGateError
 from zt_gate.intake import Freeze, Frozen, freeze
 from zt_gate.registry.refusal import refuse, sentence
 from zt_gate.registry.settings import Rules, Settings
@@ -92,8 +91,8 @@ def _is_added(frozen: Frozen) -> bool:
     if len(text) > _MAX_META:
         return False
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = load_one(text)
+    except ParseError:
         return False
     return isinstance(value, dict) and set(value) == {"model_name", "model_version"}
 

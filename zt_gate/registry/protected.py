@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.policy.registry import Registry, fold, glob_regex
 
 KINDS = ("aliases", "models", "stages", "tags")
@@ -41,7 +42,7 @@ class Protected:
         Raises:
             ValueError: it is something else.
         """
-        value: dict[str, Any] = json.loads(text)
+        value: dict[str, Any] = parse_json(text.encode())
         if set(value) != set(KINDS):
             raise ValueError("these are no protected names")
         return cls(*({str(name): str(stage) for name, stage in value[kind].items()} for kind in KINDS))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from zt_gate.domain.strict_json import parse_json
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.errors import EvidenceError
 
 WINDOW = timedelta(minutes=5)

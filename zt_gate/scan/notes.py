@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Claim, Finding, Gap, Severity, printable
-from zt_gate.domain.strict_json import parse_json
 
 _RULE = re.compile(r"[A-Za-z]{1,16}[-.][A-Za-z0-9_-]{1,40}")
 _LONGEST = 4096

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.codecs.strict_yaml import TIMESTAMP, Odd, Oddity, load_one
 from zt_gate.domain import Gap, Severity, printable
-from zt_gate.domain.strict_json import parse_json
+from zt_gate.errors import ParseError
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.engines.worker import Failure, run_module
 from zt_gate.scan.interface import Examination, Head
@@ -200,14 +202,12 @@ def _shards(file: FrozenFile) -> Iterator[Item]:
 
 def _model(file: FrozenFile) -> Iterator[Item]:
     """Yield what an `MLmodel` tells its loaders."""
-    from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
-
+    oddities: list[Odd] = []
     try:
-        root, oddities = compose(file.read_at(0, _MAX_TEXT))
-        content = plain(root) if not any(kind.name == "ALIAS" for kind, _, _ in oddities) else None
-    except ValueError:
+        content = load_one(file.read_at(0, _MAX_TEXT), tags=frozenset({TIMESTAMP}), oddities=oddities)
+    except ParseError:
         content = None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or any(odd.kind is Oddity.ALIAS for odd in oddities):
         return  # the check has said so already
     yield from (Item("model", line) for line in _leaves(content.get("flavors"), "flavors"))
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Evidence, Picture, Status
 from zt_gate.domain.backdoor import Calibration, Limits, judge_backdoor
 from zt_gate.domain.backdoor_calibration import DEFAULT, from_json
 from zt_gate.domain.backdoor_pictures import backdoor_pictures
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.evaluations import Backdoor
 from zt_gate.policy.fields import parse_amount

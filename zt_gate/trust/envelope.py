@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Subject, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.trust.keys import PrivateKey, PublicKey, load_private
 from zt_gate.trust.statement import PAYLOAD_TYPE, manifest_statement, parse_statement
-from zt_gate.trust.strict_json import parse_object
 
 MAX_ENVELOPE = 64 << 20
 MAX_SIGNATURES = 16

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Manifest, Subject, printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.trust.brought import MAX_FILE, Brought
@@ -17,7 +18,6 @@ from zt_gate.trust.envelope import Envelope, parse_envelope, verifies
 from zt_gate.trust.signers import Signer, Signers, UndecidedError
 from zt_gate.trust.sigstore_bundle import is_bundle
 from zt_gate.trust.statement import MANIFEST_TYPE, Statement, parse_statement
-from zt_gate.trust.strict_json import parse_object
 from zt_gate.trust.unlogged import Unlogged, check_version, is_unlogged, read_unlogged
 
 

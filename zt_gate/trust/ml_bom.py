@@ -14,11 +14,11 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zt_gate.codecs import authored_yaml
+from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Digest, Subject, printable
 from zt_gate.domain.secret_shapes import mask
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy import document
-from zt_gate.trust.strict_json import parse_object
 
 if TYPE_CHECKING:
     from zt_gate.intake import Frozen
@@ -120,7 +120,7 @@ def _flavors(mlmodel: bytes | None) -> list[str]:
     if mlmodel is None:
         return []
     try:
-        value = document.parse(mlmodel, "MLmodel").data
+        value = authored_yaml.parse(mlmodel, "MLmodel").data
     except PolicyError as error:
         raise EvidenceError(
             f"MLmodel line {error.line}: {error.message}", "mend it, or name a BOM: --predicate"

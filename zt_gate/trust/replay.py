@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zt_gate.domain import Digest, printable, strict_json
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.domain import Digest, printable
 from zt_gate.intake import Frozen
 
 SECONDS = 600
@@ -70,7 +71,7 @@ def _ask(root: Path, subject: Digest, sample: bytes, model: dict[str, Any]) -> R
             cwd="/",
             env={name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
         )
-        answer = strict_json.parse_json(done.stdout[:_MAX_ANSWER])
+        answer = parse_json(done.stdout[:_MAX_ANSWER])
         tried, held, problem = answer["tried"], answer["held"], answer["problem"]
     except subprocess.TimeoutExpired:
         return Replayed(problem=f"it took more than {SECONDS} seconds")

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Digest, Evidence, Finding, Severity, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.model import REVOCATIONS
@@ -37,7 +38,6 @@ from zt_gate.trust.keys import PublicKey
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import MAX_SKEW, Outcome, admit, instant, settle, signer_ids
 from zt_gate.trust.statement import REVOCATIONS_TYPE, Statement, parse_statement, statement_about
-from zt_gate.trust.strict_json import parse_object
 
 VERSION = "1"
 _MAX_ENTRIES = 100_000

@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Digest, Manifest, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
-from zt_gate.trust.strict_json import parse_object
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 STATEMENT_TYPE_01 = "https://in-toto.io/Statement/v0.1"

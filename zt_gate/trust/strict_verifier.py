@@ -25,7 +25,7 @@ from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import VerificationPolicy
 
-from zt_gate.trust.strict_json import parse_object
+from zt_gate.codecs.strict_json import parse_object
 
 # Without a handler, Python prints the library's remarks about a bundle to standard error.
 logging.getLogger("sigstore").addHandler(logging.NullHandler())

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from support.policies import KEY, loaded, policy
 
+from zt_gate.codecs import authored_yaml
 from zt_gate.errors import PolicyError
-from zt_gate.policy import document
 from zt_gate.policy.cases import Case, Cases, run_case
 from zt_gate.policy.load import validate
 
@@ -87,5 +87,5 @@ def test_a_case_that_is_wrong_is_told(expect, fields, words):
 def test_a_table_is_strict(text):
     head = "apiVersion: zt-gate/v1\nkind: PolicyTest\npolicy: p.yaml\n"
     with pytest.raises(PolicyError) as caught:
-        validate(document.parse((head + text).encode(), "cases.yaml"), Cases)
+        validate(authored_yaml.parse((head + text).encode(), "cases.yaml"), Cases)
     assert caught.value.line == 4 or "cases is missing" in caught.value.message or caught.value.line == 1

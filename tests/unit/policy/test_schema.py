@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from support.policies import HEAD
 
-from zt_gate.policy import document
+from zt_gate.codecs import authored_yaml
 from zt_gate.policy.load import pack_names
 from zt_gate.policy.rules import rules_folder
 from zt_gate.policy.schema import policy_schema
@@ -36,12 +36,12 @@ def test_the_schema_is_one():
 
 @pytest.mark.parametrize("name", pack_names())
 def test_every_pack_fits(name):
-    VALIDATOR.validate(document.parse((rules_folder() / "packs" / f"{name}.yaml").read_bytes(), name).data)
+    VALIDATOR.validate(authored_yaml.parse((rules_folder() / "packs" / f"{name}.yaml").read_bytes(), name).data)
 
 
 @pytest.mark.parametrize("text", list(examples()))
 def test_every_example_of_the_docs_fits(text):
-    VALIDATOR.validate(document.parse(text.encode(), "docs").data)
+    VALIDATOR.validate(authored_yaml.parse(text.encode(), "docs").data)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_every_example_of_the_docs_fits(text):
     ],
 )
 def test_a_mistake_is_seen_by_an_editor_as_well(text):
-    assert not VALIDATOR.is_valid(document.parse((HEAD + text).encode(), "p").data)
+    assert not VALIDATOR.is_valid(authored_yaml.parse((HEAD + text).encode(), "p").data)
 
 
 def test_fields_are_described():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.intake import Freeze, freeze
@@ -27,7 +28,6 @@ from zt_gate.trust.model_signing import read_model
 from zt_gate.trust.signers import Signers
 from zt_gate.trust.sigstore_bundle import bundle_verifier
 from zt_gate.trust.statement import parse_statement
-from zt_gate.trust.strict_json import parse_object
 from zt_gate.trust.unlogged import check_version, is_unlogged, read_unlogged
 
 pytestmark = pytest.mark.conformance

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from zt_gate.domain.strict_json import parse_json
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.errors import EvidenceError
 from zt_gate.evaluate.adapters.adapter import InputSpec, Task
 from zt_gate.evaluate.adapters.constraints import Constraints

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import TIMESTAMP, load_one
 from zt_gate.domain import printable
-from zt_gate.errors import EvidenceError
+from zt_gate.errors import EvidenceError, ParseError
 from zt_gate.evaluate.adapters.declaration import MAX_BYTES, Declaration, read_declaration
 from zt_gate.intake import Frozen, FrozenFile
 
@@ -68,13 +69,11 @@ def _own_declaration(frozen: Frozen) -> Declaration | None:
 
 
 def _mlmodel(file: FrozenFile) -> dict[str, Any]:
-    import yaml
-
     if file.size > _MAX_MLMODEL:
         raise EvidenceError("MLmodel is too large", "save the model again with mlflow")
     try:
-        content = yaml.safe_load(file.read_at(0, file.size))
-    except (yaml.YAMLError, ValueError, RecursionError):
+        content = load_one(file.read_at(0, file.size), tags=frozenset({TIMESTAMP}))
+    except ParseError:
         raise EvidenceError("MLmodel is no YAML", "save the model again with mlflow") from None
     flavors = content.get("flavors") if isinstance(content, dict) else None
     if not isinstance(flavors, dict):

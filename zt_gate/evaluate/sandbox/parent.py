@@ -7,7 +7,6 @@ can hold up another; every question has a deadline.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.domain.sandbox import LANDLOCK, LIMITS, NAMESPACES, SECCOMP, TRIPWIRE, USER, level_of
 from zt_gate.errors import ToolError
@@ -301,9 +301,9 @@ class Sandbox:
 
     def _note(self, line: bytes) -> None:
         try:
-            event = json.loads(line)
+            event = parse_json(line)
             kind, text = event["kind"], f"{event['event']} {event['detail']}"
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             kind, text = "violation", "something that is no event was written to the tripwire's line"
         seen = self.globals if kind == "global" else self.violations
         if len(seen) < _MAX_EVENTS:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.domain.strict_json import parse_json
+from zt_gate.codecs.strict_json import parse_json
 
 if TYPE_CHECKING:
     import numpy as np

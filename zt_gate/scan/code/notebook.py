@@ -12,7 +12,7 @@ import tokenize
 from dataclasses import dataclass, field
 from typing import Any
 
-from zt_gate.domain.strict_json import parse_json
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain.text import printable
 
 MAX_CELLS = 10_000

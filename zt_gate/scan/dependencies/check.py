@@ -25,6 +25,8 @@ from zt_gate.scan.notes import Notes
 from zt_gate.scan.question import AskingCheck, Question
 
 _LARGEST = 16 << 20
+_MOST = 20_000
+"""Dependencies of one file. Lock files of large products have a few thousand; each may become a finding."""
 _READERS: dict[str, Callable[[bytes], Stated]] = {
     "conda.yaml": read_conda, "conda.yml": read_conda, "environment.yml": read_conda, "environment.yaml": read_conda,
     "python_env.yaml": read_python_env, "mlmodel": read_mlmodel, "pyproject.toml": read_pyproject,
@@ -45,19 +47,23 @@ def read_file(file: FrozenFile) -> Stated:
     """Read one dependency file.
 
     Raises:
-        DependencyError, ValueError: it is too large, or not what its name says.
+        DependencyError, ValueError: it is too large, states too much, or is not what its name says.
     """
     reader = reader_of(file.path)
     if reader is None or file.size > _LARGEST:
         raise DependencyError(f"it is larger than {_LARGEST} bytes")
-    return reader(file.read_at(0, file.size))
+    stated = reader(file.read_at(0, file.size))
+    count = len(stated.dependencies) + len(stated.origins) + len(stated.includes) + len(stated.unread)
+    if count > _MOST:
+        raise DependencyError(f"it states more than {_MOST} dependencies")
+    return stated
 
 
 class DependencyCheck(AskingCheck):
     """Examines the dependency files of a target."""
 
     id: ClassVar[str] = "dependencies"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def questions(self, frozen: Frozen) -> Sequence[Question]:
         """Ask about every dependency file."""

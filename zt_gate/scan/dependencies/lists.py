@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from zt_gate.errors import ToolError
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.errors import ParseError, ToolError
 from zt_gate.policy.rules import rules_folder
-from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
 
 _SHORTEST = 5
 """Shorter names are one slip away from too many others."""
+_LONGEST = 100
+"""Characters; no popular name is nearly as long, and a hostile one may have a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ def loaders() -> tuple[Loader, ...]:
 def _read(name: str) -> Any:
     path = rules_folder() / "packages" / name
     try:
-        return plain(compose(path.read_bytes())[0])
-    except OSError as error:
+        return load_one(path.read_bytes())
+    except (OSError, ParseError) as error:
         raise ToolError(f"the list rules/packages/{name} is not installed", "reinstall zt-gate") from error
 
 
@@ -50,14 +52,31 @@ def imitated(name: str) -> str:
 
     A slip is one letter more, less, other, or two neighbours swapped, or the separators left out or added.
     """
-    known = popular_names()
-    if name in known or len(name) < _SHORTEST:
+    if name in popular_names() or len(name) < _SHORTEST:
         return ""
     bare = name.replace("-", "")
-    for other in sorted(known):
-        if len(other) >= _SHORTEST and (bare == other.replace("-", "") or _one_slip(name, other)):
-            return other
-    return ""
+    traces, bares = _near()
+    near = {other for trace in _traces(name) for other in traces.get(trace, ())} | bares.get(bare, set())
+    return next((other for other in sorted(near) if other in bares.get(bare, ()) or _one_slip(name, other)), "")
+
+
+@cache
+def _near() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Return the popular names by their traces, and by what they are without separators."""
+    traces, bares = dict[str, set[str]](), dict[str, set[str]]()
+    for name in popular_names():
+        if len(name) >= _SHORTEST:
+            bares.setdefault(name.replace("-", ""), set()).add(name)
+            for trace in _traces(name):
+                traces.setdefault(trace, set()).add(name)
+    return traces, bares
+
+
+def _traces(name: str) -> set[str]:
+    """Return a name, and what is left of it without one of its letters: names one slip apart have a trace in common."""
+    if len(name) > _LONGEST:
+        return set()
+    return {name, *(name[:at] + name[at + 1 :] for at in range(len(name)))}
 
 
 def _one_slip(left: str, right: str) -> bool:

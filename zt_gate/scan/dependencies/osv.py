@@ -6,7 +6,6 @@ the OSV schema 1.x. Ranges of type ECOSYSTEM are evaluated as the schema's own p
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity
 from zt_gate.errors import UsageError
 from zt_gate.scan.dependencies.model import normal_name
@@ -120,7 +120,7 @@ def _records(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _record(name: str, data: bytes) -> dict[str, Any]:
-    record = json.loads(data)
+    record = parse_json(data, limit=_LARGEST)
     if (
         not isinstance(record, dict)
         or not isinstance(record.get("id"), str)

@@ -6,8 +6,8 @@ import re
 import tomllib
 from typing import Any
 
-from zt_gate.domain.strict_json import parse_json
-from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.codecs.strict_yaml import TIMESTAMP, load_one
 from zt_gate.scan.dependencies.model import Dependency, DependencyError, Origin, Stated, normal_name
 from zt_gate.scan.dependencies.requirements import OFFICIAL, add_requirement, exact, is_name, read_requirements
 
@@ -29,7 +29,7 @@ def read_conda(data: bytes) -> Stated:
     Raises:
         ValueError: it is not one.
     """
-    content = _mapping(plain(compose(data)[0]))
+    content = _yaml(data)
     stated = Stated()
     for channel in _texts(content.get("channels")):
         if channel not in _CHANNELS:
@@ -62,7 +62,7 @@ def read_python_env(data: bytes) -> Stated:
     Raises:
         ValueError: it is not one.
     """
-    content = _mapping(plain(compose(data)[0]))
+    content = _yaml(data)
     lines = [*_texts(content.get("build_dependencies")), *_texts(content.get("dependencies"))]
     stated = read_requirements("\n".join(lines))
     stated.dependencies = [item for item in stated.dependencies if item.name not in ("pip", "setuptools", "wheel")]
@@ -75,7 +75,7 @@ def read_mlmodel(data: bytes) -> Stated:
     Raises:
         ValueError: it is no YAML map.
     """
-    content = _mapping(plain(compose(data)[0]))
+    content = _yaml(data)
     flavors = content.get("flavors")
     stated = Stated()
     parts = [content, *(_mapping(flavors).values() if flavors else ())]
@@ -185,6 +185,10 @@ def _merge(stated: Stated, other: Stated) -> None:
     stated.origins += [Origin(origin.what, None, origin.insecure) for origin in other.origins]
     stated.includes += other.includes
     stated.unread += other.unread
+
+
+def _yaml(data: bytes) -> dict[str, Any]:
+    return _mapping(load_one(data, tags=frozenset({TIMESTAMP})))
 
 
 def _toml(data: bytes) -> dict[str, Any]:

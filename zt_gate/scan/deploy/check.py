@@ -25,7 +25,7 @@ class DeployCheck(AskingCheck):
     """Examines the manifests of a target."""
 
     id: ClassVar[str] = "deploy"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def questions(self, frozen: Frozen) -> Sequence[Question]:
         """Ask about all manifests of the target together; the worker finds out which files are manifests."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text, walk
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import Mapping, items, mapping, text, walk
 from zt_gate.scan.deploy.manifests import Manifest
 from zt_gate.scan.deploy.release import Deployment, Hit
 

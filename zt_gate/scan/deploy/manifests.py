@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.codecs.strict_yaml import LOADED, Mapping, items, load, mapping, text
 from zt_gate.domain import Gap, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.intake import Source
-from zt_gate.scan.deploy.documents import MAX_BYTES, Mapping, items, load, mapping, text
 
 _RENDER = "render it first (helm template, kustomize build) and scan what comes out"
 _HELM = re.compile(rb"\{\{-?\s*(?:\.|\$|include\b|template\b|tpl\b|if\b|range\b|with\b|end\b|define\b|toYaml\b)")
@@ -129,8 +129,8 @@ def read(source: Source) -> Given:
     if name in _OVERLAYS:
         given.gaps.append(Gap("a kustomize overlay, which is no manifest yet", source.path, _RENDER))
         return given
-    if source.size > MAX_BYTES:
-        given.gaps.append(Gap(f"manifests of more than {MAX_BYTES} bytes", source.path, "split the file"))
+    if source.size > LOADED.size:
+        given.gaps.append(Gap(f"manifests of more than {LOADED.size} bytes", source.path, "split the file"))
         return given
     data = source.read_at(0, source.size)
     if _HELM.search(data):

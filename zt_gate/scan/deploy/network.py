@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import Mapping, items, mapping, text
 from zt_gate.scan.deploy.manifests import Manifest
 from zt_gate.scan.deploy.release import Deployment, Hit
 from zt_gate.scan.deploy.workloads import Pod

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zt_gate.scan.deploy.documents import Mapping, items, mapping, text
+from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text
 from zt_gate.scan.deploy.manifests import Manifest
 from zt_gate.scan.deploy.workloads import Container, Pod, pods
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import is_false, is_true, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import is_false, is_true, items, mapping, text
 from zt_gate.scan.deploy.manifests import Manifest
 from zt_gate.scan.deploy.mesh import is_guarded
 from zt_gate.scan.deploy.network import is_limited

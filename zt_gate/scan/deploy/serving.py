@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from zt_gate.codecs.strict_yaml import is_false, is_true, mapping, text, walk
 from zt_gate.domain import printable
 from zt_gate.intake import Source
-from zt_gate.scan.deploy.documents import is_false, is_true, mapping, text, walk
 from zt_gate.scan.deploy.manifests import Manifest, read
 from zt_gate.scan.deploy.mesh import is_guarded
 from zt_gate.scan.deploy.release import Deployment, Hit

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text, walk
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import Mapping, items, mapping, text, walk
 from zt_gate.scan.deploy.manifests import Manifest
 
 _SERVERS = {

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import UsageError
 from zt_gate.intake import Frozen
 

@@ -23,8 +23,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Gap, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.intake.private import private_folder, remove
 
 _GIB = 1 << 30

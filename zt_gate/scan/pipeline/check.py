@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
+from zt_gate.codecs.strict_yaml import LOADED, Mapping, load
 from zt_gate.domain import Claim, Evidence, Finding, printable
 from zt_gate.intake import Frozen, Source
-from zt_gate.scan.deploy.documents import MAX_BYTES, Mapping, load
 from zt_gate.scan.pipeline import files
 from zt_gate.scan.pipeline.github import read_github
 from zt_gate.scan.pipeline.gitlab import read_gitlab
@@ -25,7 +25,7 @@ class PipelineCheck:
     """Proves of the CI files of a tree that nothing is deployed without the gate."""
 
     id: ClassVar[str] = "pipeline"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, wishes: Wishes | None = None) -> None:
         self._wishes = wishes or Wishes()
@@ -96,7 +96,7 @@ def _guarded(reading: Reading, path: str, act: Callable[[Reading], None]) -> Non
 def _documents(path: str, source: Source, reading: Reading, *, references: bool = False) -> list[Any] | None:
     """Parse one file; None, and a gap, where it cannot be."""
     try:
-        documents = load(source.read_at(0, MAX_BYTES + 1), references=references)
+        documents = load(source.read_at(0, LOADED.size + 1), references=references)
     except ValueError as error:
         reading.gap(path, 0, printable(str(error)), "mend the YAML")
         return None
@@ -138,5 +138,5 @@ def _gitlab(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
 
 
 def _jenkins(path: str, source: Source, reading: Reading, *, wishes: Wishes) -> None:
-    read_jenkins(path, source.read_at(0, MAX_BYTES + 1), reading, wishes)
+    read_jenkins(path, source.read_at(0, LOADED.size + 1), reading, wishes)
     reading.read.add(path)

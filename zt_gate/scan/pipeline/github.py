@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import is_false, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import is_false, items, mapping, text
 from zt_gate.scan.pipeline import model
 from zt_gate.scan.pipeline.conditions import ALL, read_condition
 from zt_gate.scan.pipeline.gates import DEPLOYING_NAME

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import is_false, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import is_false, items, mapping, text
 from zt_gate.scan.pipeline.conditions import waits_for_all
 from zt_gate.scan.pipeline.gates import DEPLOYING_NAME, act_of, policy_of
 from zt_gate.scan.pipeline.model import ALLOWED_TO_FAIL, SKIPPABLE, Act, Reading

@@ -12,8 +12,8 @@ from collections.abc import Mapping as Files
 from dataclasses import dataclass, field
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import Mapping, is_false, is_true, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import Mapping, is_false, is_true, items, mapping, text
 from zt_gate.scan.pipeline import model
 from zt_gate.scan.pipeline.gates import DEPLOYING_NAME, act_of, policy_of
 from zt_gate.scan.pipeline.github_steps import IMAGE_PIN

@@ -12,8 +12,8 @@ from collections.abc import Mapping as Files
 from dataclasses import dataclass, field
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import Mapping, Reference, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.documents import Mapping, Reference, items, mapping, text
 from zt_gate.scan.pipeline.model import UNPINNED, Hit, Reading
 
 _INPUT = re.compile(r"\$\[\[\s*inputs\.([A-Za-z0-9_-]+)\s*\]\]")

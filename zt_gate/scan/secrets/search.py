@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity
 from zt_gate.domain.secret_shapes import ADDRESS, JWT, PRIVATE_KEY, TOKENS, Shape
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.scan.secrets.lookalikes import is_placeholder, is_random, is_sample_password
 
 

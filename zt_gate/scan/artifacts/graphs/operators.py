@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from zt_gate.errors import ToolError
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.errors import ParseError, ToolError
 from zt_gate.policy.rules import rules_folder
 
 
@@ -43,11 +44,9 @@ def load_torch_operators() -> Operators:
 
 
 def _read(name: str) -> Any:
-    import yaml  # imported here: a target without graphs does not pay for it
-
     try:
-        return yaml.safe_load((rules_folder() / "ops" / name).read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        return load_one((rules_folder() / "ops" / name).read_bytes())
+    except (OSError, ParseError) as error:
         raise ToolError(f"rules/ops/{name} cannot be read: {error}", "reinstall zt-gate") from error
 
 

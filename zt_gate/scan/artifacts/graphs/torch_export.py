@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.strict_json import parse_json
 from zt_gate.intake import Source
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
 from zt_gate.scan.artifacts.piece import Piece

@@ -6,8 +6,8 @@ is a finding, and whatever the reader does not understand is a gap.
 
 from __future__ import annotations
 
+from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.hdf5.keras_config import judge_config
 from zt_gate.scan.artifacts.hdf5.reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Oddity

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from zt_gate.errors import ToolError
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.errors import ParseError, ToolError
 from zt_gate.policy.rules import rules_folder
 
 _USES = frozenset({"call", "newobj", "build", "append", "setitem", "additems", "value"})
@@ -59,14 +61,11 @@ def load_globals() -> Globals:
     Raises:
         ToolError: a file is missing or is not what this version expects.
     """
-    import yaml  # imported here: a target without pickles does not pay for it
-
     allowed: dict[str, frozenset[str]] = {}
     torch_only: set[str] = set()
     danger: dict[str, Any] = {}
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for file in sorted((rules_folder() / "globals").glob("*.yaml")):
-        content = yaml.load(file.read_bytes(), Loader=loader)  # noqa: S506 - a safe loader, with or without libyaml
+        content = _content(file)
         if file.name == _DANGEROUS:
             danger = content
             continue
@@ -82,6 +81,13 @@ def load_globals() -> Globals:
         dangerous=frozenset(danger["names"].split()),
         dangerous_modules=tuple(danger["modules"].split()),
     )
+
+
+def _content(file: Path) -> Any:
+    try:
+        return load_one(file.read_bytes())
+    except ParseError as error:
+        raise ToolError(f"rules/globals/{file.name} is not a list of globals: {error}", "reinstall zt-gate") from error
 
 
 def _entries(file: str, content: Any) -> list[tuple[str, frozenset[str]]]:

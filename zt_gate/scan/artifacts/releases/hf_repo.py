@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Finding, Gap, Severity, printable
-from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.interface import Examination
 

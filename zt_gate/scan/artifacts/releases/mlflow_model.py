@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from zt_gate.codecs.strict_yaml import TIMESTAMP, Odd, Oddity, load_one
 from zt_gate.domain import Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.artifacts.pickles.globals import load_globals
-from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
 from zt_gate.scan.interface import Examination
 
 _MAX_MLMODEL = 4 << 20
@@ -94,11 +94,14 @@ def _with_folders(paths: Iterable[str]) -> Iterator[str]:
 def _model(model: _Model, file: FrozenFile) -> None:
     if file.size > _MAX_MLMODEL:
         raise ValueError(f"an MLmodel file of {file.size} bytes")
-    root, oddities = compose(file.read_at(0, file.size))
-    for kind, detail, line in oddities:
-        what = f"{kind.name.lower()} {printable(detail, 60)}"
-        model.find("MLF-001", Severity.HIGH, f"MLmodel line {line} has a {what}, which readers treat differently", what)
-    content = plain(root) if not any(kind.name == "ALIAS" for kind, _, _ in oddities) else None
+    oddities: list[Odd] = []
+    content = load_one(file.read_at(0, file.size), tags=frozenset({TIMESTAMP}), oddities=oddities)
+    for odd in oddities:
+        what = f"{odd.kind.name.lower()} {printable(odd.detail, 60)}"
+        message = f"MLmodel line {odd.line} has a {what}, which readers treat differently"
+        model.find("MLF-001", Severity.HIGH, message, what)
+    if any(odd.kind is Oddity.ALIAS for odd in oddities):
+        content = None
     flavors = content.get("flavors") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(flavors, dict):
         model.exam.gap("MLmodel has no map of flavors", "save the model again with mlflow")

@@ -5,8 +5,8 @@ Source: catboost/libs/model/model.cpp, flatbuffers/model.fbs, flatbuffers/ctr_da
 
 from __future__ import annotations
 
+from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
 from zt_gate.scan.artifacts.graphs.flatbuffer import BadFlatbufferError, Table
 from zt_gate.scan.artifacts.piece import Format, Piece, Slice
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Head
 

@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
+from zt_gate.codecs.strict_yaml import SURVEYED, TIMESTAMP, Entry, Oddity, survey
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.strict_json import DuplicateKeyError, parse_json
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
 from zt_gate.scan.artifacts.texts.json_rules import judge_json
-from zt_gate.scan.artifacts.texts.yaml_nodes import Oddity, compose_all, mapping_keys
 from zt_gate.scan.interface import Head
 
 _MAX_TEXT = 256 << 20
-_MAX_YAML = 16 << 20
+_MAX_SNIFFED = 16 << 20
 _REMOTE_CODE = frozenset({"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_pipelines"})
 _PLAIN_SUFFIXES = frozenset(
     {".txt", ".md", ".rst", ".csv", ".tsv", ".lock", ".toml", ".cfg", ".ini", ".gitkeep", ".vocab", ".merges", ".model"}
@@ -88,7 +88,7 @@ def _is_json(head: Head) -> bool:
 
 
 def _is_whole_json(head: Head) -> bool:
-    if head.source.size > _MAX_YAML or not _looks_text(head):
+    if head.source.size > _MAX_SNIFFED or not _looks_text(head):
         return False
     try:
         parse_json(head.source.read_at(0, head.source.size), constants=True)
@@ -107,23 +107,26 @@ def _is_yaml(head: Head) -> bool:
 
 
 def _examine_yaml(piece: Piece) -> None:
+    if piece.source.size > SURVEYED.size:
+        raise ValueError(f"a YAML file of more than {SURVEYED.size} bytes")
     data = _read(piece)
-    if len(data) > _MAX_YAML:
-        raise ValueError(f"a YAML file of more than {_MAX_YAML} bytes")
     piece.exam.cover_all()
-    roots, oddities = compose_all(data)
-    for kind, detail, line in oddities:
-        if kind is Oddity.TAG:
-            _find(
-                piece, "ART-302", f"the tag {printable(detail, 80)} makes a YAML loader build an object", detail, line
-            )
-        elif kind is Oddity.DUPLICATE:
-            _find(piece, "ART-307", f"the key {printable(detail, 80)} appears twice", detail, line)
-    for key, value, line in (entry for root in roots for entry in mapping_keys(root)):
-        if key in _REMOTE_CODE and value.lower() not in ("false", "null", "", "{}", "[]"):
-            _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key, line)
-        elif key == "_target_":
-            _find(piece, "ART-303", f"_target_ names {_shown(value)} to be called", value, line)
+    for item in survey(data, tags=frozenset({TIMESTAMP})):
+        if isinstance(item, Entry):
+            _judge_entry(piece, item)
+        elif item.kind is Oddity.TAG:
+            shown = printable(item.detail, 80)
+            _find(piece, "ART-302", f"the tag {shown} makes a YAML loader build an object", item.detail, item.line)
+        elif item.kind is Oddity.DUPLICATE:
+            _find(piece, "ART-307", f"the key {printable(item.detail, 80)} appears twice", item.detail, item.line)
+
+
+def _judge_entry(piece: Piece, entry: Entry) -> None:
+    key, value, line = entry.key, entry.value, entry.line
+    if key in _REMOTE_CODE and value.lower() not in ("false", "null", "", "{}", "[]"):
+        _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key, line)
+    elif key == "_target_":
+        _find(piece, "ART-303", f"_target_ names {_shown(value)} to be called", value, line)
 
 
 # --- plain text --------------------------------------------------------------------------------------------------

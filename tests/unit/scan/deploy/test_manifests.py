@@ -8,7 +8,6 @@ from support.manifests import VLLM, deployment
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.scan.deploy.check import DeployCheck
-from zt_gate.scan.deploy.documents import load
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: a}]}\n"
 BAD = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nspec: {mtls: {mode: DISABLE}}\n"
@@ -97,30 +96,6 @@ def test_a_template_says_how_to_render_it(make_tree):
 def test_words_in_double_braces_that_are_no_helm_are_read(make_tree):
     text = deployment(VLLM) + "# a chat template: {{ messages[0] }}\n"
     assert run(make_tree({"a.yaml": text.encode()})).gaps == ()
-
-
-def test_aliases_that_explode_end_early():
-    bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
-    for previous, name in zip("abcdefgh", "bcdefghi", strict=True):
-        bomb += f"{name}: &{name} [{', '.join([f'*{previous}'] * 10)}]\n"
-    with pytest.raises(ValueError, match="aliases that grow"):
-        load(bomb.encode())
-
-
-def test_an_alias_inside_its_own_anchor_is_refused():
-    with pytest.raises(ValueError, match="no anchor before it"):
-        load(b"a: &a [*a]\n")
-
-
-def test_merge_keys_follow_their_specification():
-    text = b"base: &b {x: 1, y: 2}\nmore: &m {y: 3, z: 4}\nall: {y: 0, <<: [*b, *m]}\n"
-    assert load(text)[0]["all"] == {"y": "0", "x": "1", "z": "4"}
-
-
-def test_scalars_stay_text_and_only_plain_nulls_are_none():
-    assert load(b"a: no\nb: 0755\nc: ~\nd: '~'\ne:\nf: 2026-01-01\n") == [
-        {"a": "no", "b": "0755", "c": None, "d": "~", "e": None, "f": "2026-01-01"}
-    ]
 
 
 def test_a_proxy_inside_a_config_map_is_examined(make_tree):

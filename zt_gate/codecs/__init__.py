@@ -1,0 +1,1 @@
+"""One strict reader per notation: what two programs could read differently is refused, and every cost is bounded."""
