@@ -112,8 +112,10 @@ def _build(m: Machine) -> None:
     m.listener.built(receiver, state, m.offset)
     if isinstance(receiver, Instance):
         if receiver.cls == "numpy.dtype":
-            receiver.state = state
+            receiver.state = state if receiver.state is None else UNKNOWN
         elif receiver.cls.endswith(".NumpyArrayWrapper") or receiver.cls.endswith(".NDArrayWrapper"):
+            if receiver.state is not None:
+                m.refuse("state that is put into an array wrapper for a second time,")
             receiver.state = state
             after = m.window.base + m.position
             onward = m.listener.array(receiver, after)
