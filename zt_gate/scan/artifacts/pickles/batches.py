@@ -287,7 +287,9 @@ class Batch:
             self.rank = max(self.rank, value.rank + 1)
             inert = self.rank <= _MAX_RANK
         else:
-            inert = (type(value) in _INERT and value is not UNKNOWN) or (type(value) is str and not value.startswith(_SPECIAL_TEXT))
+            inert = (type(value) in _INERT and value is not UNKNOWN) or (
+                type(value) is str and not value.startswith(_SPECIAL_TEXT)
+            )
         if inert:
             self.gettable.add(index)
         return inert
