@@ -54,7 +54,7 @@ def _flat(items: tuple[Any, ...] | None) -> Iterator[Any]:
             waiting += item.items or ()
 
 
-Nested = Callable[[Source], None]
+Nested = Callable[[Source], object]
 
 
 class PickleJudge:
