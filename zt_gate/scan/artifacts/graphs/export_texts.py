@@ -15,82 +15,18 @@ _MAX_EXPRESSION = 1 << 14
 _SYMBOL = re.compile(r"[A-Za-z_]\w{0,80}")
 _TEXTS = {"Symbol": _SYMBOL, "Float": re.compile(r"-?[0-9.]{1,80}(?:e[+-]?[0-9]{1,6})?")}
 """What text `sympy.srepr` writes into calls of these."""
-_FUNCTIONS = frozenset(
-    [
-        "Abs",
-        "Add",
-        "And",
-        "CeilDiv",
-        "CeilToInt",
-        "CleanDiv",
-        "Eq",
-        "Equality",
-        "Float",
-        "FloatPow",
-        "FloatTrueDiv",
-        "FloorDiv",
-        "FloorToInt",
-        "Ge",
-        "GreaterThan",
-        "Gt",
-        "Identity",
-        "IntInfinity",
-        "IntTrueDiv",
-        "Integer",
-        "IsNonOverlappingAndDenseIndicator",
-        "LShift",
-        "Le",
-        "LessThan",
-        "Lt",
-        "Max",
-        "Min",
-        "Mod",
-        "ModularIndexing",
-        "Mul",
-        "Ne",
-        "NegativeIntInfinity",
-        "Not",
-        "Or",
-        "Piecewise",
-        "Pow",
-        "PowByNatural",
-        "PythonMod",
-        "RShift",
-        "Rational",
-        "RoundDecimal",
-        "RoundToInt",
-        "StrictGreaterThan",
-        "StrictLessThan",
-        "Symbol",
-        "ToFloat",
-        "TruncToFloat",
-        "TruncToInt",
-        "Tuple",
-        "ExprCondPair",
-        "Unequality",
-        "Where",
-        "Xor",
-        "ceiling",
-        "floor",
-        "BitwiseFn_bitwise_and",
-        "BitwiseFn_bitwise_or",
-        "BitwiseFn_bitwise_xor",
-        "OpaqueUnaryFn_acos",
-        "OpaqueUnaryFn_asin",
-        "OpaqueUnaryFn_asinh",
-        "OpaqueUnaryFn_atan",
-        "OpaqueUnaryFn_cos",
-        "OpaqueUnaryFn_cosh",
-        "OpaqueUnaryFn_exp",
-        "OpaqueUnaryFn_log",
-        "OpaqueUnaryFn_log2",
-        "OpaqueUnaryFn_sin",
-        "OpaqueUnaryFn_sinh",
-        "OpaqueUnaryFn_sqrt",
-        "OpaqueUnaryFn_tan",
-        "OpaqueUnaryFn_tanh",
-    ]
+_NAMES = (
+    "Abs Add And CeilDiv CeilToInt CleanDiv Eq Equality Float FloatPow FloatTrueDiv FloorDiv FloorToInt Ge "
+    "GreaterThan Gt Identity IntInfinity IntTrueDiv Integer IsNonOverlappingAndDenseIndicator LShift Le LessThan Lt "
+    "Max Min Mod ModularIndexing Mul Ne NegativeIntInfinity Not Or Piecewise Pow PowByNatural PythonMod RShift "
+    "Rational RoundDecimal RoundToInt StrictGreaterThan StrictLessThan Symbol ToFloat TruncToFloat TruncToInt "
+    "Tuple ExprCondPair Unequality Where Xor ceiling floor "
+    "BitwiseFn_bitwise_and BitwiseFn_bitwise_or BitwiseFn_bitwise_xor OpaqueUnaryFn_acos OpaqueUnaryFn_asin "
+    "OpaqueUnaryFn_asinh OpaqueUnaryFn_atan OpaqueUnaryFn_cos OpaqueUnaryFn_cosh OpaqueUnaryFn_exp "
+    "OpaqueUnaryFn_log OpaqueUnaryFn_log2 OpaqueUnaryFn_sin OpaqueUnaryFn_sinh OpaqueUnaryFn_sqrt "
+    "OpaqueUnaryFn_tan OpaqueUnaryFn_tanh"
 )
+_FUNCTIONS = frozenset(_NAMES.split())
 """Functions of sizes that PyTorch prints: sympy's and those of torch.utils._sympy.functions."""
 _PARTS = (
     ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Load, ast.Tuple,
