@@ -218,6 +218,21 @@ def test_watching_with_new_eyes_takes_back_what_a_check_blocks_now(shop, tmp_pat
         shop.resolve("x", "staging")
 
 
+def test_watching_prompts_and_what_calls_itself_one(shop, tmp_path, capsys):
+    from mlflow.entities.model_registry import RegisteredModelTag
+
+    store, mark = shop._client._get_registry_client().store, RegisteredModelTag("mlflow.prompt.is_prompt", "true")
+    store.create_prompt("p")
+    store.create_prompt_version("p", "Hi")
+    store.set_prompt_alias("p", "staging", 1)
+    assert promote(tmp_path, "models:/x/1") == 0
+    store.set_registered_model_tag("x", mark)
+    assert watch(tmp_path, "--recheck", "--summary-key", str(tmp_path / "keys" / "gate.key")) == 0
+    told = capsys.readouterr().out
+    assert "models:/x/1 @staging holds" in told
+    assert "models:/p/1 @staging holds" in told
+
+
 @pytest.mark.parametrize(
     "words", [["--recheck"], ["--listen", "127.0.0.1:0"], ["--interval", "0"], ["--summary-key", "x"]]
 )

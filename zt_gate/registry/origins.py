@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from zt_gate.errors import TargetError
 from zt_gate.policy.registry import fold
 from zt_gate.registry.ledger import Ledger, facts
-from zt_gate.registry.protected import Protected
+from zt_gate.registry.protected import PROMPT_TAG, Protected
 from zt_gate.registry.tables import (
     ALIASES,
     BOUND,
@@ -27,7 +27,6 @@ from zt_gate.registry.tables import (
     VERSIONS,
 )
 
-PROMPT_TAG = "mlflow.prompt.is_prompt"
 PLACEHOLDERS = frozenset({"prompt-template", "dummy-source"})
 """What MLflow's server and its client store as the source of a prompt, which has no files that anything could load."""
 NO_PROMPT = "it has no files, and the gate did not see it created as a prompt: register it under a new name"

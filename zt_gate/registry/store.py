@@ -16,7 +16,7 @@ from zt_gate.registry.client import PROBE
 from zt_gate.registry.gatekeeper import Admit, Gatekeeper, Wish
 from zt_gate.registry.ledger import Ledger
 from zt_gate.registry.origins import NO_PROMPT, PLACEHOLDERS, says_prompt, unmarks_prompt
-from zt_gate.registry.protected import SUMMARY_TAG, is_reserved
+from zt_gate.registry.protected import PROMPT, SUMMARY_TAG, is_reserved
 from zt_gate.registry.refusal import refuse, sentence
 from zt_gate.registry.settings import Settings
 from zt_gate.registry.sources import logged_location
@@ -178,7 +178,7 @@ class GatedStore:
     def _zt_create_prompt(self, wish: Wish, act: Any, source: str, only_text: bool) -> Any:
         """Create a version of a prompt, which never holds files."""
         if source not in PLACEHOLDERS or not only_text:
-            self.gate.deny(wish, "this is a prompt, and a prompt holds no files: register them under another name")
+            self.gate.deny(wish, f"{PROMPT}: register them under another name")
         if wish.stages and not self.gate.is_prompt(wish.workspace, wish.name):
             self.gate.deny(wish, NO_PROMPT)
         version = self._zt_bound(wish, act())
@@ -247,7 +247,7 @@ class GatedStore:
         location = self._plain("get_model_version_download_uri")(name, version)
         wish = self._zt_wish("download", name, version, self.gate.demanded("models", name))
         if location in PLACEHOLDERS and self.gate.is_prompt(wish.workspace, name):
-            self.gate.deny(wish, "this is a prompt, and a prompt holds no files")
+            self.gate.deny(wish, PROMPT)
         digest = self.gate.redirect(wish)
         return self.gate.destination().sealed_uri(wish.workspace, digest) if digest else location
 
