@@ -46,6 +46,15 @@ def test_a_prompt_is_free(store, mark, source, name):
     assert store.get_latest_versions(name, ["None", "Production"])
 
 
+def test_a_prompt_is_free_where_the_database_has_a_trigger(open_store, site):
+    site.write_policy("  trigger: true")
+    store = open_store()
+    for name in ("p", "prod.p"):
+        prompt(store, name)
+        for mark in MARKS.values():
+            mark(store, name)
+
+
 def test_a_free_prompt_may_get_a_protected_name(store):
     prompt(store, "p")
     store.rename_registered_model("p", "prod.p")

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import requests
 from support.mlflow_server import ENV3, Server
-from support.registry_site import write_model
+from support.registry_site import refused, write_model
 
 
 @pytest.fixture(scope="module")
