@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import threading
+import time
 
 import pytest
 from support.mlflow_server import ADMIN, ENV2, ENV3
@@ -150,9 +151,13 @@ def test_a_prompt_of_the_ui_works_too(place):
 CLIENT = """
 import sys
 import tempfile
+import time
 import mlflow
 good = bad = refused = 0
+until = time.monotonic() + 60
 for _ in range(int(sys.argv[2])):
+    if time.monotonic() > until:
+        break
     try:
         with tempfile.TemporaryDirectory() as folder:
             got = mlflow.artifacts.download_artifacts(artifact_uri=sys.argv[1], dst_path=folder)
@@ -164,6 +169,7 @@ for _ in range(int(sys.argv[2])):
 print(good, bad, refused)
 """
 ROUNDS = 40
+"""At most; a busy machine manages fewer in the minute that the client takes."""
 
 
 def rename(registry, name, new_name):
@@ -212,6 +218,7 @@ def renamed_in_a_loop(place, name, stop, done, *, unmarked):
             rename(registry, old, new)
         if unmarked:
             registry.set_alias(name, "champion", "1")
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("unmarked", [False, True])
@@ -235,6 +242,6 @@ def test_a_client_never_gets_other_bytes_while_names_change(place, site, tmp_pat
     counts = f"{len(done)} renames; {good} good, {bad} of other bytes, {closed} refused"
     record_property("downloads", counts)
     assert bad == 0, counts
-    assert good + closed == ROUNDS
+    assert good + closed > 0, counts
     if not unmarked:
-        assert (good, done) == (ROUNDS, [])
+        assert (closed, done) == (0, []), counts
