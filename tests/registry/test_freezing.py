@@ -1,14 +1,28 @@
 """Which requests the wrapper lets pass: a function of method, path, query and body."""
 
+import io
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zt_gate.registry.app import Guard, WsgiGuard
+from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.conformance import UnknownRoutes, _compiled
-from zt_gate.registry.freezing import alias_reason, decoded, frozen_reason, sets_alias
+from zt_gate.registry.freezing import (
+    alias_reason,
+    body_reason,
+    decoded,
+    frozen_reason,
+    is_upload,
+    names_sealed,
+    sets_alias,
+)
+from zt_gate.registry.places import leads_to_sealed
 from zt_gate.registry.protected import DEFAULT
+from zt_gate.registry.settings import Settings
 
 WRITES = st.sampled_from(["PUT", "POST", "DELETE", "PATCH", "MKCOL"])
 
@@ -62,6 +76,133 @@ def test_the_alias_in_a_body(alias, open_to):
 @given(st.binary(max_size=80))
 def test_a_body_that_is_none_breaks_nothing(body):
     assert isinstance(alias_reason(body, DEFAULT), str)
+
+
+S = "ztgate-sealed"
+PLACES = [
+    f"/srv/artifacts/{S}", f"/srv/artifacts/{S}/sha256-0", f"file:///srv/artifacts/{S}/x", f"FILE:/srv/{S}",
+    f"mlflow-artifacts:/{S}/sha256-0", f"MLflow-Artifacts:/{S}", f"mlflow-artifacts://host:5000/{S}",
+    f"http://host/api/2.0/mlflow-artifacts/artifacts/{S}/x", f"/srv/artifacts/0/../{S}/x", f"./{S}", S,
+    f"mlflow-artifacts:/a/%2e%2e/{S}", "mlflow-artifacts:/%7atgate-sealed", "file:///srv/%257atgate%252dsealed/x",
+    "mlflow-artifacts:/%25252525257atgate-sealed", f"/srv/a//{S}/", f"\\srv\\{S}\\x", "mlflow-artifacts:/ZTGATE-Sealed",
+    "mlflow-artifacts:/ztgate-\tsealed", "file:///srv/ztgate-\nsealed", "file:///srv/ztgate-%09sealed",
+    "file:///srv/%7\tatgate-sealed", f" file:///srv/{S}", f"mlflow-artifacts:/{S}?x=1#y", f"workspaces/b/{S}/x",
+    f"s3://bucket/{S}/sha256-0", f"runs:/0/../{S}", f"models:/{S}",
+]  # fmt: skip
+SHAPES = {
+    "experiment": lambda place: {"name": "e", "artifact_location": place},
+    "version": lambda place: {"name": "x", "source": place},
+    "run": lambda place: {"run": {"info": {"artifact_uri": place}}},
+    "tags": lambda place: {"tags": [{"key": "mlflow.artifactLocation", "value": place}]},
+    "a name of a field": lambda place: {place: 1},
+    "text in text": lambda place: json.dumps({"artifact_location": place}),
+    "text in text in text": lambda place: json.dumps(json.dumps({"artifact_location": place})),
+    "a field that is text": lambda place: {"request": json.dumps([place])},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("place", PLACES)
+def test_no_body_names_the_sealed_folder(place, shape):
+    value = SHAPES[shape](place)
+    for data in (json.dumps(value).encode(), json.dumps(value).encode("utf-16"), json.dumps(value).encode("utf-8-sig")):
+        assert "folder of sealed copies" in body_reason(data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"artifact_location": "mlflow-artifacts:/ztgate-sealed", "artifact_location": "mlflow-artifacts:/0"}',
+        b'{"artifact_location": "mlflow-artifacts:/0", "artifact_location": "mlflow-artifacts:/ztgate-sealed"}',
+        b'{"artifact_location": "mlflow-artifacts:/\\u007atgate-sealed"}',
+        b"artifact_location=mlflow-artifacts%3A%2Fztgate-sealed",
+        b"--b\r\n\r\n/srv/ztgate-sealed\r\n--b--",
+        b'{"artifact_location": "/srv/ztgate-sealed"',
+    ],
+)
+def test_nor_twice_nor_where_it_is_no_json(body):
+    assert body_reason(body)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=30).filter(lambda text: not names_sealed(text)),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "source"]), inner),
+        max_leaves=12,
+    )
+)
+def test_other_bodies_pass(value):
+    assert not body_reason(json.dumps(value).encode())
+
+
+def test_a_body_that_is_nested_too_deeply_is_refused():
+    assert "nested too deeply" in body_reason(b"[" * 200_000 + b"]" * 200_000)
+
+
+def test_a_long_text_of_encodings_is_read_in_no_time():
+    began = time.monotonic()
+    assert names_sealed("%" + "25" * 500_000 + "7atgate-sealed")
+    assert not names_sealed("%" + "25" * 500_000 + "7atgate")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "upload"),
+    [
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/a", True),
+        ("PUT", "/ajax-api/2.0/mlflow-artifacts/artifacts/0/a", True),
+        ("POST", "/ajax-api/2.0/mlflow/upload-artifact", True),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/0/upload-artifact", False),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/api/2.0/mlflow-artifacts/artifacts/0", False),
+        ("POST", "/api/2.0/mlflow/experiments/create", False),
+        ("PATCH", "/api/2.0/mlflow/logged-models/m-1", False),
+    ],
+)
+def test_the_body_of_an_upload_is_a_file(method, path, upload):
+    assert is_upload(method, path) is upload
+
+
+def test_a_link_to_the_sealed_copies_is_followed(tmp_path, monkeypatch):
+    root = tmp_path / "artifacts"
+    (root / "ztgate-sealed" / "sha256-0").mkdir(parents=True)
+    (root / "link").symlink_to("ztgate-sealed")
+    (tmp_path / "other").symlink_to(root / "ztgate-sealed" / "sha256-0")
+    (root / "0").mkdir()
+    monkeypatch.chdir(tmp_path)
+    here = Destination(str(root), True)
+    for place in (
+        f"{root}/link", f"{root}/0/../link/x", f"file://{root}/link", f"file:{root}/%6cink", "other", "./other/x",
+        "mlflow-artifacts:/link/x", "mlflow-artifacts:/0/../link", "MLFLOW-ARTIFACTS:/%6c%69nk", "link", "link/x",
+        "http://host/api/2.0/mlflow-artifacts/artifacts/link/x", str(tmp_path / "other"),
+    ):  # fmt: skip
+        assert leads_to_sealed(place, here), place
+    for place in (str(root), f"{root}/0", "mlflow-artifacts:/0/x", "linked", "a" * 5000, "a\0b", "s3://b/link", ""):
+        assert place == "s3://b/link" or not leads_to_sealed(place, here), place
+    assert leads_to_sealed("s3://b/ztgate-sealed", Destination("s3://b", True))
+
+
+def test_a_body_is_read_once_and_given_on(monkeypatch):
+    seen = {}
+
+    def server(environ, start):
+        seen["body"] = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        return [b"ok"]
+
+    guard = WsgiGuard(server, Guard(Settings({})))
+
+    def post(body, **more):
+        environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/2.0/mlflow/experiments/create", **more}
+        environ["wsgi.input"] = io.BytesIO(body)
+        status = []
+        return guard(environ, lambda line, headers: status.append(line)), status
+
+    fine, evil = json.dumps({"name": "e"}).encode(), json.dumps({"artifact_location": "/a/ztgate-sealed"}).encode()
+    assert post(fine, CONTENT_LENGTH=str(len(fine))) == ([b"ok"], [])
+    assert seen["body"] == fine
+    for more in ({"CONTENT_LENGTH": str(len(evil))}, {"wsgi.input_terminated": True}):
+        assert post(evil, **more)[1] == ["403 Forbidden"]
+    monkeypatch.setattr("zt_gate.registry.app.MAX_BODY", 10)
+    assert post(fine, CONTENT_LENGTH=str(len(fine)))[1] == ["403 Forbidden"]
 
 
 def test_a_route_that_nobody_looked_at_is_denied_and_its_neighbours_are_not():

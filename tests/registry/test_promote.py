@@ -1,6 +1,7 @@
 """`zt-gate promote` against the gated store, without a server between them."""
 
 import shutil
+import time
 
 import pytest
 from support.registry_site import GATE, Site, write_model
@@ -52,6 +53,50 @@ def test_a_bad_version_is_not(shop, tmp_path, capsys):
     assert promote(tmp_path, "models:/x/1") == 1
     assert "ART-101" in capsys.readouterr().out
     assert shop.aliases("x") == {}
+
+
+def demand_a_signature(tmp_path):
+    text = (tmp_path / "site" / "policy.yaml").read_text()
+    demand = "staging: {checks: {artifacts: required}, signature: {by: [gate]}}"
+    (tmp_path / "site" / "policy.yaml").write_text(text.replace("staging: {checks: {artifacts: required}}", demand))
+
+
+@pytest.mark.parametrize("more", [(), ("--summary", "kept.json")])
+def test_a_block_is_handed_in_so_that_an_older_allow_no_longer_counts(shop, tmp_path, capsys, more):
+    assert promote(tmp_path, "models:/x/1", *more) == 0
+    demand_a_signature(tmp_path)
+    time.sleep(1.1)
+    assert promote(tmp_path, "models:/x/1", *more) == 1
+    assert "no longer counts" in capsys.readouterr().err
+    with pytest.raises(RefusedError, match="blocked this release"):
+        shop.resolve("x", "staging")
+    assert (tmp_path / "kept.json").exists() is bool(more)
+
+
+def test_a_block_counts_even_where_the_report_cannot_be_written(shop, tmp_path):
+    assert promote(tmp_path, "models:/x/1") == 0
+    demand_a_signature(tmp_path)
+    time.sleep(1.1)
+    (tmp_path / "taken").write_text("")
+    assert promote(tmp_path, "models:/x/1", "--out", str(tmp_path / "taken" / "report")) != 0
+    with pytest.raises(RefusedError):
+        shop.resolve("x", "staging")
+
+
+def test_a_dry_run_hands_in_nothing(shop, tmp_path):
+    assert promote(tmp_path, "models:/x/1") == 0
+    demand_a_signature(tmp_path)
+    time.sleep(1.1)
+    assert promote(tmp_path, "models:/x/1", "--dry-run", "--summary", "kept.json") == 1
+    assert (tmp_path / "kept.json").exists()
+    assert shop.resolve("x", "staging").number == 1
+
+
+def test_a_verdict_of_an_earlier_run_is_handed_in_by_nobody(shop, tmp_path):
+    assert promote(tmp_path, "models:/x/1", "--dry-run", "--summary", "kept.json") == 0
+    assert promote(tmp_path, "models:/x/1", "--policy", "absent.yaml", "--summary", "kept.json") == 2
+    with pytest.raises(RefusedError, match="no verdict"):
+        shop.set_alias(shop.version("models:/x/1"), "staging")
 
 
 def test_a_dry_run_changes_nothing(shop, tmp_path, capsys):
@@ -171,6 +216,21 @@ def test_watching_with_new_eyes_takes_back_what_a_check_blocks_now(shop, tmp_pat
     assert "blocks it now" in capsys.readouterr().out
     with pytest.raises(RefusedError, match="blocked this release"):
         shop.resolve("x", "staging")
+
+
+def test_watching_prompts_and_what_calls_itself_one(shop, tmp_path, capsys):
+    from mlflow.entities.model_registry import RegisteredModelTag
+
+    store, mark = shop._client._get_registry_client().store, RegisteredModelTag("mlflow.prompt.is_prompt", "true")
+    store.create_prompt("p")
+    store.create_prompt_version("p", "Hi")
+    store.set_prompt_alias("p", "staging", 1)
+    assert promote(tmp_path, "models:/x/1") == 0
+    store.set_registered_model_tag("x", mark)
+    assert watch(tmp_path, "--recheck", "--summary-key", str(tmp_path / "keys" / "gate.key")) == 0
+    told = capsys.readouterr().out
+    assert "models:/x/1 @staging holds" in told
+    assert "models:/p/1 @staging holds" in told
 
 
 @pytest.mark.parametrize(

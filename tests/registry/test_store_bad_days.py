@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mlflow.exceptions import MlflowException
-from support.registry_site import STRANGER, write_model
+from support.registry_site import GATE, STRANGER, write_model
 from support.registry_store import bring, denied, tag
 
 from zt_gate.registry.artifacts import Destination
@@ -87,6 +87,66 @@ def test_a_policy_that_is_mended_holds_at_once(promoted, site):
     denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
     site.policy.write_text(text)
     assert promoted.get_model_version_by_alias("x", "champion").version == 1
+
+
+def name_a_key_file(site):
+    """Let the policy name the gate's key as a file, beside it."""
+    text = site.policy.read_text()
+    key = site.folder / "gate.pub"
+    key.write_text(GATE.public.pem)
+    start, end = text.index("      pem: |"), text.index("stages:")
+    site.policy.write_text(text[:start] + "      file: gate.pub\n" + text[end:])
+    return key
+
+
+def test_a_key_file_that_changed_is_read_again(promoted, site):
+    key = name_a_key_file(site)
+    assert promoted.get_model_version_by_alias("x", "champion")
+    key.write_text(STRANGER.public.pem)
+    assert "none of the keys" in denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
+    assert "none of the keys" in denied(lambda: promoted.set_registered_model_alias("x", "champion", 1))
+    key.write_text(GATE.public.pem)
+    assert promoted.get_model_version_by_alias("x", "champion")
+
+
+@pytest.mark.parametrize("how", ["gone", "no key", "a folder", "a link to nothing"])
+def test_a_key_file_that_cannot_be_read_closes_what_is_protected(promoted, site, how):
+    key = name_a_key_file(site)
+    assert promoted.get_model_version_by_alias("x", "champion")
+    key.unlink()
+    {
+        "gone": lambda: None,
+        "no key": lambda: key.write_text("none"),
+        "a folder": key.mkdir,
+        "a link to nothing": lambda: key.symlink_to("nowhere"),
+    }[how]()
+    for act in (
+        lambda: promoted.set_registered_model_alias("x", "champion", 1),
+        lambda: promoted.get_model_version_by_alias("x", "champion"),
+        lambda: promoted.get_model_version_download_uri("prod.x", 1),
+    ):
+        denied(act)
+    everything_else_is_open(promoted)
+
+
+def test_a_waiver_file_and_a_key_behind_a_link_are_read_again(promoted, site):
+    key = name_a_key_file(site)
+    for name, pair in (("a.pub", GATE), ("b.pub", STRANGER)):
+        (site.folder / name).write_text(pair.public.pem)
+    key.unlink()
+    key.symlink_to("a.pub")
+    assert promoted.get_model_version_by_alias("x", "champion")
+    key.unlink()
+    key.symlink_to("b.pub")
+    assert "none of the keys" in denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
+    key.unlink()
+    key.symlink_to("a.pub")
+    with site.policy.open("a") as policy:
+        policy.write("waivers_file: waivers.yaml\n")
+    (site.folder / "waivers.yaml").write_text("waivers: []\n")
+    assert promoted.get_model_version_by_alias("x", "champion")
+    (site.folder / "waivers.yaml").unlink()
+    everything_protected_is_closed(promoted, "waivers.yaml")
 
 
 def test_a_gate_that_the_policy_no_longer_names(promoted, site):

@@ -137,7 +137,13 @@ def test_a_forged_summary_in_the_table_counts_for_nothing(store, version, tmp_pa
     assert "none of the keys" in denied(lambda: store.set_registered_model_alias("x", "champion", 1))
 
 
+def unmark(store):
+    store.delete_registered_model_alias("x", "champion")
+    store.transition_model_version_stage("x", 1, "Archived", False)
+
+
 def test_a_model_that_was_deleted_and_made_again_starts_without_a_verdict(promoted, tmp_path):
+    unmark(promoted)
     promoted.delete_registered_model("x")
     write_model(tmp_path / "artifacts" / "0" / "evil", b"evil")
     promoted.create_registered_model("x")

@@ -63,7 +63,10 @@ def test_what_the_gate_admits_passes_the_trigger(store, version, site, model, tm
     store.create_model_version("x", "mlflow-artifacts:/0/model")
     with pytest.raises(sqlite3.IntegrityError, match="zt-gate"):
         run_sql(tmp_path, "UPDATE registered_model_aliases SET version = 2")
+    store.delete_registered_model_alias("x", "champion")
+    store.transition_model_version_stage("x", 1, "Archived", False)
     store.rename_registered_model("x", "y")
+    store.set_registered_model_alias("y", "champion", 1)
     assert store.get_model_version_by_alias("y", "champion").version == 1
 
 

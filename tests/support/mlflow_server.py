@@ -89,6 +89,7 @@ class Server:
     def environment(self) -> dict[str, str]:
         path = f"{self.env / 'bin'}:{os.environ['PATH']}"
         values = {"PATH": path, "HOME": str(self.folder), "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
+        values["PYTHONPATH"] = str(ROOT)  # the code of this tree, wherever the environment was built
         values |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1"}
         if self.workspaces:
             values["MLFLOW_ENABLE_WORKSPACES"] = "true"

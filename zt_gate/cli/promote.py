@@ -58,21 +58,38 @@ def _demand_gate(client: RegistryClient) -> None:
 
 
 def _promote(args: argparse.Namespace, client: RegistryClient, version: Version, console: Console) -> int:
-    with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
-        args.target = Path(version.uri)
-        args.summary = args.summary or Path(folder) / "summary.json"
-        code = check.run(args, console)
-        if code:
-            return code
-        summary = args.summary.read_text()
+    code = _checked(args, client, version, console)
+    if code:
+        return code
     if args.dry_run:
         console.result(f"would set @{args.alias} on {printable(version.uri)}")
         return 0
-    client.bring(version, summary)
     client.set_alias(version, args.alias)
     _record(args, version, "promotion.done", "done")
     console.result(f"{console.style('PROMOTED', 'green')}  {printable(version.uri)} → @{args.alias}")
     return 0
+
+
+def _checked(args: argparse.Namespace, client: RegistryClient, version: Version, console: Console) -> int:
+    """Check a version, and hand the signed verdict in whatever it is: after a block an older allow no longer counts."""
+    from zt_gate.cli.files import write_atomically
+
+    wanted = args.summary
+    with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
+        # A file of its own: what an earlier run left under --summary is no verdict of this one.
+        args.target, args.summary = Path(version.uri), Path(folder) / "summary.json"
+        try:
+            code = check.run(args, console)
+        finally:
+            if args.summary.is_file():
+                summary = args.summary.read_bytes()
+                if wanted is not None:
+                    write_atomically(wanted, summary)
+                if not args.dry_run:
+                    client.bring(version, summary.decode())
+    if code and not args.dry_run:
+        console.note("the registry has this verdict: an earlier one that allowed these files no longer counts")
+    return code
 
 
 def _roll_back(args: argparse.Namespace, client: RegistryClient, console: Console) -> int:

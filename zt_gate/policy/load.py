@@ -8,7 +8,9 @@ import json
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +35,7 @@ PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
 _MAX_CALIBRATION_BYTES = 4 << 20
+_TELL: ContextVar[Callable[[Path], None] | None] = ContextVar("_TELL", default=None)
 _Model = TypeVar("_Model")
 _Pem = TypeVar("_Pem", Key, Certificate)
 
@@ -46,6 +49,16 @@ def load_policy(reference: str) -> LoadedPolicy:
     if reference.startswith(PACK_PREFIX):
         return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), Path(), (reference,)))
     return open_policy(Path(reference))[0]
+
+
+@contextmanager
+def files_told(tell: Callable[[Path], None]) -> Iterator[None]:
+    """Name every file that loading a policy in the body reads, before it is opened; also one that cannot be read."""
+    token = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(token)
 
 
 def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, Document]:
@@ -338,6 +351,9 @@ def _read(
     path: Path, shown: str, limit: int, advice: str, complain: Callable[[str, str], PolicyError] = PolicyError
 ) -> bytes:
     """Read a small regular file whole."""
+    tell = _TELL.get()
+    if tell is not None:
+        tell(path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as stream:

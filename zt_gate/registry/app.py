@@ -6,8 +6,10 @@ a page about each version. With `ZT_GATE_BASIC_AUTH=1` it stands around MLflow's
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import io
 import json
 import logging
 import os
@@ -17,10 +19,12 @@ from typing import Any
 from zt_gate.audit import Event
 from zt_gate.domain import printable
 from zt_gate.errors import UsageError, ZtGateError
+from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.conformance import UnknownRoutes
-from zt_gate.registry.freezing import MAX_BODY, alias_reason, frozen_reason, sets_alias
+from zt_gate.registry.freezing import MAX_BODY, READS, alias_reason, body_reason, frozen_reason, is_upload, sets_alias
 from zt_gate.registry.gatekeeper import PAGES
 from zt_gate.registry.page import BASIC_AUTH, add_pages
+from zt_gate.registry.places import leads_to_sealed
 from zt_gate.registry.protected import DEFAULT
 from zt_gate.registry.record import DENIED, new_run
 from zt_gate.registry.refusal import sentence
@@ -83,6 +87,21 @@ class Guard:
         rules = self.settings.rules()
         return alias_reason(body, rules.protected.with_more(DEFAULT) if rules.trouble else rules.protected)
 
+    def path(self, method: str, path: str, query: str) -> str:
+        """Say why a request may not pass by its path and query."""
+        why = frozen_reason(method, path, query)
+        if why or method in READS or "mlflow-artifacts/" not in path:
+            return why
+        inside = path.split("mlflow-artifacts/", 1)[1].partition("/")[2].removeprefix("create/")
+        return "this path leads to the sealed copies" if leads_to_sealed(inside, Destination.of_server()) else ""
+
+    def body(self, body: bytes) -> str:
+        """Say why a request may not pass by its body."""
+        if len(body) > MAX_BODY:
+            return f"its body is larger than {MAX_BODY >> 20} MiB"
+        destination = Destination.of_server()
+        return body_reason(body, lambda text: leads_to_sealed(text, destination))
+
     def refuse(self, what: str, why: str, authorization: str, address: str) -> bytes:
         """Put a refusal on record, and return the body that says so."""
         text = sentence(what, why)
@@ -110,11 +129,13 @@ class AsgiGuard:
             await self._inner(scope, receive, send)
             return
         method, path = scope["method"], scope["path"]
-        why = frozen_reason(method, path, scope.get("query_string", b"").decode("latin-1"))
+        why = self._guard.path(method, path, scope.get("query_string", b"").decode("latin-1"))
         why = why or self._unknown.reason(method, path)
-        if not why and sets_alias(method, path):
+        if not why and method not in READS and not is_upload(method, path):
             body = await _read(receive)
-            why = self._guard.alias(body)
+            why = await asyncio.to_thread(self._guard.body, body)
+            if not why and sets_alias(method, path):
+                why = self._guard.alias(body)
             receive = _again(body, receive)
         if why:
             await self._refuse(scope, send, f"{method} {path}", why)
@@ -140,7 +161,9 @@ class WsgiGuard:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Pass a request on, or refuse it."""
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        why = frozen_reason(method, path, environ.get("QUERY_STRING", ""))
+        why = self._guard.path(method, path, environ.get("QUERY_STRING", ""))
+        if not why and method not in READS and not is_upload(method, path):
+            why = self._guard.body(_taken(environ))
         if not why:
             answer: Iterable[bytes] = self._inner(environ, start_response)
             return answer
@@ -150,14 +173,24 @@ class WsgiGuard:
         return [body]
 
 
+def _taken(environ: dict[str, Any]) -> bytes:
+    """Read the body of a request, as far as it is looked at, and put it back."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    most = int(length) if length.isdecimal() else MAX_BODY + 1 if environ.get("wsgi.input_terminated") else 0
+    body: bytes = environ["wsgi.input"].read(min(most, MAX_BODY + 1))
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+    return body
+
+
 async def _read(receive: Receive) -> bytes:
-    """Read a small body. A larger one is cut, and then no JSON any more, for us and for the server."""
-    body, more = b"", True
-    while more and len(body) <= MAX_BODY:
+    """Read a body, as far as it is looked at; one that is longer is refused."""
+    parts, size, more = [], 0, True
+    while more and size <= MAX_BODY:
         message = await receive()
-        body += message.get("body", b"")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         more = message["type"] == "http.request" and message.get("more_body", False)
-    return body[:MAX_BODY]
+    return b"".join(parts)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

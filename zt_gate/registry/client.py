@@ -10,7 +10,7 @@ from typing import Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError, UsageError
-from zt_gate.registry.protected import SUMMARY_TAG
+from zt_gate.registry.protected import PROMPT, PROMPT_TAG, SUMMARY_TAG
 
 PROBE = "zt-gate.probe"
 """Resolving an alias of this name tells whether the gate is active."""
@@ -113,16 +113,27 @@ class RegistryClient:
             return {alias: int(number) for alias, number in stored.items()}
 
     def models(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Yield every registered model with its stored aliases."""
-        token = None
-        while True:
-            with self._translated("the registry"):
-                page = self._client.search_registered_models(max_results=1000, page_token=token)
-            for model in page:
-                yield model.name, {alias: int(number) for alias, number in (model.aliases or {}).items()}
-            token = page.token
-            if not token:
-                return
+        """Yield every registered model with its stored aliases. MLflow's search leaves prompts out unless asked."""
+        for wanted in ("", f"tags.`{PROMPT_TAG}` = 'true'"):
+            token = None
+            while True:
+                with self._translated("the registry"):
+                    search = self._client.search_registered_models
+                    page = search(filter_string=wanted or None, max_results=1000, page_token=token)
+                for model in page:
+                    yield model.name, {alias: int(number) for alias, number in (model.aliases or {}).items()}
+                token = page.token
+                if not token:
+                    break
+
+    def is_prompt(self, version: Version) -> bool:
+        """Whether the gate says that a version is of a prompt, which has no files that could be checked."""
+        try:
+            with self._translated(version.uri):
+                self._client.get_model_version_download_uri(version.name, str(version.number))
+        except (RefusedError, TargetError) as refusal:
+            return PROMPT in str(refusal)
+        return False
 
     def numbers(self, name: str) -> list[int]:
         """Return the versions of a model, the newest first; errors as `aliases`."""

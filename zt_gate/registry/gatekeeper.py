@@ -21,6 +21,7 @@ from zt_gate.domain import Digest, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.ledger import Act, Kept, Ledger
+from zt_gate.registry.origins import CHANGED, Origins
 from zt_gate.registry.protected import DEFAULT, Protected
 from zt_gate.registry.record import ALLOWED, DENIED, DONE, FAILED, REMOVED, actor, new_run
 from zt_gate.registry.refusal import LOOK, refuse, sentence
@@ -50,10 +51,14 @@ class Wish:
     """0 where the version does not exist yet."""
     stages: frozenset[str]
     """Whose verdicts are needed."""
+    whole: bool = False
+    """Whether it is about the model as a whole."""
 
     @property
     def target(self) -> str:
         """The version, for people."""
+        if self.whole:
+            return f"the model {self.name}"
         return f"models:/{self.name}/{self.version}" if self.version else f"a new version of {self.name}"
 
 
@@ -68,6 +73,7 @@ class Gatekeeper:
 
     def __init__(self, ledger: Ledger, settings: Settings, destination: Callable[[], Destination]) -> None:
         self.ledger = ledger
+        self.origins = Origins(ledger)
         self.settings = settings
         self.destination = destination
         self._verdicts = Verdicts(settings)
@@ -128,25 +134,62 @@ class Gatekeeper:
         if why:
             self.deny(wish, why)
 
+    def is_prompt(self, workspace: str, name: str) -> bool:
+        """Whether a model is a prompt, by what the gate saw; where that cannot be read it is none."""
+        try:
+            return self.origins.is_prompt(workspace, name)
+        except Exception:  # noqa: BLE001 - as in `promotion`; a model that is no prompt needs a verdict
+            _LOG.exception("zt-gate: what was created as a prompt cannot be read")
+            return False
+
+    def keep_in_place(self, wish: Wish) -> None:
+        """Refuse to rename or delete a model that carries a protected mark.
+
+        Whoever resolved the mark asks for the files in a second request, by name and number; another model must not
+        take the name in between.
+
+        Raises:
+            MlflowException: refused.
+        """
+        try:
+            mark = self.origins.mark(wish.workspace, wish.name, self.rules().protected)
+        except Exception as error:  # noqa: BLE001 - as in `promotion`
+            mark = f"marks that cannot be read ({type(error).__name__})"
+        if mark == "a protected name":
+            self.deny(wish, "its name is protected, and clients may be loading from it")
+        if mark:
+            self.deny(wish, f"it carries {mark}: take that away first")
+
     def redirect(self, wish: Wish) -> str:
         """Return the digest whose sealed copy is to be used for a version; empty where its own place will do.
 
-        In a protected model the verdict has to hold. Elsewhere a version that was admitted once is still served from
-        its sealed copy, so that it can be looked at again; what that version may be used for is its marks' business.
+        In a protected model the verdict has to hold, and so it has for a version whose name and number were promoted
+        as another version: a client may have resolved that one. Elsewhere a version that was admitted once is still
+        served from its sealed copy, so that it can be looked at again; what that version may be used for is its
+        marks' business.
 
         Raises:
             MlflowException: the version is in a protected model, and no verdict holds.
         """
         try:
-            if not wish.stages:
-                seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
-                return next((seals[stage] for stage in sorted(seals) if self._is_sealed(wish, seals[stage])), "")
-            why, digest = self._standing(wish)
+            before = self.origins.promoted_before(wish.workspace, wish.name, wish.version)
+            if not wish.stages | before:
+                return self._once_admitted(wish)
+            why, digest = self._standing(replace(wish, stages=wish.stages | before))
             if not why:
                 return digest
+            why = f"another version of this name and number was promoted; {why}" if before else why
+        except ZtGateError as error:
+            why = error.message
         except Exception as error:  # noqa: BLE001 - as in `promotion`
             why = f"the evidence cannot be read: {type(error).__name__}"
         return self.deny(wish, why)
+
+    def _once_admitted(self, wish: Wish) -> str:
+        seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
+        if seals:
+            self.origins.demand_unchanged(wish.workspace, wish.name, wish.version)
+        return next((seals[stage] for stage in sorted(seals) if self._is_sealed(wish, seals[stage])), "")
 
     def _is_sealed(self, wish: Wish, digest: str) -> bool:
         return self.destination().is_sealed(wish.workspace, digest)
@@ -240,8 +283,10 @@ class Gatekeeper:
         for stage in sorted(wish.stages):
             if stage not in found:
                 return f"the gate never admitted this version to the stage {stage}", ""
-            digest, newest = found[stage]
-            if why := self._why(wish.workspace, digest, stage, newest, rules, now):
+            digest = found[stage].digest
+            if not found[stage].unchanged:
+                return CHANGED, ""
+            if why := self._why(wish.workspace, digest, stage, found[stage].newest, rules, now):
                 return why, ""
             if not self._is_sealed(wish, digest):
                 return f"the sealed copy of sha256:{digest[:12]} is gone", ""

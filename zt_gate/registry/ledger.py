@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from zt_gate.registry.tables import HISTORY, METADATA, MODEL_VERSIONS, NAMES, SUMMARIES, VERSIONS
+from zt_gate.domain import Digest
+from zt_gate.registry.tables import BOUND, HISTORY, METADATA, MODEL_VERSIONS, NAMES, SUMMARIES, VERSIONS
 
 _MOST = 200
 _NEWEST = (SUMMARIES.c.verified.desc(), SUMMARIES.c.passed, SUMMARIES.c.id)
@@ -29,6 +31,17 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands behind a version in one stage."""
+
+    digest: str
+    newest: str | None
+    """The id of the newest verdict about the digest; None where there is none."""
+    unchanged: bool
+    """Whether its files come from where they came from when the gate saw it created or promoted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """A line of a version's history."""
 
@@ -39,6 +52,11 @@ class Act:
     who: str
     time: str
     outcome: str
+
+
+def facts(source: str | None, location: str | None, run: str | None) -> str:
+    """Return a hash of what says where a version's files come from."""
+    return Digest.of(json.dumps([source, location, run]).encode()).hex
 
 
 class Ledger:
@@ -89,18 +107,18 @@ class Ledger:
         with self.engine.connect() as connection:
             return connection.execute(query).scalar()
 
-    def standing(
-        self, workspace: str, name: str, version: int, stages: Iterable[str]
-    ) -> dict[str, tuple[str, str | None]]:
-        """Return digest and newest verdict by stage of a version that exists now: all that a read needs, at once."""
+    def standing(self, workspace: str, name: str, version: int, stages: Iterable[str]) -> dict[str, Standing]:
+        """Return by stage what stands behind a version that exists now: all that a read needs, at once."""
         verdict = sa.and_(
             SUMMARIES.c.workspace == VERSIONS.c.workspace,
             SUMMARIES.c.digest == VERSIONS.c.digest,
             SUMMARIES.c.stage == VERSIONS.c.stage,
         )
-        tables = VERSIONS.join(MODEL_VERSIONS, self._same()).outerjoin(SUMMARIES, verdict)
+        seen = sa.and_(*(BOUND.c[part] == VERSIONS.c[part] for part in ("workspace", "name", "version", "created")))
+        tables = VERSIONS.join(MODEL_VERSIONS, self._same()).outerjoin(BOUND, seen).outerjoin(SUMMARIES, verdict)
+        now = (MODEL_VERSIONS.c.source, MODEL_VERSIONS.c.storage_location, MODEL_VERSIONS.c.run_id)
         query = (
-            sa.select(VERSIONS.c.digest, SUMMARIES.c.id)
+            sa.select(VERSIONS.c.digest, SUMMARIES.c.id, BOUND.c.facts, *now)
             .select_from(tables)
             .where(VERSIONS.c.workspace == workspace, VERSIONS.c.name == name, VERSIONS.c.version == version)
             .order_by(*_NEWEST)
@@ -111,7 +129,8 @@ class Ledger:
             for stage in stages:
                 row = connection.execute(query.where(VERSIONS.c.stage == stage)).first()
                 if row is not None:
-                    found[stage] = (str(row.digest), row.id)
+                    same = row.facts == facts(row.source, row.storage_location, row.run_id)
+                    found[stage] = Standing(str(row.digest), row.id, same)
         return found
 
     def summary(self, workspace: str, name: str) -> Kept | None:
@@ -162,6 +181,8 @@ class Ledger:
 
     def rename(self, workspace: str, name: str, new_name: str) -> None:
         """Let the rows of a model follow its name; what an older model of the new name left is dropped."""
+        if name == new_name:
+            return
         with self.engine.begin() as connection:
             old = sa.and_(VERSIONS.c.workspace == workspace, VERSIONS.c.name == new_name)
             connection.execute(VERSIONS.delete().where(old))

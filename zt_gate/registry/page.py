@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.domain import printable
-from zt_gate.errors import EvidenceError
+from zt_gate.errors import EvidenceError, TargetError
 from zt_gate.pages import Markup, document, element
 from zt_gate.registry.gatekeeper import Gatekeeper
 from zt_gate.registry.ledger import Act, Kept
@@ -69,8 +69,16 @@ def gather(gate: Gatekeeper, workspace: str, version: Any) -> Facts:
     verdicts = [(digest, stage, gate.reason(workspace, digest, stage, rules, now)) for digest, stage in stages]
     history = tuple(gate.ledger.history(workspace, name, number))
     aliases = tuple(sorted(version.aliases or ()))
-    trouble = rules.trouble_at(now)
+    trouble = rules.trouble_at(now) or _changed(gate, workspace, name, number)
     return Facts(workspace, name, number, aliases, digests, tuple(verdicts), tuple(summaries), history, trouble)
+
+
+def _changed(gate: Gatekeeper, workspace: str, name: str, number: int) -> str:
+    try:
+        gate.origins.demand_unchanged(workspace, name, number)
+    except TargetError as error:
+        return error.message
+    return ""
 
 
 def render(facts: Facts) -> str:

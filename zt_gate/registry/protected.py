@@ -18,6 +18,11 @@ RESERVED = "zt-gate."
 SUMMARY_TAG = "zt-gate.summary"
 """Setting this tag of a model version hands in a signed summary; it is kept as evidence and never as a tag."""
 
+PROMPT_TAG = "mlflow.prompt.is_prompt"
+"""What MLflow marks a prompt with. Anybody may set it; see `zt_gate.registry.origins`."""
+PROMPT = "this is a prompt, and a prompt holds no files"
+"""What the gate says of what it saw created as a prompt, to whoever wants its files."""
+
 
 @dataclass(frozen=True)
 class Protected:

@@ -70,7 +70,7 @@ def _look(
     withdraw: bool,
     recheck: Recheck | None,
 ) -> Seen:
-    why = _checked(version, stages, recheck)
+    why = "" if recheck is not None and client.is_prompt(version) else _checked(version, stages, recheck)
     try:
         if client.resolve(version.name, alias) != version:
             return Seen(version, alias)  # somebody set it anew meanwhile, through the gate

@@ -1,7 +1,7 @@
 """How a registry server is told what to enforce: a policy, an audit log, a revocation list, by environment variables.
 
-Every worker reads them by itself and again when a file changes. What cannot be read closes the protected names, and
-nothing else: the trouble is a sentence for whoever asks.
+Every worker reads them by itself, and again when a file changes; so it does with the files that the policy names. What
+cannot be read closes the protected names, and nothing else: the trouble is a sentence for whoever asks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import ZtGateError
 from zt_gate.policy.duties import Act
 from zt_gate.policy.fields import parse_instant
-from zt_gate.policy.load import load_policy
+from zt_gate.policy.load import files_told, load_policy
 from zt_gate.policy.model import LoadedPolicy
 from zt_gate.policy.people import Revocations
 from zt_gate.registry.protected import DEFAULT, Protected
@@ -70,7 +70,7 @@ class Settings:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._lock = threading.Lock()
-        self._rules: tuple[Stamp, Rules] | None = None
+        self._rules: tuple[dict[Path, Stamp], Rules] | None = None
         self._revoked: tuple[Stamp, bytes] | None = None
 
     def rules(self) -> Rules:
@@ -78,10 +78,12 @@ class Settings:
         reference = self._environment.get(POLICY, "")
         if not reference:
             return Rules(DEFAULT, f"the server has no policy; set {POLICY}")
-        stamp = () if reference.startswith("pack:") else _stamp(Path(reference)) + _stamp(_signature(reference))
         with self._lock:
-            if self._rules is None or self._rules[0] != stamp:
-                self._rules = (stamp, _read_rules(reference, self._environment.get(POLICY_KEY, "")))
+            if self._rules is None or any(_stamp(path) != stamp for path, stamp in self._rules[0].items()):
+                stamps: dict[Path, Stamp] = {}
+                # A file is stamped before it is read, so that a change in between is seen the next time.
+                with files_told(lambda path: _remember_stamp(stamps, path)):
+                    self._rules = (stamps, _read_rules(reference, self._environment.get(POLICY_KEY, ""), stamps))
             return self._rules[1]
 
     def revocation_list(self) -> bytes | None:
@@ -120,7 +122,9 @@ class Settings:
         return AuditLog(Path(named), private.crypto)
 
 
-def _read_rules(reference: str, signers: str) -> Rules:
+def _read_rules(reference: str, signers: str, stamps: dict[Path, Stamp]) -> Rules:
+    for path in [_signature(reference), *(Path(name) for name in signers.split(os.pathsep) if name)]:
+        stamps[path] = _stamp(path)
     try:
         loaded = load_policy(reference)
         if signers:
@@ -163,6 +167,10 @@ def _keys(loaded: LoadedPolicy, names: tuple[str, ...], act: Act) -> tuple[Publi
 
 def _signature(reference: str) -> Path:
     return signature_file(Path(reference))
+
+
+def _remember_stamp(stamps: dict[Path, Stamp], path: Path) -> None:
+    stamps.setdefault(path, _stamp(path))
 
 
 def _stamp(path: Path) -> Stamp:

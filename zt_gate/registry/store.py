@@ -15,14 +15,13 @@ from zt_gate.registry.artifacts import DEFAULT_WORKSPACE, Destination
 from zt_gate.registry.client import PROBE
 from zt_gate.registry.gatekeeper import Admit, Gatekeeper, Wish
 from zt_gate.registry.ledger import Ledger
-from zt_gate.registry.protected import SUMMARY_TAG, is_reserved
+from zt_gate.registry.origins import NO_PROMPT, PLACEHOLDERS, says_prompt, unmarks_prompt
+from zt_gate.registry.protected import PROMPT, SUMMARY_TAG, is_reserved
 from zt_gate.registry.refusal import refuse, sentence
 from zt_gate.registry.settings import Settings
 from zt_gate.registry.sources import logged_location
 
 PREFIX = "ztgate+"
-PROMPT_SOURCE = "prompt-template"
-"""What MLflow stores as the source of a prompt, which has no files that anything could load."""
 
 
 class GatedStore:
@@ -42,8 +41,12 @@ class GatedStore:
     def _zt_wish(self, act: str, name: str, version: Any, stages: frozenset[str]) -> Wish:
         return Wish(act, self.workspace(), str(name), int(version or 0), stages)
 
+    def _zt_whole(self, act: str, name: str) -> Wish:
+        return Wish(act, self.workspace(), str(name), 0, frozenset(), whole=True)
+
     def _zt_sealed(self, wish: Wish, admit: Admit) -> Digest:
         """Return the digest under which a version is sealed; seal it where it is not, and admitted."""
+        self.gate.origins.demand_unchanged(wish.workspace, wish.name, wish.version)
         destination = self.gate.destination()
         for digest in self.gate.ledger.seals(wish.workspace, wish.name, wish.version).values():
             if destination.is_sealed(wish.workspace, digest):
@@ -61,14 +64,32 @@ class GatedStore:
     def _zt_promote(self, wish: Wish, act: Any) -> Any:
         """Run MLflow's own method under the gate, with the version's row written first."""
         version = self._plain("get_model_version")(wish.name, wish.version)
-        if getattr(version, "source", None) == PROMPT_SOURCE:
+        created = version.creation_timestamp
+        if self.gate.is_prompt(wish.workspace, wish.name):
+            self.gate.origins.promoted(wish.workspace, wish.name, wish.version, created, wish.stages)
             return act()
+        if version.source in PLACEHOLDERS:
+            self.gate.deny(wish, NO_PROMPT)
         with self.gate.promotion(wish, lambda admit: self._zt_sealed(wish, admit)) as digest:
-            self._zt_row(wish, version.creation_timestamp, digest)
+            self._zt_row(wish, created, digest)
             return act()
 
     def _zt_row(self, wish: Wish, created: int, digest: Digest) -> None:
         self.gate.ledger.seal(wish.workspace, wish.name, wish.version, created, digest.hex, wish.stages)
+        self.gate.origins.promoted(wish.workspace, wish.name, wish.version, created, wish.stages)
+
+    def _zt_use(self, wish: Wish, version: Any) -> None:
+        """Refuse a marked version whose verdict does not hold; a prompt needs none."""
+        if self.gate.is_prompt(wish.workspace, wish.name):
+            return
+        if version.source in PLACEHOLDERS:
+            self.gate.deny(wish, NO_PROMPT)
+        self.gate.check_use(wish)
+
+    def _zt_stay_prompt(self, name: str, key: str, value: str = "") -> None:
+        """Refuse what would take the mark of a prompt away."""
+        if unmarks_prompt(key, value) and self.gate.origins.was_created_as_prompt(self.workspace(), name):
+            self.gate.deny(self._zt_whole(f"tag {key}", name), "it was created as a prompt, and stays one")
 
     def set_registered_model_alias(self, name: str, alias: str, version: Any) -> Any:
         """Set an alias; a protected one only on an admitted version."""
@@ -98,6 +119,7 @@ class GatedStore:
             return self._zt_bring(name, version, str(tag.value))
         if is_reserved(tag.key):
             refuse(sentence(f"tag {tag.key}", "tags that begin with zt-gate. are the gate's own"))
+        self._zt_stay_prompt(name, tag.key, str(tag.value))
         act = lambda: self._plain("set_model_version_tag")(name, version, tag)  # noqa: E731
         stages = self.gate.demanded("tags", tag.key)
         return self._zt_promote(self._zt_wish(f"tag {tag.key}", name, version, stages), act) if stages else act()
@@ -105,17 +127,31 @@ class GatedStore:
     def set_registered_model_tag(self, name: str, tag: Any) -> Any:
         """Set a tag of a whole model. A protected key would speak for versions that nobody looked at."""
         if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
-            wish = self._zt_wish(f"tag {tag.key}", name, 0, frozenset())
+            wish = self._zt_whole(f"tag {tag.key}", name)
             self.gate.deny(wish, "a protected tag belongs on a version, not on the whole model")
+        self._zt_stay_prompt(name, tag.key, str(tag.value))
         return self._plain("set_registered_model_tag")(name, tag)
+
+    def delete_registered_model_tag(self, name: str, key: str) -> Any:
+        """Delete a tag of a model; a prompt keeps its mark."""
+        self._zt_stay_prompt(name, key)
+        return self._plain("delete_registered_model_tag")(name, key)
+
+    def delete_model_version_tag(self, name: str, version: Any, key: str) -> Any:
+        """Delete a tag of a version; a prompt keeps its mark."""
+        self._zt_stay_prompt(name, key)
+        return self._plain("delete_model_version_tag")(name, version, key)
 
     def create_registered_model(self, name: str, tags: Any = None, *more: Any, **named: Any) -> Any:
         """Create a model without versions; its tags are looked at as in `set_registered_model_tag`."""
         for tag in tags or []:
             if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
-                wish = self._zt_wish(f"tag {tag.key}", name, 0, frozenset())
+                wish = self._zt_whole(f"tag {tag.key}", name)
                 self.gate.deny(wish, "a protected tag belongs on a version, not on the whole model")
-        return self._plain("create_registered_model")(name, tags, *more, **named)
+        made = self._plain("create_registered_model")(name, tags, *more, **named)
+        created = int(made.creation_timestamp) if says_prompt(tags) else None
+        self.gate.origins.created_model(self.workspace(), name, created)
+        return made
 
     def create_model_version(
         self, name: str, source: str, run_id: Any = None, tags: Any = None, *more: Any, **named: Any
@@ -125,14 +161,36 @@ class GatedStore:
         if any(is_reserved(tag.key) for tag in tags or []):
             refuse(sentence(f"a new version of {name}", "tags that begin with zt-gate. are the gate's own"))
         stages = self.gate.demanded("models", name).union(*(self.gate.demanded("tags", tag.key) for tag in tags or []))
-        if not stages or source == PROMPT_SOURCE:
-            return act()
         wish = self._zt_wish("create", name, 0, stages)
+        if self.gate.origins.was_created_as_prompt(wish.workspace, name):
+            files = run_id or named.get("model_id") or any(more[3:])
+            return self._zt_create_prompt(wish, act, source, says_prompt(tags) and not files)
+        if not stages:
+            return self._zt_bound(wish, act())
+        if source in PLACEHOLDERS:
+            self.gate.deny(wish, NO_PROMPT)
         with self.gate.promotion(wish, lambda admit: self._zt_source(wish.workspace, source, admit)) as digest:
-            version = act()
+            version = self._zt_bound(wish, act())
             made = self._zt_wish("create", name, version.version, stages)
             self._zt_row(made, version.creation_timestamp, digest)
             return version
+
+    def _zt_create_prompt(self, wish: Wish, act: Any, source: str, only_text: bool) -> Any:
+        """Create a version of a prompt, which never holds files."""
+        if source not in PLACEHOLDERS or not only_text:
+            self.gate.deny(wish, f"{PROMPT}: register them under another name")
+        if wish.stages and not self.gate.is_prompt(wish.workspace, wish.name):
+            self.gate.deny(wish, NO_PROMPT)
+        version = self._zt_bound(wish, act())
+        created, number = version.creation_timestamp, int(version.version)
+        if wish.stages:
+            self.gate.origins.promoted(wish.workspace, wish.name, number, created, wish.stages)
+        return version
+
+    def _zt_bound(self, wish: Wish, version: Any) -> Any:
+        """Remember where the files of a version that was just created come from."""
+        self.gate.origins.bind(wish.workspace, wish.name, int(version.version))
+        return version
 
     def _zt_source(self, workspace: str, source: str, admit: Admit) -> Digest:
         """Return the digest of what a new version would be made from, sealed."""
@@ -144,26 +202,26 @@ class GatedStore:
         return self.gate.destination().seal(workspace, logged_location(source), admit)
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
-        """Rename a model; into a protected name only when every version of it is admitted."""
-        workspace = self.workspace()
+        """Rename a model without protected marks; into a protected name only when every version of it is admitted."""
+        if name == new_name:
+            return self._plain("get_registered_model")(name)
+        workspace, act = self.workspace(), f"rename to {new_name}"
+        self.gate.keep_in_place(self._zt_whole(act, name))
         stages = self.gate.demanded("models", new_name)
-        for version in self._zt_versions(name) if stages else ():
-            wish = Wish(f"rename to {new_name}", workspace, name, int(version.version), stages)
-            self._zt_promote(wish, lambda: None)
+        for number in self.gate.origins.numbers(workspace, name) if stages else ():
+            self._zt_promote(Wish(act, workspace, name, number, stages), lambda: None)
         renamed = self._plain("rename_registered_model")(name, new_name)
         self.gate.ledger.rename(workspace, name, new_name)
+        self.gate.origins.renamed(workspace, name, new_name)
         return renamed
 
-    def _zt_versions(self, name: str) -> list[Any]:
-        found: list[Any] = []
-        token = None
-        quoted = name.replace("'", "''")
-        while True:
-            page = self._plain("search_model_versions")(f"name='{quoted}'", max_results=1000, page_token=token)
-            found += [version for version in page if version.name == name]
-            token = page.token
-            if not token:
-                return found
+    def delete_registered_model(self, name: str) -> Any:
+        """Delete a model without protected marks."""
+        wish = self._zt_whole("delete", name)
+        self.gate.keep_in_place(wish)
+        deleted = self._plain("delete_registered_model")(name)
+        self.gate.origins.created_model(wish.workspace, name, None)
+        return deleted
 
     def get_model_version_by_alias(self, name: str, alias: str) -> Any:
         """Resolve an alias; a protected one only while the version's verdict holds."""
@@ -171,8 +229,8 @@ class GatedStore:
             refuse(f"zt-gate is active: {self.gate.status()}")
         version = self._plain("get_model_version_by_alias")(name, alias)
         stages = self.gate.demanded("aliases", alias)
-        if stages and version.source != PROMPT_SOURCE:
-            self.gate.check_use(self._zt_wish(f"alias @{alias}", name, version.version, stages))
+        if stages:
+            self._zt_use(self._zt_wish(f"alias @{alias}", name, version.version, stages), version)
         return version
 
     def get_latest_versions(self, name: str, stages: Any = None) -> Any:
@@ -180,16 +238,16 @@ class GatedStore:
         found = self._plain("get_latest_versions")(name, stages)
         for version in found:
             demanded = self.gate.demanded("stages", version.current_stage)
-            if demanded and stages and version.source != PROMPT_SOURCE:
-                self.gate.check_use(self._zt_wish(f"stage {version.current_stage}", name, version.version, demanded))
+            if demanded and stages:
+                self._zt_use(self._zt_wish(f"stage {version.current_stage}", name, version.version, demanded), version)
         return found
 
     def get_model_version_download_uri(self, name: str, version: Any) -> Any:
         """Say where a version's bytes are: of an admitted one in its sealed copy, of a protected one nowhere else."""
         location = self._plain("get_model_version_download_uri")(name, version)
-        if location == PROMPT_SOURCE:
-            return location
         wish = self._zt_wish("download", name, version, self.gate.demanded("models", name))
+        if location in PLACEHOLDERS and self.gate.is_prompt(wish.workspace, name):
+            self.gate.deny(wish, PROMPT)
         digest = self.gate.redirect(wish)
         return self.gate.destination().sealed_uri(wish.workspace, digest) if digest else location
 
@@ -213,9 +271,8 @@ def build_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # noqa
 
     base = _base()
     made: Any = type("ZtGateStore", (GatedStore, base), closed(base))(store_uri.removeprefix(PREFIX))
-    ledger = Ledger(made.engine)
-    ledger.create()
-    made.gate = Gatekeeper(ledger, Settings(os.environ), Destination.of_server)
+    made.gate = Gatekeeper(Ledger(made.engine), Settings(os.environ), Destination.of_server)
+    made.gate.origins.create()
     made.gate.start()
     return made
 

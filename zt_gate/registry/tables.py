@@ -64,8 +64,45 @@ NAMES = sa.Table(
 )
 """One row: what the last readable policy protects, for the time when it cannot be read."""
 
+PROMPTS = sa.Table(
+    "zt_gate_prompts",
+    METADATA,
+    sa.Column("workspace", _WORKSPACE, primary_key=True),
+    sa.Column("name", _NAME, primary_key=True),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+"""The registered models that the gate saw created as prompts. `created` is the model's own time of creation."""
+
+BOUND = sa.Table(
+    "zt_gate_bound",
+    METADATA,
+    sa.Column("workspace", _WORKSPACE, primary_key=True),
+    sa.Column("name", _NAME, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("facts", sa.String(64), nullable=False),
+)
+"""A hash of where a version's files come from, as the gate saw it when the version was created or first promoted."""
+
+PROMOTED = sa.Table(
+    "zt_gate_promoted",
+    METADATA,
+    sa.Column("workspace", _WORKSPACE, primary_key=True),
+    sa.Column("name", _NAME, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("stage", sa.String(64), primary_key=True),
+    sa.Column("created", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+"""Every name and number that was ever promoted. A rename or a deletion leaves it: a client that resolved the name
+before may ask for the files after."""
+
 MODEL_VERSIONS = sa.table(
     "model_versions",
-    *(sa.column(name) for name in ("workspace", "name", "version", "creation_time")),
+    *(sa.column(name) for name in ("workspace", "name", "version", "creation_time", "current_stage")),
+    *(sa.column(name) for name in ("source", "storage_location", "run_id")),
 )
-"""MLflow's own table, as far as the gate reads it."""
+MODELS = sa.table("registered_models", *(sa.column(name) for name in ("workspace", "name", "creation_time")))
+ALIASES = sa.table("registered_model_aliases", *(sa.column(name) for name in ("workspace", "name", "alias")))
+MODEL_TAGS = sa.table("registered_model_tags", *(sa.column(name) for name in ("workspace", "name", "key", "value")))
+VERSION_TAGS = sa.table("model_version_tags", *(sa.column(name) for name in ("workspace", "name", "version", "key")))
+"""MLflow's own tables, as far as the gate reads them."""

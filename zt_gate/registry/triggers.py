@@ -41,7 +41,7 @@ def _condition(protected: Protected, kind: str, column: str, *, workspaces: bool
     of = f"m.workspace = {workspace} AND " if workspaces else ""
     same = "m.name = v.name AND m.version = v.version AND m.creation_time = v.created"
     new = f"{of}v.workspace = {workspace} AND v.name = NEW.name AND v.version = NEW.version"
-    row = f"SELECT 1 FROM zt_gate_versions v JOIN model_versions m ON {same} WHERE {new}"  # noqa: S608 - texts of ours
+    row = f"SELECT 1 FROM zt_gate_promoted v JOIN model_versions m ON {same} WHERE {new}"  # noqa: S608 - texts of ours
     parts = [
         f"(lower({column}) LIKE {_like(glob)} ESCAPE '!' AND NOT EXISTS ({row} AND v.stage = {_quoted(stage)}))"
         for names in (protected, *protected.more)

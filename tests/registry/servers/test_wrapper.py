@@ -1,11 +1,12 @@
 """The server wrapper: sealed copies stay as they are, and a page says what is known about a version."""
 
+import json
 import subprocess
 
 import pytest
 import requests
 from support.mlflow_server import ENV3, Server
-from support.registry_site import write_model
+from support.registry_site import refused, write_model
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,29 @@ def test_nobody_deletes_what_sealed_copies_lie_in(admin, sealed, path):
     answer = raw(admin, "DELETE", f"/api/2.0/mlflow-artifacts/artifacts/{path}")
     assert answer.status_code in (403, 404, 405), answer.text
     assert admin.download(f"mlflow-artifacts:/{sealed}", "weights.txt").content == b"sealed"
+
+
+@pytest.mark.parametrize("api", ["api", "ajax-api"])
+@pytest.mark.parametrize(
+    "form", ["mlflow-artifacts:/{}", "file://{root}/{}", "{root}/0/../{}/x", "FILE:{root}/%257a{rest}"]
+)
+def test_no_place_that_a_body_names_lies_in_the_sealed_folder(admin, server, form, api):
+    folder = "ztgate-sealed"
+    place = form.format(folder, root=server.destination, rest=folder[1:])
+    body = {"name": f"into {form} {api}", "artifact_location": place}
+    refused(admin.call("POST", "experiments/create", body, api=api))
+    url = f"{admin.url}/{api}/2.0/mlflow/experiments/create"
+    refused(admin.http.post(url, json=json.dumps(body), timeout=60))
+    refused(admin.call("POST", "model-versions/create", {"name": "sealed", "source": place}, api=api))
+
+
+def test_other_places_are_named_as_ever(admin, server):
+    body = {
+        "name": "elsewhere",
+        "artifact_location": "mlflow-artifacts:/elsewhere",
+        "tags": [{"key": "a", "value": "b"}],
+    }
+    assert admin.call("POST", "experiments/create", body).status_code == 200
 
 
 def test_other_artifacts_are_written_as_ever(admin):
