@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,6 +56,8 @@ class Settings:
     plan: Mapping[str, Any]
     """By check, what the policy demands, from the ticket."""
     out: Path
+    journal_key: bytes
+    """Authenticates the journal in `out`; kept where nobody who can write there reads it."""
     declared: Declaration | None = None
     approved: Mapping[str, Any] | None = None
     """Predicate of the approved release's statement, to stop early by."""
@@ -129,7 +132,7 @@ def evaluate(
         frame = _frame(settings, test.digest, found, declared, sandbox.level, started)
         whole = Evaluation(frame, least=_number(settings.plan.get("robustness", {}).get("least")))
         walk = _Walk(settings, sandbox, found, declared, whole, progress, training)
-        walk.go(frozen.root, x, test.y, reference)
+        walk.go(frozen.root, frozen.digest, x, test.y, reference)
     frame["finishedOn"] = datetime.now(UTC).strftime(_FORMAT)
     return whole
 
@@ -146,7 +149,7 @@ class _Walk:
     progress: Callable[[str], None]
     training: Training | None
 
-    def go(self, root: Path, x: Array, y: Array, reference: Frozen | None) -> None:
+    def go(self, root: Path, subject: Digest, x: Array, y: Array, reference: Frozen | None) -> None:
         """Do it all; what goes wrong with the model is part of the result."""
         settings, frame = self.settings, self.whole.frame
         try:
@@ -163,7 +166,7 @@ class _Walk:
             frame["environment"]["versions"] = model.versions
             frame["model"]["differentiable"] = model.differentiable
             if "robustness" in settings.checks:
-                self._robustness(model, x, y)
+                self._robustness(model, subject, x, y)
             if "backdoor" in settings.checks:
                 self._backdoor(model, x, y, reference)
         except TroubleError as error:
@@ -173,19 +176,14 @@ class _Walk:
         except OutOfMemoryError as error:
             self.whole.unmeasured.append(f"not enough memory: {error}; try --memory, or a smaller --batch")
 
-    def _robustness(self, model: RemoteModel, x: Array, y: Array) -> None:
+    def _robustness(self, model: RemoteModel, subject: Digest, x: Array, y: Array) -> None:
         if self.declared.task == "text" and self.declared.high < LAST_CODE_POINT:
             self.whole.unmeasured.append("words are attacked in texts, and the data are numbers of tokens")
             return
         job = job_of(self.settings, self.declared, x.shape[0])
-        run = {
-            "ticket": self.settings.ticket,
-            "batch": job.batch,
-            "device": self.settings.device,
-            "version": __version__,
-            "versions": model.versions,
-        }
-        journal = Journal(self.settings.out / "journal.jsonl", run)
+        journal = Journal(
+            self.settings.out / "journal.jsonl", self._run(subject, model, job), self.settings.journal_key
+        )
         try:
             tally = measure(model, x, y, job, journal, self.progress)
         finally:
@@ -198,6 +196,24 @@ class _Walk:
         if self.settings.plan["robustness"].get("corruption_drop") and self.declared.task != "image":
             self.whole.unmeasured.append("corruptions are tried on images, and these are none")
         self.whole.results["robustness"] = {"robustness": tally.statement(job.attacker), **_stored(tally)}
+
+    def _run(self, subject: Digest, model: RemoteModel, job: Job) -> dict[str, Any]:
+        """Return everything that the numbers of robustness depend on, as JSON without floating-point numbers."""
+        declared = json.dumps(self.declared.to_json(), sort_keys=True).encode()
+        return {
+            "subject": str(subject),
+            "ticket": self.settings.ticket,
+            "model": {"kind": self.found.kind, "path": self.found.path, "declaration": str(Digest.of(declared))},
+            "plan": str(Digest.of(json.dumps(self.settings.plan, sort_keys=True, default=str).encode())),
+            "data": str(self.settings.data_digest),
+            "seed": self.settings.seed,
+            "samples": job.most,
+            "batch": job.batch,
+            "device": self.settings.device,
+            "threads": self.settings.threads,
+            "version": __version__,
+            "versions": model.versions,
+        }
 
     def _backdoor(self, model: RemoteModel, x: Array, y: Array, reference: Frozen | None) -> None:
         other = None
