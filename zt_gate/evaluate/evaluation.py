@@ -131,6 +131,8 @@ def evaluate(
         _check_level(sandbox.level, settings)
         frame = _frame(settings, test.digest, found, declared, sandbox.level, started)
         whole = Evaluation(frame, least=_number(settings.plan.get("robustness", {}).get("least")))
+        if found.unmeasured:
+            whole.unmeasured.append(found.unmeasured)
         walk = _Walk(settings, sandbox, found, declared, whole, progress, training)
         walk.go(frozen.root, frozen.digest, x, test.y, reference)
     frame["finishedOn"] = datetime.now(UTC).strftime(_FORMAT)

@@ -29,7 +29,7 @@ from zt_gate.trust.statement import ROBUSTNESS_TYPE, predicate_digest
 from zt_gate.trust.ticket import digest_in
 
 CHECK = "robustness"
-VERSION = "1"
+VERSION = "2"
 DROP = Fraction(2, 100)
 """Most that robust accuracy may drop where the policy sets no bound at all."""
 ALPHA = Fraction(5, 100)
