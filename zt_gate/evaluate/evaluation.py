@@ -7,14 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zt_gate import __version__
 from zt_gate.domain import Digest
-from zt_gate.domain.attacks import ROBUST
-from zt_gate.domain.sandbox import reaches
+from zt_gate.domain.attacks import STRENGTH, withstood_plan
+from zt_gate.domain.robustness_ruling import MIN_SAMPLES, Thresholds
+from zt_gate.domain.sandbox import LEAST, reaches
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-_ALPHA, _MIN_SAMPLES, _LEVEL = Fraction(5, 100), 200, "kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +241,7 @@ def _permit(found: Recognised, settings: Settings) -> None:
 
 def _check_level(level: Level, settings: Settings) -> None:
     for check in settings.checks:
-        least = settings.plan[check].get("sandbox") or _LEVEL
+        least = settings.plan[check].get("sandbox") or LEAST
         if not reaches(level.name, least):
             missing = "; ".join(f"{name}: {why}" for name, why in level.layers.items() if name.startswith("no "))
             reason = f" ({missing})" if missing else ""
@@ -288,23 +287,21 @@ def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
         # As declared, and not as the policy says: the gate compares, and a wider range would make any eps harmless.
         declared.low,
         declared.high,
-        plan.get("strength") or "standard",
+        plan.get("strength") or STRENGTH,
         declared if declared.constraints else None,
     )
-    approved = _approved(settings.approved)
-    asked = [plan.get(name) for name in ("least", "worst_class", "corruption_drop")]
-    drop = plan.get("drop") or ("2%" if not plan.get("least") else None)
-    parts = sum(item is not None for item in (*asked, drop))
+    said = [plan.get(name) for name in ("least", "worst_class", "drop", "corruption_drop", "alpha")]
+    asked = Thresholds.of(*(parse_amount(item) if item else None for item in said))
     aim = Aim(
-        alpha=float((parse_amount(plan["alpha"]) if plan.get("alpha") else _ALPHA) / parts),
-        min_samples=plan.get("min_samples") or _MIN_SAMPLES,
+        alpha=asked.alpha,
+        min_samples=plan.get("min_samples") or MIN_SAMPLES,
         population=population,
         classes=declared.classes,
-        least=_number(asked[0]),
-        worst_class=_number(asked[1]),
-        drop=_number(drop),
-        approved=approved,
-        corruption_drop=_number(asked[2]) if declared.task == "image" else None,
+        least=asked.least,
+        worst_class=asked.worst_class,
+        drop=asked.drop,
+        approved=_approved(settings.approved),
+        corruption_drop=asked.corruption_drop if declared.task == "image" else None,
     )
     most = min(max(settings.samples, aim.min_samples), population)
     smoothing = None if declared.task == "text" else settings.smoothing
@@ -318,7 +315,7 @@ def _approved(predicate: Mapping[str, Any] | None) -> dict[int, bool] | None:
         value = predicate["robustness"]
         first = int(value["confirmed"]["from"])
         pairs = zip(value["order"], value["codes"], strict=True)
-        return {int(number): code == ROBUST or code >= first for number, code in pairs}
+        return {int(number): withstood_plan(code, first) for number, code in pairs}
     except (KeyError, TypeError, ValueError):
         raise UsageError("the approved release's statement is malformed", "name what zt-gate evaluate wrote") from None
 

@@ -20,7 +20,8 @@ from zt_gate.trust.requirement import MAX_SKEW, Outcome, admit, check_age, check
 from zt_gate.trust.ticket import TICKET_TYPE, Ticket, digest_in, parse_ticket
 
 _RUNNER_RULES = re.compile(r"EVL-1\d\d")
-_UNPICKLED = ("torch-pickle", "sklearn-pickle", "pyfunc")
+UNPICKLED = ("torch-pickle", "sklearn-pickle", "pyfunc")
+"""Kinds that are loaded by unpickling, or run code of the author in another way."""
 MAX_PROBLEMS = 100
 
 
@@ -138,7 +139,7 @@ def _check_place(predicate: dict[str, Any], wanted: Measured, outcome: Outcome) 
         outcome.finding(
             "EVL-008", f"was measured at the sandbox level {text(level, 40)}; the policy asks for {wanted.level}"
         )
-    if kind in _UNPICKLED and not wanted.pickle:
+    if kind in UNPICKLED and not wanted.pickle:
         outcome.finding("EVL-008", f"loaded the model as {kind}, and the policy does not let anything be unpickled")
 
 
