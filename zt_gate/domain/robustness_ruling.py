@@ -43,9 +43,13 @@ class Thresholds:
         """Fill in the defaults of what a policy says. At least one question is always asked."""
         if drop is None and least is None:
             drop = DROP
-        asked = (least, worst_class, drop, corruption_drop)
-        each = float((alpha or ALPHA) / sum(item is not None for item in asked))
-        return cls(*(None if item is None else float(item) for item in asked), each)
+        parts = sum(item is not None for item in (least, worst_class, drop, corruption_drop))
+        each = float((alpha or ALPHA) / parts)
+        return cls(_number(least), _number(worst_class), _number(drop), _number(corruption_drop), each)
+
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True, slots=True)
