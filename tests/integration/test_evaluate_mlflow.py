@@ -213,3 +213,18 @@ def test_a_hostile_pyfunc_is_contained_and_reported(place, payload):
     assert "Traceback" not in done.stderr
     assert not mark.exists()
     assert rule in rules(check(place, "out"))
+
+
+def test_a_folder_whose_python_function_serves_another_file_is_not_measured(place):
+    prepare(place, _onnx, "", images=True)
+    shutil.copyfile(place / "release" / "model.onnx", place / "release" / "served.onnx")
+    ticket(place)
+    assert "beside what MLmodel leads to, the release holds served.onnx" in evaluate(place).stderr
+    path = place / "release" / "MLmodel"
+    head, _, tail = path.read_text().partition("python_function:")
+    path.write_text(head + "python_function:" + tail.replace("data: model.onnx", "data: served.onnx"))
+    ticket(place)
+    done = evaluate(place)
+    assert done.returncode == 2
+    assert "MLmodel serves served.onnx as python_function, and model.onnx by the flavor onnx" in done.stderr
+    assert not (place / "out" / "robustness.dsse.json").exists()

@@ -9,7 +9,6 @@ import pytest
 from tests.support.evaluate_walks import check, evaluate, predicate, rules, ticket, write_policy, zt
 from tests.support.evaluations import stored
 from zt_gate.evaluate.adapters.declaration import Declaration
-from zt_gate.evaluate.journal import Journal
 from zt_gate.evaluate.sample import pack, unpack
 from zt_gate.trust.envelope import sign_statement
 
@@ -56,10 +55,9 @@ def test_no_adversarial_in_the_evidence_breaks_a_constraint(place):
     assert said["robustness"]["stages"] == ["random-search-1000"]
     declared = Declaration.from_json(said["model"]["declaration"])
     assert declared.constraints.one_hot == ((4, 5, 6),)
-    first = json.loads((place / "out" / "journal.jsonl").read_text().splitlines()[0])
-    journal = Journal(place / "out" / "journal.jsonl", first["run"])
-    parts = [journal.recall_batch(f"batch {number}").sample for number in range(2)]
-    journal.close()
+    lines = map(json.loads, (place / "out" / "journal.jsonl").read_text().splitlines())
+    parts = [unpack(base64.b64decode(line["sample"])) for line in lines if "sample" in line]
+    assert len(parts) >= 2
     parts.append(unpack(base64.b64decode(said["sample"]["npz"])))
     assert sum(int((part.code >= 0).sum()) for part in parts) > 20
     for part in parts:

@@ -104,8 +104,8 @@ class Bench:
     ) -> bytes:  # fmt: skip
         return sign_payload(statement(kind, predicate, subject), key or self.runner)
 
-    def judge(self, wanted: Robustness | Backdoor, *data: bytes) -> Evidence:
-        question = Question(SUBJECT, "production", POLICY, NOW, self.replay)
+    def judge(self, wanted: Robustness | Backdoor, *data: bytes, subject: Subject = SUBJECT) -> Evidence:
+        question = Question(subject, "production", POLICY, NOW, self.replay)
         name = "robustness" if isinstance(wanted, Robustness) else "backdoor"
         brought = [Brought(f"{number}.json", item) for number, item in enumerate(data)]
         (evidence,) = collect(question, Stage(**{name: wanted}), self.trust, brought)

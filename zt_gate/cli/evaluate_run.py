@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.cli.console import Console
 from zt_gate.cli.signing import StatementSigner, add_signer_arguments, signer_from
 from zt_gate.domain import printable
-from zt_gate.errors import TargetError, UsageError
+from zt_gate.errors import TargetError, ToolError, UsageError
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.evaluation import Evaluation
@@ -29,6 +30,7 @@ CHECKS = ("robustness", "backdoor")
 _MOST_PIXELS = 1 << 18
 TYPES = {"robustness": "ROBUSTNESS_TYPE", "backdoor": "BACKDOOR_TYPE"}
 _TROUBLE = 1
+_NAME_KEY = "name a folder of your own outside of --out: --journal-key DIR"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="begin no further batch after this time")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the worker (1)")
     parser.add_argument("--memory", type=int, default=12, metavar="GIB", help="most memory of the worker (12)")
+    parser.add_argument(
+        "--journal-key",
+        metavar="DIR",
+        type=Path,
+        help="private folder, outside of --out, with the key of the journal (default: zt-gate in the user's state)",
+    )
     parser.add_argument("--no-curve", action="store_true", help="do not measure at other strengths for the picture")
     parser.add_argument(
         "--smoothing", type=float, metavar="SIGMA", help="certify by votes under noise, for information only"
@@ -152,7 +160,7 @@ def _evaluate(
         if args.reference is not None:
             reference = stack.enter_context(freeze([args.reference], Freeze.COPY))
             _scan(reference, "reference", _scan_policy(args.policy, ticket), progress)
-        found = evaluate(frozen, _settings(args, checks, ticket), reference, progress)
+        found = evaluate(frozen, _settings(args, checks, ticket, console), reference, progress)
     for check in checks:
         _write(args.out, check, found, frozen, signer, console)
     for problem in found.problems:
@@ -162,7 +170,45 @@ def _evaluate(
     return _TROUBLE if found.problems or found.unmeasured else 0
 
 
-def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> Any:
+def _journal_key(given: Path | None, out: Path, console: Console) -> bytes:
+    """Return the key of the journal, from a folder of the user's own that is not where the journal is.
+
+    Where the default folder cannot be used the key is forgotten with this run, and the run cannot be resumed.
+
+    Raises:
+        UsageError: the folder that was named lies in `out`, or others can read the key.
+        ToolError: the folder that was named cannot be used.
+    """
+    from zt_gate.intake.keyed_folder import KeyedFolder
+
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    folder = given if given is not None else Path(state, "zt-gate", "journal-key")
+    try:
+        _check_key_folder(folder, out)
+        kept = KeyedFolder(folder, "folder of the journal's key", _NAME_KEY)
+    except (UsageError, ToolError) as error:
+        if given is not None:
+            raise
+        console.note(f"zt-gate: a run that is killed cannot be resumed: {error}")
+        return secrets.token_bytes(32)
+    try:
+        return kept.derived("journal of an evaluation")
+    finally:
+        kept.close()
+
+
+def _check_key_folder(folder: Path, out: Path) -> None:
+    if _inside(folder, out):
+        raise UsageError("the key of the journal lies in --out, beside the journal", _NAME_KEY)
+    if not folder.is_absolute() and folder.parts[:1] == ("~",):
+        raise ToolError("this user has no folder for the journal's key", _NAME_KEY)
+
+
+def _inside(path: Path, target: Path) -> bool:
+    return path.resolve().is_relative_to(target.resolve())
+
+
+def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket, console: Console) -> Any:
     from zt_gate.cli.evaluate_ticket import read_statement
     from zt_gate.cli.statements import read_input
     from zt_gate.evaluate.adapters.declaration import MAX_BYTES, read_declaration
@@ -176,6 +222,10 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> An
     declared = None
     if args.architecture is not None:
         declared = read_declaration(read_input(args.architecture, MAX_BYTES), printable(args.architecture))
+        if declared.file and _inside(args.architecture, args.target):
+            raise UsageError(
+                "--architecture lies in the release and names the file to measure", "use a file of your own"
+            )
     approved = None
     if args.against is not None:
         approved = read_statement(args.against).predicate
@@ -189,6 +239,7 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket) -> An
         seed=ticket.seed,
         plan=ticket.plan,
         out=args.out,
+        journal_key=_journal_key(args.journal_key, args.out, console),
         declared=declared,
         approved=approved,
         device=args.device,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 ROBUST, MISCLASSIFIED = -1, -2
 """What became of a sample, besides the number of the stage that fooled it."""
 MAX_SAMPLE = 2 << 20
@@ -24,6 +26,8 @@ WORDS = "word-substitution"
 """What the attack on texts is called."""
 NO_GRADIENTS = ("no_gradients",)
 """Signs of masking that mean no more than that there are no gradients."""
+STRENGTH: Final = "standard"
+"""The strength that is asked for where the policy says none."""
 NEAR = 0.03
 """Within so much of a threshold nothing passes on attacks short of `confirm`."""
 CORRUPTIONS = (
@@ -44,6 +48,11 @@ SEVERITIES = 5
 def near(robust: int, tried: int, threshold: float) -> bool:
     """Whether a share lies so close to a threshold that stronger attacks may move it across."""
     return robust > 0 and abs(robust / tried - threshold) <= NEAR
+
+
+def withstood_plan(code: int, plan: int) -> bool:
+    """Whether a sample withstood the first `plan` stages, which any two releases have in common."""
+    return code == ROBUST or code >= plan
 
 
 def corruption_loss(right: int, *, clean: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 LEVELS = ("none", "process", "devices", "kernel", "namespaces")
 """Levels, the weakest first.
@@ -11,6 +12,8 @@ LEVELS = ("none", "process", "devices", "kernel", "namespaces")
 `kernel`: Landlock and seccomp deny files, processes and the network, for a user without privileges. `namespaces`: that,
 inside bubblewrap.
 """
+LEAST: Final = "kernel"
+"""The level that is asked for where the policy says none."""
 LIMITS, TRIPWIRE, USER, LANDLOCK, SECCOMP, NAMESPACES = (
     "limits",
     "tripwire",

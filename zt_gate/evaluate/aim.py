@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zt_gate.domain.attacks import MISCLASSIFIED, NO_GRADIENTS, ROBUST, corruption_loss, lacking, near
-from zt_gate.domain.statistics import Outcome, PairedSequential, Sequential, simultaneous
+from zt_gate.domain.attacks import MISCLASSIFIED, NO_GRADIENTS, ROBUST, corruption_loss, lacking, withstood_plan
+from zt_gate.domain.robustness_ruling import answer_classes, answer_corruptions, answer_least, compare, together
+from zt_gate.domain.statistics import Outcome
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.tally import Tally
@@ -52,8 +53,7 @@ class Standing:
     @property
     def clear(self) -> bool:
         """Whether more samples would change nothing."""
-        passed = bool(self.outcomes) and all(outcome is Outcome.PASS for outcome in self.outcomes)
-        return self.failed or (self.enough and passed)
+        return self.failed or (self.enough and together(self.outcomes) is Outcome.PASS)
 
 
 def standing(tally: Tally, aim: Aim, *, differentiable: bool) -> Standing:
@@ -75,8 +75,8 @@ Answer = tuple[str, Outcome, bool]
 def _least(tally: Tally, aim: Aim) -> Iterator[Answer]:
     if aim.least is not None:
         tried, robust = tally.tried, int((tally.column("code") == ROBUST).sum())
-        outcome = Sequential(aim.least, aim.alpha, aim.population).rule(robust, tried).outcome
-        yield "least", outcome, outcome is Outcome.UNDECIDED or near(robust, tried, aim.least)
+        found = answer_least(aim.least, aim.alpha, robust, tried, aim.population)
+        yield "least", found.ruling.outcome, found.near or found.ruling.outcome is Outcome.UNDECIDED
 
 
 def _worst_class(tally: Tally, aim: Aim) -> Iterator[Answer]:
@@ -85,28 +85,18 @@ def _worst_class(tally: Tally, aim: Aim) -> Iterator[Answer]:
     codes, labels = tally.column("code"), tally.column("label")
     tried = np.bincount(labels, minlength=aim.classes).tolist()
     robust = np.bincount(labels[codes == ROBUST], minlength=aim.classes).tolist()
-    bounds = simultaneous(list(zip(robust, tried, strict=True)), aim.alpha)
-    lost = any(bound.high < aim.worst_class for bound in bounds)
-    passed = all(bound.low >= aim.worst_class for bound in bounds)
-    close = any(near(held, all_, aim.worst_class) for held, all_ in zip(robust, tried, strict=True))
-    outcome = Outcome.FAIL if lost else Outcome.PASS if passed else Outcome.UNDECIDED
-    yield "worst_class", outcome, close
+    found = answer_classes(aim.worst_class, aim.alpha, list(zip(robust, tried, strict=True)))
+    outcome = together([item.ruling.outcome for item in found])
+    yield "worst_class", outcome, any(item.near for item in found)
 
 
 def _drop(tally: Tally, aim: Aim) -> Iterator[Answer]:
     if aim.drop is None or aim.approved is None:
         return
     # Under the plan of attack alone: the approved release may not have met what was tried besides.
-    codes = tally.column("code")
-    held = (codes == ROBUST) | (codes >= len(tally.stages))
-    pairs = [
-        (bool(mine), aim.approved[int(number)])
-        for number, mine in zip(tally.column("index"), held, strict=True)
-        if int(number) in aim.approved
-    ]
-    losses = sum(theirs and not mine for mine, theirs in pairs)
-    gains = sum(mine and not theirs for mine, theirs in pairs)
-    yield "drop", PairedSequential(aim.drop, aim.alpha).rule(losses, gains, len(pairs) - losses - gains).outcome, False
+    pairs = zip(tally.column("index").tolist(), tally.column("code").tolist(), strict=True)
+    mine = {number: withstood_plan(code, len(tally.stages)) for number, code in pairs}
+    yield "drop", compare(aim.drop, aim.alpha, mine, aim.approved).ruling.outcome, False
 
 
 def _corruptions(tally: Tally, aim: Aim) -> Iterator[Answer]:
@@ -118,4 +108,4 @@ def _corruptions(tally: Tally, aim: Aim) -> Iterator[Answer]:
             (part.code != MISCLASSIFIED).tolist(), right.sum(axis=(1, 2), dtype=np.int64).tolist(), strict=True
         )
         drops.update(corruption_loss(held, clean=clean) for clean, held in counts)
-    yield "corruption_drop", PairedSequential(aim.corruption_drop, aim.alpha).rule_means(drops).outcome, False
+    yield "corruption_drop", answer_corruptions(aim.corruption_drop, aim.alpha, drops).outcome, False

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zt_gate import __version__
 from zt_gate.domain import Digest
-from zt_gate.domain.attacks import ROBUST
-from zt_gate.domain.sandbox import reaches
+from zt_gate.domain.attacks import STRENGTH, withstood_plan
+from zt_gate.domain.robustness_ruling import MIN_SAMPLES, Thresholds
+from zt_gate.domain.sandbox import LEAST, reaches
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-_ALPHA, _MIN_SAMPLES, _LEVEL = Fraction(5, 100), 200, "kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Settings:
     plan: Mapping[str, Any]
     """By check, what the policy demands, from the ticket."""
     out: Path
+    journal_key: bytes
+    """Authenticates the journal in `out`; kept where nobody who can write there reads it."""
     declared: Declaration | None = None
     approved: Mapping[str, Any] | None = None
     """Predicate of the approved release's statement, to stop early by."""
@@ -128,8 +130,10 @@ def evaluate(
         _check_level(sandbox.level, settings)
         frame = _frame(settings, test.digest, found, declared, sandbox.level, started)
         whole = Evaluation(frame, least=_number(settings.plan.get("robustness", {}).get("least")))
+        if found.unmeasured:
+            whole.unmeasured.append(found.unmeasured)
         walk = _Walk(settings, sandbox, found, declared, whole, progress, training)
-        walk.go(frozen.root, x, test.y, reference)
+        walk.go(frozen.root, frozen.digest, x, test.y, reference)
     frame["finishedOn"] = datetime.now(UTC).strftime(_FORMAT)
     return whole
 
@@ -146,7 +150,7 @@ class _Walk:
     progress: Callable[[str], None]
     training: Training | None
 
-    def go(self, root: Path, x: Array, y: Array, reference: Frozen | None) -> None:
+    def go(self, root: Path, subject: Digest, x: Array, y: Array, reference: Frozen | None) -> None:
         """Do it all; what goes wrong with the model is part of the result."""
         settings, frame = self.settings, self.whole.frame
         try:
@@ -163,7 +167,7 @@ class _Walk:
             frame["environment"]["versions"] = model.versions
             frame["model"]["differentiable"] = model.differentiable
             if "robustness" in settings.checks:
-                self._robustness(model, x, y)
+                self._robustness(model, subject, x, y)
             if "backdoor" in settings.checks:
                 self._backdoor(model, x, y, reference)
         except TroubleError as error:
@@ -173,19 +177,14 @@ class _Walk:
         except OutOfMemoryError as error:
             self.whole.unmeasured.append(f"not enough memory: {error}; try --memory, or a smaller --batch")
 
-    def _robustness(self, model: RemoteModel, x: Array, y: Array) -> None:
+    def _robustness(self, model: RemoteModel, subject: Digest, x: Array, y: Array) -> None:
         if self.declared.task == "text" and self.declared.high < LAST_CODE_POINT:
             self.whole.unmeasured.append("words are attacked in texts, and the data are numbers of tokens")
             return
         job = job_of(self.settings, self.declared, x.shape[0])
-        run = {
-            "ticket": self.settings.ticket,
-            "batch": job.batch,
-            "device": self.settings.device,
-            "version": __version__,
-            "versions": model.versions,
-        }
-        journal = Journal(self.settings.out / "journal.jsonl", run)
+        journal = Journal(
+            self.settings.out / "journal.jsonl", self._run(subject, model, job), self.settings.journal_key
+        )
         try:
             tally = measure(model, x, y, job, journal, self.progress)
         finally:
@@ -198,6 +197,24 @@ class _Walk:
         if self.settings.plan["robustness"].get("corruption_drop") and self.declared.task != "image":
             self.whole.unmeasured.append("corruptions are tried on images, and these are none")
         self.whole.results["robustness"] = {"robustness": tally.statement(job.attacker), **_stored(tally)}
+
+    def _run(self, subject: Digest, model: RemoteModel, job: Job) -> dict[str, Any]:
+        """Return everything that the numbers of robustness depend on, as JSON without floating-point numbers."""
+        declared = json.dumps(self.declared.to_json(), sort_keys=True).encode()
+        return {
+            "subject": str(subject),
+            "ticket": self.settings.ticket,
+            "model": {"kind": self.found.kind, "path": self.found.path, "declaration": str(Digest.of(declared))},
+            "plan": str(Digest.of(json.dumps(self.settings.plan, sort_keys=True, default=str).encode())),
+            "data": str(self.settings.data_digest),
+            "seed": self.settings.seed,
+            "samples": job.most,
+            "batch": job.batch,
+            "device": self.settings.device,
+            "threads": self.settings.threads,
+            "version": __version__,
+            "versions": model.versions,
+        }
 
     def _backdoor(self, model: RemoteModel, x: Array, y: Array, reference: Frozen | None) -> None:
         other = None
@@ -224,7 +241,7 @@ def _permit(found: Recognised, settings: Settings) -> None:
 
 def _check_level(level: Level, settings: Settings) -> None:
     for check in settings.checks:
-        least = settings.plan[check].get("sandbox") or _LEVEL
+        least = settings.plan[check].get("sandbox") or LEAST
         if not reaches(level.name, least):
             missing = "; ".join(f"{name}: {why}" for name, why in level.layers.items() if name.startswith("no "))
             reason = f" ({missing})" if missing else ""
@@ -270,23 +287,21 @@ def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
         # As declared, and not as the policy says: the gate compares, and a wider range would make any eps harmless.
         declared.low,
         declared.high,
-        plan.get("strength") or "standard",
+        plan.get("strength") or STRENGTH,
         declared if declared.constraints else None,
     )
-    approved = _approved(settings.approved)
-    asked = [plan.get(name) for name in ("least", "worst_class", "corruption_drop")]
-    drop = plan.get("drop") or ("2%" if not plan.get("least") else None)
-    parts = sum(item is not None for item in (*asked, drop))
+    said = [plan.get(name) for name in ("least", "worst_class", "drop", "corruption_drop", "alpha")]
+    asked = Thresholds.of(*(parse_amount(item) if item else None for item in said))
     aim = Aim(
-        alpha=float((parse_amount(plan["alpha"]) if plan.get("alpha") else _ALPHA) / parts),
-        min_samples=plan.get("min_samples") or _MIN_SAMPLES,
+        alpha=asked.alpha,
+        min_samples=plan.get("min_samples") or MIN_SAMPLES,
         population=population,
         classes=declared.classes,
-        least=_number(asked[0]),
-        worst_class=_number(asked[1]),
-        drop=_number(drop),
-        approved=approved,
-        corruption_drop=_number(asked[2]) if declared.task == "image" else None,
+        least=asked.least,
+        worst_class=asked.worst_class,
+        drop=asked.drop,
+        approved=_approved(settings.approved),
+        corruption_drop=asked.corruption_drop if declared.task == "image" else None,
     )
     most = min(max(settings.samples, aim.min_samples), population)
     smoothing = None if declared.task == "text" else settings.smoothing
@@ -300,7 +315,7 @@ def _approved(predicate: Mapping[str, Any] | None) -> dict[int, bool] | None:
         value = predicate["robustness"]
         first = int(value["confirmed"]["from"])
         pairs = zip(value["order"], value["codes"], strict=True)
-        return {int(number): code == ROBUST or code >= first for number, code in pairs}
+        return {int(number): withstood_plan(code, first) for number, code in pairs}
     except (KeyError, TypeError, ValueError):
         raise UsageError("the approved release's statement is malformed", "name what zt-gate evaluate wrote") from None
 

@@ -48,7 +48,8 @@ def replay(root: Path, subject: str, data: bytes, said: dict[str, Any]) -> tuple
         root: the frozen copy.
         subject: its digest, hexadecimal.
         data: an `.npz` that `zt_gate.evaluate.sample.pack` wrote.
-        said: what the statement says about the model, `kind` and `declaration`, and about the attacker, `threat`.
+        said: what the statement says about the model, `kind`, `path` and `declaration`, and about the attacker,
+            `threat`.
 
     Returns:
         How many inputs were tried, and how many of them are answered as the statement says, within the budget and the
@@ -71,6 +72,8 @@ def replay(root: Path, subject: str, data: bytes, said: dict[str, Any]) -> tuple
         found = recognise(frozen, declared)
         if found.kind != said["kind"]:
             raise ValueError(f"the release is of the kind {found.kind}, and the statement says another")
+        if found.path != said["path"]:
+            raise ValueError(f"the model is {printable(found.path, 60)}, and the statement says another file")
         with Sandbox(frozen.root) as sandbox:
             if sandbox.level.name not in ("kernel", "namespaces"):
                 raise ValueError(f"the sandbox reaches the level {sandbox.level.name} only")

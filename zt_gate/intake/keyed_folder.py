@@ -33,14 +33,18 @@ class KeyedFolder:
 
     Args:
         folder: created with mode 0700 where it does not exist.
+        what: what messages call it.
+        advice: what a person does where the folder cannot be used.
 
     Raises:
         UsageError: others can write to the folder or read its key, so that nothing in it can be believed.
         ToolError: it cannot be created or read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._shown = printable(folder)
+    def __init__(
+        self, folder: Path, what: str = "cache", advice: str = "name a folder of your own, or leave out --cache"
+    ) -> None:
+        self._shown = f"{what} {printable(folder)}"
         try:
             with contextlib.suppress(FileExistsError):
                 os.makedirs(folder, mode=0o700)
@@ -52,15 +56,12 @@ class KeyedFolder:
                 os.close(self._fd)
                 raise
         except OSError as error:
-            raise ToolError(
-                f"cannot use the cache {self._shown}: {error.strerror}",
-                "name a folder of your own, or leave out --cache",
-            ) from error
+            raise ToolError(f"cannot use the {self._shown}: {error.strerror}", advice) from error
 
     def _check(self, status: os.stat_result, forbidden: int, what: str) -> None:
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & forbidden:
             raise UsageError(
-                f"{what} of the cache {self._shown} is open to others, who could put false results there",
+                f"{what} of the {self._shown} is open to others, who could put false results there",
                 "name a folder that only you can write to, for instance one that zt-gate creates itself",
             )
 
@@ -69,8 +70,12 @@ class KeyedFolder:
             self._write(_KEY, secrets.token_bytes(_KEY_BYTES), replace=False)
         key = self._read(_KEY, 0o077, "the key")
         if len(key) != _KEY_BYTES:
-            raise UsageError(f"the key of the cache {self._shown} is damaged", "remove the folder; it is made anew")
+            raise UsageError(f"the key of the {self._shown} is damaged", "remove the folder; it is made anew")
         return key
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for one purpose, which says nothing about the folder's own."""
+        return hmac.new(self._mac_key, b"derived\0" + purpose.encode(), hashlib.sha256).digest()
 
     def get(self, subject: list[Any]) -> Any:
         """Return the record about a subject, or None where there is none that can be believed.
@@ -111,7 +116,7 @@ class KeyedFolder:
         with os.fdopen(fd, "rb") as stream:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_ENTRY:
-                raise UsageError(f"{what} of the cache {self._shown} is no small file", "remove the folder")
+                raise UsageError(f"{what} of the {self._shown} is no small file", "remove the folder")
             self._check(status, forbidden, what)
             return stream.read(_MAX_ENTRY)
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest
+from zt_gate.domain.attacks import STRENGTH
+from zt_gate.domain.robustness_ruling import MIN_SAMPLES
+from zt_gate.domain.sandbox import LEAST
 from zt_gate.policy.fields import STRICT, Amount, Checked, Days, Identifier, Share, between
 
 SandboxLevel = Literal["none", "process", "devices", "kernel", "namespaces"]
@@ -58,7 +61,7 @@ class Measured:
     @property
     def level(self) -> str:
         """`sandbox`, or its default."""
-        return self.sandbox or "kernel"
+        return self.sandbox or LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,12 @@ class Robustness(Measured):
     @property
     def plan(self) -> Strength:
         """`strength`, or its default."""
-        return self.strength or "standard"
+        return self.strength or STRENGTH
 
     @property
     def samples(self) -> int:
         """`min_samples`, or its default."""
-        return self.min_samples or 200
+        return self.min_samples or MIN_SAMPLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from zt_gate.trust.statement import BACKDOOR_TYPE
 from zt_gate.trust.training_data import check_training_data
 
 CHECK = "backdoor"
-VERSION = "1"
+VERSION = "2"
 
 
 def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item]) -> Evidence:

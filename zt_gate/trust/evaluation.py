@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zt_gate.domain import Subject
 from zt_gate.domain.sandbox import reaches
+from zt_gate.domain.weight_files import as_one_weight, other_models
 from zt_gate.policy.evaluations import Measured
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
@@ -18,7 +20,8 @@ from zt_gate.trust.requirement import MAX_SKEW, Outcome, admit, check_age, check
 from zt_gate.trust.ticket import TICKET_TYPE, Ticket, digest_in, parse_ticket
 
 _RUNNER_RULES = re.compile(r"EVL-1\d\d")
-_UNPICKLED = ("torch-pickle", "sklearn-pickle", "pyfunc")
+UNPICKLED = ("torch-pickle", "sklearn-pickle", "pyfunc")
+"""Kinds that are loaded by unpickling, or run code of the author in another way."""
 MAX_PROBLEMS = 100
 
 
@@ -78,6 +81,7 @@ def _judge(item: Item, question: Question, wanted: Measured, tickets: Sequence[T
         return Judged(item, outcome, None)
     _check_ticket(ticket, predicate, question, wanted, outcome)
     _check_place(predicate, wanted, outcome)
+    _check_file(predicate["model"], question.subject, outcome)
     _check_problems(predicate, outcome)
     return Judged(item, outcome, ticket)
 
@@ -88,7 +92,13 @@ def malformed(predicate: dict[str, Any]) -> str:
         digest_in(predicate["ticket"]), digest_in(predicate["data"])
         sandbox, model = predicate["sandbox"], predicate["model"]
         frame: dict[type, list[Any]] = {
-            str: [predicate["ticket"]["nonce"], sandbox["level"], model["kind"], predicate["seed"]],
+            str: [
+                predicate["ticket"]["nonce"],
+                sandbox["level"],
+                model["kind"],
+                model.get("path", ""),
+                predicate["seed"],
+            ],
             dict: [predicate["environment"], sandbox["layers"], model],
             list: [predicate["problems"], predicate["unmeasured"]],
             bool: [model["differentiable"]],
@@ -129,8 +139,22 @@ def _check_place(predicate: dict[str, Any], wanted: Measured, outcome: Outcome) 
         outcome.finding(
             "EVL-008", f"was measured at the sandbox level {text(level, 40)}; the policy asks for {wanted.level}"
         )
-    if kind in _UNPICKLED and not wanted.pickle:
+    if kind in UNPICKLED and not wanted.pickle:
         outcome.finding("EVL-008", f"loaded the model as {kind}, and the policy does not let anything be unpickled")
+
+
+def _check_file(model: dict[str, Any], subject: Subject, outcome: Outcome) -> None:
+    """Accept no measurement of one file for a release that holds another which somebody could serve."""
+    path, files = model.get("path", ""), [entry.path for entry in subject.manifest.entries if entry.is_content]
+    if path == "" and model["kind"] == "pyfunc":
+        return  # MLflow loaded the whole folder
+    if path and path not in files:
+        outcome.gap(f"{text(path, 60)} was measured, which is not in the release", "evaluate this release")
+    others = other_models(files, path)
+    if others and (path or len(others) > 1):
+        shown = ", ".join(text(name, 60) for name in as_one_weight(others)[:4])
+        measured = f"{text(path, 60)} alone" if path else "one file, and the statement does not say which,"
+        outcome.gap(f"{measured} was measured, and the release holds {shown}", "release each model alone, and evaluate")
 
 
 def _check_problems(predicate: dict[str, Any], outcome: Outcome) -> None:

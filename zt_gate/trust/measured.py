@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, ROBUST, SEVERITIES, corruption_loss
+from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, ROBUST, SEVERITIES, corruption_loss, withstood_plan
 from zt_gate.domain.sampling import drawn
 from zt_gate.policy.fields import parse_amount
 
@@ -64,7 +64,7 @@ class Measurement:
     def withstood(self) -> dict[int, bool]:
         """Return for each sample whether it withstood the plan of attack, which any two releases have in common."""
         pairs = zip(self.order, self.codes, strict=True)
-        return {number: code == ROBUST or code >= self.plan for number, code in pairs}
+        return {number: withstood_plan(code, self.plan) for number, code in pairs}
 
     def drops(self) -> Counter[float]:
         """Return what corruptions take away from samples, each value with how often it was seen."""

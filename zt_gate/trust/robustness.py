@@ -10,14 +10,21 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from zt_gate.domain import Digest, Evidence, Picture
-from zt_gate.domain.attacks import AUTOATTACK, MAX_SAMPLE, NO_GRADIENTS, lacking, near
+from zt_gate.domain.attacks import AUTOATTACK, MAX_SAMPLE, NO_GRADIENTS, lacking
 from zt_gate.domain.robustness_pictures import robustness_pictures
+from zt_gate.domain.robustness_ruling import (
+    ALPHA,
+    Thresholds,
+    answer_classes,
+    answer_corruptions,
+    answer_least,
+    compare,
+)
 from zt_gate.domain.statistics import Outcome as Decided
-from zt_gate.domain.statistics import PairedSequential, Sequential, simultaneous
+from zt_gate.domain.statistics import Ruling
 from zt_gate.policy.evaluations import Robustness
 from zt_gate.policy.fields import parse_amount
 from zt_gate.trust.evaluation import Judged, judge_all
@@ -29,10 +36,7 @@ from zt_gate.trust.statement import ROBUSTNESS_TYPE, predicate_digest
 from zt_gate.trust.ticket import digest_in
 
 CHECK = "robustness"
-VERSION = "1"
-DROP = Fraction(2, 100)
-"""Most that robust accuracy may drop where the policy sets no bound at all."""
-ALPHA = Fraction(5, 100)
+VERSION = "2"
 _MORE = "evaluate with more samples, or a larger --budget"
 _CONFIRM = "evaluate again with a larger --budget, or with `strength: confirm`"
 _LEAST_HELD = 0.9
@@ -118,25 +122,28 @@ def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustn
         outcome.gap("all samples are of one class", "use a test set with every class")
 
 
+def _thresholds(wanted: Robustness) -> Thresholds:
+    said = (wanted.least, wanted.worst_class, wanted.drop, wanted.corruption_drop, wanted.alpha)
+    return Thresholds.of(*(None if item is None else parse_amount(item) for item in said))
+
+
 def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> None:
-    """Rule on what the policy asks for; the chance of a wrong pass is shared out equally."""
-    drop = wanted.drop if wanted.drop is not None or wanted.least is not None else str(DROP)
-    parts = [part for part in (wanted.least, wanted.worst_class, drop, wanted.corruption_drop) if part is not None]
-    alpha = float((parse_amount(wanted.alpha) if wanted.alpha else ALPHA) / len(parts))
+    """Rule on what the policy asks for."""
+    asked = _thresholds(wanted)
     confirmed = not lacking(found.met, "confirm", differentiable=one.predicate["model"]["differentiable"])
-    if wanted.least is not None:
-        least = float(parse_amount(wanted.least))
-        ruling = Sequential(least, alpha, found.population).rule(found.robust, found.tried)
-        said = f"{found.robust} of {found.tried} samples withstood, {_percent(ruling.bounds.low, ruling.bounds.high)}"
-        _note(one.outcome, ruling.outcome, "ROB-001", f"{said}; the policy asks for {wanted.least}")
-        if not confirmed and near(found.robust, found.tried, least):
-            _near(one.outcome, f"{said}; the policy asks for {wanted.least}")
-    if wanted.worst_class is not None:
-        _worst_class(found, one, float(parse_amount(wanted.worst_class)), alpha, confirmed=confirmed)
-    if drop is not None:
-        _compare(found, one, wanted, items, float(parse_amount(drop)), alpha)
-    if wanted.corruption_drop is not None:
-        _corruptions(found, one.outcome, float(parse_amount(wanted.corruption_drop)), alpha)
+    if asked.least is not None:
+        answer = answer_least(asked.least, asked.alpha, found.robust, found.tried, found.population)
+        shown = f"{found.robust} of {found.tried} samples withstood, {_shown(answer.ruling)}"
+        said = f"{shown}; the policy asks for {wanted.least}"
+        _note(one.outcome, answer.ruling.outcome, "ROB-001", said)
+        if not confirmed and answer.near:
+            _near(one.outcome, said)
+    if asked.worst_class is not None:
+        _worst_class(found, one, asked.worst_class, asked.alpha, confirmed=confirmed)
+    if asked.drop is not None:
+        _compare(found, one, wanted, items, asked.drop, asked.alpha)
+    if asked.corruption_drop is not None:
+        _corruptions(found, one.outcome, asked.corruption_drop, asked.alpha)
 
 
 def _worst_class(found: Measurement, one: Judged, least: float, alpha: float, *, confirmed: bool) -> None:
@@ -147,15 +154,13 @@ def _worst_class(found: Measurement, one: Judged, least: float, alpha: float, *,
         one.outcome.gap("the statement does not say how many classes there are", "evaluate with this zt-gate")
         return
     classes = found.by_class(number)
-    bounds = simultaneous(list(classes.values()), alpha)
-    ranked = sorted(zip(classes.items(), bounds, strict=True), key=lambda item: item[1].high)
+    answers = zip(classes.items(), answer_classes(least, alpha, list(classes.values())), strict=True)
     named = 0
-    for (label, (robust, tried)), bound in ranked:
-        decided = Decided.PASS if bound.low >= least else Decided.FAIL if bound.high < least else Decided.UNDECIDED
-        close = not confirmed and near(robust, tried, least)
+    for (label, (robust, tried)), answer in sorted(answers, key=lambda item: item[1].ruling.bounds.high):
+        decided, close = answer.ruling.outcome, not confirmed and answer.near
         if named < _MAX_NAMED and (close or decided is not Decided.PASS):
             named += 1
-            shown = f"class {label}: {robust} of {tried} withstood, {_percent(bound.low, bound.high)}"
+            shown = f"class {label}: {robust} of {tried} withstood, {_shown(answer.ruling)}"
             said = f"{shown}; the policy asks for {_percent(least)} of every class"
             _note(one.outcome, decided, "ROB-005", said)
             if close:
@@ -166,14 +171,14 @@ def _corruptions(found: Measurement, outcome: Outcome, most: float, alpha: float
     if not found.right:
         outcome.gap("nobody tried what common corruptions do", "evaluate with a ticket of this policy")
         return
-    ruling = PairedSequential(most, alpha).rule_means(found.drops())
-    shown = f"common corruptions take {_percent(ruling.bounds.low, ruling.bounds.high)} of accuracy"
+    ruling = answer_corruptions(most, alpha, found.drops())
+    shown = f"common corruptions take {_shown(ruling)} of accuracy"
     said = f"{shown}, on {found.tried} samples; the policy accepts {_percent(most)}"
     _note(outcome, ruling.outcome, "ROB-007", said)
 
 
 def _compare(
-    found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item], margin: float, alpha: float
+    found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item], most: float, alpha: float
 ) -> None:
     """Compare with the approved release on the same samples. The ticket says which release and which statement."""
     known = _approved(found, one, wanted, items)
@@ -181,16 +186,10 @@ def _compare(
         fix = "bring its robustness statement and name it when the ticket is made: --against FILE; or set `least`"
         one.outcome.gap("there is no measurement of an approved release to compare with", fix)
         return
-    mine, theirs = found.withstood(), known.withstood()
-    common = sorted(mine.keys() & theirs.keys())
-    losses = sum(theirs[number] and not mine[number] for number in common)
-    gains = sum(mine[number] and not theirs[number] for number in common)
-    ruling = PairedSequential(margin, alpha).rule(losses, gains, len(common) - losses - gains)
-    shown = f"{losses} samples lost and {gains} won of {len(common)} against the approved release"
-    said = (
-        f"{shown}, a drop of {_percent(ruling.bounds.low, ruling.bounds.high)}; the policy accepts {_percent(margin)}"
-    )
-    _note(one.outcome, ruling.outcome, "ROB-006", said)
+    both = compare(most, alpha, found.withstood(), known.withstood())
+    shown = f"{both.losses} samples lost and {both.gains} won of {both.common} against the approved release"
+    said = f"{shown}, a drop of {_shown(both.ruling)}; the policy accepts {_percent(most)}"
+    _note(one.outcome, both.ruling.outcome, "ROB-006", said)
 
 
 def _approved(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> Measurement | None:
@@ -256,5 +255,9 @@ def stored_sample(predicate: dict[str, Any]) -> bytes | None:
     return data if same and len(data) <= MAX_SAMPLE else None
 
 
-def _percent(low: float, high: float | None = None) -> str:
-    return f"{low:.1%}" if high is None else f"{low:.1%} to {high:.1%}"
+def _shown(ruling: Ruling) -> str:
+    return f"{_percent(ruling.bounds.low)} to {_percent(ruling.bounds.high)}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"

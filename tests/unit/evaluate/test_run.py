@@ -91,6 +91,9 @@ def few(data):
     return data[0][:FEW], data[1][:FEW]
 
 
+KEY = bytes(32)
+
+
 def job(**other) -> Job:
     aim = {"alpha": 0.05, "min_samples": COUNT, "population": COUNT, "classes": CLASSES}
     aim |= {name: other.pop(name) for name in list(other) if name in Aim.__slots__}
@@ -99,7 +102,7 @@ def job(**other) -> Job:
 
 def measured(folder, data, what, model=None, told=None):
     folder.mkdir(exist_ok=True)
-    journal = Journal(folder / "journal.jsonl", {"run": 1})
+    journal = Journal(folder / "journal.jsonl", {"run": 1}, KEY)
     try:
         return measure(model or Here(), *data, what, journal, (told if told is not None else []).append)
     finally:

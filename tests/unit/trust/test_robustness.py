@@ -23,7 +23,7 @@ from tests.support.evaluations import (
     stored,
     wanted,
 )
-from zt_gate.domain import Digest, Severity, Status
+from zt_gate.domain import Digest, Entry, Manifest, Mode, Severity, Status, Subject
 from zt_gate.domain.attacks import STAGES
 from zt_gate.domain.picture import Bars, Curve, Heat
 from zt_gate.domain.sampling import drawn
@@ -52,6 +52,42 @@ def test_an_honest_statement_with_its_ticket_passes(bench):
     assert evidence.metrics["robust"] == "240/300"
     assert evidence.metrics["clean"] == "280/300"
     assert [type(picture) for picture in evidence.pictures] == [Curve, Bars, Curve]
+
+
+def _release(*names):
+    return Subject("m", Manifest.of([Entry(name, 1, Mode.FILE, Digest.of(b"m").hex) for name in names]))
+
+
+def _about(bench, subject, **model):
+    predicate = bench.measured(GOOD)
+    predicate["model"] |= model
+    return bench.judge(wanted(), bench.ticket(subject=subject), bench.sign(predicate, subject=subject), subject=subject)
+
+
+@pytest.mark.parametrize("other", ["b.onnx", "pytorch_model.bin", "sub/weights", "model.h5", "sub/m.onnx.data"])
+def test_one_measured_file_clears_no_release_that_holds_another_model(bench, other):
+    for model in ({"path": "m.onnx"}, {"path": ""}, {}):
+        evidence = _about(bench, _release("m.onnx", other), **model)
+        assert evidence.status is Status.INCOMPLETE
+        assert "release" in evidence.gaps[0].fix
+    assert other in _about(bench, _release("m.onnx", other), path="m.onnx").gaps[0].reason
+
+
+def test_the_measured_file_has_to_be_one_of_the_release(bench):
+    assert _about(bench, _release("m.onnx"), path="good.onnx").status is Status.INCOMPLETE
+    assert _about(bench, _release("m.json", "readme.md"), path="good.json").status is Status.INCOMPLETE
+    assert rules(_about(bench, _release("m.onnx"), path=3)) == {"EVL-001"}
+
+
+def test_what_is_no_model_and_what_mlflow_loads_whole_pass(bench):
+    names = ("LICENSE", "README.md", "config.json", "curve.png", "m.onnx", "m.onnx.data")
+    assert _about(bench, _release(*names), path="m.onnx").status is Status.PASS
+    assert _about(bench, _release("m.json"), path="m.json").status is Status.PASS
+    predicate = bench.measured(GOOD)
+    predicate["model"] |= {"path": "", "kind": "pyfunc"}
+    whole = _release("MLmodel", "python_model.pkl", "artifacts/a.pt")
+    brought = (bench.ticket(subject=whole), bench.sign(predicate, subject=whole))
+    assert bench.judge(wanted(pickle=True), *brought, subject=whole).status is Status.PASS
 
 
 def test_nothing_brought_is_missing_and_says_what_to_type(bench):

@@ -13,6 +13,8 @@ from zt_gate.evaluate.adapters.onnx_graph import ConversionError, convert
 from zt_gate.evaluate.adapters.score_adapter import ScoreAdapter
 from zt_gate.evaluate.adapters.torch_adapter import TorchAdapter
 
+_LABELS = ("tensor(int64)", "tensor(int32)", "tensor(string)", "tensor(bool)")
+"""Types of outputs that hold classes and no scores."""
 _PROBES = 4
 _TOLERANCE = 1e-3
 _LARGEST_CONVERTED = 1 << 30
@@ -22,7 +24,7 @@ def load_onnx(path: str, declared: Declaration, device: str) -> TorchAdapter | S
     """Load a model; one whose graph cannot be converted, or converts to other scores, is a black box.
 
     Raises:
-        UnsupportedError: it has several inputs, or no output that could be scores.
+        UnsupportedError: it has several inputs, or not exactly one output that could be scores.
     """
     import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 
@@ -34,9 +36,12 @@ def load_onnx(path: str, declared: Declaration, device: str) -> TorchAdapter | S
     if len(inputs) != 1:
         raise UnsupportedError(f"the graph has {len(inputs)} inputs, and a classifier has one")
     name, batch = inputs[0].name, inputs[0].shape[0] if inputs[0].shape else None
-    scores = next((item.name for item in reversed(outputs) if "float" in item.type and "tensor" in item.type), None)
-    if scores is None:
-        raise UnsupportedError("no output of the graph is a tensor of numbers")
+    found = [item for item in outputs if item.type not in _LABELS]
+    if len(found) != 1 or "float" not in found[0].type:
+        raise UnsupportedError(
+            f"{len(found)} outputs of the graph could be the scores, and one tensor of floats has to be"
+        )
+    scores = found[0].name
 
     def run(raw: Any) -> Any:
         values = np.ascontiguousarray(raw, dtype=np.float32)
