@@ -7,13 +7,14 @@ name, is `different`; for whoever guards a policy that is as much a reason to lo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from zt_gate.domain import Severity
 from zt_gate.policy.fields import parse_instant
+from zt_gate.policy.evaluations import Measured
 from zt_gate.policy.merge_measured import direction
 from zt_gate.policy.model import MODES, Policy, Stage
 from zt_gate.policy.registry import Registry
@@ -167,7 +168,7 @@ def _stage(name: str, old: Stage, new: Stage) -> Iterator[Change]:
         if before is None or after is None:
             yield Change("stricter" if before is None else "looser", name, demand, _plain(before), _plain(after))
         else:
-            yield from _demand(name, demand, dataclasses.asdict(before), dataclasses.asdict(after))
+            yield from _demand(name, demand, before, after)
 
 
 def _mode(name: str, old: Stage, new: Stage) -> Iterator[Change]:
@@ -184,7 +185,8 @@ def _mode(name: str, old: Stage, new: Stage) -> Iterator[Change]:
         yield Change(direction, name, "mode", *shown)
 
 
-def _demand(stage: str, demand: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def _demand(stage: str, demand: str, one: Any, other: Any) -> Iterator[Change]:
+    old, new = dataclasses.asdict(one), dataclasses.asdict(other)
     for field in old:
         setting, before, after = f"{demand}.{field}", old[field], new[field]
         if field in ("by", "builders", "tickets"):
@@ -204,9 +206,11 @@ def _demand(stage: str, demand: str, old: Mapping[str, Any], new: Mapping[str, A
             pinned = [value and value["sha256"] for value in (before, after)]
             if pinned[0] != pinned[1]:
                 yield Change("different", stage, setting, pinned[0], pinned[1])
-        elif before != after:
+        elif before != after or field == "drop":
+            step = direction(field, one, other) if isinstance(one, Measured) else None
             steps: dict[int | None, Direction] = {1: "stricter", -1: "looser"}
-            yield Change(steps.get(direction(field, before, after), "different"), stage, setting, before, after)
+            if step != 0:
+                yield Change(steps.get(step, "different"), stage, setting, before, after)
 
 
 def _registry(old: Registry | None, new: Registry | None) -> Iterator[Change]:

@@ -24,11 +24,11 @@ from zt_gate.policy.demands import (
 from zt_gate.policy.document import Path
 from zt_gate.policy.duties import BreakGlass, Role
 from zt_gate.policy.merge_measured import merged_backdoor, merged_robustness
-from zt_gate.policy.model import MODES, Policy, RuleSetting, Stage
+from zt_gate.policy.model import MODES, OSV_MAX_AGE_DAYS, Policy, RuleSetting, Stage
+from zt_gate.policy.people import Revocations, Trust
 from zt_gate.policy.registry import Registry
 from zt_gate.policy.tightening import Loosening, narrowed, shorter
 
-_Name = TypeVar("_Name", bound=str)
 _Dated = TypeVar("_Dated", Promotion, Bom, Continuity)
 
 
@@ -57,6 +57,7 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
             expires=min(expiries) if expiries else None,
             signed=_signed(parent.metadata.signed, child.metadata.signed, pack),
         ),
+        trust=_trust(parent.trust, child.trust, pack),
         stages=dict(sorted(stages.items())),
         rules=dict(sorted(rules.items())),
         waivers=(*parent.waivers, *child.waivers),
@@ -66,6 +67,38 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
         break_glass=_break_glass(parent.break_glass, child.break_glass, ("break_glass",), pack),
         registry=_registry(parent.registry, child.registry, pack),
     )
+
+
+def _trust(parent: Trust, child: Trust, pack: str) -> Trust:
+    """Join who is known. What a name stands for, and that revocations have to be brought, is the parent's to say."""
+    joined: dict[str, Any] = {}
+    for kind, key in (("keys", "id"), ("certificates", "id"), ("identities", "id"), ("issuers", "issuer")):
+        known = {getattr(entry, key): entry for entry in getattr(parent, kind)}
+        for index, entry in enumerate(getattr(child, kind)):
+            if known.get(getattr(entry, key), entry) != entry:
+                message = f"{pack} says otherwise who {getattr(entry, key)} is"
+                raise Loosening(("trust", kind, index), message, "rename it, or leave it out")
+        mine = tuple(entry for entry in getattr(child, kind) if getattr(entry, key) not in known)
+        joined[kind] = getattr(parent, kind) + mine
+    if None not in (parent.trusted_root, child.trusted_root) and parent.trusted_root != child.trusted_root:
+        raise Loosening(("trust", "trusted_root"), f"{pack} pins another trusted root", "leave it out")
+    return Trust(
+        **joined,
+        trusted_root=parent.trusted_root or child.trusted_root,
+        revocations=_revocations(parent.revocations, child.revocations, ("trust", "revocations"), pack),
+    )
+
+
+def _revocations(parent: Revocations | None, child: Revocations | None, path: Path, pack: str) -> Revocations | None:
+    if parent is None or child is None:
+        return child or parent
+    if child.max_age_days > parent.max_age_days:
+        message = f"{pack} accepts at most {parent.max_age_days} days"
+        raise Loosening((*path, "max_age_days"), message, f"use {parent.max_age_days} or fewer")
+    if parent.by and child.by and set(parent.by) != set(child.by):
+        # One more list that may be the fresh one is looser, and one fewer that revokes is looser too.
+        raise Loosening((*path, "by"), f"{pack} lets {', '.join(parent.by)} revoke", "name the same")
+    return replace(child, by=parent.by or child.by)
 
 
 def _registry(parent: Registry | None, child: Registry | None, pack: str) -> Registry | None:
@@ -80,26 +113,22 @@ def _registry(parent: Registry | None, child: Registry | None, pack: str) -> Reg
         flags[name] = before or after
     return Registry(
         by=narrowed(parent.by, child.by, (*at, "by"), pack),
-        aliases=_protected(parent.aliases, child.aliases, (*at, "aliases"), pack),
-        models=_protected(parent.models, child.models, (*at, "models"), pack),
-        stages=_protected(parent.stages, child.stages, (*at, "stages"), pack),
-        tags=_protected(parent.tags, child.tags, (*at, "tags"), pack),
+        **{name: _protected(parent, child, name, pack) for name in ("aliases", "models", "stages", "tags")},
         max_age_days=shorter(parent.max_age_days, child.max_age_days, (*at, "max_age_days"), pack),
         **flags,
     )
 
 
-def _protected(
-    parent: dict[_Name, str] | None, child: dict[_Name, str] | None, path: Path, pack: str
-) -> dict[_Name, str] | None:
-    """Join what is protected. A child may protect more; what its parent protects keeps its stage."""
-    if parent is None or child is None:
-        return child if parent is None else parent
-    for name in parent.keys() & child.keys():
-        if parent[name] != child[name]:
-            message = f"{pack} demands the stage {parent[name]} for {name}"
-            raise Loosening((*path, name), message, "leave it out")
-    return dict(sorted({**parent, **child}.items()))
+def _protected(parent: Registry, child: Registry, kind: str, pack: str) -> Any:
+    """Join what is protected. A child may protect more; what its parent protects, by default too, keeps its stage."""
+    if getattr(child, kind) is None:
+        return getattr(parent, kind)
+    before, after = parent.protected(kind), child.protected(kind)
+    for name in before.keys() & after.keys():
+        if before[name] != after[name]:
+            message = f"{pack} demands the stage {before[name]} for {name}"
+            raise Loosening(("registry", kind, name), message, "leave it out")
+    return dict(sorted({**before, **after}.items()))
 
 
 def _roles(parent: dict[str, Role] | None, child: dict[str, Role] | None, pack: str) -> dict[str, Role] | None:
@@ -151,10 +180,18 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
         backdoor=merged_backdoor(parent.backdoor, child.backdoor, (*path, "backdoor"), pack),
         continuity=_by_and_age(parent.continuity, child.continuity, (*path, "continuity"), pack),
         audit_log=parent.audit_log or child.audit_log,
-        osv_max_age_days=shorter(parent.osv_max_age_days, child.osv_max_age_days, (*path, "osv_max_age_days"), pack),
+        osv_max_age_days=_osv_age(parent, child, (*path, "osv_max_age_days"), pack),
         reuse_hashes=child.reuse_hashes if parent.reuse_hashes is not False else False,
         **_mode(parent, child, path, pack),
     )
+
+
+def _osv_age(parent: Stage, child: Stage, path: Path, pack: str) -> int | None:
+    """Return how old OSV data may be. The default of a parent counts once it asks for `vulnerabilities`."""
+    before, after = parent.osv_max_age_days, child.osv_max_age_days
+    if before is None and "vulnerabilities" in parent.weights and after is not None:
+        before = OSV_MAX_AGE_DAYS
+    return shorter(before, after, path, pack)
 
 
 def _mode(parent: Stage, child: Stage, path: Path, pack: str) -> dict[str, Any]:
@@ -196,19 +233,21 @@ def _signature(parent: Signature | None, child: Signature | None, path: Path, pa
     return Signature(
         by=narrowed(parent.by, child.by, (*path, "by"), pack),
         count=_more(parent, child, path, pack),
-        model_signing=_model_signing(parent.model_signing, child.model_signing, (*path, "model_signing"), pack),
+        model_signing=_model_signing(parent, child, (*path, "model_signing"), pack),
     )
 
 
-def _model_signing(
-    parent: ModelSigning | None, child: ModelSigning | None, path: Path, pack: str
-) -> ModelSigning | None:
-    if parent is None or child is None:
-        return child or parent
-    extra = [item for item in child.unsigned if item not in parent.unsigned]
+def _model_signing(parent: Signature, child: Signature, path: Path, pack: str) -> ModelSigning | None:
+    """Return which OMS bundles count. A parent that names no signer leaves it to the child, as it leaves the signers."""
+    before, after = parent.model_signing, child.model_signing
+    if before is None or after is None:
+        if after is not None and parent.by:
+            raise Loosening(path, f"{pack} does not accept OpenSSF Model Signing bundles", "leave it out")
+        return after or before
+    extra = [item for item in after.unsigned if item not in before.unsigned]
     if extra:
         raise Loosening((*path, "unsigned"), f"{pack} wants {extra[0]} signed", "remove it from the list")
-    return child
+    return after
 
 
 def _approvals(parent: Approvals | None, child: Approvals | None, path: Path, pack: str) -> Approvals | None:

@@ -52,8 +52,9 @@ def merged_backdoor(parent: Backdoor | None, child: Backdoor | None, path: Path,
     """
     if parent is None or child is None:
         return child or parent
-    if parent.calibration is not None and child.calibration not in (None, parent.calibration):
-        raise Loosening((*path, "calibration"), f"{pack} names another calibration", "leave it out")
+    if child.calibration not in (None, parent.calibration):
+        named = "another calibration" if parent.calibration else "no calibration, so zt-gate's own one counts"
+        raise Loosening((*path, "calibration"), f"{pack} names {named}", "leave it out")
     return replace(_merged(parent, child, path, pack), calibration=parent.calibration or child.calibration)
 
 
@@ -70,11 +71,41 @@ def _merged(parent: _Kind, child: _Kind, path: Path, pack: str) -> _Kind:
     return replace(child, **said)
 
 
+_DEFAULTS: dict[str, Any] = {
+    "sandbox": "kernel",
+    "strength": "standard",
+    "min_samples": 200,
+    "replay": False,
+    "pickle": False,
+    "black_box": False,
+}
+_ALPHA: dict[type, str] = {Robustness: "5%", Backdoor: "1%"}
+
+
+def effective(name: str, demand: Measured) -> Any:
+    """Return what a field amounts to: what was said, or its default. None asks for nothing."""
+    said = getattr(demand, name)
+    if said is not None:
+        return said
+    if name == "drop" and isinstance(demand, Robustness):
+        return "2%" if demand.least is None else None
+    return _ALPHA[type(demand)] if name == "alpha" else _DEFAULTS.get(name)
+
+
+def _order(name: str, demand: Measured) -> tuple[Rank, int]:
+    """Return how a field is ranked, and whether more (1) or less (-1) of it is stricter."""
+    if name == "alpha" and isinstance(demand, Backdoor):
+        return parse_amount, 1  # of false alarms, not of wrong passes: a detector that may not err stays silent
+    return (_MORE[name], 1) if name in _MORE else (_LESS[name], -1)
+
+
 def _stricter(name: str, parent: Measured, child: Measured, path: Path, pack: str) -> Any:
-    before, after = getattr(parent, name), getattr(child, name)
+    before, after = effective(name, parent), getattr(child, name)
+    if name == "drop" and after is None and child.least is not None:  # type: ignore[attr-defined]
+        return before  # the child's `least` does not replace the drop that the parent's silence stands for
     if before is None or after is None:
-        return before if after is None else after
-    rank, sign = (_MORE[name], 1) if name in _MORE else (_LESS[name], -1)
+        return getattr(parent, name) if after is None else after
+    rank, sign = _order(name, parent)
     if sign * rank(after) < sign * rank(before):
         raise Loosening((*path, name), f"{pack} says {before}; {after} is looser", f"use {before}, or leave it out")
     return after
@@ -90,13 +121,16 @@ def _threat(parent: Threat | None, child: Threat | None, path: Path, pack: str) 
     return child
 
 
-def direction(name: str, before: Any, after: Any) -> int | None:
+def direction(name: str, old: Measured, new: Measured) -> int | None:
     """Return whether a change of a field is stricter (1), looser (-1) or neither (0); None for one that has no order.
 
-    A field that is not said stands for its default, and what its default is worth is not known here: then None.
+    A field that is not said stands for its default; one without a default asks for nothing, which is the laxest.
     """
-    if (name not in _MORE and name not in _LESS) or before is None or after is None:
+    if name not in _MORE and name not in _LESS:
         return None
-    rank, sign = (_MORE[name], 1) if name in _MORE else (_LESS[name], -1)
+    before, after = effective(name, old), effective(name, new)
+    if before is None or after is None:
+        return (after is not None) - (before is not None)
+    rank, sign = _order(name, old)
     first, second = rank(before), rank(after)
     return 0 if first == second else sign if second > first else -sign

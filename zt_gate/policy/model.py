@@ -62,6 +62,9 @@ STATEMENTS = (
 REVOCATIONS = "revocations"
 """The check that answers `trust.revocations`."""
 
+OSV_MAX_AGE_DAYS = 30
+"""How old OSV data may be where `osv_max_age_days` is not said."""
+
 Weight = Literal["required", "opinion"]
 """What a static check is worth.
 
