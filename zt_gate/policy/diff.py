@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from zt_gate.domain import Severity
-from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.evaluations import Measured
+from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.merge_measured import direction
 from zt_gate.policy.model import MODES, Policy, Stage
 from zt_gate.policy.registry import Registry

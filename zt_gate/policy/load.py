@@ -9,7 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from zt_gate.policy.advice import advice_for
 from zt_gate.policy.evaluations import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import merge
-from zt_gate.policy.model import LoadedPolicy, Policy, Stage
+from zt_gate.policy.model import LoadedPolicy, Policy, PolicyFile, Stage
 from zt_gate.policy.people import Certificate, Key, Trust
 from zt_gate.policy.rules import rules_folder
 from zt_gate.policy.tightening import Loosening
@@ -36,6 +36,28 @@ _Model = TypeVar("_Model")
 _Pem = TypeVar("_Pem", Key, Certificate)
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where a policy file lies, and what was read for it."""
+
+    path: Path
+    files: list[PolicyFile] = field(default_factory=list)
+
+    def read(self, what: str, name: str, source: document.Document, place: document.Path, limit: int) -> bytes:
+        """Read a file that the policy names, relative to it.
+
+        Raises:
+            PolicyError: it cannot be read, or is larger than `limit` bytes.
+        """
+
+        def complain(message: str, advice: str) -> PolicyError:
+            return source.error(place, message, advice)
+
+        path = self.path / name
+        self.files.append(PolicyFile(what, path))
+        return _read(path, printable(path), limit, "check the path; it is relative to the policy file", complain)
+
+
 def load_policy(reference: str) -> LoadedPolicy:
     """Load a policy file, or a pack by `pack:NAME`.
 
@@ -43,7 +65,7 @@ def load_policy(reference: str) -> LoadedPolicy:
         PolicyError: the file or a file that it names is missing, ambiguous, invalid, or loosens a pack.
     """
     if reference.startswith(PACK_PREFIX):
-        return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), Path(), (reference,)))
+        return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), _Folder(Path()), (reference,)))
     return open_policy(Path(reference))[0]
 
 
@@ -56,7 +78,9 @@ def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, document.Document]:
     shown = printable(path)
     source = read_document(path, "name a policy file, or a pack such as pack:baseline")
     own = validate(source, Policy)
-    return LoadedPolicy(shown, _effective(own, source, path.parent, ())), own, source
+    folder = _Folder(path.parent, [PolicyFile("policy", path)])
+    policy = _effective(own, source, folder, ())
+    return LoadedPolicy(shown, policy, files=tuple(folder.files)), own, source
 
 
 def read_document(path: Path, advice: str) -> document.Document:
@@ -126,7 +150,7 @@ def _unwrap(annotation: Any) -> Any:
     return annotation
 
 
-def _effective(policy: Policy, source: document.Document, folder: Path, seen: tuple[str, ...]) -> Policy:
+def _effective(policy: Policy, source: document.Document, folder: _Folder, seen: tuple[str, ...]) -> Policy:
     """Read the files that a policy names and lay it over its packs."""
     policy = replace(policy, trust=_complete_trust(policy.trust, source, folder))
     policy = replace(policy, waivers=_waivers(policy, source, folder))
@@ -136,7 +160,7 @@ def _effective(policy: Policy, source: document.Document, folder: Path, seen: tu
     _check_references(policy, source)
     for index, reference in enumerate(policy.extends):
         pack, pack_source = _read_pack(reference, source.error(("extends", index), ""), seen)
-        parent = _effective(pack, pack_source, Path(), (*seen, reference))
+        parent = _effective(pack, pack_source, _Folder(Path()), (*seen, reference))
         try:
             policy = merge(parent, policy, reference)
         except Loosening as error:
@@ -168,14 +192,14 @@ def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...])
     return validate(source, Policy), source
 
 
-def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Trust:
+def _complete_trust(trust: Trust, source: document.Document, folder: _Folder) -> Trust:
     keys = tuple(_with_pem(key, ("trust", "keys", i), source, folder) for i, key in enumerate(trust.keys))
     certificates = tuple(
         _with_pem(item, ("trust", "certificates", i), source, folder) for i, item in enumerate(trust.certificates)
     )
     root = trust.trusted_root
     if root is not None:
-        text = _named_file(source, ("trust", "trusted_root", "file"), folder / root.file, _MAX_ROOT_BYTES)
+        text = folder.read("trusted root", root.file, source, ("trust", "trusted_root", "file"), _MAX_ROOT_BYTES)
         if Digest.of(text).hex != root.sha256:
             advice = "find out who changed it, then pin the new digest"
             raise source.error(("trust", "trusted_root", "sha256"), f"{root.file} is {Digest.of(text)}", advice)
@@ -184,13 +208,13 @@ def _complete_trust(trust: Trust, source: document.Document, folder: Path) -> Tr
     return replace(trust, keys=keys, certificates=certificates, trusted_root=root, issuers=issuers)
 
 
-def _calibrated(name: str, stage: Stage, source: document.Document, folder: Path) -> Stage:
+def _calibrated(name: str, stage: Stage, source: document.Document, folder: _Folder) -> Stage:
     """Read the calibration that a stage names; it has to be the pinned one, and a calibration."""
     named = stage.backdoor.calibration if stage.backdoor is not None else None
     if stage.backdoor is None or named is None:
         return stage
     place: document.Path = ("stages", name, "backdoor", "calibration")
-    data = _named_file(source, (*place, "file"), folder / named.file, _MAX_CALIBRATION_BYTES)
+    data = folder.read("calibration", named.file, source, (*place, "file"), _MAX_CALIBRATION_BYTES)
     if Digest.of(data).hex != named.sha256:
         advice = "find out who changed it, then pin the new digest"
         raise source.error((*place, "sha256"), f"{named.file} is {Digest.of(data)}", advice)
@@ -204,9 +228,9 @@ def _calibrated(name: str, stage: Stage, source: document.Document, folder: Path
     return replace(stage, backdoor=replace(stage.backdoor, calibration=calibration))
 
 
-def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Document, folder: Path) -> TokenIssuer:
+def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Document, folder: _Folder) -> TokenIssuer:
     """Read the key set that an issuer names."""
-    data = _named_file(source, (*place, "jwks"), folder / issuer.jwks, _MAX_KEY_BYTES)
+    data = folder.read("key set", issuer.jwks, source, (*place, "jwks"), _MAX_KEY_BYTES)
     try:
         jwks_keys(data)
     except ValueError as error:
@@ -215,10 +239,11 @@ def _with_jwks(issuer: TokenIssuer, place: document.Path, source: document.Docum
     return replace(issuer, jwks_json=data.decode("utf-8"))
 
 
-def _with_pem(entry: _Pem, place: document.Path, source: document.Document, folder: Path) -> _Pem:
+def _with_pem(entry: _Pem, place: document.Path, source: document.Document, folder: _Folder) -> _Pem:
     """Read the file that a key or certificate names."""
     if entry.file is not None:
-        pem = _named_file(source, (*place, "file"), folder / entry.file, _MAX_KEY_BYTES)
+        what = "key" if place[1] == "keys" else "certificate authority"
+        pem = folder.read(what, entry.file, source, (*place, "file"), _MAX_KEY_BYTES)
         entry = replace(entry, pem=pem.decode("ascii", "replace"))
     if "PRIVATE KEY" in (entry.pem or ""):
         advice = "name the .pub file; keep the private key secret"
@@ -238,14 +263,14 @@ def _check_references(policy: Policy, source: document.Document) -> None:
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
     _check_logins(policy.trust, source)
     lists: list[tuple[document.Path, tuple[str, ...]]] = [
-        (("stages", name, field, "by"), demand.by)
+        (("stages", name, check, "by"), demand.by)
         for name, stage in policy.stages.items()
-        for field, demand in stage.statements.items()
+        for check, demand in stage.statements.items()
     ]
     lists += [
-        (("stages", name, field, "tickets"), demand.tickets)
+        (("stages", name, check, "tickets"), demand.tickets)
         for name, stage in policy.stages.items()
-        for field, demand in stage.statements.items()
+        for check, demand in stage.statements.items()
         if isinstance(demand, Measured)
     ]
     if policy.trust.revocations is not None:
@@ -271,13 +296,12 @@ def _check_logins(trust: Trust, source: document.Document) -> None:
             raise source.error(place, f"{entry.id}: {printable(str(error))}", "see docs/people.md, Logins") from None
 
 
-def _waivers(policy: Policy, source: document.Document, folder: Path) -> tuple[Waiver, ...]:
+def _waivers(policy: Policy, source: document.Document, folder: _Folder) -> tuple[Waiver, ...]:
     """Read the file that holds the waivers."""
     if policy.waivers_file is None:
         return ()
-    path = folder / policy.waivers_file
-    text = _named_file(source, ("waivers_file",), path, document.MAX_BYTES)
-    listed = document.parse(text, printable(path))
+    text = folder.read("waivers file", policy.waivers_file, source, ("waivers_file",), document.MAX_BYTES)
+    listed = document.parse(text, printable(folder.path / policy.waivers_file))
     waivers = validate(listed, WaiverFile).waivers
     ids = [waiver.id for waiver in waivers]
     for index, waiver in enumerate(waivers):
@@ -324,13 +348,6 @@ def _places(trust: Trust) -> list[document.Path]:
         ("identities", len(trust.identities)),
     )
     return [("trust", kind, index, "id") for kind, count in kinds for index in range(count)]
-
-
-def _named_file(source: document.Document, place: document.Path, path: Path, limit: int) -> bytes:
-    def complain(message: str, advice: str) -> PolicyError:
-        return source.error(place, message, advice)
-
-    return _read(path, printable(path), limit, "check the path; it is relative to the policy file", complain)
 
 
 def _read(

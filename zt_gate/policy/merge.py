@@ -238,7 +238,7 @@ def _signature(parent: Signature | None, child: Signature | None, path: Path, pa
 
 
 def _model_signing(parent: Signature, child: Signature, path: Path, pack: str) -> ModelSigning | None:
-    """Return which OMS bundles count. A parent that names no signer leaves it to the child, as it leaves the signers."""
+    """Return which OMS bundles count. A parent that names no signer leaves this to the child as well."""
     before, after = parent.model_signing, child.model_signing
     if before is None or after is None:
         if after is not None and parent.by:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, Severity, canonical_json
@@ -211,6 +212,15 @@ class PolicySignature:
     """Why there is none, for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A file that was read to load a policy."""
+
+    what: str
+    """What it is, for people, such as `key`."""
+    path: Path
+
+
 @dataclass(frozen=True)
 class LoadedPolicy:
     """A policy that is complete in itself."""
@@ -220,6 +230,8 @@ class LoadedPolicy:
     policy: Policy
     signature: PolicySignature | None = None
     """None: nobody asked whether it is signed."""
+    files: tuple[PolicyFile, ...] = field(default=(), compare=False)
+    """The policy's own file and every file that it names; none of them may lie inside a target."""
 
     @cached_property
     def digest(self) -> Digest:
