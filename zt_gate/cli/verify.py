@@ -36,7 +36,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         EvidenceError: a key, a root or the evidence folder cannot be read.
         TargetError: the target cannot be read.
     """
-    trust = trust_from(args)
     if len(args.targets) > 1 and args.evidence is None:
         raise UsageError("several targets have no evidence folder in common", "name it with --evidence DIR")
     for target in args.targets:
@@ -44,6 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             # A public key may itself be what was signed; a folder has to be signed by somebody outside of it.
             if getattr(args, name) is not None and os.path.isdir(target):
                 refuse_inside(getattr(args, name), Path(target), name.replace("_", " "))
+    trust = trust_from(args)
     brought = read_brought(args.evidence or evidence_folder(Path(args.targets[0])))
     stage = Stage(signature=Signature(tuple(trust.ids), model_signing=ModelSigning(tuple(args.unsigned))))
     asked = Policy("zt-gate/v1", "Policy", Metadata("verify"), trust=trust, stages={"verify": stage})
