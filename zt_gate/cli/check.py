@@ -128,7 +128,7 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     from zt_gate.cli.files import write_atomically
     from zt_gate.domain import Digest
     from zt_gate.policy.fields import parse_instant
-    from zt_gate.policy.rules import rules_digest
+    from zt_gate.policy.rules_folder import rules_digest
     from zt_gate.trust.keys import load_private, passphrase_from, read_key_file
     from zt_gate.trust.summary import Summary, sign_summary
 

@@ -13,8 +13,8 @@ from zt_gate.domain import Evidence, Severity, Status
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, Frozen, freeze
 from zt_gate.intake.containment import refuse_inside
-from zt_gate.policy.demands import ModelSigning, Signature
 from zt_gate.policy.model import LoadedPolicy, Metadata, Policy, Stage
+from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.trust.collect import Question, collect, evidence_folder, read_brought
 
 

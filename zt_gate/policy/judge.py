@@ -24,10 +24,10 @@ from zt_gate.domain import (
     Verdict,
     WaivedFinding,
 )
-from zt_gate.policy.duties import SEPARATION, WAIVERS
+from zt_gate.policy.break_glass import broken_glass
 from zt_gate.policy.fields import parse_instant
-from zt_gate.policy.glass import broken_glass
 from zt_gate.policy.model import REVOCATIONS, STATEMENTS, LoadedPolicy, Policy, Stage, Weight
+from zt_gate.policy.roles import SEPARATION, WAIVERS
 from zt_gate.policy.waivers import Waiver, is_never_waived
 
 INTAKE = "intake"

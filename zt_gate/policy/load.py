@@ -6,32 +6,34 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zt_gate.domain import Digest, printable
+from zt_gate.domain import Digest, Severity, printable
 from zt_gate.domain.backdoor_calibration import from_json
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy import document
-from zt_gate.policy.advice import advice_for
-from zt_gate.policy.evaluations import Measured
+from zt_gate.policy.evaluation_requirements import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import LoadedPolicy, Policy, PolicyFile, Stage
-from zt_gate.policy.people import Certificate, Key, Trust
-from zt_gate.policy.rules import rules_folder
-from zt_gate.policy.tightening import Loosening
+from zt_gate.policy.rules_folder import rules_folder
+from zt_gate.policy.strictness import Loosening
+from zt_gate.policy.trust_roots import Certificate, Key, Trust
 from zt_gate.policy.waivers import Waiver, WaiverFile, is_never_waived
 
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
 _MAX_CALIBRATION_BYTES = 4 << 20
+_TRUE_AND_FALSE = {"on": "true", "yes": "true", "off": "false", "no": "false"}
+_GENERAL = "see docs/policy.md"
 _Model = TypeVar("_Model")
 _Pem = TypeVar("_Pem", Key, Certificate)
 
@@ -118,8 +120,40 @@ def validate(source: document.Document, model: type[_Model]) -> _Model:
         text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
         if problem["type"] == "missing":
             raise source.error(where[:-1], f"{name} is missing", f"add `{where[-1]}:`") from None
-        advice = advice_for(dict(problem), _fields_at(model, where))
+        advice = _advice_for(dict(problem), _fields_at(model, where))
         raise source.error(where, f"{name}: {printable(text)}" if name else printable(text), advice) from None
+
+
+def _advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
+    """Return a remedy for one validation error.
+
+    Args:
+        problem: an entry of pydantic's `ValidationError.errors()`, with input.
+        known: the keys that the place accepts; empty where it is no mapping.
+    """
+    kind, value = str(problem["type"]), problem.get("input")
+    if kind == "literal_error":
+        return _close(value, re.findall(r"'([^']*)'", problem["msg"]))
+    if kind in ("tuple_type", "list_type"):
+        return f"write a list: [{printable(value, 60)}]" if isinstance(value, str) else "write a list: [A, B]"
+    if kind in ("dict_type", "dataclass_type", "model_type"):
+        return f"write keys under it: {', '.join(known)}" if known else _GENERAL
+    if kind == "bool_type":
+        return f"write {_TRUE_AND_FALSE.get(str(value).lower(), 'true or false')}"
+    if kind == "int_type":
+        return "write a whole number, without quotes"
+    if kind == "string_type":
+        return "put it in quotes"
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return f'write "{value}T00:00:00Z"'
+    return _close(value, [str(severity) for severity in Severity]) if "not a severity" in problem["msg"] else _GENERAL
+
+
+def _close(value: object, names: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        return _GENERAL
+    close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else _GENERAL
 
 
 def _unknown_key(key: str, model: type[object], parent: document.Path) -> tuple[str, str]:

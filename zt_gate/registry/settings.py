@@ -16,11 +16,11 @@ from pathlib import Path
 from zt_gate.audit import AuditLog
 from zt_gate.domain import printable
 from zt_gate.errors import ZtGateError
-from zt_gate.policy.duties import Act
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.model import LoadedPolicy
-from zt_gate.policy.people import Revocations
+from zt_gate.policy.requirements import Act
+from zt_gate.policy.trust_roots import Revocations
 from zt_gate.registry.protected import DEFAULT, Protected
 from zt_gate.trust.keys import PublicKey, load_private, load_public, passphrase_from, read_key_file
 from zt_gate.trust.policy_signature import signature_file, verify_policy

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from zt_gate.domain import Evidence, Finding, Severity, Status
-from zt_gate.policy.demands import Demand
-from zt_gate.policy.duties import ACT_OF, Role
-from zt_gate.policy.people import Trust
+from zt_gate.policy.requirements import AnyRequirement
+from zt_gate.policy.roles import ACT_OF, Role
+from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.examine import Item
 
-_Asked = TypeVar("_Asked", bound=Demand)
+_Asked = TypeVar("_Asked", bound=AnyRequirement)
 
 
 def permitted(by: Sequence[str], act: str, trust: Trust, roles: Mapping[str, Role] | None) -> tuple[str, ...]:

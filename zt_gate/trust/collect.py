@@ -1,74 +1,34 @@
 """Brought statements to evidence: the one entrance that the gate uses.
 
+Which requirements there are, and who answers each, stands in the table (`zt_gate.policy.requirements`).
+
 Every item is examined once; then each requirement of the stage looks at what signers of *its own* `by` list signed,
 as far as their roles permit it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from zt_gate.domain import Evidence
-from zt_gate.policy.demands import Continuity, Demand
-from zt_gate.policy.duties import ACT_OF
-from zt_gate.policy.evaluations import Backdoor, Robustness
+from zt_gate.policy.evaluation_requirements import Backdoor, Robustness
 from zt_gate.policy.model import Policy, Stage
-from zt_gate.policy.people import Trust
+from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement, Continuity
+from zt_gate.policy.roles import ACT_OF
+from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.access import narrowed, permitted, with_denials
-from zt_gate.trust.approval import approvals_evidence, of_act, promotion_evidence
-from zt_gate.trust.backdoor import backdoor_evidence
-from zt_gate.trust.bom import bom_evidence
+from zt_gate.trust.approval import of_act
 from zt_gate.trust.brought import Brought, evidence_folder, read_brought
-from zt_gate.trust.build import PROVENANCE_TYPES
-from zt_gate.trust.continuity import continuity_evidence
 from zt_gate.trust.examine import Item, examine
 from zt_gate.trust.governance import governed
-from zt_gate.trust.model_signing import TYPES
-from zt_gate.trust.provenance import provenance_evidence
 from zt_gate.trust.question import Question
 from zt_gate.trust.revocation import apply_revocations
-from zt_gate.trust.robustness import robustness_evidence
-from zt_gate.trust.scanners import scanners_evidence
-from zt_gate.trust.signature import signature_evidence
 from zt_gate.trust.signers import Signers
-from zt_gate.trust.statement import (
-    BACKDOOR_TYPE,
-    BOM_TYPE,
-    MANIFEST_TYPE,
-    ROBUSTNESS_TYPE,
-    SARIF_TYPE,
-    TEST_RESULT_TYPE,
-)
-from zt_gate.trust.summary import SUMMARY_TYPE
-from zt_gate.trust.testresult import tests_evidence
 
 __all__ = ["Brought", "Question", "collect", "evidence_folder", "read_brought"]
-
-REQUIREMENTS: Mapping[str, Callable[[Question, Any, Sequence[Item]], Evidence]] = {
-    "signature": signature_evidence,
-    "provenance": provenance_evidence,
-    "tests": tests_evidence,
-    "approvals": approvals_evidence,
-    "promotion": promotion_evidence,
-    "bom": bom_evidence,
-    "scanners": scanners_evidence,
-    "robustness": robustness_evidence,
-    "backdoor": backdoor_evidence,
-}
-"""Who answers which demand of a stage; `continuity` alone needs another one's answer."""
-
-_KINDS: Mapping[str, Sequence[str]] = {
-    "signature": (MANIFEST_TYPE, *TYPES),
-    "provenance": PROVENANCE_TYPES,
-    "tests": (TEST_RESULT_TYPE,),
-    "bom": (BOM_TYPE,),
-    "scanners": (SARIF_TYPE,),
-    "robustness": (ROBUSTNESS_TYPE,),
-    "backdoor": (BACKDOOR_TYPE,),
-    "continuity": (SUMMARY_TYPE,),
-}
 
 
 def collect(
@@ -109,12 +69,13 @@ def collect(
         by = permitted(stage.provenance.by, ACT_OF["provenance"], trust, roles)
         question = replace(question, provenance=narrowed(stage.provenance, by))
 
-    def answer(name: str, demand: Demand) -> Evidence:
+    def answer(name: str, demand: AnyRequirement) -> Evidence:
         if isinstance(demand, Continuity):
-            return continuity_evidence(question, demand, items, [who for item in evidence for who in item.signers])
-        return REQUIREMENTS[name](question, demand, items)
+            asking = replace(question, signers=tuple(who for item in evidence for who in item.signers))
+            return _answer(name)(asking, demand, items)
+        return _answer(name)(question, demand, items)
 
-    asked: dict[str, Demand] = {}
+    asked: dict[str, AnyRequirement] = {}
     for name, demand in stage.statements.items():  # continuity is the last of them
         by = permitted(demand.by, ACT_OF[name], trust, roles)
         if isinstance(demand, Robustness | Backdoor):
@@ -133,8 +94,16 @@ def _asked(question: Question, stage: Stage, trust: Trust, policy: Policy | None
     return bool(policy.stated(stage, question.subject.digest, question.now)) or policy.break_glass is not None
 
 
+def _answer(name: str) -> Callable[[Question, Any, Sequence[Item]], Evidence]:
+    """Return what answers a requirement, as the table names it. Only what a stage asks for is imported."""
+    module, _, function = REQUIREMENTS[name].answer.partition(":")
+    answer: Callable[[Question, Any, Sequence[Item]], Evidence] = getattr(import_module(module), function)
+    return answer
+
+
 def _relevant(name: str, items: Sequence[Item]) -> list[Item]:
-    """Return the items that a demand looks at."""
-    if name in _KINDS:
-        return [item for item in items if item.kind in _KINDS[name]]
-    return of_act(items, ACT_OF[name])
+    """Return the items that a requirement looks at: of its kinds, or, for acts of persons, of its act."""
+    kinds: Sequence[str] | None = getattr(import_module(REQUIREMENTS[name].answer.partition(":")[0]), "KINDS", None)
+    if kinds is None:
+        return of_act(items, ACT_OF[name])
+    return [item for item in items if item.kind in kinds]

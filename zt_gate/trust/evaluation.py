@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.domain.sandbox import reaches
-from zt_gate.policy.evaluations import Measured
+from zt_gate.policy.evaluation_requirements import Measured
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import MAX_SKEW, Outcome, admit, check_age, check_subject, instant, text

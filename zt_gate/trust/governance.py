@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from zt_gate.domain import Evidence, Status
-from zt_gate.policy.demands import Demand
 from zt_gate.policy.model import Policy
+from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.trust.access import permitted
 from zt_gate.trust.emergency import break_glass_evidence
 from zt_gate.trust.examine import Item
@@ -21,9 +21,9 @@ def governed(
     policy: Policy,
     signers: Signers,
     items: Sequence[Item],
-    asked: Mapping[str, Demand],
+    asked: Mapping[str, AnyRequirement],
     evidence: Sequence[Evidence],
-    answers: Callable[[str, Demand], Evidence],
+    answers: Callable[[str, AnyRequirement], Evidence],
 ) -> list[Evidence]:
     """Return the evidence about people.
 

@@ -10,7 +10,6 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from zt_gate.domain import Digest, Evidence, Picture
@@ -18,7 +17,7 @@ from zt_gate.domain.attacks import AUTOATTACK, MAX_SAMPLE, NO_GRADIENTS, lacking
 from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.domain.statistics import Outcome as Decided
 from zt_gate.domain.statistics import PairedSequential, Sequential, simultaneous
-from zt_gate.policy.evaluations import Robustness
+from zt_gate.policy.evaluation_requirements import Robustness
 from zt_gate.policy.fields import parse_amount
 from zt_gate.trust.evaluation import Judged, judge_all
 from zt_gate.trust.examine import Item
@@ -30,9 +29,8 @@ from zt_gate.trust.ticket import digest_in
 
 CHECK = "robustness"
 VERSION = "1"
-DROP = Fraction(2, 100)
-"""Most that robust accuracy may drop where the policy sets no bound at all."""
-ALPHA = Fraction(5, 100)
+KINDS = (ROBUSTNESS_TYPE,)
+"""Predicate types that the requirement looks at."""
 _MORE = "evaluate with more samples, or a larger --budget"
 _CONFIRM = "evaluate again with a larger --budget, or with `strength: confirm`"
 _LEAST_HELD = 0.9
@@ -67,7 +65,7 @@ def _pictures(judged: Sequence[Judged], wanted: Robustness) -> tuple[Picture, ..
     if not isinstance(value, dict):
         return ()
     least = None if wanted.least is None else float(parse_amount(wanted.least))
-    alpha = float(parse_amount(wanted.alpha) if wanted.alpha else ALPHA)
+    alpha = float(wanted.chance)
     return tuple(robustness_pictures(value, least=least, alpha=alpha))
 
 
@@ -120,9 +118,9 @@ def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustn
 
 def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> None:
     """Rule on what the policy asks for; the chance of a wrong pass is shared out equally."""
-    drop = wanted.drop if wanted.drop is not None or wanted.least is not None else str(DROP)
+    drop = wanted.most_drop
     parts = [part for part in (wanted.least, wanted.worst_class, drop, wanted.corruption_drop) if part is not None]
-    alpha = float((parse_amount(wanted.alpha) if wanted.alpha else ALPHA) / len(parts))
+    alpha = float(wanted.chance / len(parts))
     confirmed = not lacking(found.met, "confirm", differentiable=one.predicate["model"]["differentiable"])
     if wanted.least is not None:
         least = float(parse_amount(wanted.least))
@@ -134,7 +132,7 @@ def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence
     if wanted.worst_class is not None:
         _worst_class(found, one, float(parse_amount(wanted.worst_class)), alpha, confirmed=confirmed)
     if drop is not None:
-        _compare(found, one, wanted, items, float(parse_amount(drop)), alpha)
+        _compare(found, one, wanted, items, float(drop), alpha)
     if wanted.corruption_drop is not None:
         _corruptions(found, one.outcome, float(parse_amount(wanted.corruption_drop)), alpha)
 

@@ -5,7 +5,7 @@ from support.policies import KEY, policy
 
 from zt_gate.policy.diff import compare
 from zt_gate.policy.merge import merge
-from zt_gate.policy.tightening import Loosening
+from zt_gate.policy.strictness import Loosening
 
 THREAT = {"threat": {"norm": "Linf", "eps": "8/255"}}
 OTHER = KEY.replace("Gb9", "Gb8")
@@ -71,11 +71,8 @@ def test_a_least_accuracy_does_not_take_away_the_drop_that_silence_stands_for():
     parent, child = stage(robustness=THREAT), stage(robustness={"least": "40%"})
     both = merge(parent, child, "pack:p").stages["s"].robustness
     assert (both.least, both.drop) == ("40%", "2%")
-    said = [(item.setting, item.direction) for item in compare(parent, stage(robustness=THREAT | {"least": "40%"}))]
-    assert said == [("robustness.drop", "looser"), ("robustness.least", "stricter")] or said == [
-        ("robustness.least", "stricter"),
-        ("robustness.drop", "looser"),
-    ]
+    said = {item.setting: item.direction for item in compare(parent, stage(robustness=THREAT | {"least": "40%"}))}
+    assert said == {"robustness.least": "stricter", "robustness.drop": "looser"}
 
 
 def test_a_pack_that_named_a_least_accuracy_asks_for_no_drop():
@@ -106,7 +103,7 @@ def test_old_vulnerability_data_counts_only_where_the_pack_does_not_ask_for_any(
     asking, silent = stage(checks={"vulnerabilities": "required"}), stage(checks={"code": "required"})
     assert merge(silent, stage(osv_max_age_days=60), "pack:p").stages["s"].osv_max_age_days == 60
     assert merge(asking, stage(osv_max_age_days=30), "pack:p").stages["s"].osv_max_age_days == 30
-    with pytest.raises(Loosening, match="30 days"):
+    with pytest.raises(Loosening, match="osv_max_age_days 30"):
         merge(asking, stage(osv_max_age_days=31), "pack:p")
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from zt_gate.errors import ToolError
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.artifacts.texts.yaml_nodes import compose, plain
 
 _SHORTEST = 5

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from zt_gate.errors import ToolError
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from zt_gate.errors import ToolError
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 
 _USES = frozenset({"call", "newobj", "build", "append", "setitem", "additems", "value"})
 _CALL_ONLY = frozenset({"call"})
