@@ -19,7 +19,6 @@ from zt_gate.domain.backdoor_calibration import from_json
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy import document
-from zt_gate.policy.evaluation_requirements import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import LoadedPolicy, Policy, PolicyFile, Stage
@@ -297,15 +296,11 @@ def _check_references(policy: Policy, source: document.Document) -> None:
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
     _check_logins(policy.trust, source)
     lists: list[tuple[document.Path, tuple[str, ...]]] = [
-        (("stages", name, check, "by"), demand.by)
+        (("stages", name, check, names), getattr(wanted, names))
         for name, stage in policy.stages.items()
-        for check, demand in stage.statements.items()
-    ]
-    lists += [
-        (("stages", name, check, "tickets"), demand.tickets)
-        for name, stage in policy.stages.items()
-        for check, demand in stage.statements.items()
-        if isinstance(demand, Measured)
+        for check, wanted in stage.statements.items()
+        for names in ("by", "tickets")
+        if hasattr(wanted, names)
     ]
     if policy.trust.revocations is not None:
         lists.append((("trust", "revocations", "by"), policy.trust.revocations.by))

@@ -6,7 +6,7 @@ A requirement is declared here once: a dataclass whose fields carry type, defaul
 
 To add one, write it here, and who answers it in a module of its own under `zt_gate/trust/`: a function
 `(question, wanted, items) -> Evidence`, and `KINDS`, the predicate types that it looks at. Nothing else has to change
-(`tests/property/test_strictness.py` adds one to prove it); docs/policy.md then wants its words.
+(`tests/unit/policy/test_one_more_requirement.py` adds one to prove it); docs/policy.md then wants its words.
 """
 
 from __future__ import annotations

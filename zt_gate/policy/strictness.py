@@ -44,13 +44,8 @@ class Change:
     new: Any
 
 
-def never(_: Any) -> bool:
-    """Whether a parent leaves a field to its child: never."""
-    return False
-
-
 def always(_: Any) -> bool:
-    """Whether a parent that does not say a field leaves it to its child: always."""
+    """Say that a parent which does not say a field leaves it to its child."""
     return True
 
 
@@ -62,7 +57,7 @@ class Order:
     """What stands in the field where nothing was said."""
     default: Any = None
     """What silence amounts to: a value, or a function of the section. None asks for nothing."""
-    left: Callable[[Any], bool] = never
+    left: Callable[[Any], bool] = lambda _: False  # noqa: E731 - a field, not a function of its own
     """Whether a parent that does not say the field leaves it to its child; gets the parent's section."""
 
     def amount(self, section: Any, name: str) -> Any:
