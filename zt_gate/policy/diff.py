@@ -94,18 +94,15 @@ def _revocations(old: Policy, new: Policy) -> Iterator[Change]:
 
 
 def _roles(old: Policy, new: Policy) -> Iterator[Change]:
-    """Compare what roles may do. Without roles the lists alone decide; a role that may do less is stricter."""
-    before, after = old.roles, new.roles
-    if before is None or after is None:
-        if before is not after:
-            shown = [None if roles is None else sorted(roles) for roles in (before, after)]
-            yield Change("stricter" if before is None else "looser", "", "roles", *shown)
+    """Tell changed roles, without a direction: who may no longer `revoke` is one reason less to block."""
+    before, after = old.roles or {}, new.roles or {}
+    if (old.roles is None) != (new.roles is None):
+        yield Change("different", "", "roles", *(roles and sorted(roles) for roles in (old.roles, new.roles)))
         return
     for name in sorted(before.keys() | after.keys()):
-        acts = [set(roles[name].may) if name in roles else set() for roles in (before, after)]
+        acts = [sorted(roles[name].may) if name in roles else None for roles in (before, after)]
         if acts[0] != acts[1]:
-            direction: Direction = "stricter" if acts[1] < acts[0] else "looser" if acts[0] < acts[1] else "different"
-            yield Change(direction, "", f"roles.{name}", *map(sorted, acts))
+            yield Change("different", "", f"roles.{name}", *acts)
 
 
 def _rules(old: Policy, new: Policy) -> Iterator[Change]:

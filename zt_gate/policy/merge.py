@@ -92,6 +92,9 @@ def _roles(parent: dict[str, Role] | None, child: dict[str, Role] | None, pack: 
         if extra := [act for act in child[name].may if act not in parent[name].may]:
             message = f"{pack} does not let the role {name} {extra[0]}"
             raise Loosening(("roles", name, "may"), message, "remove it from the list")
+        if "revoke" in parent[name].may and "revoke" not in child[name].may:
+            # Every other act lets something through; this one stops it.
+            raise Loosening(("roles", name, "may"), f"{pack} lets the role {name} revoke", "add revoke to the list")
     return dict(sorted({**parent, **child}.items()))
 
 

@@ -57,7 +57,7 @@ class Order:
     """What stands in the field where nothing was said."""
     default: Any = None
     """What silence amounts to: a value, or a function of the section. None asks for nothing."""
-    left: Callable[[Any], bool] = lambda _: False  # noqa: E731 - a field, not a function of its own
+    left: Callable[[Any], bool] = lambda _: False
     """Whether a parent that does not say the field leaves it to its child; gets the parent's section."""
 
     def amount(self, section: Any, name: str) -> Any:

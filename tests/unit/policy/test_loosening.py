@@ -134,3 +134,10 @@ def test_revocations_and_names_of_a_pack_are_kept():
     ):
         with pytest.raises(Loosening):
             merge(trust(**listed), trust(**looser), "pack:p")
+
+
+def test_who_may_revoke_keeps_it():
+    parent, child = (policy(roles={"r": {"may": acts}}) for acts in (["revoke", "submit"], ["submit"]))
+    with pytest.raises(Loosening, match="revoke"):
+        merge(parent, child, "pack:p")
+    assert merge(parent, policy(roles={"r": {"may": ["revoke"]}}), "pack:p").roles["r"].may == ("revoke",)
