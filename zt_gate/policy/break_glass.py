@@ -23,7 +23,7 @@ def broken_glass(
         policy: says who may break the glass, and what never is.
         stage: where the subject would go.
         reasons: all that stands in the way.
-        evidence: evidence about this subject, demanded or not.
+        evidence: evidence about this subject, required or not.
         logged: whether this run is on record. Nobody breaks the glass unseen.
     """
     allowed = policy.break_glass
@@ -39,7 +39,7 @@ def broken_glass(
 
 
 def _gives_way(reason: Reason, stage: Stage, never: Sequence[str]) -> bool:
-    """Whether people may overrule a reason: an unmet demand, or what a check found; never that nothing looked.
+    """Whether people may overrule a reason: an unmet requirement, or what a check found; never that nothing looked.
 
     Otherwise taking away the evidence of a finding in `never` would let through what the finding stops.
     """

@@ -1,4 +1,4 @@
-"""What a stage may demand of evaluations: measured elsewhere, by somebody whom nobody trusts, judged here."""
+"""What a stage may require of evaluations: measured elsewhere, by somebody whom nobody trusts, judged here."""
 
 from __future__ import annotations
 

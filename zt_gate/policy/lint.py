@@ -176,9 +176,9 @@ def people_problems(seen: Linted) -> Iterator[Problem]:
     for index, identity in enumerate(seen.own.trust.identities):
         yield from _impossible(seen, identity, ("trust", "identities", index))
     for name, stage in seen.effective.stages.items():
-        for demand, wanted in stage.statements.items():
+        for requirement, wanted in stage.statements.items():
             yield from _unreachable(
-                seen, ("stages", name, demand), wanted.by, getattr(wanted, "needed", 1), ACT_OF[demand]
+                seen, ("stages", name, requirement), wanted.by, getattr(wanted, "needed", 1), ACT_OF[requirement]
             )
         yield from _separated(seen, name)
         yield from _unpinned(seen, name)
@@ -285,9 +285,9 @@ def _separated(seen: Linted, name: str) -> Iterator[Problem]:
     """Tell duties that are to be apart, while the lists of a stage hold too few persons for that."""
     stage = seen.effective.stages[name]
     able = {
-        DUTY_OF[demand]: (_people(seen, wanted.by, ACT_OF[demand]), getattr(wanted, "needed", 1))
-        for demand, wanted in stage.statements.items()
-        if demand in DUTY_OF
+        DUTY_OF[requirement]: (_people(seen, wanted.by, ACT_OF[requirement]), getattr(wanted, "needed", 1))
+        for requirement, wanted in stage.statements.items()
+        if requirement in DUTY_OF
     }
     for index, rule in enumerate(seen.effective.separation_of_duties):
         for one, other in combinations([duty for duty in rule.distinct if duty in able], 2):
@@ -335,7 +335,7 @@ def _unknown(seen: Linted, at: tuple[str | int, ...], rule: str) -> Problem:
 
 
 def asked_by(rule: str) -> str:
-    """Return the check or demand that finds a rule; empty for what is always looked for."""
+    """Return the check or requirement that finds a rule; empty for what is always looked for."""
     engine = _ENGINES.get(rule) or _ENGINES.get(rule.partition(".")[0])
     return engine or _ASKED_BY.get(rule.partition("-")[0], "")
 

@@ -20,7 +20,7 @@ SEPARATION = "separation"
 WAIVERS = "waivers"
 """The check that answers for waivers where a policy defines roles."""
 BREAK_GLASS = "break_glass"
-"""The check that says whether enough people broke the glass; never demanded."""
+"""The check that says whether enough people broke the glass; never required."""
 
 
 def _several(duties: tuple[str, ...]) -> None:
@@ -31,7 +31,7 @@ def _several(duties: tuple[str, ...]) -> None:
 def _never(names: tuple[str, ...]) -> None:
     for name in names:
         if name.startswith(NEVER_WAIVED):
-            # An unmet demand fails in many ways, and how often depends on what was brought.
+            # An unmet requirement fails in many ways, and how often depends on what was brought.
             raise ValueError(f"{name} belongs to a demand; name that, such as `provenance`, or leave it out")
 
 
@@ -62,4 +62,4 @@ class BreakGlass:
     max_hours: Annotated[int, between(1, 72)] = ordered(Less(), 4)
     """The longest that one statement may hold."""
     never: Annotated[tuple[Text, ...], Checked(_never)] = ordered(Asked())
-    """Rules of static checks, and names of demands, that stay a block."""
+    """Rules of static checks, and names of requirements, that stay a block."""

@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any
 
 from zt_gate.domain import Evidence
-from zt_gate.policy.evaluation_requirements import Backdoor, Robustness
+from zt_gate.policy.evaluation_requirements import Measured
 from zt_gate.policy.model import Policy, Stage
-from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement, Continuity
+from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement
 from zt_gate.policy.roles import ACT_OF
 from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.access import narrowed, permitted, with_denials
@@ -34,9 +34,9 @@ __all__ = ["Brought", "Question", "collect", "evidence_folder", "read_brought"]
 def collect(
     question: Question, stage: Stage, trust: Trust, brought: Sequence[Brought], policy: Policy | None = None
 ) -> list[Evidence]:
-    """Return one piece of evidence for each demand of the stage on signed statements, for revocations and for people.
+    """Return one piece of evidence for each requirement of the stage, for revocations and for people.
 
-    What is revoked is taken out before any demand looks. The result does not depend on the order of `brought`.
+    What is revoked is taken out before any requirement looks. The result does not depend on the order of `brought`.
 
     Args:
         question: what the statements must be about.
@@ -49,10 +49,10 @@ def collect(
         PolicyError: a key, an identity or the trusted root of the policy cannot be used.
     """
     signers = Signers(trust, question.now)
-    for demand in stage.statements.values():
-        signers.demand(demand.by)
-        if isinstance(demand, Robustness | Backdoor):
-            signers.demand(demand.tickets)
+    for requirement in stage.statements.values():
+        signers.demand(requirement.by)
+        if isinstance(requirement, Measured):
+            signers.demand(requirement.tickets)
     if not _asked(question, stage, trust, policy):
         return []
     roles = policy.roles if policy is not None else None
@@ -69,19 +69,18 @@ def collect(
         by = permitted(stage.provenance.by, ACT_OF["provenance"], trust, roles)
         question = replace(question, provenance=narrowed(stage.provenance, by))
 
-    def answer(name: str, demand: AnyRequirement) -> Evidence:
-        if isinstance(demand, Continuity):
-            asking = replace(question, signers=tuple(who for item in evidence for who in item.signers))
-            return _answer(name)(asking, demand, items)
-        return _answer(name)(question, demand, items)
+    def answer(name: str, requirement: AnyRequirement) -> Evidence:
+        asking = replace(question, signers=tuple(who for item in evidence for who in item.signers))
+        return _answer(name)(asking, requirement, items)
 
     asked: dict[str, AnyRequirement] = {}
-    for name, demand in stage.statements.items():  # continuity is the last of them
-        by = permitted(demand.by, ACT_OF[name], trust, roles)
-        if isinstance(demand, Robustness | Backdoor):
-            demand = replace(demand, tickets=permitted(demand.tickets, "decide", trust, roles))  # noqa: PLW2901
-        asked[name] = narrowed(demand, by)
-        evidence.append(with_denials(answer(name, asked[name]), name, demand.by, by, _relevant(name, items)))
+    # In the order of the table: some look at what counted before them.
+    for name, requirement in stage.statements.items():
+        by = permitted(requirement.by, ACT_OF[name], trust, roles)
+        if isinstance(requirement, Measured):
+            requirement = replace(requirement, tickets=permitted(requirement.tickets, "decide", trust, roles))  # noqa: PLW2901
+        asked[name] = narrowed(requirement, by)
+        evidence.append(with_denials(answer(name, asked[name]), name, requirement.by, by, _relevant(name, items)))
     if policy is not None:
         evidence += governed(question, policy, signers, items, asked, evidence, answer)
     return evidence
