@@ -100,7 +100,7 @@ def time_bundle(runs: int) -> dict[str, float]:
     from support.private_sigstore import PrivateSigstore
 
     from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
-    from zt_gate.policy.people import Identity, Trust, TrustedRoot
+    from zt_gate.policy.trust_roots import Identity, Trust, TrustedRoot
     from zt_gate.trust.brought import Brought
     from zt_gate.trust.examine import examine
     from zt_gate.trust.signers import Signers

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, Verdict, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, Limits
+from zt_gate.intake.containment import refuse_policy_inside
 from zt_gate.intake.target import frozen_target
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
@@ -100,8 +101,10 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         progress: called with the name of each step.
 
     Raises:
-        ZtGateError: the question could not even be asked: no such target, no such stage, no disk, no log.
+        ZtGateError: the question could not even be asked: no such target, no such stage, no disk, no log, or a policy
+            that came with the target.
     """
+    refuse_policy_inside(request.policy, request.targets)
     stage = _stage(request)
     now = clock()
     record = _begin(request, log, now)

@@ -16,7 +16,7 @@ from zt_gate.domain.backdoor_phrases import SAID, phrase_found
 from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.evaluate.adapters.declaration import SCHEMA, Declaration
 from zt_gate.evaluate.sample import FIELDS, Sample, pack, unpack
-from zt_gate.policy.evaluations import Backdoor
+from zt_gate.policy.evaluation_requirements import Backdoor
 from zt_gate.trust.measured import parse_measurement
 from zt_gate.trust.statement import BACKDOOR_TYPE, Statement
 from zt_gate.trust.ticket import TICKET_TYPE, parse_ticket

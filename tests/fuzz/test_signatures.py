@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import ModelSigning
+from zt_gate.policy.requirements import ModelSigning
 from zt_gate.trust.model_signing import judge_model_signature
 from zt_gate.trust.requirement import Outcome
 from zt_gate.trust.statement import MODEL_SIGNATURE_TYPE, Named, Statement

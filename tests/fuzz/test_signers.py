@@ -11,7 +11,7 @@ from support.authority import Authority, der
 from support.private_sigstore import PrivateSigstore, utf8_string
 
 from zt_gate.errors import EvidenceError, UsageError
-from zt_gate.policy.people import Certificate, Identity, Trust, TrustedRoot
+from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
 from zt_gate.trust.identity import der_utf8
 from zt_gate.trust.pkcs11 import parse_uri
 from zt_gate.trust.signers import Signers

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import Approvals, Bom, Continuity, Provenance, Scanners, Source
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Key, Revocations, Trust
+from zt_gate.policy.requirements import Approvals, Bom, Continuity, Provenance, Scanners, Source
+from zt_gate.policy.trust_roots import Key, Revocations, Trust
 from zt_gate.trust.attest import KINDS
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import sign_payload

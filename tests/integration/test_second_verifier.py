@@ -21,7 +21,7 @@ from asn1crypto import tsp
 from support.private_sigstore import PrivateSigstore
 
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.people import Identity, TrustedRoot
+from zt_gate.policy.trust_roots import Identity, TrustedRoot
 from zt_gate.trust.sigstore_bundle import bundle_verifier
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from support.private_sigstore import PrivateSigstore
 from support.releases import write_release
 
 from zt_gate.intake import Freeze, freeze
-from zt_gate.policy.people import CLAIMS
+from zt_gate.policy.trust_roots import CLAIMS
 from zt_gate.trust.statement import manifest_statement
 
 PAGE = Path(__file__).parents[2] / "docs" / "signing.md"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
-from zt_gate.policy import demands
-from zt_gate.policy.demands import Approvals, Bom, Continuity, Provenance, Signature, Source
+from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Key, Revocations, Trust
+from zt_gate.policy.requirements import Approvals, Bom, Continuity, Provenance, Signature, Source
+from zt_gate.policy.trust_roots import Key, Revocations, Trust
 from zt_gate.trust.approval import approval_predicate
 from zt_gate.trust.attest import provenance_predicate, result_predicate
 from zt_gate.trust.collect import Brought, Question, collect
@@ -48,7 +48,7 @@ STAGE = Stage(
     provenance=Provenance(
         by=("author",), builders=("b",), sources=(Source(repository="https://forge.test/ml"),), max_age_days=DAYS
     ),
-    tests=demands.Tests(by=("author",), suites=("robustness",), max_age_days=DAYS),
+    tests=requirements.Tests(by=("author",), suites=("robustness",), max_age_days=DAYS),
     approvals=Approvals(by=("ann", "bob"), count=2, max_age_days=DAYS),
     bom=Bom(by=("author",), max_age_days=DAYS),
     continuity=Continuity(by=("gate",), max_age_days=DAYS),

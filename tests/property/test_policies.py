@@ -12,8 +12,8 @@ from zt_gate.policy.diff import compare, guards
 from zt_gate.policy.judge import judge
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import MODES
+from zt_gate.policy.strictness import Loosening
 from zt_gate.policy.suggest import History, Record, suggest
-from zt_gate.policy.tightening import Loosening
 
 SETTINGS = ("block_at", "checks", "audit_log", "reuse_hashes", *DEMANDS)
 times = st.sampled_from([datetime(2026, month, day, tzinfo=UTC) for month in (4, 5, 6, 7) for day in (1, 2)])

@@ -15,9 +15,9 @@ from support.mutations import mutations, shape
 from support.private_sigstore import PrivateSigstore
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
-from zt_gate.policy.demands import ModelSigning, Signature
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Certificate, Identity, Key, Trust, TrustedRoot
+from zt_gate.policy.requirements import ModelSigning, Signature
+from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import KeyType, generate

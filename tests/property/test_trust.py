@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Severity, Status, Subject
 from zt_gate.errors import EvidenceError
-from zt_gate.policy import demands
-from zt_gate.policy.demands import Provenance, Signature
+from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Key, Trust
+from zt_gate.policy.requirements import Provenance, Signature
+from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import read_envelope, sign_payload
 from zt_gate.trust.keys import KeyType, generate
@@ -36,7 +36,7 @@ BUILT = {"buildDefinition": {"buildType": "t"}, "runDetails": {"builder": {"id":
 STAGE = Stage(
     signature=Signature(by=("a", "b"), count=2),
     provenance=Provenance(by=("a",), builders=("builder",)),
-    tests=demands.Tests(by=("b",), suites=("robustness", "backdoor")),
+    tests=requirements.Tests(by=("b",), suites=("robustness", "backdoor")),
 )
 SIGNED = {name: json.loads(sign_payload(manifest_statement(SUBJECT), key)) for name, key in KEYS.items()}
 

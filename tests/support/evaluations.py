@@ -10,9 +10,9 @@ from typing import Any
 from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
 from zt_gate.domain.attacks import CORRUPTIONS, SEVERITIES, STAGES
 from zt_gate.domain.sampling import drawn
-from zt_gate.policy.evaluations import Backdoor, Robustness, Threat
+from zt_gate.policy.evaluation_requirements import Backdoor, Robustness, Threat
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Key, Trust
+from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.brought import Brought
 from zt_gate.trust.collect import Question, collect
 from zt_gate.trust.envelope import sign_payload

@@ -11,9 +11,9 @@ from typing import Any
 
 from zt_gate.domain import Digest, Evidence
 from zt_gate.intake import Freeze, freeze
-from zt_gate.policy.demands import ModelSigning, Signature
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Key, Trust
+from zt_gate.policy.requirements import ModelSigning, Signature
+from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import PrivateKey, private_pem

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zt_gate.domain import Claim, Decision, Digest, Entry, Evidence, Finding, Manifest, Mode, Severity, Subject, Verdict
-from zt_gate.policy.demands import Approvals, Promotion, Signature
-from zt_gate.policy.duties import BreakGlass, Role, Separation
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import LoadedPolicy, Metadata, Policy, Stage
-from zt_gate.policy.people import Key, Trust
+from zt_gate.policy.requirements import Approvals, Promotion, Signature
+from zt_gate.policy.roles import BreakGlass, Role, Separation
+from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.policy.waivers import Waiver
 from zt_gate.trust.approval import approval_predicate
 from zt_gate.trust.collect import Brought, Question, collect

@@ -79,10 +79,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _store(args: argparse.Namespace) -> AbstractContextManager[SealedStore | None]:
     if args.into is None:
         return nullcontext()
-    from zt_gate.cli.files import outside
+    from zt_gate.intake.containment import refuse_inside
     from zt_gate.intake.sealed import SealedStore
 
-    outside(args.into, args.target, "store")
+    refuse_inside(args.into, args.target, "store")
     return SealedStore(args.into)
 
 
@@ -114,6 +114,18 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--manifest and --fast do not go together", "leave --fast out; manifests name SHA-256 digests")
     if args.revocation_max_age_days < 1:
         raise UsageError("--revocation-max-age-days is less than 1", "give a number of days, such as 7")
+    _check_places(args)
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Refuse keys and lists that came with the release: its author would say who vouches for it."""
+    from zt_gate.intake.containment import refuse_inside
+
+    named = [(path, "key") for path in args.key]
+    named += [(path, "revocation key") for path in args.revocation_key or ()]
+    named += [(args.revocations, "revocation list")] if args.revocations is not None else []
+    for path, what in named:
+        refuse_inside(path, args.target, what)
 
 
 def _revoked(args: argparse.Namespace, data: bytes, demand: Demand, frozen: Frozen | FastFrozen) -> list[str]:

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """
     from zt_gate.cli.logins import acting_time, print_nonce, with_token
     from zt_gate.cli.statements import numbered, sign_about
+    from zt_gate.intake.containment import refuse_policy_inside
     from zt_gate.policy.load import load_policy
     from zt_gate.trust.approval import approval_predicate
     from zt_gate.trust.statement import APPROVAL_TYPE, statement
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError("the reason says too little", f"write at least {_LEAST_REASON} characters: what you looked at")
     window = _window(args)
     policy = load_policy(args.policy)
+    refuse_policy_inside(policy, [Path(args.target)])
     _check_asked(args, policy, console)
     now = acting_time(args, policy.policy, console)
     incident = args.incident.strip() if args.act == "break-glass" else None

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
-from zt_gate.cli.files import outside
 from zt_gate.domain import printable
 
 if TYPE_CHECKING:
@@ -80,20 +79,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.cli.output import cache, expect_reports, limits
     from zt_gate.cli.policy_sign import with_signature
     from zt_gate.gate import Request
+    from zt_gate.intake.containment import refuse_inside, refuse_policy_inside
     from zt_gate.policy.load import load_policy
 
-    if not args.policy.startswith("pack:"):
-        outside(Path(args.policy), args.target, "policy")
-    for name in ("summary", "out", "audit_log", "seal", "osv"):
+    for name in ("summary", "summary_key", "out", "audit_log", "seal", "osv"):
         if getattr(args, name) is not None:
-            outside(getattr(args, name), args.target, name.replace("_", " "))
+            refuse_inside(getattr(args, name), args.target, name.replace("_", " "))
     for path in args.import_sarif:
-        outside(path, args.target, "SARIF file")
+        refuse_inside(path, args.target, "SARIF file")
+    for path in args.policy_key or ():
+        refuse_inside(path, args.target, "policy key")
+    policy = load_policy(args.policy)
+    refuse_policy_inside(policy, [args.target])
     expect_reports(args, console)
     with cache(args, [args.target]) as kept:
         request = Request(
             targets=[args.target],
-            policy=with_signature(load_policy(args.policy), args.policy, args.policy_key),
+            policy=with_signature(policy, args.policy, args.policy_key),
             stage=args.stage,
             statements=_statements(args),
             sarif=args.import_sarif,
@@ -126,7 +128,7 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     from zt_gate.cli.files import write_atomically
     from zt_gate.domain import Digest
     from zt_gate.policy.fields import parse_instant
-    from zt_gate.policy.rules import rules_digest
+    from zt_gate.policy.rules_folder import rules_digest
     from zt_gate.trust.keys import load_private, passphrase_from, read_key_file
     from zt_gate.trust.summary import Summary, sign_summary
 

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             raise UsageError(f"the ticket asks for no {lacking[0]}", "leave it out of --checks")
         if datetime.now(UTC) >= ticket.expires:
             raise UsageError("the ticket has expired", "ask for a new one: zt-gate evaluate ticket")
-        _scan(frozen, "target", _scan_policy(args.policy, ticket), progress)
+        _scan(frozen, "target", _scan_policy(args.policy, ticket, args.target), progress)
         code = _evaluate(args, checks, ticket, frozen, signer, progress, console)
     shutil.copyfile(args.ticket, args.out / "ticket.dsse.json")
     return code
@@ -106,19 +106,21 @@ def _checks(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _scan_policy(path: str | None, ticket: Ticket) -> LoadedPolicy:
+def _scan_policy(path: str | None, ticket: Ticket, target: Path) -> LoadedPolicy:
     """Return what judges the static checks; with the waivers of the ticket's policy, where that is at hand.
 
     Raises:
-        UsageError: it is another policy than the ticket's.
+        UsageError: it is another policy than the ticket's, or lies inside the target.
         PolicyError: it cannot be loaded.
     """
+    from zt_gate.intake.containment import refuse_policy_inside
     from zt_gate.policy.load import load_policy
     from zt_gate.policy.model import SCAN
 
     if path is None:
         return SCAN
     found = load_policy(path)
+    refuse_policy_inside(found, [target])
     if found.digest != ticket.policy:
         raise UsageError("--policy is not the policy that the ticket names", "name the file that it was made with")
     waivers, never = found.policy.waivers, found.policy.never_waive
@@ -159,7 +161,7 @@ def _evaluate(
         reference = None
         if args.reference is not None:
             reference = stack.enter_context(freeze([args.reference], Freeze.COPY))
-            _scan(reference, "reference", _scan_policy(args.policy, ticket), progress)
+            _scan(reference, "reference", _scan_policy(args.policy, ticket, args.target), progress)
         found = evaluate(frozen, _settings(args, checks, ticket, console), reference, progress)
     for check in checks:
         _write(args.out, check, found, frozen, signer, console)

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """
     from zt_gate.cli.statements import numbered, sign_about
     from zt_gate.evaluate.data import read_test_set
+    from zt_gate.intake.containment import refuse_policy_inside
     from zt_gate.policy.load import load_policy
     from zt_gate.trust.statement import statement
     from zt_gate.trust.ticket import TICKET_TYPE, ticket_predicate
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not 1 <= args.days <= _MOST_DAYS:
         raise UsageError(f"--days {args.days} is not between 1 and {_MOST_DAYS}", "as long as the run will take")
     policy = load_policy(args.policy)
+    refuse_policy_inside(policy, [Path(args.target)])
     stage = policy.policy.stages.get(args.stage)
     if stage is None:
         raise UsageError(f"policy {policy.source} has no stage {args.stage!r}", "name one with --stage")

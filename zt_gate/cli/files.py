@@ -1,4 +1,4 @@
-"""Files that a verb leaves behind: written whole or not at all, and never into a target."""
+"""Files that a verb leaves behind: written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from zt_gate.domain import printable
-from zt_gate.errors import ToolError, UsageError
+from zt_gate.errors import ToolError
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -34,15 +34,3 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
         raise ToolError(
             f"cannot write {printable(path)}: {error.strerror}", "name another folder, or free space"
         ) from error
-
-
-def outside(path: Path, target: Path, what: str) -> None:
-    """Refuse configuration that came with the target, and files that would change what is being judged.
-
-    Raises:
-        UsageError: the path lies inside the target.
-    """
-    real, root = Path(os.path.realpath(path)), Path(os.path.realpath(target))
-    if root.is_dir() and real.is_relative_to(root):
-        advice = f"keep the {what} outside, where the model's author cannot write"
-        raise UsageError(f"the {what} {printable(path)} lies inside the target", advice)

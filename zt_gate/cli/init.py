@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _starter(source: str, args: argparse.Namespace) -> str:
     from zt_gate import __version__
-    from zt_gate.policy.rules import rules_folder
+    from zt_gate.policy.rules_folder import rules_folder
 
     path = rules_folder() / "starters" / source
     try:

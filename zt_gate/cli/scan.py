@@ -66,16 +66,16 @@ def _policy(args: argparse.Namespace) -> LoadedPolicy:
     Raises:
         UsageError: what is brought lies in a target, whose author would then have written it.
     """
-    from zt_gate.cli.files import outside
+    from zt_gate.intake.containment import refuse_inside
     from zt_gate.policy.model import SCAN
 
     policy = SCAN.with_opinions("scan", args.engine) if args.engine else SCAN
     if args.osv is not None:
         for target in args.target:
-            outside(args.osv, target, "OSV database")
+            refuse_inside(args.osv, target, "OSV database")
         policy = policy.with_opinions("scan", ["vulnerabilities"], "required")
     if args.import_sarif:
         policy = policy.with_opinions("scan", ["sarif"])
     for path, target in itertools.product(args.import_sarif, args.target):
-        outside(path, target, "SARIF file")
+        refuse_inside(path, target, "SARIF file")
     return policy

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         ToolError: the installation is broken.
     """
-    from zt_gate.policy.rules import rules_folder
+    from zt_gate.policy.rules_folder import rules_folder
 
     path = rules_folder() / "schema" / f"{args.name}-v1.schema.json"
     console.result(path.read_text("utf-8").rstrip("\n"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from zt_gate.cli.whom import add_whom_arguments, described, trust_from
 from zt_gate.domain import Evidence, Severity, Status
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, Frozen, freeze
-from zt_gate.policy.demands import ModelSigning, Signature
+from zt_gate.intake.containment import refuse_inside
 from zt_gate.policy.model import LoadedPolicy, Metadata, Policy, Stage
+from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.trust.collect import Question, collect, evidence_folder, read_brought
 
 
@@ -34,9 +36,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
         EvidenceError: a key, a root or the evidence folder cannot be read.
         TargetError: the target cannot be read.
     """
-    trust = trust_from(args)
     if len(args.targets) > 1 and args.evidence is None:
         raise UsageError("several targets have no evidence folder in common", "name it with --evidence DIR")
+    for target in args.targets:
+        for name in ("key", "certificate_authority", "trusted_root"):
+            # A public key may itself be what was signed; a folder has to be signed by somebody outside of it.
+            if getattr(args, name) is not None and os.path.isdir(target):
+                refuse_inside(getattr(args, name), Path(target), name.replace("_", " "))
+    trust = trust_from(args)
     brought = read_brought(args.evidence or evidence_folder(Path(args.targets[0])))
     stage = Stage(signature=Signature(tuple(trust.ids), model_signing=ModelSigning(tuple(args.unsigned))))
     asked = Policy("zt-gate/v1", "Policy", Metadata("verify"), trust=trust, stages={"verify": stage})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, UsageError
-from zt_gate.policy.people import Certificate, Identity, Key, Trust, TrustedRoot
+from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.keys import load_public, read_key_file
 
 _MAX_ROOT = 4 << 20

@@ -41,11 +41,15 @@ class Thresholds:
         alpha: Fraction | None,
     ) -> Thresholds:
         """Fill in the defaults of what a policy says. At least one question is always asked."""
-        if drop is None and least is None:
-            drop = DROP
+        drop = usual_drop(least_said=least is not None) if drop is None else drop
         parts = sum(item is not None for item in (least, worst_class, drop, corruption_drop))
         each = float((alpha or ALPHA) / parts)
         return cls(_number(least), _number(worst_class), _number(drop), _number(corruption_drop), each)
+
+
+def usual_drop(*, least_said: bool) -> Fraction | None:
+    """Return the drop that counts where a policy names none: something has to be asked, the least accuracy or this."""
+    return None if least_said else DROP
 
 
 def _number(value: Fraction | None) -> float | None:

@@ -127,7 +127,7 @@ def _one(check: str, outcome: Outcome, findings: list[Finding], *, covered: bool
 
 def _finder(rule: str, demanded: list[str]) -> str:
     """Return who finds a rule, as far as its family tells, among those whom the stage asks."""
-    from zt_gate.policy.lint_rules import asked_by
+    from zt_gate.policy.lint import asked_by
 
     name = asked_by(rule) or (INTAKE if rule.startswith("INT-") else REVOCATIONS if rule.startswith("REV-") else "")
     return name if name in demanded else "artifacts"

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from zt_gate.codecs import authored_yaml
 from zt_gate.policy.fields import STRICT, SeverityName
 from zt_gate.policy.load import validate
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 
 _ENGINE_PAGES = {"bandit": "ENG-201"}
 

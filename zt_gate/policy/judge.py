@@ -1,6 +1,6 @@
 """The judge: a pure function from evidence to verdict.
 
-It reads no file, no clock and no environment. It asks one thing only: is every demand of the stage met by evidence
+It reads no file, no clock and no environment. It asks one thing only: is every requirement of the stage met by evidence
 about this very digest? Whatever is not said counts against the subject.
 """
 
@@ -24,10 +24,10 @@ from zt_gate.domain import (
     Verdict,
     WaivedFinding,
 )
-from zt_gate.policy.duties import SEPARATION, WAIVERS
+from zt_gate.policy.break_glass import broken_glass
 from zt_gate.policy.fields import parse_instant
-from zt_gate.policy.glass import broken_glass
 from zt_gate.policy.model import REVOCATIONS, STATEMENTS, LoadedPolicy, Policy, Stage, Weight
+from zt_gate.policy.roles import SEPARATION, WAIVERS
 from zt_gate.policy.waivers import Waiver, is_never_waived
 
 INTAKE = "intake"
@@ -51,16 +51,16 @@ def judge(
     """
     policy = loaded.policy
     stage = policy.stages.get(stage_name)
-    demands = _demands(stage, policy, subject.digest, now) if stage else {}
+    requirements = _requirements(stage, policy, subject.digest, now) if stage else {}
     about = [item for item in evidence if item.subject == subject.digest]
-    asked = [item for item in about if item.check in demands]
+    asked = [item for item in about if item.check in requirements]
     judged = sorted((_raised(item, policy, now) for item in asked), key=_evidence_key)
     waived: list[WaivedFinding] = []
     waivers = [item for item in policy.holding(subject.digest, now) if item.rule not in policy.never_waive]
     doubts = [*_policy_reasons(policy, stage, stage_name, now), *_signature_reasons(loaded)]
     reasons = list(doubts)
     if stage is not None:
-        for check, weight in demands.items():
+        for check, weight in requirements.items():
             items = [item for item in judged if item.check == check]
             reasons += _check_reasons(check, weight, items)
             for item in items:
@@ -73,7 +73,7 @@ def judge(
         subject=subject.digest,
         policy=loaded.digest,
         reasons=tuple(dict.fromkeys(reasons)),
-        evidence=tuple(item for item in judged if demands[item.check] == "required" or item.findings),
+        evidence=tuple(item for item in judged if requirements[item.check] == "required" or item.findings),
         waived=tuple(waived),
         # A policy that does not count is not believed when it says that it only warns.
         mode=stage.mode_at(now) if stage and not doubts else "enforce",
@@ -81,14 +81,14 @@ def judge(
     )
 
 
-def _demands(stage: Stage, policy: Policy, subject: Digest, now: datetime) -> dict[str, Weight]:
+def _requirements(stage: Stage, policy: Policy, subject: Digest, now: datetime) -> dict[str, Weight]:
     """Which checks a stage asks for, in the order in which a person wants to read about them."""
-    demands: dict[str, Weight] = {INTAKE: "required"}
-    demands |= dict(sorted(stage.weights.items()))
-    demands |= dict.fromkeys(policy.stated(stage, subject, now), "required")
+    requirements: dict[str, Weight] = {INTAKE: "required"}
+    requirements |= dict(sorted(stage.weights.items()))
+    requirements |= dict.fromkeys(policy.stated(stage, subject, now), "required")
     if stage.audit_log:
-        demands[AUDIT] = "required"
-    return demands
+        requirements[AUDIT] = "required"
+    return requirements
 
 
 def _glass(
@@ -164,7 +164,7 @@ def _finding_reasons(
     item: Evidence, stage: Stage, waivers: Sequence[Waiver], waived: list[WaivedFinding]
 ) -> Iterator[Reason]:
     # The threshold is for what static checks find. Whether the bytes were frozen, signed and tested is not a matter
-    # of degree: every finding of an unmet demand counts.
+    # of degree: every finding of an unmet requirement counts.
     threshold = stage.threshold if item.check in stage.weights else Severity.LOW
     for finding in item.findings:
         if finding.severity < threshold:

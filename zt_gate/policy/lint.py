@@ -1,4 +1,4 @@
-"""What is valid in a policy and yet hardly meant: settings that do nothing, demands nobody can meet, dates that near.
+"""Warn about valid settings that are probably mistakes: what does nothing, what nobody can meet, dates that near.
 
 A lint looks at the file as it was written, for the place, and at the effective policy, for the meaning. It never
 changes a verdict.
@@ -6,15 +6,54 @@ changes a verdict.
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import combinations
+from typing import Any
 
 from zt_gate.codecs.authored_yaml import Document
-from zt_gate.codecs.authored_yaml import Path as YamlPath
+from zt_gate.codecs.authored_yaml import Path as Place
+from zt_gate.domain import Severity, printable
 from zt_gate.errors import PolicyError
+from zt_gate.policy.catalog import rule_ids, rule_page
 from zt_gate.policy.fields import parse_instant
-from zt_gate.policy.model import LoadedPolicy, Policy
+from zt_gate.policy.model import LoadedPolicy, Policy, Stage
+from zt_gate.policy.requirements import REQUIREMENTS
+from zt_gate.policy.roles import ACT_OF, DUTY_OF
+from zt_gate.policy.trust_roots import Certificate, Identity, Key
+from zt_gate.policy.waivers import is_never_waived
+
+Entry = Key | Certificate | Identity
+
+_WORKLOADS = {
+    "https://token.actions.githubusercontent.com": "https://github.com/",
+    "https://gitlab.com": "https://gitlab.com/",
+}
+"""Issuers whose subjects all start alike (Fulcio, docs/oidc.md)."""
+
+
+_ASKED_BY = {
+    "ART": "artifacts",
+    "MLF": "artifacts",
+    "COD": "code",
+    "DEP": "deploy",
+    "SEC": "secrets",
+    # The first of a family that several share: continuity findings are signatures', a request's are approvals'.
+    **{row.rules: name for name, row in reversed(list(REQUIREMENTS.items()))},
+}
+"""Which check or requirement finds the rules of a family. Families that are not here are always looked for."""
+_ENGINES = {
+    "ENG-101": "modelscan",
+    "ENG-102": "picklescan",
+    "ENG-103": "fickling",
+    "ENG-104": "modelaudit",
+    "ENG-105": "unpickler",
+    "ENG-201": "code",
+    "bandit": "code",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +81,7 @@ class Linted:
     checks: Collection[str]
     """Every static check that this installation has."""
 
-    def problem(self, code: str, path: YamlPath, message: str, advice: str, *, at_key: bool = True) -> Problem:
+    def problem(self, code: str, path: Place, message: str, advice: str, *, at_key: bool = True) -> Problem:
         """Build a problem that points at a place of the file."""
         return Problem(code, self.source.error(path, message, advice, at_key=at_key))
 
@@ -66,9 +105,6 @@ def lint(
         within: what ends sooner than this is reported.
         checks: ids of the static checks that exist.
     """
-    from zt_gate.policy.lint_people import people_problems
-    from zt_gate.policy.lint_rules import rule_problems
-
     seen = Linted(own, loaded.policy, source, now, within, checks)
     found = [*_dates(seen), *rule_problems(seen), *people_problems(seen), *_stages(seen)]
     return sorted(found, key=lambda item: (item.error.line, item.error.column, item.code))
@@ -97,7 +133,7 @@ def _dates(seen: Linted) -> Iterator[Problem]:
         yield seen.problem("root-undated", ("trust", "trusted_root"), "nobody says how fresh the root is", advice)
 
 
-def _ending(seen: Linted, place: YamlPath, what: str, end: datetime, remedy: str) -> Iterator[Problem]:
+def _ending(seen: Linted, place: Place, what: str, end: datetime, remedy: str) -> Iterator[Problem]:
     shown = end.strftime("%Y-%m-%dT%H:%M:%SZ")
     if end <= seen.now:
         yield seen.problem("expired", place, f"{what} expired at {shown}", remedy, at_key=False)
@@ -130,3 +166,193 @@ def _enforcement(seen: Linted, name: str) -> Iterator[Problem]:
         yield seen.problem("not-enforced", (*at, "mode"), message, "use `mode: enforce` with `effective: DATE`")
     elif stage.effective is not None and parse_instant(stage.effective) <= seen.now:
         yield seen.problem("effective-past", (*at, "effective"), f"{stage.effective} has passed", "remove the line")
+
+
+def people_problems(seen: Linted) -> Iterator[Problem]:
+    """Yield problems of `trust` and of everything that names its entries."""
+    yield from _unused(seen)
+    yield from _unasked_issuers(seen)
+    yield from _same_key(seen)
+    for index, identity in enumerate(seen.own.trust.identities):
+        yield from _impossible(seen, identity, ("trust", "identities", index))
+    for name, stage in seen.effective.stages.items():
+        for requirement, wanted in stage.statements.items():
+            yield from _unreachable(
+                seen, ("stages", name, requirement), wanted.by, getattr(wanted, "needed", 1), ACT_OF[requirement]
+            )
+        yield from _separated(seen, name)
+        yield from _unpinned(seen, name)
+    glass = seen.effective.break_glass
+    if glass is not None:
+        yield from _unreachable(seen, ("break_glass",), glass.by, glass.count, "break-glass")
+    if seen.effective.registry is not None:
+        yield from _unreachable(seen, ("registry",), seen.effective.registry.by, 1, "decide")
+
+
+def _unused(seen: Linted) -> Iterator[Problem]:
+    named = set(_named(dataclasses.asdict(seen.effective)))
+    # Who signs waivers is named by the waivers, which come and go.
+    named |= {entry.id for entry in seen.effective.trust.entries if seen.effective.roles and _may(seen, entry, "waive")}
+    for kind in ("keys", "certificates", "identities"):
+        for index, entry in enumerate(getattr(seen.own.trust, kind)):
+            if entry.id not in named:
+                message = f"nothing asks for {entry.id!r}: it is in no `by`"
+                yield seen.problem("unused", ("trust", kind, index, "id"), message, "remove it, or name it in a `by`")
+
+
+def _unasked_issuers(seen: Linted) -> Iterator[Problem]:
+    trust = seen.own.trust
+    needed = {login.issuer.issuer for entry in trust.entries if (login := trust.login_of(entry)) is not None}
+    for index, issuer in enumerate(trust.issuers):
+        if issuer.issuer not in needed:
+            message = f"no entry asks for a login at {issuer.issuer}"
+            advice = "remove it, or add `require_amr: [mfa]` to the entries of persons"
+            yield seen.problem("unused", ("trust", "issuers", index), message, advice)
+
+
+def _may(seen: Linted, entry: Entry, act: str) -> bool:
+    """Whether an entry's roles let it do an act; without roles in the policy the `by` lists alone decide."""
+    roles = seen.effective.roles
+    return roles is None or any(act in roles[name].may for name in entry.roles if name in roles)
+
+
+def _people(seen: Linted, by: tuple[str, ...], act: str) -> set[str]:
+    """Return the different persons of a `by` list who may do an act."""
+    entries = seen.effective.trust.entries
+    return {entry.person or entry.id for entry in entries if entry.id in by and _may(seen, entry, act)}
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Yield every id that stands in a `by` or `tickets`, wherever that is."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("by", "tickets") and isinstance(item, (list, tuple)):
+                yield from item
+            else:
+                yield from _named(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _named(item)
+
+
+def _same_key(seen: Linted) -> Iterator[Problem]:
+    held: dict[str, str] = {}
+    for index, key in enumerate(seen.effective.trust.keys):
+        pem = "".join((key.pem or "").split())
+        other = held.setdefault(pem, key.id)
+        if other != key.id:
+            message = f"{key.id} is the same key as {other}; it counts once"
+            yield seen.problem("same-key", ("trust", "keys", index), message, "remove one of the two")
+
+
+def _impossible(seen: Linted, identity: Identity, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    issuer, subject = identity.issuer, identity.subject or identity.subject_pattern or ""
+    field = "subject" if identity.subject else "subject_pattern"
+    if not issuer.startswith("https://"):
+        message = f"{identity.id} never matches: an issuer is a URL that starts with https://"
+        yield seen.problem(
+            "impossible", (*at, "issuer"), message, "write the issuer as its tokens spell it", at_key=False
+        )
+    elif issuer.endswith("/") and issuer.count("/") == 3:
+        message = f"{identity.id}: issuers are compared exactly, and hardly any ends with a slash"
+        yield seen.problem("impossible", (*at, "issuer"), message, "remove the slash", at_key=False)
+    if identity.subject and "*" in identity.subject:
+        message = f"{identity.id} never matches: `subject` is exact, and a `*` stands for itself there"
+        yield seen.problem("impossible", (*at, field), message, "use `subject_pattern`", at_key=False)
+    if subject != subject.strip() or " " in subject:
+        message = f"{identity.id} never matches: no certificate names a subject with white space"
+        yield seen.problem("impossible", (*at, field), message, "remove the white space", at_key=False)
+    start = _WORKLOADS.get(issuer.rstrip("/"))
+    if start and not (subject.startswith(start) or start.startswith(subject.partition("*")[0])):
+        message = f"{identity.id} never matches: what {issuer} issues starts with {start}"
+        yield seen.problem("impossible", (*at, field), message, f"write {start}OWNER/REPOSITORY/…", at_key=False)
+
+
+def _unreachable(seen: Linted, at: Place, by: tuple[str, ...], needed: int, act: str) -> Iterator[Problem]:
+    what = f"{at[-1]} of stage {at[1]}" if len(at) > 1 else str(at[0])
+    if not by:
+        message = f"{what} counts nobody, so everything is blocked"
+        yield seen.problem("nobody", at, message, "add `by:` with ids from `trust`")
+        return
+    people = _people(seen, by, act)
+    if len(people) < needed:
+        able = f" who may {act}" if seen.effective.roles is not None else ""
+        message = f"{what} asks for {needed} different persons; its `by` holds {len(people)}{able}"
+        yield seen.problem("unreachable", (*at, "by"), message, "add somebody else, give them a role, or lower `count`")
+
+
+def _separated(seen: Linted, name: str) -> Iterator[Problem]:
+    """Tell duties that are to be apart, while the lists of a stage hold too few persons for that."""
+    stage = seen.effective.stages[name]
+    able = {
+        DUTY_OF[requirement]: (_people(seen, wanted.by, ACT_OF[requirement]), getattr(wanted, "needed", 1))
+        for requirement, wanted in stage.statements.items()
+        if requirement in DUTY_OF
+    }
+    for index, rule in enumerate(seen.effective.separation_of_duties):
+        for one, other in combinations([duty for duty in rule.distinct if duty in able], 2):
+            (first, needed), (second, more) = able[one], able[other]
+            if first and second and len(first | second) < needed + more:
+                message = f"stage {name} can hardly have {one} and {other} apart: its lists hold {len(first | second)}"
+                fix = f"name {needed + more} different persons in the two lists"
+                yield seen.problem("unreachable", ("separation_of_duties", index), message, fix)
+
+
+def _unpinned(seen: Linted, name: str) -> Iterator[Problem]:
+    wanted, at = seen.effective.stages[name].provenance, ("stages", name, "provenance")
+    if wanted is None:
+        return
+    if not wanted.builders:
+        message = f"provenance of stage {name} accepts no builder, so everything is blocked"
+        yield seen.problem("no-builder", at, message, "add `builders:` with the ids that your builders state")
+    if not wanted.sources:
+        message = f"provenance of stage {name} accepts a build of any repository"
+        yield seen.problem("unpinned", at, message, "add `sources: [{repository: …, refs: [refs/tags/v*]}]`")
+
+
+def rule_problems(seen: Linted) -> Iterator[Problem]:
+    """Yield problems of `rules`, of waivers and of `never_waive`."""
+    for rule, setting in seen.own.rules.items():
+        at = ("rules", rule)
+        page = rule_page(rule)
+        if page is None:
+            yield _unknown(seen, at, rule)
+            continue
+        asked = asked_by(rule)
+        if asked and not any(_asks(stage, asked) for stage in seen.effective.stages.values()):
+            message = f"{rule} can never fire: no stage asks for {asked}"
+            yield seen.problem("dead-rule", at, message, f"ask for {asked} in a stage, or remove the line")
+        if page.id == rule and Severity.parse(setting.severity) <= Severity.parse(page.severity):
+            message = f"{rule} is {page.severity} already; a setting only raises"
+            yield seen.problem("no-effect", (*at, "severity"), message, "use a higher severity, or remove the line")
+    yield from _waiver_problems(seen)
+
+
+def _unknown(seen: Linted, at: tuple[str | int, ...], rule: str) -> Problem:
+    close = difflib.get_close_matches(rule.upper(), rule_ids(), n=1)
+    advice = f"did you mean {close[0]!r}?" if close else "zt-gate explain lists all rules"
+    return seen.problem("unknown-rule", at, f"there is no rule {printable(rule, 60)!r}", advice)
+
+
+def asked_by(rule: str) -> str:
+    """Return the check or requirement that finds a rule; empty for what is always looked for."""
+    engine = _ENGINES.get(rule) or _ENGINES.get(rule.partition(".")[0])
+    return engine or _ASKED_BY.get(rule.partition("-")[0], "")
+
+
+def _asks(stage: Stage, name: str) -> bool:
+    family = {row.rules for check, row in REQUIREMENTS.items() if check == name}
+    return name in stage.weights or any(REQUIREMENTS[check].rules in family for check in stage.statements)
+
+
+def _waiver_problems(seen: Linted) -> Iterator[Problem]:
+    """Tell waivers of rules that do not exist, and rules that need not be named as never waived."""
+    for waiver in seen.effective.waivers:
+        if rule_page(waiver.rule) is None:
+            yield _unknown(seen, ("waivers_file",), waiver.rule)
+    for index, rule in enumerate(seen.own.never_waive):
+        at = ("never_waive", index)
+        if rule_page(rule) is None:
+            yield _unknown(seen, at, rule)
+        elif is_never_waived(rule):
+            yield seen.problem("no-effect", at, f"{rule} is never waived anyway", "remove it from the list")

@@ -6,71 +6,95 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import types
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from zt_gate.codecs.authored_yaml import AUTHORED, Document, parse
 from zt_gate.codecs.authored_yaml import Path as YamlPath
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.domain import Digest, printable
+from zt_gate.domain import Digest, Severity, printable
 from zt_gate.domain.backdoor_calibration import from_json
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy.advice import advice_for
-from zt_gate.policy.evaluations import Measured
 from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import merge
-from zt_gate.policy.model import LoadedPolicy, Policy, Stage
-from zt_gate.policy.people import Certificate, Key, Trust
-from zt_gate.policy.rules import rules_folder
-from zt_gate.policy.tightening import Loosening
+from zt_gate.policy.model import LoadedPolicy, Policy, PolicyFile, Stage
+from zt_gate.policy.rules_folder import rules_folder
+from zt_gate.policy.strictness import Loosening
+from zt_gate.policy.trust_roots import Certificate, Key, Trust
 from zt_gate.policy.waivers import Waiver, WaiverFile, is_never_waived
 
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10
 _MAX_ROOT_BYTES = 4 << 20
 _MAX_CALIBRATION_BYTES = 4 << 20
-_TELL: ContextVar[Callable[[Path], None] | None] = ContextVar("_TELL", default=None)
+_TRUE_AND_FALSE = {"on": "true", "yes": "true", "off": "false", "no": "false"}
+_GENERAL = "see docs/policy.md"
 _Model = TypeVar("_Model")
 _Pem = TypeVar("_Pem", Key, Certificate)
 
 
-def load_policy(reference: str) -> LoadedPolicy:
+def _tell_nobody(path: Path) -> None:
+    """Do nothing: most callers load a policy once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Where a policy file lies, and what was read for it."""
+
+    path: Path
+    files: list[PolicyFile] = field(default_factory=list)
+    tell: Callable[[Path], None] = _tell_nobody
+    """Called with every path before it is read, also where it cannot be."""
+
+    def read(self, what: str, name: str, source: Document, place: YamlPath, limit: int) -> bytes:
+        """Read a file that the policy names, relative to it.
+
+        Raises:
+            PolicyError: it cannot be read, or is larger than `limit` bytes.
+        """
+
+        def complain(message: str, advice: str) -> PolicyError:
+            return source.error(place, message, advice)
+
+        path = self.path / name
+        self.files.append(PolicyFile(what, path))
+        self.tell(path)
+        return _read(path, printable(path), limit, "check the path; it is relative to the policy file", complain)
+
+
+def load_policy(reference: str, tell: Callable[[Path], None] = _tell_nobody) -> LoadedPolicy:
     """Load a policy file, or a pack by `pack:NAME`.
+
+    Args:
+        reference: the file or the pack.
+        tell: called with the path of the policy and of every file that it names, before each is read.
 
     Raises:
         PolicyError: the file or a file that it names is missing, ambiguous, invalid, or loosens a pack.
     """
     if reference.startswith(PACK_PREFIX):
-        return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), Path(), (reference,)))
-    return open_policy(Path(reference))[0]
+        return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), _Folder(Path()), (reference,)))
+    return open_policy(Path(reference), tell)[0]
 
 
-@contextmanager
-def files_told(tell: Callable[[Path], None]) -> Iterator[None]:
-    """Name every file that loading a policy in the body reads, before it is opened; also one that cannot be read."""
-    token = _TELL.set(tell)
-    try:
-        yield
-    finally:
-        _TELL.reset(token)
-
-
-def open_policy(path: Path) -> tuple[LoadedPolicy, Policy, Document]:
+def open_policy(path: Path, tell: Callable[[Path], None] = _tell_nobody) -> tuple[LoadedPolicy, Policy, Document]:
     """Load a policy file; also return what the file itself says, and where in it.
 
     Raises:
         PolicyError: as `load_policy`.
     """
     shown = printable(path)
+    tell(path)
     source = read_document(path, "name a policy file, or a pack such as pack:baseline")
     own = validate(source, Policy)
-    return LoadedPolicy(shown, _effective(own, source, path.parent, ())), own, source
+    folder = _Folder(path.parent, [PolicyFile("policy", path)], tell)
+    policy = _effective(own, source, folder, ())
+    return LoadedPolicy(shown, policy, files=tuple(folder.files)), own, source
 
 
 def read_document(path: Path, advice: str) -> Document:
@@ -108,8 +132,40 @@ def validate(source: Document, model: type[_Model]) -> _Model:
         text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
         if problem["type"] == "missing":
             raise source.error(where[:-1], f"{name} is missing", f"add `{where[-1]}:`") from None
-        advice = advice_for(dict(problem), _fields_at(model, where))
+        advice = _advice_for(dict(problem), _fields_at(model, where))
         raise source.error(where, f"{name}: {printable(text)}" if name else printable(text), advice) from None
+
+
+def _advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
+    """Return a remedy for one validation error.
+
+    Args:
+        problem: an entry of pydantic's `ValidationError.errors()`, with input.
+        known: the keys that the place accepts; empty where it is no mapping.
+    """
+    kind, value = str(problem["type"]), problem.get("input")
+    if kind == "literal_error":
+        return _close(value, re.findall(r"'([^']*)'", problem["msg"]))
+    if kind in ("tuple_type", "list_type"):
+        return f"write a list: [{printable(value, 60)}]" if isinstance(value, str) else "write a list: [A, B]"
+    if kind in ("dict_type", "dataclass_type", "model_type"):
+        return f"write keys under it: {', '.join(known)}" if known else _GENERAL
+    if kind == "bool_type":
+        return f"write {_TRUE_AND_FALSE.get(str(value).lower(), 'true or false')}"
+    if kind == "int_type":
+        return "write a whole number, without quotes"
+    if kind == "string_type":
+        return "put it in quotes"
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return f'write "{value}T00:00:00Z"'
+    return _close(value, [str(severity) for severity in Severity]) if "not a severity" in problem["msg"] else _GENERAL
+
+
+def _close(value: object, names: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        return _GENERAL
+    close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else _GENERAL
 
 
 def _unknown_key(key: str, model: type[object], parent: YamlPath) -> tuple[str, str]:
@@ -140,7 +196,7 @@ def _unwrap(annotation: Any) -> Any:
     return annotation
 
 
-def _effective(policy: Policy, source: Document, folder: Path, seen: tuple[str, ...]) -> Policy:
+def _effective(policy: Policy, source: Document, folder: _Folder, seen: tuple[str, ...]) -> Policy:
     """Read the files that a policy names and lay it over its packs."""
     policy = replace(policy, trust=_complete_trust(policy.trust, source, folder))
     policy = replace(policy, waivers=_waivers(policy, source, folder))
@@ -150,7 +206,7 @@ def _effective(policy: Policy, source: Document, folder: Path, seen: tuple[str, 
     _check_references(policy, source)
     for index, reference in enumerate(policy.extends):
         pack, pack_source = _read_pack(reference, source.error(("extends", index), ""), seen)
-        parent = _effective(pack, pack_source, Path(), (*seen, reference))
+        parent = _effective(pack, pack_source, _Folder(Path()), (*seen, reference))
         try:
             policy = merge(parent, policy, reference)
         except Loosening as error:
@@ -182,14 +238,14 @@ def _read_pack(reference: str, place: PolicyError | None, seen: tuple[str, ...])
     return validate(source, Policy), source
 
 
-def _complete_trust(trust: Trust, source: Document, folder: Path) -> Trust:
+def _complete_trust(trust: Trust, source: Document, folder: _Folder) -> Trust:
     keys = tuple(_with_pem(key, ("trust", "keys", i), source, folder) for i, key in enumerate(trust.keys))
     certificates = tuple(
         _with_pem(item, ("trust", "certificates", i), source, folder) for i, item in enumerate(trust.certificates)
     )
     root = trust.trusted_root
     if root is not None:
-        text = _named_file(source, ("trust", "trusted_root", "file"), folder / root.file, _MAX_ROOT_BYTES)
+        text = folder.read("trusted root", root.file, source, ("trust", "trusted_root", "file"), _MAX_ROOT_BYTES)
         if Digest.of(text).hex != root.sha256:
             advice = "find out who changed it, then pin the new digest"
             raise source.error(("trust", "trusted_root", "sha256"), f"{root.file} is {Digest.of(text)}", advice)
@@ -198,13 +254,13 @@ def _complete_trust(trust: Trust, source: Document, folder: Path) -> Trust:
     return replace(trust, keys=keys, certificates=certificates, trusted_root=root, issuers=issuers)
 
 
-def _calibrated(name: str, stage: Stage, source: Document, folder: Path) -> Stage:
+def _calibrated(name: str, stage: Stage, source: Document, folder: _Folder) -> Stage:
     """Read the calibration that a stage names; it has to be the pinned one, and a calibration."""
     named = stage.backdoor.calibration if stage.backdoor is not None else None
     if stage.backdoor is None or named is None:
         return stage
     place: YamlPath = ("stages", name, "backdoor", "calibration")
-    data = _named_file(source, (*place, "file"), folder / named.file, _MAX_CALIBRATION_BYTES)
+    data = folder.read("calibration", named.file, source, (*place, "file"), _MAX_CALIBRATION_BYTES)
     if Digest.of(data).hex != named.sha256:
         advice = "find out who changed it, then pin the new digest"
         raise source.error((*place, "sha256"), f"{named.file} is {Digest.of(data)}", advice)
@@ -218,9 +274,9 @@ def _calibrated(name: str, stage: Stage, source: Document, folder: Path) -> Stag
     return replace(stage, backdoor=replace(stage.backdoor, calibration=calibration))
 
 
-def _with_jwks(issuer: TokenIssuer, place: YamlPath, source: Document, folder: Path) -> TokenIssuer:
+def _with_jwks(issuer: TokenIssuer, place: YamlPath, source: Document, folder: _Folder) -> TokenIssuer:
     """Read the key set that an issuer names."""
-    data = _named_file(source, (*place, "jwks"), folder / issuer.jwks, _MAX_KEY_BYTES)
+    data = folder.read("key set", issuer.jwks, source, (*place, "jwks"), _MAX_KEY_BYTES)
     try:
         jwks_keys(data)
     except ValueError as error:
@@ -229,10 +285,11 @@ def _with_jwks(issuer: TokenIssuer, place: YamlPath, source: Document, folder: P
     return replace(issuer, jwks_json=data.decode("utf-8"))
 
 
-def _with_pem(entry: _Pem, place: YamlPath, source: Document, folder: Path) -> _Pem:
+def _with_pem(entry: _Pem, place: YamlPath, source: Document, folder: _Folder) -> _Pem:
     """Read the file that a key or certificate names."""
     if entry.file is not None:
-        pem = _named_file(source, (*place, "file"), folder / entry.file, _MAX_KEY_BYTES)
+        what = "key" if place[1] == "keys" else "certificate authority"
+        pem = folder.read(what, entry.file, source, (*place, "file"), _MAX_KEY_BYTES)
         entry = replace(entry, pem=pem.decode("ascii", "replace"))
     if "PRIVATE KEY" in (entry.pem or ""):
         advice = "name the .pub file; keep the private key secret"
@@ -252,15 +309,11 @@ def _check_references(policy: Policy, source: Document) -> None:
         raise source.error(("trust", "identities"), "identities need a pinned trusted root", advice, at_key=True)
     _check_logins(policy.trust, source)
     lists: list[tuple[YamlPath, tuple[str, ...]]] = [
-        (("stages", name, field, "by"), demand.by)
+        (("stages", name, check, names), getattr(wanted, names))
         for name, stage in policy.stages.items()
-        for field, demand in stage.statements.items()
-    ]
-    lists += [
-        (("stages", name, field, "tickets"), demand.tickets)
-        for name, stage in policy.stages.items()
-        for field, demand in stage.statements.items()
-        if isinstance(demand, Measured)
+        for check, wanted in stage.statements.items()
+        for names in ("by", "tickets")
+        if hasattr(wanted, names)
     ]
     if policy.trust.revocations is not None:
         lists.append((("trust", "revocations", "by"), policy.trust.revocations.by))
@@ -285,13 +338,12 @@ def _check_logins(trust: Trust, source: Document) -> None:
             raise source.error(place, f"{entry.id}: {printable(str(error))}", "see docs/people.md, Logins") from None
 
 
-def _waivers(policy: Policy, source: Document, folder: Path) -> tuple[Waiver, ...]:
+def _waivers(policy: Policy, source: Document, folder: _Folder) -> tuple[Waiver, ...]:
     """Read the file that holds the waivers."""
     if policy.waivers_file is None:
         return ()
-    path = folder / policy.waivers_file
-    text = _named_file(source, ("waivers_file",), path, AUTHORED.size)
-    listed = parse(text, printable(path))
+    text = folder.read("waivers file", policy.waivers_file, source, ("waivers_file",), AUTHORED.size)
+    listed = parse(text, printable(folder.path / policy.waivers_file))
     waivers = validate(listed, WaiverFile).waivers
     ids = [waiver.id for waiver in waivers]
     for index, waiver in enumerate(waivers):
@@ -340,20 +392,10 @@ def _places(trust: Trust) -> list[YamlPath]:
     return [("trust", kind, index, "id") for kind, count in kinds for index in range(count)]
 
 
-def _named_file(source: Document, place: YamlPath, path: Path, limit: int) -> bytes:
-    def complain(message: str, advice: str) -> PolicyError:
-        return source.error(place, message, advice)
-
-    return _read(path, printable(path), limit, "check the path; it is relative to the policy file", complain)
-
-
 def _read(
     path: Path, shown: str, limit: int, advice: str, complain: Callable[[str, str], PolicyError] = PolicyError
 ) -> bytes:
     """Read a small regular file whole."""
-    tell = _TELL.get()
-    if tell is not None:
-        tell(path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as stream:

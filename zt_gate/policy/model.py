@@ -13,12 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, Severity, canonical_json
-from zt_gate.policy.demands import Approvals, Bom, Continuity, Demand, Promotion, Provenance, Scanners, Signature, Tests
-from zt_gate.policy.duties import SEPARATION, WAIVERS, BreakGlass, Role, Separation
-from zt_gate.policy.evaluations import Backdoor, Robustness
 from zt_gate.policy.fields import (
     STRICT,
     Checked,
@@ -29,8 +27,24 @@ from zt_gate.policy.fields import (
     Text,
     parse_instant,
 )
-from zt_gate.policy.people import Trust
 from zt_gate.policy.registry import Registry
+from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement, Requirements, stated
+from zt_gate.policy.roles import SEPARATION, WAIVERS, BreakGlass, Role, Separation
+from zt_gate.policy.strictness import (
+    NO_DEFAULT,
+    Asked,
+    Demanded,
+    Earlier,
+    Granted,
+    Less,
+    Mapped,
+    More,
+    Untold,
+    always,
+    amount,
+    ordered,
+)
+from zt_gate.policy.trust_roots import Trust
 from zt_gate.policy.waivers import Waiver
 
 
@@ -39,28 +53,20 @@ class Metadata:
     """Who the policy is, and until when it may be used."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    name: Identifier
-    expires: Instant | None = None
+    name: Identifier = ordered(Untold(why="a name asks for nothing"), NO_DEFAULT)
+    expires: Instant | None = ordered(Earlier())
     """An expired policy blocks; packs that ship with zt-gate have no date of their own."""
-    signed: bool | None = None
+    signed: bool | None = ordered(More(default=False))
     """Whether a policy counts only with a signature over its digest, by a key named beside it (`--policy-key`)."""
 
 
-STATEMENTS = (
-    "signature",
-    "provenance",
-    "tests",
-    "approvals",
-    "promotion",
-    "bom",
-    "scanners",
-    "robustness",
-    "backdoor",
-    "continuity",
-)
+STATEMENTS = tuple(REQUIREMENTS)
 """The fields of a stage that ask for signed statements, and the checks that answer them."""
 REVOCATIONS = "revocations"
 """The check that answers `trust.revocations`."""
+
+OSV_MAX_AGE_DAYS = 30
+"""How old OSV data may be where `osv_max_age_days` is not said."""
 
 Weight = Literal["required", "opinion"]
 """What a static check is worth.
@@ -76,34 +82,39 @@ MODES: tuple[Mode, ...] = ("audit", "warn", "enforce")
 """Modes, the laxest first."""
 
 
+_WEIGHTS = (None, "opinion", "required")
+_MODE = Untold(why="a mode and its date mean something together: merge._mode and diff._mode")
+
+
+def _threshold(_: str, before: str, after: str, pack: str) -> tuple[str, str]:
+    advice = f"use {before}, something stricter, or leave it out"
+    return f"{pack} blocks at {before}; {after} is looser", advice
+
+
+def _required(name: str, _: object, __: object, pack: str) -> tuple[str, str]:
+    return f"{pack} requires the check {name}", "leave it out, or set it to required"
+
+
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Requirements):
     """What one stage asks for. What is None was not said, and a pack may say it."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    block_at: SeverityName | None = None
+    block_at: SeverityName | None = ordered(Less(rank=Severity.parse, default="high", say=_threshold))
     """A finding of this severity or worse blocks; `high` when it is not said."""
-    checks: dict[Identifier, Weight] | None = None
+    checks: dict[Identifier, Weight] | None = ordered(Mapped(value=More(rank=_WEIGHTS.index, say=_required)))
     """Static checks by id. What is not named here is not run."""
-    signature: Signature | None = None
-    provenance: Provenance | None = None
-    tests: Tests | None = None
-    approvals: Approvals | None = None
-    promotion: Promotion | None = None
-    bom: Bom | None = None
-    scanners: Scanners | None = None
-    robustness: Robustness | None = None
-    backdoor: Backdoor | None = None
-    continuity: Continuity | None = None
-    audit_log: bool | None = None
+    audit_log: bool | None = ordered(More(default=False))
     """Whether a run without an audit log is refused."""
-    reuse_hashes: bool | None = None
+    reuse_hashes: bool | None = ordered(Less(default=False, left=always))
     """Whether the hash of a file that has not changed since an earlier run may be reused. Never for a deploy."""
-    osv_max_age_days: Days | None = None
+    osv_max_age_days: Days | None = ordered(
+        Less(default=OSV_MAX_AGE_DAYS, left=lambda stage: "vulnerabilities" not in stage.weights)
+    )
     """How old the OSV data may be that the check `vulnerabilities` looks up; 30 when it is not said."""
-    mode: Mode | None = None
+    mode: Mode | None = ordered(_MODE)
     """What a block does; `enforce` when it is not said."""
-    effective: Instant | None = None
+    effective: Instant | None = ordered(_MODE)
     """From when on the stage is enforced; until then a block warns. Only together with `enforce`."""
 
     def __post_init__(self) -> None:
@@ -115,13 +126,12 @@ class Stage:
     @property
     def threshold(self) -> Severity:
         """`block_at` as a severity."""
-        return Severity.HIGH if self.block_at is None else Severity.parse(self.block_at)
+        return Severity.parse(amount(self, "block_at"))
 
     @property
-    def statements(self) -> dict[str, Demand]:
+    def statements(self) -> dict[str, AnyRequirement]:
         """What is asked of signed statements, by name."""
-        asked = {name: getattr(self, name) for name in STATEMENTS}
-        return {name: demand for name, demand in asked.items() if demand is not None}
+        return stated(self)
 
     @property
     def weights(self) -> dict[str, Weight]:
@@ -151,6 +161,9 @@ class RuleSetting:
         return Severity.INFO if early else Severity.parse(self.severity)
 
 
+_FIXED = Untold(why="there is one value")
+
+
 def _inline(_: object) -> None:
     raise ValueError("waivers stand in a file of their own; name it with `waivers_file`")
 
@@ -160,26 +173,28 @@ class Policy:
     """A complete policy: packs merged in, files read."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    apiVersion: Literal["zt-gate/v1"]  # noqa: N815 - the key as it stands in the file
-    kind: Literal["Policy"]
-    metadata: Metadata
-    extends: tuple[str, ...] = ()
+    apiVersion: Literal["zt-gate/v1"] = ordered(_FIXED, NO_DEFAULT)  # noqa: N815 - the key as it stands in the file
+    kind: Literal["Policy"] = ordered(_FIXED, NO_DEFAULT)
+    metadata: Metadata = ordered(Demanded(), NO_DEFAULT)
+    extends: tuple[str, ...] = ordered(Untold(why="the loader lays them underneath"), ())
     """Packs, such as `pack:baseline`. A policy may tighten what they say, never loosen it."""
-    trust: Trust = field(default_factory=Trust)
-    stages: dict[Identifier, Stage] = field(default_factory=dict)
-    rules: dict[str, RuleSetting] = field(default_factory=dict)
-    roles: dict[Identifier, Role] | None = None
+    trust: Trust = ordered(Untold(why="merge._trust and diff._trust compare entries whole, by id"), factory=Trust)
+    stages: dict[Identifier, Stage] = ordered(Untold(why="merge._stage and diff._stages, by name"), factory=dict)
+    rules: dict[str, RuleSetting] = ordered(Untold(why="merge._rule and diff._rules: a severity, a date"), factory=dict)
+    roles: dict[Identifier, Role] | None = ordered(Untold(why="merge._roles and diff._roles, by name"))
     """What roles may do. Where it is said, a signer counts only for what a role of theirs may do."""
-    separation_of_duties: tuple[Separation, ...] = ()
-    break_glass: BreakGlass | None = None
+    separation_of_duties: tuple[Separation, ...] = ordered(Asked())
+    break_glass: BreakGlass | None = ordered(Granted(left=always, what="a broken glass"))
     """Who may let a blocked release through in an emergency; nobody when it is not said."""
-    never_waive: tuple[Text, ...] = ()
+    never_waive: tuple[Text, ...] = ordered(Asked())
     """Rules that no waiver covers, besides those that none ever does."""
-    waivers_file: Text | None = None
+    waivers_file: Text | None = ordered(Untold(why="a path"))
     """A file with waivers; the loader reads it into `waivers`."""
-    waivers: Annotated[tuple[Waiver, ...], Checked(_inline, {"maxItems": 0})] = ()
+    waivers: Annotated[tuple[Waiver, ...], Checked(_inline, {"maxItems": 0})] = ordered(
+        Untold(why="merge and diff._waivers: each has an owner and an end, and its pack's never_waive holds"), ()
+    )
     """From `waivers_file`; never said in the policy itself."""
-    registry: Registry | None = None
+    registry: Registry | None = ordered(Granted(left=always, what="protected names"))
     """What is protected in a model registry; see docs/mlflow.md."""
 
     def holding(self, subject: Digest, now: datetime) -> list[Waiver]:
@@ -208,6 +223,15 @@ class PolicySignature:
     """Why there is none, for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """A file that was read to load a policy."""
+
+    what: str
+    """What it is, for people, such as `key`."""
+    path: Path
+
+
 @dataclass(frozen=True)
 class LoadedPolicy:
     """A policy that is complete in itself."""
@@ -217,6 +241,8 @@ class LoadedPolicy:
     policy: Policy
     signature: PolicySignature | None = None
     """None: nobody asked whether it is signed."""
+    files: tuple[PolicyFile, ...] = field(default=(), compare=False)
+    """The policy's own file and every file that it names; none of them may lie inside a target."""
 
     @cached_property
     def digest(self) -> Digest:

@@ -10,7 +10,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+from zt_gate.codecs.authored_yaml import Path
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier
+from zt_gate.policy.strictness import Accepted, Less, Loosening, More, Order, Step, amount, ordered
 
 _GLOB = r"^[^\s/:;%\\\[\]?$'\"]{1,120}$"
 
@@ -36,34 +38,56 @@ _DEFAULTS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Protected(Order):
+    """Stages by pattern of a name. More names are stricter; another stage for a name is neither."""
+
+    def step(self, before: Any, after: Any) -> Step:
+        """Compare as sets of names with their stages."""
+        if before == after:
+            return "same"
+        # A name less is told as `different`, as always: what is no longer protected may be protected by a pattern.
+        return "stricter" if before.items() <= after.items() else "different"
+
+    def merged(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
+        """Join what is protected; what the parent protects, by default too, keeps its stage."""
+        own, known = getattr(child, name), self.amount(parent, name)
+        if own is None:
+            return getattr(parent, name)
+        for glob in known.keys() & own.keys():
+            if known[glob] != own[glob]:
+                message = f"{pack} demands the stage {known[glob]} for {glob}"
+                raise Loosening((*path, name, glob), message, "leave it out")
+        return dict(sorted({**known, **own}.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """What is protected in a model registry. Each protected name demands a verdict for a stage of the policy."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ()
+    by: tuple[Identifier, ...] = ordered(Accepted())
     """Ids under `trust.keys` of the gates whose signed summaries count. Empty trusts nobody, so nothing is promoted."""
-    aliases: dict[Glob, Identifier] | None = None
+    aliases: dict[Glob, Identifier] | None = ordered(Protected(default=_DEFAULTS["aliases"]))
     """Stage by alias. Not said: `champion`, `live` and `prod*` are production, `staging*` is staging."""
-    models: dict[Glob, Identifier] | None = None
+    models: dict[Glob, Identifier] | None = ordered(Protected(default=_DEFAULTS["models"]))
     """Stage by name of a registered model, for every version in it. Not said: `prod.*` and `prod-*` are production."""
-    stages: dict[MlflowStage, Identifier] | None = None
+    stages: dict[MlflowStage, Identifier] | None = ordered(Protected(default=_DEFAULTS["stages"]))
     """Stage by stage of MLflow. Not said: `Production` is production and `Staging` is staging."""
-    tags: dict[Glob, Identifier] | None = None
+    tags: dict[Glob, Identifier] | None = ordered(Protected(default=_DEFAULTS["tags"]))
     """Stage by key of a model version's tag. Not said: `validation_status` is production."""
-    same_policy: bool | None = None
+    same_policy: bool | None = ordered(More(default=False))
     """Whether only a verdict by this very policy counts; any policy that a listed gate applied, when it is not said."""
-    max_age_days: Days | None = None
+    max_age_days: Days | None = ordered(Less())
     """How old a verdict may be, whatever its own end."""
-    withdraw: bool | None = None
+    withdraw: bool | None = ordered(More(default=False))
     """Whether `zt-gate watch` takes away a protected name whose verdict no longer holds; it only tells otherwise."""
-    trigger: bool | None = None
+    trigger: bool | None = ordered(More(default=False))
     """Whether the database itself refuses protected names without a record of the gate (sqlite and PostgreSQL)."""
 
     def protected(self, kind: str) -> dict[str, str]:
         """Return the stage by name of `aliases`, `models`, `stages` or `tags`; the defaults where nothing was said."""
-        said: dict[str, str] | None = getattr(self, kind)
-        return dict(_DEFAULTS[kind] if said is None else said)
+        return dict(amount(self, kind))
 
 
 def fold(text: str) -> str:

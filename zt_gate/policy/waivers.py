@@ -9,10 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, WaivedFinding
 from zt_gate.policy.fields import STRICT, Checked, Identifier, Instant, Text, at_least, parse_instant
+from zt_gate.policy.requirements import REQUIREMENTS
 
 SOON = timedelta(days=14)
 """How near its end a waiver is worth a word."""
-NEVER_WAIVED = ("INT-", "SIG-", "PRV-", "TST-", "APR-", "ACC-", "BOM-", "SCN-", "EVL-", "ROB-", "BKD-", "REV-")
+_OWN = ("INT", "ACC", "EVL", "REV")
+NEVER_WAIVED = tuple(f"{family}-" for family in sorted({*_OWN, *(row.rules for row in REQUIREMENTS.values())}))
 """Rules about whether these are the right bytes at all; letting one through would let everything through."""
 
 

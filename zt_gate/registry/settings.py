@@ -16,11 +16,11 @@ from pathlib import Path
 from zt_gate.audit import AuditLog
 from zt_gate.domain import printable
 from zt_gate.errors import ZtGateError
-from zt_gate.policy.duties import Act
 from zt_gate.policy.fields import parse_instant
-from zt_gate.policy.load import files_told, load_policy
+from zt_gate.policy.load import load_policy
 from zt_gate.policy.model import LoadedPolicy
-from zt_gate.policy.people import Revocations
+from zt_gate.policy.requirements import Act
+from zt_gate.policy.trust_roots import Revocations
 from zt_gate.registry.protected import DEFAULT, Protected
 from zt_gate.trust.keys import PublicKey, load_private, load_public, passphrase_from, read_key_file
 from zt_gate.trust.policy_signature import signature_file, verify_policy
@@ -81,9 +81,7 @@ class Settings:
         with self._lock:
             if self._rules is None or any(_stamp(path) != stamp for path, stamp in self._rules[0].items()):
                 stamps: dict[Path, Stamp] = {}
-                # A file is stamped before it is read, so that a change in between is seen the next time.
-                with files_told(lambda path: _remember_stamp(stamps, path)):
-                    self._rules = (stamps, _read_rules(reference, self._environment.get(POLICY_KEY, ""), stamps))
+                self._rules = (stamps, _read_rules(reference, self._environment.get(POLICY_KEY, ""), stamps))
             return self._rules[1]
 
     def revocation_list(self) -> bytes | None:
@@ -126,7 +124,8 @@ def _read_rules(reference: str, signers: str, stamps: dict[Path, Stamp]) -> Rule
     for path in [_signature(reference), *(Path(name) for name in signers.split(os.pathsep) if name)]:
         stamps[path] = _stamp(path)
     try:
-        loaded = load_policy(reference)
+        # A file is stamped before it is read, so that a change in between is seen the next time.
+        loaded = load_policy(reference, lambda path: _remember_stamp(stamps, path))
         if signers:
             loaded = _with_signature(loaded, reference, signers)
     except (ZtGateError, OSError, ValueError) as error:

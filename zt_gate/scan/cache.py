@@ -17,7 +17,7 @@ from typing import Any
 import zt_gate
 from zt_gate.domain import Entry
 from zt_gate.intake.keyed_folder import KeyedFolder
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.notes import Notes
 
 WORTHWHILE = 1 << 16

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from zt_gate.domain import Evidence, Finding, Severity, Status
-from zt_gate.policy.demands import Demand
-from zt_gate.policy.duties import ACT_OF, Role
-from zt_gate.policy.people import Trust
+from zt_gate.policy.requirements import AnyRequirement
+from zt_gate.policy.roles import ACT_OF, Role
+from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.examine import Item
 
-_Asked = TypeVar("_Asked", bound=Demand)
+_Asked = TypeVar("_Asked", bound=AnyRequirement)
 
 
 def permitted(by: Sequence[str], act: str, trust: Trust, roles: Mapping[str, Role] | None) -> tuple[str, ...]:
@@ -24,22 +24,22 @@ def permitted(by: Sequence[str], act: str, trust: Trust, roles: Mapping[str, Rol
     return tuple(name for name in by if name in able)
 
 
-def narrowed(demand: _Asked, by: Sequence[str]) -> _Asked:
-    """Return a demand that accepts fewer signers."""
-    return replace(demand, by=tuple(by))
+def narrowed(requirement: _Asked, by: Sequence[str]) -> _Asked:
+    """Return a requirement that accepts fewer signers."""
+    return replace(requirement, by=tuple(by))
 
 
 def with_denials(
-    evidence: Evidence, demand: str, by: Sequence[str], allowed: Sequence[str], items: Sequence[Item]
+    evidence: Evidence, requirement: str, by: Sequence[str], allowed: Sequence[str], items: Sequence[Item]
 ) -> Evidence:
     """Add to unmet evidence who is listed, signed, and lacks a role for it.
 
     Args:
         evidence: what the requirement says, judged for the allowed ones alone.
-        demand: its name.
-        by: whom the demand lists.
+        requirement: its name.
+        by: whom the requirement lists.
         allowed: those of them whose roles permit the act.
-        items: what was brought that the demand looks at.
+        items: what was brought that the requirement looks at.
     """
     denied = sorted(set(by) - set(allowed))
     signed = {signer.id for item in items for signer in item.signers_of(denied)}
@@ -47,7 +47,10 @@ def with_denials(
         return evidence
     findings = [
         Finding(
-            "ACC-001", Severity.CRITICAL, f"{name} signed, and no role of {name}'s may {ACT_OF[demand]}", symbol=name
+            "ACC-001",
+            Severity.CRITICAL,
+            f"{name} signed, and no role of {name}'s may {ACT_OF[requirement]}",
+            symbol=name,
         )
         for name in sorted(signed)
     ]

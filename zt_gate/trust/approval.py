@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from zt_gate.domain import Digest, Evidence
-from zt_gate.policy.demands import Approvals, Promotion
+from zt_gate.policy.requirements import Approvals, Promotion
 from zt_gate.trust.examine import Item
 from zt_gate.trust.login import by_login
 from zt_gate.trust.question import Question

@@ -15,8 +15,7 @@ from zt_gate.domain.backdoor import Calibration, Limits, judge_backdoor
 from zt_gate.domain.backdoor_calibration import DEFAULT, from_json
 from zt_gate.domain.backdoor_pictures import backdoor_pictures
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.evaluations import Backdoor
-from zt_gate.policy.fields import parse_amount
+from zt_gate.policy.evaluation_requirements import Backdoor
 from zt_gate.trust.evaluation import Judged, judge_all
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
@@ -26,6 +25,8 @@ from zt_gate.trust.training_data import check_training_data
 
 CHECK = "backdoor"
 VERSION = "2"
+KINDS = (BACKDOOR_TYPE,)
+"""Predicate types that the requirement looks at."""
 
 
 def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item]) -> Evidence:
@@ -71,7 +72,7 @@ def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
     if not isinstance(numbers, dict):
         outcome.finding("EVL-009", "carries no numbers of a backdoor examination")
         return failed
-    limits = Limits(alpha=float(parse_amount(wanted.alpha))) if wanted.alpha else Limits()
+    limits = Limits(alpha=float(wanted.chance))
     calibration = _calibration(wanted)
     if calibration is None:
         outcome.gap("the policy's calibration cannot be read", "make one: zt-gate evaluate calibrate … --out FILE")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zt_gate.domain import Evidence, Subject
-from zt_gate.policy.demands import Bom
+from zt_gate.policy.requirements import Bom
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, signer_ids, text
@@ -20,6 +20,8 @@ from zt_gate.trust.statement import BOM_TYPE
 
 CHECK = "bom"
 VERSION = "1"
+KINDS = (BOM_TYPE,)
+"""Predicate types that the requirement looks at."""
 VERSIONS = ("1.6", "1.7")
 MODEL = "machine-learning-model"
 _MAX_COMPONENTS = 200_000

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy.people import Certificate as Entry
+from zt_gate.policy.trust_roots import Certificate as Entry
 from zt_gate.trust.identity import names
 
 if TYPE_CHECKING:

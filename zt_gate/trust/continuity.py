@@ -7,11 +7,11 @@ be quite in order, and it is also what a stolen registry account looks like, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from zt_gate.domain import Evidence
-from zt_gate.policy.demands import Continuity
+from zt_gate.policy.requirements import Continuity
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, admit, check_age, instant, missing, settle, signer_ids, text
@@ -19,12 +19,12 @@ from zt_gate.trust.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
 
 CHECK = "continuity"
 VERSION = "1"
+KINDS = (SUMMARY_TYPE,)
+"""Predicate types that the requirement looks at."""
 
 
-def continuity_evidence(
-    question: Question, wanted: Continuity, items: Sequence[Item], signers: Iterable[str]
-) -> Evidence:
-    """Judge the summaries of earlier releases; one that names one of `signers`, who signed this release, is enough.
+def continuity_evidence(question: Question, wanted: Continuity, items: Sequence[Item]) -> Evidence:
+    """Judge the summaries of earlier releases; one that names a signer of this release is enough.
 
     Not the newest alone: where one summary can hide another, taking a file away could allow a release. How far
     back a summary may reach is the policy's `max_age_days`. That a summary has expired does not matter here; it
@@ -36,7 +36,7 @@ def continuity_evidence(
             "bring the last release's summary: zt-gate check … --summary FILE wrote it; then --evidence ITS-FOLDER"
         )
         return missing(CHECK, question.subject, "summary of an allowed release", command, items)
-    now = {_lasting(name) for name in signers}
+    now = {_lasting(name) for name in question.signers}
     outcomes = [_judge(item, question, wanted, now) for item in relevant]
     good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}

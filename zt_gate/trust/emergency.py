@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zt_gate.domain import Evidence, printable
-from zt_gate.policy.duties import BREAK_GLASS, BreakGlass
+from zt_gate.policy.roles import BREAK_GLASS, BreakGlass
 from zt_gate.trust.approval import of_act, sound_acts
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question

@@ -13,7 +13,7 @@ from typing import Any
 from zt_gate.domain import Subject
 from zt_gate.domain.sandbox import reaches
 from zt_gate.domain.weight_files import as_one_weight, other_models
-from zt_gate.policy.evaluations import Measured
+from zt_gate.policy.evaluation_requirements import Measured
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import MAX_SKEW, Outcome, admit, check_age, check_subject, instant, text

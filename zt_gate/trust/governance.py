@@ -1,12 +1,12 @@
-"""What a policy asks of people beyond its demands: separate duties, signed waivers, and who broke the glass."""
+"""What a policy asks of people beyond its requirements: separate duties, signed waivers, and who broke the glass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 from zt_gate.domain import Evidence, Status
-from zt_gate.policy.demands import Demand
 from zt_gate.policy.model import Policy
+from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.trust.access import permitted
 from zt_gate.trust.emergency import break_glass_evidence
 from zt_gate.trust.examine import Item
@@ -21,9 +21,9 @@ def governed(
     policy: Policy,
     signers: Signers,
     items: Sequence[Item],
-    asked: Mapping[str, Demand],
+    asked: Mapping[str, AnyRequirement],
     evidence: Sequence[Evidence],
-    answers: Callable[[str, Demand], Evidence],
+    answers: Callable[[str, AnyRequirement], Evidence],
 ) -> list[Evidence]:
     """Return the evidence about people.
 
@@ -32,15 +32,15 @@ def governed(
         policy: roles, duties, waivers and break-glass.
         signers: everybody whom the policy knows.
         items: what was brought, without what is revoked.
-        asked: the stage's demands, for those whose roles permit it.
-        evidence: what the demands came to.
-        answers: asks a demand again, with another content.
+        asked: the stage's requirements, for those whose roles permit it.
+        evidence: what the requirements came to.
+        answers: asks a requirement again, with another content.
     """
     found: list[Evidence] = []
     if policy.separation_of_duties and asked:
         ids = signers.people()
         held = _held(question, policy, ids)
-        duties = duties_of(asked, ids, held, lambda name, demand: answers(name, demand).status is Status.PASS)
+        duties = duties_of(asked, ids, held, lambda name, requirement: answers(name, requirement).status is Status.PASS)
         found.append(separation_evidence(question.subject, policy.separation_of_duties, duties, unmet(evidence)))
     waivers = policy.holding(question.subject.digest, question.now)
     if policy.roles is not None and waivers:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from zt_gate.domain import printable
-from zt_gate.policy.people import CLAIMS, Identity
+from zt_gate.policy.trust_roots import CLAIMS, Identity
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, GeneralName

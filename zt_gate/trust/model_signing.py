@@ -19,7 +19,7 @@ from typing import Any
 
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import ModelSigning
+from zt_gate.policy.requirements import ModelSigning
 from zt_gate.trust.keys import PublicKey
 from zt_gate.trust.requirement import Outcome
 from zt_gate.trust.statement import MODEL_SIGNATURE_TYPE, STATEMENT_TYPE, Statement

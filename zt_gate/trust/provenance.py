@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zt_gate.domain import Evidence
-from zt_gate.policy.demands import Provenance
+from zt_gate.policy.requirements import Provenance
 from zt_gate.trust.build import PROVENANCE_TYPES, Build, Material, parse_build
 from zt_gate.trust.examine import Item
 from zt_gate.trust.identity import pattern_matches
@@ -14,6 +14,8 @@ from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, 
 
 CHECK = "provenance"
 VERSION = "2"
+KINDS = PROVENANCE_TYPES
+"""Predicate types that the requirement looks at."""
 _MAX_MATERIALS = 20
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from zt_gate.domain import Digest, Subject
-from zt_gate.policy.demands import Provenance
+from zt_gate.policy.requirements import Provenance
 from zt_gate.trust.replay import Replay
 
 
@@ -25,3 +25,5 @@ class Question:
     """Tries stored adversarial inputs on the subject; None where nothing can."""
     provenance: Provenance | None = None
     """What the stage demands of provenance, for statements that have to agree with it."""
+    signers: tuple[str, ...] = ()
+    """Who signed what already counted for this release, for requirements that look back at an earlier one."""

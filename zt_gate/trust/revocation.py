@@ -29,7 +29,7 @@ from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Digest, Evidence, Finding, Severity, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.model import REVOCATIONS
-from zt_gate.policy.people import Revocations
+from zt_gate.policy.trust_roots import Revocations
 from zt_gate.trust.brought import MAX_FILE, Brought
 from zt_gate.trust.build import PROVENANCE_TYPES, parse_build
 from zt_gate.trust.envelope import parse_envelope, read_envelope

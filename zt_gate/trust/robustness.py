@@ -16,7 +16,6 @@ from zt_gate.domain import Digest, Evidence, Picture
 from zt_gate.domain.attacks import AUTOATTACK, MAX_SAMPLE, NO_GRADIENTS, lacking
 from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.domain.robustness_ruling import (
-    ALPHA,
     Thresholds,
     answer_classes,
     answer_corruptions,
@@ -25,7 +24,7 @@ from zt_gate.domain.robustness_ruling import (
 )
 from zt_gate.domain.statistics import Outcome as Decided
 from zt_gate.domain.statistics import Ruling
-from zt_gate.policy.evaluations import Robustness
+from zt_gate.policy.evaluation_requirements import Robustness
 from zt_gate.policy.fields import parse_amount
 from zt_gate.trust.evaluation import Judged, judge_all
 from zt_gate.trust.examine import Item
@@ -37,6 +36,8 @@ from zt_gate.trust.ticket import digest_in
 
 CHECK = "robustness"
 VERSION = "2"
+KINDS = (ROBUSTNESS_TYPE,)
+"""Predicate types that the requirement looks at."""
 _MORE = "evaluate with more samples, or a larger --budget"
 _CONFIRM = "evaluate again with a larger --budget, or with `strength: confirm`"
 _LEAST_HELD = 0.9
@@ -71,7 +72,7 @@ def _pictures(judged: Sequence[Judged], wanted: Robustness) -> tuple[Picture, ..
     if not isinstance(value, dict):
         return ()
     least = None if wanted.least is None else float(parse_amount(wanted.least))
-    alpha = float(parse_amount(wanted.alpha) if wanted.alpha else ALPHA)
+    alpha = float(wanted.chance)
     return tuple(robustness_pictures(value, least=least, alpha=alpha))
 
 

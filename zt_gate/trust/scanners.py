@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from zt_gate.domain import Evidence, Finding, Severity, Subject
-from zt_gate.policy.demands import Scanners
+from zt_gate.policy.requirements import Scanners
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, signer_ids, text
@@ -19,6 +19,8 @@ from zt_gate.trust.statement import SARIF_TYPE
 
 CHECK = "scanners"
 VERSION = "1"
+KINDS = (SARIF_TYPE,)
+"""Predicate types that the requirement looks at."""
 FOUND = "ENG-301"
 MAX_RESULTS = 50_000
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from zt_gate.domain import Evidence, Finding, Gap, Severity, Status, Subject
-from zt_gate.policy.demands import Approvals, Demand, Signature, Tests
-from zt_gate.policy.duties import DUTY_OF, SEPARATION, Separation
+from zt_gate.policy.requirements import AnyRequirement, Approvals, Signature, Tests
+from zt_gate.policy.roles import DUTY_OF, SEPARATION, Separation
 
 VERSION = "1"
 _MAX_STATES = 20_000
 
-Answers = Callable[[Demand, Sequence[str]], bool]
+Answers = Callable[[AnyRequirement, Sequence[str]], bool]
 """Whether a demand is met by what the given ids signed."""
 
 
@@ -34,10 +34,10 @@ class Duties:
 
 
 def duties_of(
-    asked: Mapping[str, Demand],
+    asked: Mapping[str, AnyRequirement],
     ids: Mapping[str, Sequence[str]],
     held: Mapping[str, frozenset[str]],
-    answers: Callable[[str, Demand], bool],
+    answers: Callable[[str, AnyRequirement], bool],
 ) -> Duties:
     """Find out who did what, by asking each demand again about each person alone.
 
@@ -90,7 +90,7 @@ def separation_evidence(
     return Evidence.of(SEPARATION, VERSION, subject.digest, findings=findings, gaps=gaps)
 
 
-def _parts(demand: Demand) -> dict[str, tuple[Demand, int]]:
+def _parts(demand: AnyRequirement) -> dict[str, tuple[AnyRequirement, int]]:
     """Split a demand into what one person can do alone, and how many persons each part needs."""
     if isinstance(demand, (Signature, Approvals)):
         return {"": (replace(demand, count=1), demand.needed)}

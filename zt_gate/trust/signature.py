@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from zt_gate.domain import Evidence, Finding, Manifest, Severity, Subject, printable
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import Signature
+from zt_gate.policy.requirements import Signature
 from zt_gate.trust.examine import Item
 from zt_gate.trust.model_signing import TYPES, judge_model_signature
 from zt_gate.trust.question import Question
@@ -17,6 +17,8 @@ from zt_gate.trust.statement import MANIFEST_TYPE
 
 CHECK = "signature"
 VERSION = "2"
+KINDS = (MANIFEST_TYPE, *TYPES)
+"""Predicate types that the requirement looks at."""
 _MAX_DIFFERENCES = 20
 
 

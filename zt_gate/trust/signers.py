@@ -11,7 +11,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.login import NeededLogin
-from zt_gate.policy.people import Trust
+from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.certificate import ChainVerifier, VerifiedChain, chain_verifier
 from zt_gate.trust.identity import may_bear, may_overlap
 from zt_gate.trust.keys import PublicKey, load_public

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy.people import Identity, TrustedRoot
+from zt_gate.policy.trust_roots import Identity, TrustedRoot
 from zt_gate.trust.identity import certificate_name, shows, unshown
 from zt_gate.trust.statement import PAYLOAD_TYPE
 

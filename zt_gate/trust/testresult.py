@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zt_gate.domain import Evidence
-from zt_gate.policy.demands import Tests
+from zt_gate.policy.requirements import Tests
 from zt_gate.trust.examine import Item
 from zt_gate.trust.question import Question
 from zt_gate.trust.requirement import Outcome, admit, check_age, check_subject, missing, settle, signer_ids, text
@@ -21,6 +21,8 @@ from zt_gate.trust.statement import TEST_RESULT_TYPE
 
 CHECK = "tests"
 VERSION = "2"
+KINDS = (TEST_RESULT_TYPE,)
+"""Predicate types that the requirement looks at."""
 _LISTS = ("passedTests", "warnedTests", "failedTests")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.people import TrustedRoot
+from zt_gate.policy.trust_roots import TrustedRoot
 
 MAX_TIMESTAMPS = 8
 MAX_SKEW = timedelta(minutes=5)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zt_gate.domain import Evidence, printable
-from zt_gate.policy.duties import WAIVERS
+from zt_gate.policy.roles import WAIVERS
 from zt_gate.policy.waivers import Waiver
 from zt_gate.trust.approval import command, sound_acts
 from zt_gate.trust.examine import Item

@@ -21,7 +21,7 @@ from zt_gate.evaluate.attack import Batch
 from zt_gate.evaluate.evaluation import Settings, job_of
 from zt_gate.evaluate.sample import Sample
 from zt_gate.evaluate.tally import Tally
-from zt_gate.policy.evaluations import Robustness
+from zt_gate.policy.evaluation_requirements import Robustness
 from zt_gate.trust.evaluation import UNPICKLED
 
 SHARES = st.sampled_from([None, "5%", "30%", "55%", "70%", "95%"])

@@ -6,7 +6,7 @@ import pytest
 from support.policies import KEY, policy
 
 from zt_gate.policy.diff import compare, guards
-from zt_gate.policy.evaluations import Backdoor, CalibrationFile
+from zt_gate.policy.evaluation_requirements import Backdoor, CalibrationFile
 from zt_gate.policy.model import Metadata, Policy, Stage
 
 OTHER_KEY = KEY.replace("Gb9", "Gb8")

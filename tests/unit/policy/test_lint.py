@@ -6,11 +6,10 @@ import pytest
 from support.policies import HEAD, KEY
 
 from zt_gate.policy.catalog import rule_ids
-from zt_gate.policy.lint import lint
-from zt_gate.policy.lint_rules import asked_by
+from zt_gate.policy.lint import asked_by, lint
 from zt_gate.policy.load import open_policy, pack_names
 from zt_gate.policy.model import STATEMENTS
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.plan import CHECKS
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from zt_gate.policy.judge import judge
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import PolicySignature, Stage
-from zt_gate.policy.tightening import Loosening
+from zt_gate.policy.strictness import Loosening
 
 DATE = "2026-06-01T00:00:00Z"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from zt_gate.policy import demands, duties, people
+from zt_gate.policy import requirements, roles, trust_roots
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.model import Stage
 from zt_gate.policy.waivers import Waiver
@@ -47,16 +47,25 @@ def test_the_policy_on_the_page_loads(tmp_path):
 
 def test_the_pages_name_every_field_and_claim():
     page = PAGE.read_text()
-    types = [Stage, *(getattr(people, name) for name in ("Key", "Certificate", "Identity", "TrustedRoot", "Trust"))]
-    types += [people.Revocations, people.TokenIssuer, demands.ModelSigning, demands.Source, *demands.Demand.__args__]
+    types = [
+        Stage,
+        *(getattr(trust_roots, name) for name in ("Key", "Certificate", "Identity", "TrustedRoot", "Trust")),
+    ]
+    types += [
+        trust_roots.Revocations,
+        trust_roots.TokenIssuer,
+        requirements.ModelSigning,
+        requirements.Source,
+        *requirements.AnyRequirement.__args__,
+    ]
     fields = {field.name for kind in types for field in dataclasses.fields(kind)}
     assert [
         name for name in sorted(fields - {"pem", "json_text", "jwks_json"}) if not re.search(rf"\b{name}\b", page)
     ] == []
     people_page = (PAGE.parent / "people.md").read_text()
-    types = [duties.Role, duties.Separation, duties.BreakGlass, Waiver]
+    types = [roles.Role, roles.Separation, roles.BreakGlass, Waiver]
     words = {field.name for kind in types for field in dataclasses.fields(kind)}
-    words |= {*duties.ACT_OF.values(), *duties.Duty.__args__, *duties.Act.__args__, "never_waive", "roles"}
+    words |= {*roles.ACT_OF.values(), *requirements.Duty.__args__, *requirements.Act.__args__, "never_waive", "roles"}
     assert [word for word in sorted(words) if not re.search(rf"\b{word}\b", people_page)] == []
     signers = (PAGE.parent / "signers.md").read_text()
-    assert [name for name in people.CLAIMS if name not in signers] == []
+    assert [name for name in trust_roots.CLAIMS if name not in signers] == []

@@ -4,11 +4,11 @@ import pytest
 
 from zt_gate.domain import Digest
 from zt_gate.errors import PolicyError
-from zt_gate.policy.duties import BreakGlass, Role, Separation
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import Metadata, Policy
-from zt_gate.policy.tightening import Loosening
+from zt_gate.policy.roles import BreakGlass, Role, Separation
+from zt_gate.policy.strictness import Loosening
 
 HEAD = "apiVersion: zt-gate/v1\nkind: Policy\nmetadata: {name: t}\n"
 WAIVER = (

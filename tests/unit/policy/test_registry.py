@@ -11,7 +11,7 @@ from zt_gate.policy.load import load_policy
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import Metadata, Policy
 from zt_gate.policy.registry import Registry, fold, glob_regex
-from zt_gate.policy.tightening import Loosening
+from zt_gate.policy.strictness import Loosening
 from zt_gate.registry.protected import DEFAULT, Protected, is_reserved
 
 BODY = "trust: {{keys: [{{id: gate, pem: {pem}}}]}}\nstages: {{production: {{checks: {{code: required}}}}}}\n"

@@ -10,7 +10,7 @@ from support.policies import HEAD
 
 from zt_gate.codecs import authored_yaml
 from zt_gate.policy.load import pack_names
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.policy.schema import policy_schema
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from zt_gate.errors import PolicyError
 from zt_gate.gate import Outcome
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import SCAN
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.report import formats, json_format, sarif, terminal
 from zt_gate.report.model import build, build_error
 

@@ -13,9 +13,9 @@ import pytest
 from support.private_sigstore import PrivateSigstore
 
 from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
-from zt_gate.policy import demands
+from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Identity, Key, Trust, TrustedRoot
+from zt_gate.policy.trust_roots import Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import KeyType, PrivateKey, generate
@@ -62,15 +62,15 @@ class World:
     def bundle(self, subject: Subject | None = None, who: str = WORKFLOW, issuer: str = ISSUER) -> bytes:
         return as_json(self.sigstore.sign_statement(manifest_statement(subject or self.subject), who, issuer))
 
-    def judge(self, requirement: demands.Demand, *data: bytes, trust: Trust | None = None) -> Evidence:
+    def judge(self, requirement: requirements.AnyRequirement, *data: bytes, trust: Trust | None = None) -> Evidence:
         kinds = {
-            demands.Signature: "signature",
-            demands.Provenance: "provenance",
-            demands.Tests: "tests",
-            demands.Approvals: "approvals",
-            demands.Bom: "bom",
-            demands.Scanners: "scanners",
-            demands.Continuity: "continuity",
+            requirements.Signature: "signature",
+            requirements.Provenance: "provenance",
+            requirements.Tests: "tests",
+            requirements.Approvals: "approvals",
+            requirements.Bom: "bom",
+            requirements.Scanners: "scanners",
+            requirements.Continuity: "continuity",
         }
         stage = Stage(**{kinds[type(requirement)]: requirement})
         (evidence,) = collect(self.question, stage, trust or self.trust, named(data))

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from zt_gate.domain import Digest, Severity, Status
-from zt_gate.policy.demands import Approvals
-from zt_gate.policy.people import Key, Trust
+from zt_gate.policy.requirements import Approvals
+from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.approval import approval_predicate
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.statement import APPROVAL_TYPE, statement

@@ -10,9 +10,9 @@ from tests.support.evaluations import NOW, POLICY, SUBJECT, Bench
 from zt_gate.domain import Digest, Severity, Status
 from zt_gate.domain import backdoor as domain
 from zt_gate.domain.backdoor_calibration import to_json
-from zt_gate.policy.demands import Provenance
-from zt_gate.policy.evaluations import Backdoor, CalibrationFile
+from zt_gate.policy.evaluation_requirements import Backdoor, CalibrationFile
 from zt_gate.policy.model import Stage
+from zt_gate.policy.requirements import Provenance
 from zt_gate.trust import backdoor
 from zt_gate.trust.attest import provenance_predicate
 from zt_gate.trust.brought import Brought

@@ -9,7 +9,7 @@ from support.cyclonedx import official_schema
 
 from zt_gate.domain import Digest, Severity, Status
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import Bom
+from zt_gate.policy.requirements import Bom
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.ml_bom import ml_bom
 from zt_gate.trust.statement import BOM_TYPE, statement

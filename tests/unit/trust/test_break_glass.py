@@ -7,9 +7,9 @@ import pytest
 from support.people import EVERYBODY, GLASS, NOW, SUBJECT, act, allowed, decide, policy, rules_of, signed, stamp, waiver
 
 from zt_gate.domain import BrokenGlass, Digest
-from zt_gate.policy.duties import BreakGlass
 from zt_gate.policy.model import LoadedPolicy
-from zt_gate.policy.people import Revocations
+from zt_gate.policy.roles import BreakGlass
+from zt_gate.policy.trust_roots import Revocations
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.keys import generate
 from zt_gate.trust.summary import Demand, Summary, emergency_of, sign_summary, verify_summary

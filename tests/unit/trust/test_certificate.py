@@ -19,8 +19,8 @@ from support.timestamp_authority import TimestampAuthority
 from zt_gate.cli import main
 from zt_gate.domain import Evidence, Status
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.policy.demands import Signature
-from zt_gate.policy.people import Certificate, Trust, TrustedRoot
+from zt_gate.policy.requirements import Signature
+from zt_gate.policy.trust_roots import Certificate, Trust, TrustedRoot
 from zt_gate.trust.envelope import Envelope
 from zt_gate.trust.keys import KeyType, generate, private_pem
 from zt_gate.trust.signers import Signers, UndecidedError

@@ -8,9 +8,9 @@ import pytest
 
 from zt_gate.domain import Severity, Status
 from zt_gate.errors import PolicyError
-from zt_gate.policy.demands import Signature
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Identity, Key, TrustedRoot
+from zt_gate.policy.requirements import Signature
+from zt_gate.policy.trust_roots import Identity, Key, TrustedRoot
 from zt_gate.trust.collect import Brought, collect
 from zt_gate.trust.requirement import settle
 

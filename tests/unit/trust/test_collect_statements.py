@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from zt_gate.domain import Severity, Status
-from zt_gate.policy import demands
-from zt_gate.policy.demands import Provenance
+from zt_gate.policy import requirements
+from zt_gate.policy.requirements import Provenance
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, statement
 
 BUILDER = "https://forge.test/builders/gpu@v1"
 DATA = "sha256:" + "d" * 64
 WANTED = Provenance(by=("release",), builders=(BUILDER,), materials=(DATA,), max_age_days=30)
-TESTS = demands.Tests(by=("release",), suites=("robustness", "backdoor"), max_age_days=30)
+TESTS = requirements.Tests(by=("release",), suites=("robustness", "backdoor"), max_age_days=30)
 
 
 def provenance(**changes):
@@ -151,7 +151,7 @@ def test_test_results_that_lack_something(world, changes, expected) -> None:
 
 
 def test_an_empty_run_is_no_pass_even_where_no_suite_is_asked_for(world) -> None:
-    wanted = demands.Tests(by=("release",))
+    wanted = requirements.Tests(by=("release",))
     data = world.attest(TEST_RESULT_TYPE, result(passedTests=[], finishedOn=...))
     assert outcome(world.judge(wanted, data)) == (Status.FAIL, {"TST-001"})
 

@@ -17,9 +17,9 @@ from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.policy.demands import ModelSigning, Signature
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Certificate, Identity, Key, Trust, TrustedRoot
+from zt_gate.policy.requirements import ModelSigning, Signature
+from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Brought, Question, collect
 from zt_gate.trust.envelope import read_envelope, verifies
 from zt_gate.trust.examine import examine

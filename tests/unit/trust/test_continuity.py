@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from zt_gate.domain import Severity, Status
-from zt_gate.policy.demands import Continuity, Signature
 from zt_gate.policy.model import Stage
+from zt_gate.policy.requirements import Continuity, Signature
 from zt_gate.trust.collect import Brought, collect
 from zt_gate.trust.continuity import _lasting
 from zt_gate.trust.envelope import sign_payload

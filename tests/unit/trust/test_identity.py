@@ -12,8 +12,8 @@ from support.private_sigstore import ISSUER_V1, ISSUER_V2, new_key, utf8_string
 
 from zt_gate.domain import Status
 from zt_gate.errors import PolicyError
-from zt_gate.policy.demands import Signature
-from zt_gate.policy.people import CLAIMS, Identity
+from zt_gate.policy.requirements import Signature
+from zt_gate.policy.trust_roots import CLAIMS, Identity
 from zt_gate.trust.identity import der_utf8, may_overlap, names, pattern_matches, shows
 from zt_gate.trust.statement import manifest_statement
 

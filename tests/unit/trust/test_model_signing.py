@@ -13,8 +13,8 @@ from support.oms import MEANT, NOW, judge, payload_of, resigned, rules, theirs, 
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.policy.demands import ModelSigning
-from zt_gate.policy.people import Certificate, Identity, Trust, TrustedRoot
+from zt_gate.policy.requirements import ModelSigning
+from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import KeyType, PrivateKey, generate
 from zt_gate.trust.model_signing import model_bundle, model_statement

@@ -21,8 +21,8 @@ from support.oms import NOW, judge, payload_of, resigned, rules, theirs, they_ac
 from zt_gate.cli.main import main
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
-from zt_gate.policy.demands import ModelSigning
-from zt_gate.policy.people import Certificate, Trust
+from zt_gate.policy.requirements import ModelSigning
+from zt_gate.policy.trust_roots import Certificate, Trust
 from zt_gate.trust.keys import KeyType, generate, private_pem
 
 PAGE = Path(__file__).parents[3] / "docs" / "signing-conformance.md"

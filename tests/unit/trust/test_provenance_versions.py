@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from zt_gate.domain import Severity, Status
-from zt_gate.policy.demands import Provenance, Source
+from zt_gate.policy.requirements import Provenance, Source
 from zt_gate.trust.build import SourceRef, parse_build
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.statement import (

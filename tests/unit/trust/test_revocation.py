@@ -13,9 +13,9 @@ from support.authority import Authority
 
 from zt_gate.domain import Digest, Severity, Status, canonical_json
 from zt_gate.errors import EvidenceError
-from zt_gate.policy import demands
+from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Certificate, Key, Revocations, Trust
+from zt_gate.policy.trust_roots import Certificate, Key, Revocations, Trust
 from zt_gate.trust.collect import Brought, collect
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import generate
@@ -25,7 +25,7 @@ from zt_gate.trust.statement import PROVENANCE_TYPE, REVOCATIONS_TYPE, parse_sta
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 REVOKER, OTHER = generate(), generate()
-STAGE = Stage(signature=demands.Signature(by=("release", "second", "ci")))
+STAGE = Stage(signature=requirements.Signature(by=("release", "second", "ci")))
 
 
 def entry(kind, value, issuer=""):
@@ -135,7 +135,7 @@ def test_provenance_that_names_a_revoked_material_does_not_count(world) -> None:
         },
         "runDetails": {"builder": {"id": "b"}},
     }
-    stage = Stage(provenance=demands.Provenance(by=("release",), builders=("b",)))
+    stage = Stage(provenance=requirements.Provenance(by=("release",), builders=("b",)))
     data = world.attest(PROVENANCE_TYPE, built)
     assert judge(world, listed(), data, stage=stage)["provenance"].status is Status.PASS
     found = judge(world, listed(entry("digest", "sha256:" + "d" * 64)), data, stage=stage)

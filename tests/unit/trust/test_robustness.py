@@ -28,7 +28,7 @@ from zt_gate.domain.attacks import STAGES
 from zt_gate.domain.picture import Bars, Curve, Heat
 from zt_gate.domain.sampling import drawn
 from zt_gate.evaluate.robustness import PLANS
-from zt_gate.policy.evaluations import Threat
+from zt_gate.policy.evaluation_requirements import Threat
 from zt_gate.trust.measured import parse_measurement
 from zt_gate.trust.replay import Replayed
 from zt_gate.trust.statement import predicate_digest

@@ -22,11 +22,11 @@ from support.people import (
 )
 
 from zt_gate.domain import Digest, Verdict
-from zt_gate.policy import demands
-from zt_gate.policy.demands import Approvals, Bom, Continuity, Promotion, Provenance, Signature
-from zt_gate.policy.duties import ACT_OF, Act, BreakGlass, Role
+from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
-from zt_gate.policy.people import Revocations
+from zt_gate.policy.requirements import Act, Approvals, Bom, Continuity, Promotion, Provenance, Signature
+from zt_gate.policy.roles import ACT_OF, BreakGlass, Role
+from zt_gate.policy.trust_roots import Revocations
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.keys import generate
 from zt_gate.trust.revocation import RevocationList
@@ -42,7 +42,7 @@ BOM = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "
 DEMANDS = {
     "submit": ("signature", Signature),
     "build": ("provenance", lambda by: Provenance(by=by, builders=("builder",))),
-    "evaluate": ("tests", demands.Tests),
+    "evaluate": ("tests", requirements.Tests),
     "approve": ("approvals", Approvals),
     "promote": ("promotion", Promotion),
     "decide": ("continuity", Continuity),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from zt_gate.domain import Digest, Finding, Severity, Status
-from zt_gate.policy.demands import Scanners
+from zt_gate.policy.requirements import Scanners
 from zt_gate.trust.attest import sarif_predicate
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.statement import SARIF_TYPE, statement

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from support.people import EVERYBODY, KEYS, SUBJECT, act, allowed, decide, policy, rules_of, separated, signed, waiver
 
-from zt_gate.policy import demands
-from zt_gate.policy.demands import Approvals, Provenance, Signature
-from zt_gate.policy.duties import Separation
+from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
+from zt_gate.policy.requirements import Approvals, Provenance, Signature
+from zt_gate.policy.roles import Separation
 from zt_gate.trust.envelope import sign_payload
 from zt_gate.trust.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, statement
 
@@ -83,7 +83,7 @@ def test_every_suite_needs_an_evaluator_of_its_own_who_is_no_author():
     stage = Stage(
         checks={"artifacts": "required"},
         signature=Signature(by=EVERYBODY),
-        tests=demands.Tests(by=EVERYBODY, suites=("robustness", "backdoor")),
+        tests=requirements.Tests(by=EVERYBODY, suites=("robustness", "backdoor")),
     )
     rules = policy(roles=None, stages={"production": stage}, separation_of_duties=separated("author", "evaluator"))
     mine = [signed("ann"), passed("ann", "backdoor"), passed("bob", "robustness")]

@@ -14,8 +14,8 @@ from support.private_sigstore import base64_text, new_key
 
 from zt_gate.domain import Status
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import Signature
-from zt_gate.policy.people import Identity
+from zt_gate.policy.requirements import Signature
+from zt_gate.policy.trust_roots import Identity
 from zt_gate.trust.keys import generate
 from zt_gate.trust.sigstore_bundle import bundle_verifier
 from zt_gate.trust.statement import manifest_statement

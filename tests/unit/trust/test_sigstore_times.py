@@ -12,7 +12,7 @@ from support.private_sigstore import base64_text
 from support.timestamp_authority import TimestampAuthority
 
 from zt_gate.domain import Status
-from zt_gate.policy.demands import Signature
+from zt_gate.policy.requirements import Signature
 from zt_gate.trust.statement import manifest_statement
 
 BY_CI = Signature(by=("ci",))

@@ -11,7 +11,7 @@ from support.authority import Authority, der
 from support.private_sigstore import PrivateSigstore
 
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.people import Certificate, Identity, Trust, TrustedRoot
+from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
 from zt_gate.trust.keys import KeyType, generate
 from zt_gate.trust.signers import Signers
 from zt_gate.trust.sigstore_bundle import bundle_verifier

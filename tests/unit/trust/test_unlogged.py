@@ -15,8 +15,8 @@ from support.timestamp_authority import TimestampAuthority
 
 from zt_gate.domain import Status
 from zt_gate.errors import EvidenceError
-from zt_gate.policy.demands import Signature
-from zt_gate.policy.people import Key, Trust
+from zt_gate.policy.requirements import Signature
+from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.envelope import sign_payload, verifies
 from zt_gate.trust.keys import PrivateKey, generate, load_private
 from zt_gate.trust.statement import manifest_statement

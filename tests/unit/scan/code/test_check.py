@@ -6,7 +6,7 @@ import pytest
 
 from zt_gate.domain import Claim, Severity, Status
 from zt_gate.intake import Freeze, freeze
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.code.bandit_engine import INFORMATIVE, TESTS, severity_of
 from zt_gate.scan.code.check import CodeCheck
 from zt_gate.scan.code.rules import RULE_IDS

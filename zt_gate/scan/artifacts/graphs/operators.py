@@ -9,7 +9,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.errors import ParseError, ToolError
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.errors import ParseError, ToolError
-from zt_gate.policy.rules import rules_folder
+from zt_gate.policy.rules_folder import rules_folder
 
 _USES = frozenset({"call", "newobj", "build", "append", "setitem", "additems", "value"})
 _CALL_ONLY = frozenset({"call"})

@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from zt_gate.domain import BrokenGlass, Evidence, Reason, Status
-from zt_gate.policy.duties import BREAK_GLASS, SEPARATION, WAIVERS
 from zt_gate.policy.model import Policy, Stage
+from zt_gate.policy.requirements import REQUIREMENTS
+from zt_gate.policy.roles import BREAK_GLASS, SEPARATION, WAIVERS
 from zt_gate.policy.waivers import is_never_waived
 
-DEMANDS = (
-    "provenance",
-    "tests",
-    "approvals",
-    "promotion",
-    "bom",
-    "scanners",
-    "robustness",
-    "backdoor",
-    "continuity",
-    SEPARATION,
-    WAIVERS,
-)
+OVERRIDABLE = frozenset({SEPARATION, WAIVERS, *(name for name, row in REQUIREMENTS.items() if row.overridable)})
 """What people may stand in for. Which bytes these are, who signed them, and what is revoked is not among it."""
 
 
@@ -34,7 +23,7 @@ def broken_glass(
         policy: says who may break the glass, and what never is.
         stage: where the subject would go.
         reasons: all that stands in the way.
-        evidence: evidence about this subject, demanded or not.
+        evidence: evidence about this subject, required or not.
         logged: whether this run is on record. Nobody breaks the glass unseen.
     """
     allowed = policy.break_glass
@@ -50,12 +39,12 @@ def broken_glass(
 
 
 def _gives_way(reason: Reason, stage: Stage, never: Sequence[str]) -> bool:
-    """Whether people may overrule a reason: an unmet demand, or what a check found; never that nothing looked.
+    """Whether people may overrule a reason: an unmet requirement, or what a check found; never that nothing looked.
 
     Otherwise taking away the evidence of a finding in `never` would let through what the finding stops.
     """
     if reason.check in never or reason.rule in never:
         return False
-    if reason.check in DEMANDS:
+    if reason.check in OVERRIDABLE:
         return True
     return reason.check in stage.weights and reason.code == "finding" and not is_never_waived(reason.rule)

@@ -1,15 +1,17 @@
-"""What a stage may demand of evaluations: measured elsewhere, by somebody whom nobody trusts, judged here."""
+"""What a stage may require of evaluations: measured elsewhere, by somebody whom nobody trusts, judged here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest
 from zt_gate.domain.attacks import STRENGTH
-from zt_gate.domain.robustness_ruling import MIN_SAMPLES
-from zt_gate.domain.sandbox import LEAST
-from zt_gate.policy.fields import STRICT, Amount, Checked, Days, Identifier, Share, between
+from zt_gate.domain.robustness_ruling import ALPHA, MIN_SAMPLES, usual_drop
+from zt_gate.domain.sandbox import LEAST, LEVELS
+from zt_gate.policy.fields import STRICT, Amount, Checked, Days, Identifier, Share, between, parse_amount
+from zt_gate.policy.strictness import NO_DEFAULT, Accepted, Granted, Less, More, Pinned, always, amount, ordered
 
 SandboxLevel = Literal["none", "process", "devices", "kernel", "namespaces"]
 Strength = Literal["triage", "standard", "confirm"]
@@ -23,13 +25,13 @@ class Threat:
     """What an attacker may do to an input."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    norm: Literal["Linf", "L2", "L1", "words"]
+    norm: Literal["Linf", "L2", "L1", "words"] = ordered(Pinned(what="norm"), NO_DEFAULT)
     """`words` for texts: `eps` is then the share of words that may change, such as 20%."""
-    eps: Amount
+    eps: Amount = ordered(More(rank=parse_amount), NO_DEFAULT)
     """How far an input may be moved, such as 8/255, in the units of `low` and `high`."""
-    low: str = "0"
+    low: str = ordered(Pinned(key=float, what="range"), "0")
     """Least value of a valid input."""
-    high: str = "1"
+    high: str = ordered(Pinned(key=float, what="range"), "1")
     """Greatest value of a valid input."""
 
     def __post_init__(self) -> None:
@@ -46,22 +48,31 @@ class Measured:
     """What every evaluation has in common."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ()
+    by: tuple[Identifier, ...] = ordered(Accepted())
     """Evaluators whose signed statements count."""
-    tickets: tuple[Identifier, ...] = ()
+    tickets: tuple[Identifier, ...] = ordered(Accepted())
     """Gates whose job tickets count. Empty accepts none, so everything is blocked."""
-    max_age_days: Days | None = None
-    sandbox: SandboxLevel | None = None
+    max_age_days: Days | None = ordered(Less())
+    sandbox: SandboxLevel | None = ordered(More(rank=LEVELS.index, default=LEAST))
     """Least confinement in which the model was loaded; `kernel` when it is not said."""
-    data: tuple[Annotated[str, Checked(Digest.parse)], ...] = ()
+    data: tuple[Annotated[str, Checked(Digest.parse)], ...] = ordered(Accepted(empty_is_all=True))
     """Digests of test sets that count. Empty: the one that the ticket names."""
-    pickle: bool | None = None
+    pickle: bool | None = ordered(Less(default=False))
     """Whether models that can only be unpickled may be loaded, in the sandbox; they may not when it is not said."""
 
     @property
     def level(self) -> str:
         """`sandbox`, or its default."""
-        return self.sandbox or LEAST
+        return str(amount(self, "sandbox"))
+
+
+def _usual_drop(robustness: Robustness) -> str | None:
+    drop = usual_drop(least_said=robustness.least is not None)
+    return None if drop is None else _percent(drop)
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(share * 100):g}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +80,42 @@ class Robustness(Measured):
     """Attacks were tried, and what withstood them is enough."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    threat: Threat | None = None
+    threat: Threat | None = ordered(Granted(left=always, what="an attack"))
     """What the attacker may do. Without it nothing is measured, so everything is blocked."""
-    strength: Strength | None = None
+    strength: Strength | None = ordered(More(rank=STRENGTHS.index, default=STRENGTH))
     """Least plan of attack; `standard` when it is not said."""
-    least: Share | None = None
+    least: Share | None = ordered(More(rank=parse_amount))
     """Least robust accuracy, such as 40%."""
-    drop: Share | None = None
+    drop: Share | None = ordered(Less(rank=parse_amount, default=_usual_drop))
     """Most that robust accuracy may lie below the approved release's, on the same samples, such as 2%."""
-    worst_class: Share | None = None
+    worst_class: Share | None = ordered(More(rank=parse_amount))
     """Least robust accuracy of every single class."""
-    corruption_drop: Share | None = None
+    corruption_drop: Share | None = ordered(Less(rank=parse_amount))
     """Most accuracy that may be lost to common corruptions of images, on average over kinds and severities."""
-    alpha: Share | None = None
+    alpha: Share | None = ordered(Less(rank=parse_amount, default=_percent(ALPHA)))
     """Chance of a wrong pass; 5% when it is not said."""
-    min_samples: Samples | None = None
+    min_samples: Samples | None = ordered(More(default=MIN_SAMPLES))
     """Fewest samples that were attacked; 200 when it is not said."""
-    black_box: bool | None = None
+    black_box: bool | None = ordered(Less(default=False))
     """Whether a model without gradients counts with score-based search alone; it does not when this is not said."""
-    replay: bool | None = None
+    replay: bool | None = ordered(More(default=False))
     """Whether stored adversarial inputs are tried again here, in a sandbox on the CPU."""
 
     @property
     def plan(self) -> Strength:
         """`strength`, or its default."""
-        return self.strength or STRENGTH
+        plan: Strength = amount(self, "strength")
+        return plan
 
     @property
     def samples(self) -> int:
         """`min_samples`, or its default."""
-        return self.min_samples or MIN_SAMPLES
+        return int(amount(self, "min_samples"))
+
+    @property
+    def chance(self) -> Fraction:
+        """`alpha`, or its default."""
+        return parse_amount(amount(self, "alpha"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +135,12 @@ class Backdoor(Measured):
     """Backdoors were looked for, and none was found."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    alpha: Share | None = None
-    """Chance of any false alarm; 1% when it is not said."""
-    calibration: CalibrationFile | None = None
+    alpha: Share | None = ordered(More(rank=parse_amount, default="1%"))
+    """Chance of any false alarm; 1% when it is not said. More is stricter: a detector that may not err stays silent."""
+    calibration: CalibrationFile | None = ordered(Pinned(key=lambda value: value.sha256, what="calibration"))
     """What honest models reach; that of zt-gate's own small networks when it is not said."""
+
+    @property
+    def chance(self) -> Fraction:
+        """`alpha`, or its default."""
+        return parse_amount(amount(self, "alpha"))
