@@ -4,7 +4,7 @@
                            │              ├─► EVIDENCE ─► judge ─► VERDICT ─► the caller reports and acts
         signed statements ─┴──► trust ────┘                  └──► audit log, flushed first
 
-Data goes from left to right once. Whatever a step could not do is evidence of its own and stands in the way.
+Data goes from left to right once. Whatever a step could not do is evidence of its own and blocks.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --summary")
     parser.add_argument("--summary-fast", action="store_true", help="let it carry a BLAKE3 digest, for admit --fast")
     parser.add_argument("--seal", type=Path, metavar="DIR", help="where allowed, put the copy that was checked here")
-    parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="it may be acted on so long (30)")
+    parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="days until the verdict expires (30)")
     parser.add_argument(
         "--osv", type=Path, metavar="FILE", help="copy of the OSV database, where the stage asks for vulnerabilities"
     )

@@ -1,4 +1,4 @@
-"""What to do about a value that has the wrong form: the remedy that stands under the caret."""
+"""What to do about a value that has the wrong form: the fix that stands under the caret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GENERAL = "see docs/policy.md"
 
 
 def advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
-    """Return a remedy for one validation error.
+    """Return the fix for one validation error.
 
     Args:
         problem: an entry of pydantic's `ValidationError.errors()`, with input.

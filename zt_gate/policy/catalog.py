@@ -1,4 +1,4 @@
-"""The rule catalogue: what each rule means, why it matters and how to mend it, one file per rule.
+"""The rule catalogue: what each rule means, why it matters and how to fix it, one file per rule.
 
 What a rule refers to is checked against the vendored lists under `rules/references/`: ids and short titles only, each
 list with its source and version.

@@ -97,7 +97,7 @@ def parse(text: bytes, file: str) -> Document:
         tabbed = (
             mark is not None and mark.line < len(place.lines) and place.lines[mark.line].lstrip(" ").startswith("\\t")
         )
-        raise place.error(mark, problem, "indent with spaces, not tabs" if tabbed else "mend the YAML") from None
+        raise place.error(mark, problem, "indent with spaces, not tabs" if tabbed else "fix the YAML") from None
     document = Document(place, None)
     return replace(document, data=None if root is None else _construct(root, (), document))
 

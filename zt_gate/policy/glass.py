@@ -33,7 +33,7 @@ def broken_glass(
     Args:
         policy: says who may break the glass, and what never is.
         stage: where the subject would go.
-        reasons: all that stands in the way.
+        reasons: all that blocks.
         evidence: evidence about this subject, demanded or not.
         logged: whether this run is on record. Nobody breaks the glass unseen.
     """
