@@ -10,6 +10,7 @@ Data goes from left to right once. Whatever a step could not do is evidence of i
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from zt_gate.scan.interface import Check
 
 Progress = Callable[[str], None]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         if store is not None and verdict.decision is Decision.ALLOW:
             with _timed(seconds, "seal"):
                 sealed = store.keep(frozen)
+    _LOG.info("%s: %s, %d reasons", subject.digest, verdict.decision, len(verdict.reasons))
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
     return Outcome(subject, verdict, ordered, request.policy, now, brought, seconds, frozen.fast, sealed, described)
 
@@ -245,3 +249,4 @@ def _timed(seconds: dict[str, float], step: str, progress: Progress = lambda _: 
     start = time.perf_counter()
     yield
     seconds[step] = round(time.perf_counter() - start, 4)
+    _LOG.info("%s took %.3f s", step, seconds[step])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,20 +82,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.gate import Request
     from zt_gate.policy.load import load_policy
 
-    if not args.policy.startswith("pack:"):
-        outside(Path(args.policy), args.target, "policy")
-    for name in ("summary", "out", "audit_log", "seal", "osv"):
-        if getattr(args, name) is not None:
-            outside(getattr(args, name), args.target, name.replace("_", " "))
-    for path in args.import_sarif:
-        outside(path, args.target, "SARIF file")
+    named = {name.replace("_", " "): getattr(args, name) for name in ("summary", "out", "audit_log", "seal", "osv")}
+    refuse_inside(args.target, args.policy, named, args.import_sarif)
     expect_reports(args, console)
-    with cache(args, [args.target]) as kept:
+    with cache(args.cache, [args.target]) as kept:
         request = Request(
             targets=[args.target],
             policy=with_signature(load_policy(args.policy), args.policy, args.policy_key),
             stage=args.stage,
-            statements=_statements(args),
+            statements=statement_folders(args.target, args.evidence),
             sarif=args.import_sarif,
             limits=limits(args),
             cache=kept,
@@ -157,13 +152,28 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     return sign
 
 
-def _statements(args: argparse.Namespace) -> list[Path]:
-    """The folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
-    if args.evidence is not None:
-        return list(args.evidence)
+def refuse_inside(target: Path, policy: str, named: Mapping[str, Path | None], sarif: Sequence[Path]) -> None:
+    """Refuse a policy, files by what they are, and results that lie inside the target.
+
+    Raises:
+        UsageError: one does; the model's author would have written it, or it would change what is judged.
+    """
+    if not policy.startswith("pack:"):
+        outside(Path(policy), target, "policy")
+    for what, path in named.items():
+        if path is not None:
+            outside(path, target, what)
+    for path in sarif:
+        outside(path, target, "SARIF file")
+
+
+def statement_folders(target: Path, named: Sequence[Path] | None) -> list[Path]:
+    """Return the folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
+    if named is not None:
+        return list(named)
     from zt_gate.trust.brought import evidence_folder
 
-    folder = evidence_folder(args.target)
+    folder = evidence_folder(target)
     return [folder] if folder.is_dir() else []
 
 

@@ -45,7 +45,7 @@ def answer(
     expect_reports(args, console)
     if args.out is not None:
         request = replace(request, describe=True)
-    with _progress(console, request.targets) as progress:
+    with _progress(console, request.targets, verbose=args.verbose) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
     sign(outcome)
     mode = outcome.verdict.mode
@@ -93,8 +93,14 @@ def actor() -> str:
 
 
 @contextmanager
-def _progress(console: Console, targets: Sequence[Path]) -> Iterator[Progress]:
-    """Show the current step on a terminal, and nothing anywhere else."""
+def _progress(console: Console, targets: Sequence[Path], *, verbose: bool) -> Iterator[Progress]:
+    """Show the current step on a terminal, and nothing anywhere else; under `--verbose` log lines take its place."""
+    if verbose:
+        from zt_gate.cli.logs import logged
+
+        with logged(console):
+            yield lambda _: None
+        return
     screen = None if console.quiet or os.environ.get("CI") else console.terminal()
     if screen is None:
         yield lambda _: None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import resource
 import select
@@ -25,6 +26,7 @@ from zt_gate.domain import printable
 Job = Callable[[], bytes]
 """Examines something and returns its answer. What it raises is the job's failure."""
 
+_LOG = logging.getLogger(__name__)
 _GIB = 1 << 30
 _READ = 1 << 16
 _HEADER = 5
@@ -155,7 +157,11 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         os.close(self._pipe)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        status, used = os.wait4(self._pid, 0)[1:]
+        seconds, mebibytes = used.ru_utime + used.ru_stime, used.ru_maxrss >> 10
+        code = os.waitstatus_to_exitcode(status)
+        _LOG.info("worker %d ended with %d after %.2f CPU seconds, %d MiB", self._pid, code, seconds, mebibytes)
+        return code
 
 
 def _how(code: int, limits: Limits) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 
 def _artifacts(cache: ExaminationCache | None) -> Check:
@@ -119,7 +121,10 @@ def run_checks(
     for name, check in asking.items():
         part = answers[name]
         done[name] = part if isinstance(part, Gap) else _attempt(partial(check.answered, frozen, part))
-    return [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
+    evidence = [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
+    for item in evidence:
+        _LOG.info("%s: %s, %d findings, %d gaps", item.check, item.status, len(item.findings), len(item.gaps))
+    return evidence
 
 
 def _make(name: str, prepared: Mapping[str, Check], cache: ExaminationCache | None) -> Check | None:
