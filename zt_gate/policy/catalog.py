@@ -76,6 +76,13 @@ class RulePage:
     references: References
     since: str
     """First version of zt-gate with this rule."""
+    also: tuple[SeverityName, ...] = ()
+    """Other severities that its findings may have, by circumstance."""
+
+    @property
+    def severities(self) -> tuple[SeverityName, ...]:
+        """Every severity that its findings may have, the usual one first."""
+        return (self.severity, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ _LISTED = LABELS | {"atlas": "MITRE ATLAS", "cwe": "CWE"}
 
 def lines(page: RulePage) -> Iterator[Line]:
     """Yield one page as lines for a screen."""
-    yield line((page.id, "bold"), f"  {page.title}  ({page.severity}, since {page.since})")
+    yield line((page.id, "bold"), f"  {page.title}  ({' or '.join(page.severities)}, since {page.since})")
     for heading, text in (("Why", page.why), ("Fix", page.fix)):
         yield from (line(), line((heading, "bold")), line(" ".join(text.split()), lead="  "))
     for heading, text in (("Fires on", page.bad), ("Passes", page.good)):
@@ -72,7 +72,7 @@ something conforms to it."""
 def _section(page: RulePage) -> Iterator[str]:
     yield f"### {page.id} {_plain(page.title)}"
     yield ""
-    yield f"*{page.severity}, since {page.since}.* {_plain(page.why)}"
+    yield f"*{' or '.join(page.severities)}, since {page.since}.* {_plain(page.why)}"
     yield ""
     for heading, text in (("Fires on", page.bad), ("Passes", page.good)):
         yield f"- {heading}: {_code(text)}"
