@@ -10,7 +10,6 @@ Data goes from left to right once. Whatever a step could not do is evidence of i
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, V
 from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, Limits
 from zt_gate.intake.target import frozen_target
+from zt_gate.log import info
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from zt_gate.scan.interface import Check
 
 Progress = Callable[[str], None]
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         if store is not None and verdict.decision is Decision.ALLOW:
             with _timed(seconds, "seal"):
                 sealed = store.keep(frozen)
-    _LOG.info("%s: %s, %d reasons", subject.digest, verdict.decision, len(verdict.reasons))
+    info(__name__, "%s: %s, %d reasons", subject.digest, verdict.decision, len(verdict.reasons))
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
     return Outcome(subject, verdict, ordered, request.policy, now, brought, seconds, frozen.fast, sealed, described)
 
@@ -249,4 +247,4 @@ def _timed(seconds: dict[str, float], step: str, progress: Progress = lambda _: 
     start = time.perf_counter()
     yield
     seconds[step] = round(time.perf_counter() - start, 4)
-    _LOG.info("%s took %.3f s", step, seconds[step])
+    info(__name__, "%s took %.3f s", step, seconds[step])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import resource
 import select
@@ -22,11 +21,11 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from zt_gate.domain import printable
+from zt_gate.log import info
 
 Job = Callable[[], bytes]
 """Examines something and returns its answer. What it raises is the job's failure."""
 
-_LOG = logging.getLogger(__name__)
 _GIB = 1 << 30
 _READ = 1 << 16
 _HEADER = 5
@@ -160,7 +159,7 @@ class _Worker:
         status, used = os.wait4(self._pid, 0)[1:]
         seconds, mebibytes = used.ru_utime + used.ru_stime, used.ru_maxrss >> 10
         code = os.waitstatus_to_exitcode(status)
-        _LOG.info("worker %d ended with %d after %.2f CPU seconds, %d MiB", self._pid, code, seconds, mebibytes)
+        info(__name__, "worker %d ended with %d after %.2f CPU seconds, %d MiB", self._pid, code, seconds, mebibytes)
         return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.intake import Frozen
+from zt_gate.log import info
 from zt_gate.scan.engines import ENGINES
 from zt_gate.scan.interface import Check
 from zt_gate.scan.isolation import Limits
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
 T = TypeVar("T")
-_LOG = logging.getLogger(__name__)
 
 
 def _artifacts(cache: ExaminationCache | None) -> Check:
@@ -123,7 +122,7 @@ def run_checks(
         done[name] = part if isinstance(part, Gap) else _attempt(partial(check.answered, frozen, part))
     evidence = [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
     for item in evidence:
-        _LOG.info("%s: %s, %d findings, %d gaps", item.check, item.status, len(item.findings), len(item.gaps))
+        info(__name__, "%s: %s, %d findings, %d gaps", item.check, item.status, len(item.findings), len(item.gaps))
     return evidence
 
 
