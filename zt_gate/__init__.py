@@ -8,4 +8,25 @@ Data walks through the package once, from left to right: `intake` freezes a targ
 `report` and `audit` write it down. `gate.py` is the whole walk on one page.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zt_gate.api import Finding, Reason, Result, ScanResult, check, scan
+    from zt_gate.errors import ZtGateError
+
 __version__ = "0.2.0"
+
+__all__ = ["Finding", "Reason", "Result", "ScanResult", "ZtGateError", "__version__", "check", "scan"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what was asked for: `import zt_gate` alone stays next to nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    if name == "scan":
+        return importlib.import_module("zt_gate.scan")  # the package is callable, and is `zt_gate.api.scan`
+    return getattr(importlib.import_module("zt_gate.errors" if name == "ZtGateError" else "zt_gate.api"), name)

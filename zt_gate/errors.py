@@ -1,6 +1,6 @@
 """Every error that zt-gate raises on purpose.
 
-The axis is *who can mend it*: the author of a policy, the producer of a target or of evidence, or the owner of
+The axis is *who can fix it*: the author of a policy, the producer of a target or of evidence, or the owner of
 the machine. Each error carries `advice`, one sentence that tells a person what to do next. The command line
 catches `ZtGateError` in exactly one place and exits 2: the gate could not decide, so nothing is promoted.
 """
@@ -42,7 +42,7 @@ class PolicyError(ZtGateError):
 
     Args:
         message: what is wrong.
-        advice: how to mend it.
+        advice: how to fix it.
         file: the policy file as the user named it.
         line: 1-based line, 0 when unknown.
         column: 1-based column, 0 when unknown.

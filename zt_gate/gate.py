@@ -4,7 +4,7 @@
                            │              ├─► EVIDENCE ─► judge ─► VERDICT ─► the caller reports and acts
         signed statements ─┴──► trust ────┘                  └──► audit log, flushed first
 
-Data goes from left to right once. Whatever a step could not do is evidence of its own and stands in the way.
+Data goes from left to right once. Whatever a step could not do is evidence of its own and blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, Limits
 from zt_gate.intake.containment import refuse_policy_inside
 from zt_gate.intake.target import frozen_target
+from zt_gate.log import info
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
@@ -131,6 +132,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         if store is not None and verdict.decision is Decision.ALLOW:
             with _timed(seconds, "seal"):
                 sealed = store.keep(frozen)
+    info(__name__, "%s: %s, %d reasons", subject.digest, verdict.decision, len(verdict.reasons))
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
     return Outcome(subject, verdict, ordered, request.policy, now, brought, seconds, frozen.fast, sealed, described)
 
@@ -248,3 +250,4 @@ def _timed(seconds: dict[str, float], step: str, progress: Progress = lambda _: 
     start = time.perf_counter()
     yield
     seconds[step] = round(time.perf_counter() - start, 4)
+    info(__name__, "%s took %.3f s", step, seconds[step])

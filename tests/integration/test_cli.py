@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -396,6 +397,9 @@ def test_a_terminal_sees_how_far_a_long_read_is(tmp_path):
         shown += part
     os.close(parent)
     assert run.wait(timeout=120) == 1
-    steps = shown.decode().split("\r\x1b[K")
-    assert any(" %, " in step and "MB" in step for step in steps)
-    assert all(len(step.split("\r")[0]) < 60 for step in steps[:-1])
+    steps = shown.decode().split("\r\x1b[2K")
+    assert any("/300.0 MB" in step for step in steps)
+    style = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+    assert all(len(style.sub("", step).split("\n")[0].rstrip("\r")) <= 60 for step in steps)
+    assert steps[0].startswith("\x1b[?25l")
+    assert shown.decode().count("\x1b[?25h") == shown.decode().count("\x1b[?25l"), "the cursor is shown again"

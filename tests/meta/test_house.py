@@ -49,6 +49,14 @@ def test_scanning_a_small_file_imports_nothing_heavy(tmp_path):
     assert imported_by("scan", str(tmp_path / "a.txt")) & HEAVY == set()
 
 
+def test_a_pipe_never_imports_rich_and_two_modules_alone_name_it(tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"cos\nsystem\n.")
+    for words in (["doctor"], ["explain"], ["check", str(tmp_path)], ["scan", str(tmp_path), "-v"], ["nonsense"]):
+        assert "rich" not in imported_by(*words), words
+    named = {path.name for path in SOURCES if re.search(r"(?m)^\s*(import|from) rich\b", path.read_text())}
+    assert named == {"screen.py", "meter.py"}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_file_and_no_function_grows_out_of_hand(path):
     text = path.read_text()

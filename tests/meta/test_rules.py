@@ -1,5 +1,6 @@
 """The rule catalogue: every page is whole, refers to what exists, and says the severity that is emitted."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -61,3 +62,32 @@ def test_every_family_of_rules_has_firing_honest_and_incomplete_tests(family):
     assert {rule for rule in rule_ids() if rule.startswith(f"{family}-")} == set(QUOTED[family].findall(texts))
     assert "passes" in texts or "left_alone" in texts
     assert incomplete in texts
+
+
+RULE = re.compile(r"[A-Z]{3}-\d{3}")
+
+
+def literal_pairs(tree):
+    """Yield rule and severity wherever both stand in one call, tuple or mapping of the code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            groups = [[key, value] for key, value in zip(node.keys, node.values, strict=True) if key is not None]
+        elif isinstance(node, ast.Call):
+            groups = [[*node.args, *(item.value for item in node.keywords)]]
+        else:
+            groups = [node.elts] if isinstance(node, ast.Tuple) else []
+        for group in groups:
+            rules = [item.value for item in group if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+            named = [item for item in group if not isinstance(item, ast.Call)]
+            for severity in re.findall(r"\bSeverity\.([A-Z]+)", " ".join(map(ast.unparse, named))):
+                yield from ((rule, severity.lower()) for rule in rules if RULE.fullmatch(rule))
+
+
+def test_a_finding_has_a_severity_that_the_catalogue_says():
+    pairs = {
+        pair for path in sorted((ROOT / "zt_gate").rglob("*.py")) for pair in literal_pairs(ast.parse(path.read_text()))
+    }
+    assert len({rule for rule, _ in pairs}) > 150
+    assert {(rule, said) for rule, said in pairs if said not in rule_page(rule).severities} == set()
+    emitted = {rule: {said for name, said in pairs if name == rule} for rule, _ in pairs}
+    assert [rule for rule, said in emitted.items() if not set(rule_page(rule).also) <= said] == []

@@ -24,7 +24,7 @@ _FORMATS = {"MLmodel": "yaml", "model.safetensors": "safetensors", "model.pkl": 
 PIPELINE = (
     Finding("ART-101", Severity.CRITICAL, "the pickle imports os.system, which is a known way to run code",
             path="model.pkl", offset=2, symbol="os.system"),
-    Finding("ART-102", Severity.HIGH, "the pickle imports acme.layers.Block, which no list knows",
+    Finding("ART-102", Severity.HIGH, "the pickle imports acme.layers.Block, which is not on the allowlist",
             path="model.pkl", offset=911, symbol="acme.layers.Block"),
     Finding("COD-107", Severity.HIGH, "os.system starts a process as soon as the module is imported",
             path="train.py", line=4, symbol="os.system"),
@@ -55,7 +55,7 @@ def evidence(about, findings=(), gaps=(), signed=True):
         *measured(digest),
     ]
     found = Evidence.of("signature", "1", digest, metrics={"signer": "release"})
-    return [*made, found if signed else Evidence.missing("signature", digest, "no signature was brought", _SIGN)]
+    return [*made, found if signed else Evidence.missing("signature", digest, "no signature found", _SIGN)]
 
 
 _SIGN = "sign the release: zt-gate sign TARGET --key KEY"
@@ -141,7 +141,7 @@ def crowded(count=3000):
     severities = list(Severity)
     found = [
         Finding(
-            rules[n % len(rules)], severities[n * 7 % 5], f"thing {n} calls what no list knows",
+            rules[n % len(rules)], severities[n * 7 % 5], f"thing {n} calls what is not on the allowlist",
             path=f"shards/part-{n % 400:05}.pkl", offset=n * 64, symbol=f"thing{n}",
         )
         for n in range(count)

@@ -96,12 +96,12 @@ def _freeze(args: argparse.Namespace, store: SealedStore | None) -> Frozen | Fas
 
 def _answer(args: argparse.Namespace, console: Console, digest: str, reasons: list[str], place: Path | None) -> int:
     if reasons:
-        console.result(f"{console.style('REFUSED', 'red')}  {printable(args.target)} {digest}")
+        console.result(("REFUSED", "bad"), f"  {printable(args.target)} {digest}")
         for reason in reasons:
             console.result(f"  ✗ {reason}")
         console.note("run zt-gate check on these bytes, for this stage, with --summary FILE --summary-key KEY")
         return 1
-    console.result(f"{console.style('ADMITTED', 'green')}  {printable(args.target)} → {args.stage} {digest}")
+    console.result(("ADMITTED", "good"), f"  {printable(args.target)} → {args.stage} {digest}")
     if place is not None:
         console.result(printable(place, 4096))
     return 0

@@ -51,10 +51,10 @@ def _verify(args: argparse.Namespace, console: Console) -> int:
         held = held_checkpoints(args)
         summary = verify(args.log, held)
     except AuditLogError as error:
-        console.result(f"{console.style('NOT INTACT', 'red')}  {error.message}")
+        console.result(("NOT INTACT", "bad"), f"  {error.message}")
         console.note(error.advice)
         return 1
-    console.result(f"{console.style('INTACT', 'green')}  {summary.count} events, last {summary.last}")
+    console.result(("INTACT", "good"), f"  {summary.count} events, last {summary.last}")
     for name in summary.unfinished:
         console.result(f"run {printable(name)} started and never finished: it counts as a block")
     covered = max((checkpoint.size for checkpoint in held), default=0)

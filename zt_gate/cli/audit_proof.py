@@ -51,11 +51,11 @@ def _verify_proof(args: argparse.Namespace, console: Console) -> int:
     try:
         proven = verify_proof(data, key, printable(args.proof))
     except AuditLogError as error:
-        console.result(f"{console.style('NOT PROVEN', 'red')}  {error.message}")
+        console.result(("NOT PROVEN", "bad"), f"  {error.message}")
         console.note(error.advice)
         return 1
     log = proven.checkpoint
-    console.result(f"{console.style('PROVEN', 'green')}  event {proven.index} of {log.size} in {log.origin}")
+    console.result(("PROVEN", "good"), f"  event {proven.index} of {log.size} in {log.origin}")
     console.result(json.dumps(proven.event, indent=2))
     return 0
 

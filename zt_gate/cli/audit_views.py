@@ -113,8 +113,7 @@ def _anomalies(args: argparse.Namespace, console: Console) -> int:
     detector = Detector()
     found: list[Anomaly] = []
     _read(args, lambda event: found.extend(detector.see(event)))
-    for anomaly in found:
-        console.result(f"{anomaly.seq:>6}  {anomaly.kind:<15}  {anomaly.text}")
+    console.table([(f"{anomaly.seq:>6}", anomaly.kind, anomaly.text) for anomaly in found])
     console.note(f"{len(found)} odd events; advice for a person who looks, never a verdict")
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 DEFAULT_POLICY = "pack:baseline"
 
+
+_OUTSIDE = ("summary", "summary_key", "out", "audit_log", "seal", "osv")
+"""Options that name a file or folder which may not lie inside the target."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -65,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --summary")
     parser.add_argument("--summary-fast", action="store_true", help="let it carry a BLAKE3 digest, for admit --fast")
     parser.add_argument("--seal", type=Path, metavar="DIR", help="where allowed, put the copy that was checked here")
-    parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="it may be acted on so long (30)")
+    parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="days until the verdict expires (30)")
     parser.add_argument(
         "--osv", type=Path, metavar="FILE", help="copy of the OSV database, where the stage asks for vulnerabilities"
     )
@@ -79,25 +82,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.cli.output import cache, expect_reports, limits
     from zt_gate.cli.policy_sign import with_signature
     from zt_gate.gate import Request
-    from zt_gate.intake.containment import refuse_inside, refuse_policy_inside
+    from zt_gate.intake.containment import refuse_files_inside
     from zt_gate.policy.load import load_policy
 
-    for name in ("summary", "summary_key", "out", "audit_log", "seal", "osv"):
-        if getattr(args, name) is not None:
-            refuse_inside(getattr(args, name), args.target, name.replace("_", " "))
-    for path in args.import_sarif:
-        refuse_inside(path, args.target, "SARIF file")
-    for path in args.policy_key or ():
-        refuse_inside(path, args.target, "policy key")
     policy = load_policy(args.policy)
-    refuse_policy_inside(policy, [args.target])
+    named = [(name.replace("_", " "), getattr(args, name)) for name in _OUTSIDE]
+    named += [("SARIF file", path) for path in args.import_sarif]
+    named += [("policy key", path) for path in args.policy_key or ()]
+    refuse_files_inside(args.target, policy, named)
     expect_reports(args, console)
-    with cache(args, [args.target]) as kept:
+    with cache(args.cache, [args.target]) as kept:
         request = Request(
             targets=[args.target],
             policy=with_signature(policy, args.policy, args.policy_key),
             stage=args.stage,
-            statements=_statements(args),
+            statements=statement_folders(args.target, args.evidence),
             sarif=args.import_sarif,
             limits=limits(args),
             cache=kept,
@@ -159,13 +158,13 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     return sign
 
 
-def _statements(args: argparse.Namespace) -> list[Path]:
-    """The folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
-    if args.evidence is not None:
-        return list(args.evidence)
+def statement_folders(target: Path, named: Sequence[Path] | None) -> list[Path]:
+    """Return the folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
+    if named is not None:
+        return list(named)
     from zt_gate.trust.brought import evidence_folder
 
-    folder = evidence_folder(args.target)
+    folder = evidence_folder(target)
     return [folder] if folder.is_dir() else []
 
 

@@ -1,10 +1,13 @@
-"""Where words leave the program: results to standard output, everything else to standard error."""
+"""Where words leave the program: results to standard output, everything else to standard error.
+
+A pipe gets plain lines. A terminal, or whoever sets FORCE_COLOR, gets what rich draws, which is imported by then only.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from zt_gate.errors import PolicyError, ZtGateError
@@ -12,69 +15,103 @@ from zt_gate.errors import PolicyError, ZtGateError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_STYLES = {"red": "31;1", "green": "32;1", "yellow": "33", "dim": "2", "bold": "1", "cyan": "36"}
+    from zt_gate.cli.screen import Screen
+    from zt_gate.report.lines import Line, Part
 
 
 class Console:
-    """Two streams and a decision about colour: NO_COLOR and FORCE_COLOR win, then whether it is a terminal."""
+    """Two streams, each of which may be a screen."""
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
         self._out = out or sys.stdout
         self._err = err or sys.stderr
+        self._screens: dict[int, Screen | None] = {}
         self.quiet = quiet
         self.reports: Path | None = None
         """Where a verb leaves its reports, once it is known that it may: a failure is reported there, too."""
 
-    def result(self, text: str) -> None:
-        """Print to standard output: the answer that was asked for."""
+    def result(self, *parts: Part) -> None:
+        """Print to standard output: the answer that was asked for. One text without a style is printed as it is."""
+        if len(parts) == 1 and isinstance(parts[0], str):
+            self._out.write(parts[0] + "\n")
+        else:
+            self._out.write(self._shown(self._out, parts) + "\n")
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """Print lines to standard output."""
+        self.first_that_fits([list(lines)])
+
+    def first_that_fits(self, versions: Iterable[Sequence[Line]]) -> None:
+        """Print the first version of an answer that the screen can show without scrolling, or else the last."""
+        from zt_gate.report.lines import plain
+
+        screen, text = self._screen(self._out), ""
+        for lines in versions:
+            text = plain(lines) if screen is None else screen.lines(lines)
+            if screen is None or screen.height is None or text.count("\n") + 1 < screen.height:
+                break
         self._out.write(text + "\n")
 
-    def note(self, text: str) -> None:
+    def table(self, rows: Sequence[Sequence[Part]], *, headed: bool = False) -> None:
+        """Print rows of cells to standard output; the first row may be the head."""
+        from zt_gate.report.lines import plain_table
+
+        if rows:
+            screen = self._screen(self._out)
+            self._out.write((plain_table(rows) if screen is None else screen.table(rows, headed=headed)) + "\n")
+
+    def note(self, *parts: Part) -> None:
         """Print to standard error: progress and hints, left out under `--quiet`."""
         if not self.quiet:
-            self.warn(text)
+            self.warn(*parts)
 
-    def warn(self, text: str) -> None:
+    def warn(self, *parts: Part) -> None:
         """Print to standard error what nobody may miss, `--quiet` or not."""
-        self._say(text)
+        from zt_gate.domain import inert  # every verb starts with this module, and most have nothing to say yet
 
-    def step(self, text: str) -> None:
-        """Show on a terminal what is being done, in place of what was shown before; nothing to clear the line."""
-        self._err.write(f"\r\033[K{text}")
-        self._err.flush()
-
-    @property
-    def height(self) -> int | None:
-        """Lines of the screen that standard output is; None where it is no screen."""
-        if not self._out.isatty():
-            return None
-        import shutil
-
-        return shutil.get_terminal_size((100, 24)).lines
-
-    def link(self, text: str, target: Path) -> str:
-        """Return text for standard error that opens a file where the terminal follows links (OSC 8)."""
-        if not follows_links(self._err):
-            return text
-        return f"\033]8;;{target.resolve().as_uri()}\033\\{text}\033]8;;\033\\"
-
-    def style(self, text: str, name: str) -> str:
-        """Colour a piece of text for standard output, where colour is wanted."""
-        return f"\033[{_STYLES[name]}m{text}\033[0m" if wants_colour(self._out) else text
+        if all(isinstance(part, str) for part in parts):
+            self._err.write(inert("".join(map(str, parts))) + "\n")
+        else:
+            self._err.write(self._shown(self._err, parts) + "\n")
 
     def error(self, error: ZtGateError) -> None:
         """Say what went wrong, where, and what to do."""
-        mark = "\033[31;1merror:\033[0m" if wants_colour(self._err) else "error:"
-        self._say("\n".join(pointed(error, mark)))
+        mark, *rest = pointed(error, "error:")
+        self.warn(("error:", "bad"), mark.removeprefix("error:"))
+        if rest:
+            self.warn("\n".join(rest))
 
-    def _say(self, text: str) -> None:
-        from zt_gate.domain import inert  # every verb starts with this module, and most have nothing to say yet
+    def terminal(self) -> Screen | None:
+        """Return the terminal that standard error is, for progress; None where it is none that can be redrawn."""
+        screen = self._screen(self._err) if self._err.isatty() else None
+        return None if screen is None or screen.rich.is_dumb_terminal else screen
 
-        self._err.write(inert(text) + "\n")
+    def _shown(self, stream: TextIO, parts: Sequence[Part]) -> str:
+        from zt_gate.report.lines import Line, plain
+
+        screen = self._screen(stream)
+        return plain([Line(tuple(parts))]) if screen is None else screen.paragraph(parts)
+
+    def _screen(self, stream: TextIO) -> Screen | None:
+        """Return a stream as a screen, or None where it takes plain lines (https://no-color.org, force-color.org)."""
+        if id(stream) not in self._screens:
+            forced = os.environ.get("FORCE_COLOR") and not os.environ.get("NO_COLOR")
+            if stream.isatty() or forced:
+                from zt_gate.cli.screen import Screen
+
+                self._screens[id(stream)] = Screen(stream)
+            else:
+                self._screens[id(stream)] = None
+        return self._screens[id(stream)]
+
+
+def link(text: str, target: Path) -> Part:
+    """Return text that opens a file which the gate wrote, where the terminal follows links (OSC 8)."""
+    return text, f"link {target.resolve().as_uri()}"
 
 
 def pointed(error: ZtGateError, mark: str) -> list[str]:
-    """Return an error as lines: the mark, the place, what is wrong there, the line with a caret, the remedy."""
+    """Return an error as lines: the mark, the place, what is wrong there, the line with a caret, the fix."""
     from zt_gate.domain import printable
 
     place = ""
@@ -86,32 +123,3 @@ def pointed(error: ZtGateError, mark: str) -> list[str]:
         gutter = " " * len(number)
         lines += [f"{gutter} |", f"{number} | {error.source_line}", f"{gutter} | {' ' * (error.column - 1)}^"]
     return [*lines, f"  help: {printable(error.advice, 2000)}"] if error.advice else lines
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """Whether to colour a stream (https://no-color.org, https://force-color.org)."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def follows_links(stream: TextIO) -> bool:
-    """Whether a terminal is known to follow links; others show what they cannot read, so that nobody is asked.
-
-    Source: gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda, which lists the terminals.
-    """
-    forced = os.environ.get("FORCE_HYPERLINK")
-    if forced is not None:
-        return forced != "0"
-    if not stream.isatty() or os.environ.get("CI") or os.environ.get("NO_COLOR"):
-        return False
-    known = ("KONSOLE_VERSION", "WT_SESSION", "KITTY_WINDOW_ID", "DOMTERM", "GHOSTTY_RESOURCES_DIR")
-    if any(os.environ.get(name) for name in known) or os.environ.get("TERM_PROGRAM") in _FOLLOWING:
-        return True
-    version = os.environ.get("VTE_VERSION", "")
-    return bool(re.fullmatch(r"[0-9]{4,6}", version)) and int(version) >= 5000
-
-
-_FOLLOWING = ("iTerm.app", "WezTerm", "vscode", "Hyper", "ghostty", "Tabby")

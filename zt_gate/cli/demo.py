@@ -90,21 +90,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run the demo; 0 when the honest release was allowed and every attack was blocked."""
     with tempfile.TemporaryDirectory(prefix="zt-gate-demo-") as folder:
         honest = _prepare(Path(folder) / "honest", args)
-        console.result(console.style("An honest release", "bold") + ": signed, with provenance and passed tests")
+        console.result(("An honest release", "bold"), ": signed, with provenance and passed tests")
         failures = int(not _show(honest, "check", 0, console))
-        console.result(console.style(f"\n{len(ATTACKS)} attacks on it", "bold"))
+        console.result("")
+        console.result((f"{len(ATTACKS)} attacks on it", "bold"))
         for number, attack in enumerate(ATTACKS, 1):
             stage = _Stage(Path(folder) / f"attack-{number}")
             shutil.copytree(honest.folder, stage.folder, symlinks=True)
-            console.result(f"\n{number:2}. {console.style(attack.title, 'cyan')}")
+            console.result("")
+            console.result(f"{number:2}. ", (attack.title, "cyan"))
             attack.edit(stage)
             failures += int(not _show(stage, attack.verb, attack.code, console))
+    console.result("")
     if failures:
-        console.result(console.style(f"\n{failures} of these went wrong.", "red"))
+        console.result((f"{failures} of these went wrong.", "bad"))
         return 1
-    console.result(
-        console.style(f"\nAllowed 1 of 1 honest releases, blocked {len(ATTACKS)} of {len(ATTACKS)} attacks.", "green")
-    )
+    console.result((f"Allowed 1 of 1 honest releases, blocked {len(ATTACKS)} of {len(ATTACKS)} attacks.", "good"))
     return 0
 
 
@@ -127,11 +128,11 @@ def _show(stage: _Stage, verb: str, expected: int, console: Console) -> bool:
         lines = out.strip().splitlines()[:4]
     console.result("    $ zt-gate " + " ".join(_short(word, stage) for word in words))
     answer = {0: "ALLOW", 1: "BLOCK"}.get(code, "CANNOT DECIDE")
-    console.result(f"    {console.style(answer, 'green' if code == 0 else 'red')}  (exit {code})")
+    console.result("    ", (answer, "good" if code == 0 else "bad"), f"  (exit {code})")
     for line in lines:
         console.result(f"      {_short(line, stage)}")
     if code != expected:
-        console.result(console.style(f"    expected exit {expected}", "red"))
+        console.result((f"    expected exit {expected}", "bad"))
     return code == expected
 
 

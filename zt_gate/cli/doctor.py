@@ -1,4 +1,4 @@
-"""`zt-gate doctor`: what this machine can and cannot do, with the remedy beside each lack."""
+"""`zt-gate doctor`: what this machine can and cannot do, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
 from zt_gate.cli.doctor_line import Line
 
-_REQUIRED = ("pydantic", "pyyaml", "securesystemslib", "sigstore", "bandit", "zstandard")
+if TYPE_CHECKING:
+    from zt_gate.report.lines import Part
+
+_REQUIRED = ("pydantic", "pyyaml", "rich", "securesystemslib", "sigstore", "bandit", "zstandard")
 _ENGINES = ("modelscan",)
 _OPTIONAL = ("picklescan", "fickling", "modelaudit")
 _SPARE_DISK = 5 << 30
@@ -31,11 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print a line per fact; 0 when nothing is missing, 1 otherwise."""
     lines = _mlflow() if args.about == "mlflow" else [*_python(), *_packages(), *_machine(), *_rules()]
+    rows: list[tuple[Part, ...]] = []
     for line in lines:
-        mark = console.style("✓", "green") if line.ok else console.style("✗", "red")
-        console.result(f"{mark} {line.name:<18} {line.fact}")
-        if not line.ok and line.remedy:
-            console.result(f"  {'':<18} → {line.remedy}")
+        rows.append((("✓", "good") if line.ok else ("✗", "bad"), line.name, line.fact))
+        if not line.ok and line.fix:
+            rows.append(("", "", f"→ {line.fix}"))
+    console.table(rows)
     return 0 if all(line.ok for line in lines) else 1
 
 
@@ -55,10 +60,10 @@ def _packages() -> Iterator[Line]:
         try:
             yield Line(True, name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            remedy = f"pip install {name}"
+            fix = f"pip install {name}"
             if name == "modelscan" and sys.version_info >= (3, 13):
-                remedy = "it needs Python 3.11 or 3.12; until then the policy's opinion `modelscan` stays silent"
-            yield Line(False, name, "not installed", remedy)
+                fix = "it needs Python 3.11 or 3.12; until then the policy's opinion `modelscan` stays silent"
+            yield Line(False, name, "not installed", fix)
     for name in _OPTIONAL:
         with suppress(importlib.metadata.PackageNotFoundError):  # nothing is missing where nobody asked for it
             yield Line(True, name, importlib.metadata.version(name))

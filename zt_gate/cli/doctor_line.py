@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A fact about a machine or a server, and the remedy where it is a bad one."""
+    """A fact about a machine or a server, and how to fix it where it is a bad one."""
 
     ok: bool
     name: str
     fact: str
-    remedy: str = ""
+    fix: str = ""

@@ -20,7 +20,7 @@ FLOORS = (
     ((3, 11, 0), "CVE-2026-2651, CVE-2026-2614 and CVE-2026-0545"),
     ((2, 22, 4), "CVE-2025-11201"),
 )
-"""Versions from which on advisories are mended; the newest first."""
+"""Versions from which on advisories are fixed; the newest first."""
 _SECONDS = 15
 
 
@@ -31,8 +31,8 @@ def mlflow_lines(uri: str) -> Iterator[Line]:
         uri: `http(s)://…`.
     """
     if not uri.startswith(("http://", "https://")):
-        remedy = "set MLFLOW_TRACKING_URI to the server"
-        yield Line(False, "server", f"{printable(uri or 'none is named', 80)}", remedy)
+        fix = "set MLFLOW_TRACKING_URI to the server"
+        yield Line(False, "server", f"{printable(uri or 'none is named', 80)}", fix)
         return
     yield _version(uri)
     yield _login(uri)
@@ -57,8 +57,8 @@ def _login(uri: str) -> Line:
     status, _ = _ask(f"{uri}/api/2.0/mlflow/registered-models/search?max_results=1")
     if status in (401, 403):
         return Line(True, "login", "demanded")
-    remedy = "add authentication: basic-auth below the wrapper (ZT_GATE_BASIC_AUTH=1), or a proxy"
-    return Line(False, "login", f"not demanded ({status}): the log knows addresses, not people", remedy)
+    fix = "add authentication: basic-auth below the wrapper (ZT_GATE_BASIC_AUTH=1), or a proxy"
+    return Line(False, "login", f"not demanded ({status}): the log knows addresses, not people", fix)
 
 
 def _gate(uri: str) -> Iterator[Line]:
@@ -67,16 +67,16 @@ def _gate(uri: str) -> Iterator[Line]:
     try:
         said = RegistryClient(uri).gate()
     except ZtGateError as error:
-        remedy = "start it with --registry-store-uri ztgate+…; is zt-gate installed there?"
-        yield Line(False, "store", error.message, remedy)
+        fix = "start it with --registry-store-uri ztgate+…; is zt-gate installed there?"
+        yield Line(False, "store", error.message, fix)
         return
     if not said:
         yield Line(False, "store", "not gated", "start it with --registry-store-uri ztgate+…")
         return
     trouble = said.partition("trouble: ")[2]
     yield Line(True, "store", said.partition("; trouble")[0])
-    remedy = "nothing protected is let through until this is mended"
-    yield Line(trouble == "none", "policy", f"trouble: {trouble}", remedy)
+    fix = "nothing protected is let through until this is fixed"
+    yield Line(trouble == "none", "policy", f"trouble: {trouble}", fix)
 
 
 def _wrapper(uri: str) -> Line:

@@ -56,16 +56,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     written = (json.dumps(to_json(made), indent=2) + "\n").encode()
     write_atomically(args.out, written)
     console.result(f"{len(known)} models, {alarms} false alarms when each is judged by the others")
-    for name, spread in sorted(made.spreads.items()):
-        console.result(f"  {name:24} {spread.mean:7.3f} ± {spread.deviation:.3f}")
+    spreads = sorted(made.spreads.items())
+    console.table([(f"  {name}", f"{spread.mean:7.3f} ± {spread.deviation:.3f}") for name, spread in spreads])
     console.note("put this into the policy, beside which the file lies:")
     pinned = f"calibration: {{file: {json.dumps(args.out.name)}, sha256: {hashlib.sha256(written).hexdigest()}}}"
     console.result(f"backdoor:\n  {pinned}")
     if args.judge is None:
         return 0
     judged = judge_backdoor(numbers_in(args.judge), made, limits)
-    for item in judged:
-        console.result(f"{item.detector:14} {item.status:14} {printable(item.reason, 300)}")
+    console.table([(item.detector, str(item.status), printable(item.reason, 300)) for item in judged])
     return int(any(item.status not in {Status.PASS, Status.NOT_APPLICABLE} for item in judged))
 
 

@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -297,10 +296,10 @@ def _progress(console: Console) -> Iterator[Progress]:
     """Show the step on a terminal in place, in a CI log a line each, and nothing when it is to be quiet."""
     if console.quiet:
         yield lambda _: None
-    elif os.environ.get("CI") or not sys.stderr.isatty():
+    elif os.environ.get("CI") or (screen := console.terminal()) is None:
         yield lambda text: console.note(f"zt-gate: {text}")
     else:
-        try:
-            yield lambda text: console.step(f"zt-gate: {text} …")
-        finally:
-            console.step("")
+        from zt_gate.cli.meter import Meter
+
+        with Meter(screen) as meter:
+            yield meter.step

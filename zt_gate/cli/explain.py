@@ -1,4 +1,4 @@
-"""`zt-gate explain`: a page of the rule catalogue, or what would turn the block of a report."""
+"""`zt-gate explain`: a page of the rule catalogue, or how to fix the block of a report."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ _MAX_REPORT = 256 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("rule", nargs="?", metavar="RULE", help="rule id, such as ART-101; none lists all of them")
-    parser.add_argument("--verdict", type=Path, metavar="REPORT", help="say what would turn the block of a JSON report")
+    parser.add_argument("--verdict", type=Path, metavar="REPORT", help="say how to fix the block of a JSON report")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Print one page, the list of rules, or what would turn a block.
+    """Print one page, the list of rules, or how to fix a block.
 
     Raises:
         UsageError: no such rule, or the file is no report.
     """
     from zt_gate.errors import UsageError
     from zt_gate.policy.catalog import rule_ids, rule_page
-    from zt_gate.report.rule_pages import render
+    from zt_gate.report.rule_pages import lines
 
     if args.verdict is not None:
         return _verdict(args, console)
     if args.rule is None:
-        for rule in rule_ids():
-            page = rule_page(rule)
-            console.result(f"{rule:<10} {page.severity:<9} {page.title}" if page else rule)
+        pages = [page for rule in rule_ids() if (page := rule_page(rule))]
+        console.table([(page.id, page.severity, page.title) for page in pages])
         return 0
     page = rule_page(args.rule.upper()) or rule_page(args.rule)
     if page is None:
@@ -41,14 +40,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
         engine = "it comes from an engine; see that engine's documentation" if "." in args.rule else ""
         advice = engine or (f"did you mean {close[0]}?" if close else "zt-gate explain lists all rules")
         raise UsageError(f"no rule is called {args.rule!r}", advice)
-    console.result(render(page, console.style))
+    console.lines(lines(page))
     return 0
 
 
 def _verdict(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
-    from zt_gate.report.remedies import render
+    from zt_gate.report.fixes import render
 
     if args.rule is not None:
         raise UsageError("a rule and --verdict do not go together", "give one of them")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli import reports
-from zt_gate.cli.console import Console
+from zt_gate.cli.console import Console, link
 from zt_gate.cli.output import expect_reports
 from zt_gate.domain import printable
 from zt_gate.gate import Outcome, Progress, Request, check
@@ -46,7 +45,7 @@ def answer(
     expect_reports(args, console)
     if args.out is not None:
         request = replace(request, describe=True)
-    with _progress(console, request.targets) as progress:
+    with _progress(console, request.targets, verbose=args.verbose) as progress:
         outcome = check(request, lambda: datetime.now(UTC), log, progress)
     sign(outcome)
     mode = outcome.verdict.mode
@@ -55,12 +54,12 @@ def answer(
     if args.out is not None:
         reports.leave(args.out, report, outcome)
     if args.format == "terminal":
-        console.result(terminal.render(report, console.style, verbose=args.verbose, height=console.height))
+        console.first_that_fits(terminal.versions(report, verbose=args.verbose))
     else:
         console.result(formats.render(args.format, report).rstrip("\n"))
     if args.out is not None:
         page = args.out / formats.FILES["html"]
-        console.note(f"report: {console.link(printable(page, 4096), page)}")
+        console.note("report: ", link(printable(page, 4096), page))
     if outcome.sealed is not None:
         console.note(f"sealed: {printable(outcome.sealed, 4096)}")
     if report_only:
@@ -94,18 +93,23 @@ def actor() -> str:
 
 
 @contextmanager
-def _progress(console: Console, targets: Sequence[Path]) -> Iterator[Progress]:
-    """Show the current step on a terminal, and nothing anywhere else."""
-    if console.quiet or os.environ.get("CI") or not sys.stderr.isatty():
+def _progress(console: Console, targets: Sequence[Path], *, verbose: bool) -> Iterator[Progress]:
+    """Show the current step on a terminal, and nothing anywhere else; under `--verbose` log lines take its place."""
+    if verbose:
+        from zt_gate.cli.logs import logged
+
+        with logged(console):
+            yield lambda _: None
+        return
+    screen = None if console.quiet or os.environ.get("CI") else console.terminal()
+    if screen is None:
         yield lambda _: None
         return
     from zt_gate.cli.meter import Meter
 
-    # No spinner: it would need a thread, and the worker that examines files is a fork of this process.
-    meter = Meter(console, targets)
-    token = HEARD.set(meter.heard)
-    try:
-        yield meter.step
-    finally:
-        HEARD.reset(token)
-        console.step("")
+    with Meter(screen, targets) as meter:
+        token = HEARD.set(meter.heard)
+        try:
+            yield meter.step
+        finally:
+            HEARD.reset(token)

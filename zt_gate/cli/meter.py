@@ -1,50 +1,91 @@
-"""One line on a terminal that says what is being done and how far it is: bytes, speed, a share where it is known."""
+"""What is being done and how far it is, on one line of a terminal that is gone in the end."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from zt_gate.cli.console import Console
-from zt_gate.domain import sized
-from zt_gate.report.columns import cut
+from rich.live import Live
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress
+
+    from zt_gate.cli.screen import Screen
 
 _EVERY = 0.1
-"""Seconds between two lines: often enough to see that something moves."""
-_PATIENCE = 1.0
-"""Seconds before a speed says anything."""
+"""Seconds between two drawings: often enough to see that something moves."""
 
 
 class Meter:
-    """Shows steps, and within a step the bytes that were read."""
+    """Shows steps, and within a step the bytes that were read. A context manager: it clears its line.
 
-    def __init__(self, console: Console, targets: Sequence[Path], clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
+    It is drawn when it is called and at no other time: rich's own thread would be running while the gate forks.
+    """
+
+    def __init__(
+        self, screen: Screen, targets: Sequence[Path] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._screen = screen
         self._clock = clock
-        self._total = targets[0].stat().st_size if len(targets) == 1 and targets[0].is_file() else 0
+        self._total = targets[0].stat().st_size if len(targets) == 1 and targets[0].is_file() else None
         self._step = ""
-        self._began = self._shown = clock()
+        self._drawn = clock()
+        self._bytes: Progress | None = None
+        self._live = Live(
+            console=screen.rich, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
 
     def step(self, name: str) -> None:
         """Say what is done next."""
-        self._step = name
-        self._began = self._shown = self._clock()
-        self._show("")
+        self._step, self._bytes, self._drawn = name, None, self._clock()
+        self._live.update(Text(f"zt-gate: {name} …", no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def heard(self, read: int) -> None:
         """Say how many bytes were read, now and then."""
         now = self._clock()
-        if now - self._shown < _EVERY:
+        if now - self._drawn < _EVERY:
             return
-        self._shown = now
-        parts = [f"{min(read * 100 // self._total, 100)} %"] if self._total else []
-        parts.append(sized(read))
-        if now - self._began >= _PATIENCE:
-            parts.append(f"{sized(read / (now - self._began))}/s")
-        self._show(f" {', '.join(parts)}")
+        self._drawn = now
+        if self._bytes is None:
+            self._bytes = self._byte_counter()
+        self._bytes.update(self._bytes.task_ids[0], completed=min(read, self._total or read))
+        self._live.update(self._bytes, refresh=True)
 
-    def _show(self, more: str) -> None:
-        width = shutil.get_terminal_size((80, 24)).columns
-        self._console.step(cut(f"zt-gate: {self._step} …{more}", width - 1))
+    def _byte_counter(self) -> Progress:
+        """Return a row of name, bar, bytes and speed; it is a drawing here, never started."""
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            FileSizeColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TransferSpeedColumn,
+        )
+        from rich.table import Column
+
+        def column(widest: int | None = None) -> Column:
+            return Column(no_wrap=True, max_width=widest)
+
+        counts: list[ProgressColumn] = [FileSizeColumn(table_column=column())]
+        if self._total:
+            counts = [BarColumn(max(self._screen.width - 60, 4)), DownloadColumn(table_column=column())]
+        name = TextColumn("zt-gate: {task.description}", markup=False, table_column=column(self._screen.width - 33))
+        columns = (name, *counts, TransferSpeedColumn(table_column=column()))
+        counter = Progress(*columns, console=self._screen.rich, auto_refresh=False, get_time=self._clock)
+        counter.add_task(self._step, total=self._total)
+        return counter

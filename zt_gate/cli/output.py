@@ -32,7 +32,9 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, metavar="DIR", help="keep what was found out about single files in this private folder"
     )
     parser.add_argument("--report-only", action="store_true", help="exit 0 whatever is decided, and say so loudly")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show every reason and finding")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show every reason and finding; log steps and timings"
+    )
     parser.add_argument("--max-files", type=int, default=Limits().max_files, metavar="N", help="refuse larger targets")
     parser.add_argument("--max-bytes", type=int, default=Limits().max_bytes, metavar="N", help="refuse larger targets")
 
@@ -43,25 +45,25 @@ def limits(args: argparse.Namespace) -> Limits:
 
 
 @contextmanager
-def cache(args: argparse.Namespace, targets: Sequence[Path]) -> Iterator[ExaminationCache | None]:
+def cache(folder: Path | None, targets: Sequence[Path]) -> Iterator[ExaminationCache | None]:
     """Yield the cache that was named, if one was.
 
     Raises:
         UsageError: it lies inside a target, whose author would be the author of its key, or others can write to it.
         ToolError: it cannot be used.
     """
-    if args.cache is None:
+    if folder is None:
         yield None
         return
     from zt_gate.scan.cache import ExaminationCache
 
-    place = args.cache.resolve()
+    place = folder.resolve()
     if any(place.is_relative_to(target.resolve()) for target in targets):
         raise UsageError(
-            f"the cache {printable(args.cache)} lies inside the target",
+            f"the cache {printable(folder)} lies inside the target",
             "keep it where the model's author cannot write",
         )
-    opened = ExaminationCache(args.cache)
+    opened = ExaminationCache(folder)
     try:
         yield opened
     finally:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Scan the model and print waivers; 1 where something stands in the way that a waiver must not cover.
+    """Scan the model and print waivers; 1 where something blocks that a waiver must not cover.
 
     Raises:
         UsageError: owner, approver, reason or days are not what a waiver needs.
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 0
     refused = _refused(verdict)
     if refused:
-        console.result("no waiver is written, since something stands in the way that a waiver must not cover:")
+        console.result("no waiver is written, since this blocks too, and a waiver must not cover it:")
         for line in refused:
             console.result(f"  {line}")
         return 1

@@ -14,8 +14,9 @@ from zt_gate.domain import printable
 
 if TYPE_CHECKING:
     from zt_gate.policy.diff import Change
+    from zt_gate.report.lines import Part
 
-_MARKS = {"looser": ("-", "red"), "different": ("~", "yellow"), "stricter": ("+", "green")}
+_MARKS = {"looser": ("-", "bad"), "different": ("~", "doubt"), "stricter": ("+", "good")}
 
 
 def add_lint_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,9 @@ def run_lint(args: argparse.Namespace, console: Console) -> int:
         console.result(json.dumps({"schema": "zt-gate/policy-lint/v1", "problems": rows}, indent=2))
     else:
         for item in problems:
-            console.result("\n".join(pointed(item.error, console.style(f"{item.code}:", "yellow"))) + "\n")
+            head, *rest = pointed(item.error, "")
+            console.result((f"{item.code}:", "doubt"), head)
+            console.result("\n".join([*rest, ""]))
         console.result(f"{loaded.source}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}")
     return 1 if problems else 0
 
@@ -81,20 +84,20 @@ def run_diff(args: argparse.Namespace, console: Console) -> int:
         rows = [change.to_json() for change in changes]
         console.result(json.dumps(value | {"tightens": guards(changes), "changes": rows}, indent=2))
     else:
-        console.result("\n".join(changes_shown(changes, console)))
+        for parts in changes_shown(changes):
+            console.result(*parts)
     return 0 if guards(changes) else 1
 
 
-def changes_shown(changes: Iterable[Change], console: Console) -> list[str]:
-    """Return changes as lines, the dangerous ones first."""
+def changes_shown(changes: Iterable[Change]) -> list[tuple[Part, ...]]:
+    """Return changes as the parts of a line each, the dangerous ones first."""
     order = list(_MARKS)
-    lines = []
+    lines: list[tuple[Part, ...]] = []
     for change in sorted(changes, key=lambda item: (order.index(item.direction), item.stage, item.setting)):
-        mark, colour = _MARKS[change.direction]
         where = f"stages.{change.stage}.{change.setting}" if change.stage else change.setting
         moved = f"{_word(change.old)} → {_word(change.new)}"
-        lines.append(f"{console.style(mark, colour)} {change.direction:<9}  {where}: {printable(moved, 400)}")
-    return lines or ["no difference"]
+        lines.append((_MARKS[change.direction], f" {change.direction:<9}  {where}: {printable(moved, 400)}"))
+    return lines or [("no difference",)]
 
 
 def _word(value: Any) -> str:

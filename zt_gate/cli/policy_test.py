@@ -42,8 +42,8 @@ def run_test(args: argparse.Namespace, console: Console) -> int:
     loaded, now = load_policy(reference), datetime.now(UTC)
     results = [run_case(case, loaded, now) for case in cases.cases]
     for result in results:
-        mark = console.style("✗", "red") if result.problem else console.style("✓", "green")
-        console.result(f"{mark} {printable(result.case.name, 120)} ({result.case.stage}: {result.verdict.decision})")
+        case = f" {printable(result.case.name, 120)} ({result.case.stage}: {result.verdict.decision})"
+        console.result(("✗", "bad") if result.problem else ("✓", "good"), case)
         if result.problem:
             console.result(f"    {printable(result.problem, 2000)}")
             for reason in result.verdict.reasons[:10]:
@@ -82,7 +82,8 @@ def run_suggest(args: argparse.Namespace, console: Console) -> int:
     if not changes:
         console.result("# nothing to suggest")
         return 0
-    console.result("\n".join(f"# {line}" for line in changes_shown(changes, console)))
+    for parts in changes_shown(changes):
+        console.result("# ", *parts)
     console.result(_overlay(loaded, better))
     console.note("every run that the log tells of would have been allowed all the same; read it before you paste it")
     return 0

@@ -66,7 +66,7 @@ def _promote(args: argparse.Namespace, client: RegistryClient, version: Version,
         return 0
     client.set_alias(version, args.alias)
     _record(args, version, "promotion.done", "done")
-    console.result(f"{console.style('PROMOTED', 'green')}  {printable(version.uri)} → @{args.alias}")
+    console.result(("PROMOTED", "good"), f"  {printable(version.uri)} → @{args.alias}")
     return 0
 
 
@@ -108,14 +108,14 @@ def _roll_back(args: argparse.Namespace, client: RegistryClient, console: Consol
             console.note(f"{printable(version.uri)}: {refusal}")
             continue
         _record(args, version, "promotion.done", f"rolled back from {now}")
-        console.result(f"{console.style('ROLLED BACK', 'green')}  {printable(name)} {now} → {number} @{args.alias}")
+        console.result(("ROLLED BACK", "good"), f"  {printable(name)} {now} → {number} @{args.alias}")
         return 0
     return _refused(args, f"no version of {printable(name)} before {now} is admitted", console)
 
 
 def _refused(args: argparse.Namespace, why: str, console: Console) -> int:
     _record(args, None, "promotion.denied", f"deny: {why}")
-    console.result(f"{console.style('REFUSED', 'red')}  {printable(args.target)} → @{printable(args.alias)}")
+    console.result(("REFUSED", "bad"), f"  {printable(args.target)} → @{printable(args.alias)}")
     console.result(f"  ✗ {why}")
     return 1
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli.console import Console
 
 if TYPE_CHECKING:
+    from zt_gate.report.lines import Part
     from zt_gate.scan.ratchet import Difference
 
 _SHOWN = 60
@@ -40,7 +42,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.format == "json":
         console.result(json.dumps(document, indent=2))
     else:
-        console.result(_text(difference, console, verbose=args.verbose))
+        for parts in _told(difference, verbose=args.verbose):
+            console.result(*parts)
     return 0 if difference.is_empty else 1
 
 
@@ -53,19 +56,19 @@ def _refuse_changed(paths: list[str]) -> None:
         raise TargetError(what, "let the writer finish, then compare again")
 
 
-def _text(difference: Difference, console: Console, *, verbose: bool) -> str:
+def _told(difference: Difference, *, verbose: bool) -> Iterator[tuple[Part, ...]]:
     from zt_gate.scan.ratchet import KINDS
 
     order = list(KINDS)
     added = sorted(difference.added.items(), key=lambda pair: (order.index(pair[0].kind), pair[0].value))
     shown = added if verbose else added[:_SHOWN]
-    lines = [console.style("+", "red") + f" {KINDS[item.kind]} {item.value}{_where(paths)}" for item, paths in shown]
+    yield (f"{len(added)} things are new in this release" if added else "nothing is new in this release",)
+    for item, paths in shown:
+        yield ("+", "bad"), f" {KINDS[item.kind]} {item.value}{_where(paths)}"
     if len(shown) < len(added):
-        lines.append(f"  and {len(added) - len(shown)} more; --verbose shows them")
-    if verbose:
-        lines += [console.style("-", "dim") + f" {KINDS[item.kind]} {item.value}" for item in difference.removed]
-    head = f"{len(added)} things are new in this release" if added else "nothing is new in this release"
-    return "\n".join([head, *lines])
+        yield (f"  and {len(added) - len(shown)} more; --verbose shows them",)
+    for item in difference.removed if verbose else ():
+        yield ("-", "dim"), f" {KINDS[item.kind]} {item.value}"
 
 
 def _where(paths: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,13 +45,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     expect_reports(args, console)
     # Held first: the files are hashed beside this process while it imports the gate and examines them.
-    with frozen_target(args.target, Freeze.HOLD, limits(args)) as held, cache(args, args.target) as kept:
+    with frozen_target(args.target, Freeze.HOLD, limits(args)) as held, cache(args.cache, args.target) as kept:
         from zt_gate.cli.gating import answer
         from zt_gate.gate import Request
 
         request = Request(
             targets=args.target,
-            policy=_policy(args),
+            policy=scan_policy(args.target, args.engine, args.osv, args.import_sarif),
             stage="scan",
             sarif=args.import_sarif,
             held=held,
@@ -60,22 +61,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return answer(request, args, None, console)
 
 
-def _policy(args: argparse.Namespace) -> LoadedPolicy:
+def scan_policy(
+    targets: Sequence[Path], engines: Sequence[str], osv: Path | None, sarif: Sequence[Path]
+) -> LoadedPolicy:
     """Return what a scan asks, with the checks that were asked for besides.
 
     Raises:
-        UsageError: what is brought lies in a target, whose author would then have written it.
+        UsageError: there is no such engine, or a file lies in a target, whose author would then have written it.
     """
+    from zt_gate.errors import UsageError
     from zt_gate.intake.containment import refuse_inside
     from zt_gate.policy.model import SCAN
+    from zt_gate.scan.engines import ENGINES
 
-    policy = SCAN.with_opinions("scan", args.engine) if args.engine else SCAN
-    if args.osv is not None:
-        for target in args.target:
-            refuse_inside(args.osv, target, "OSV database")
+    if unknown := set(engines) - set(ENGINES):
+        raise UsageError(f"there is no engine {min(unknown)!r}", f"engines: {', '.join(ENGINES)}")
+    policy = SCAN.with_opinions("scan", list(engines)) if engines else SCAN
+    if osv is not None:
+        for target in targets:
+            refuse_inside(osv, target, "OSV database")
         policy = policy.with_opinions("scan", ["vulnerabilities"], "required")
-    if args.import_sarif:
+    if sarif:
         policy = policy.with_opinions("scan", ["sarif"])
-    for path, target in itertools.product(args.import_sarif, args.target):
+    for path, target in itertools.product(sarif, targets):
         refuse_inside(path, target, "SARIF file")
     return policy

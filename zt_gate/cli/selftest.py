@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.cli.console import Console
 
 if TYPE_CHECKING:
+    from zt_gate.report.lines import Part
     from zt_gate.scan.selftest.construct import Construct
 
 SCHEMA = "zt-gate/selftest/v1"
@@ -65,15 +66,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """
     constructs = _chosen(args.family)
     if args.list:
-        for construct in constructs:
-            console.result(f"{construct.id:<52} {construct.title} [{construct.reference}]")
+        console.table([(item.id, f"{item.title} [{item.reference}]") for item in constructs])
         return 0
     if args.write is not None:
         _write(args.write, constructs)
         console.note(f"{len(constructs)} constructs written below {args.write}; never load one")
         return 0
     results = list(examine(constructs))
-    console.result(_json(results) if args.format == "json" else _matrix(results, console, verbose=args.verbose))
+    if args.format == "json":
+        console.result(_json(results))
+    else:
+        _matrix(results, console, verbose=args.verbose)
     return _PASSED if any(result.answer is Answer.PASSED for result in results) else 0
 
 
@@ -130,23 +133,22 @@ def _write(folder: Path, constructs: Iterable[Construct]) -> None:
         raise ToolError(f"cannot write {printable(folder)}: {error.strerror}", advice) from error
 
 
-def _matrix(results: list[Result], console: Console, *, verbose: bool) -> str:
-    """Return the matrix by family, then what passed, then what was blocked without a name."""
-    lines = [f"{'family':<18} {'constructs':>10} {'named':>7} {'incomplete':>11} {'PASSED':>7}"]
+def _matrix(results: list[Result], console: Console, *, verbose: bool) -> None:
+    """Print the matrix by family, then what passed, then what was blocked without a name."""
+    rows: list[tuple[Part, ...]] = [("family", "constructs", "named", "incomplete", "PASSED")]
     for family, counts in [*_counts(results).items(), ("all", Counter(result.answer for result in results))]:
-        passed = counts[Answer.PASSED]
-        shown = console.style(f"{passed:>7}", "red") if passed else f"{passed:>7}"
-        row = f"{counts.total():>10} {counts[Answer.NAMED]:>7} {counts[Answer.INCOMPLETE]:>11} {shown}"
-        lines.append(f"{family:<18} {row}")
+        named, incomplete, passed = (f"{counts[answer]:>6}" for answer in Answer)
+        shown = (passed, "bad") if counts[Answer.PASSED] else passed
+        rows.append((family, f"{counts.total():>10}", named, incomplete, shown))
+    console.table(rows, headed=True)
     holes = [result for result in results if result.answer is Answer.PASSED]
     gaps = [result for result in results if result.answer is Answer.INCOMPLETE] if verbose else []
-    lines += [console.style("PASSED", "red") + f" {item.construct.id}: {item.construct.title}" for item in holes]
-    lines += [f"incomplete {item.construct.id}: {item.rules[0]}" for item in gaps]
-    blocked = len(results) - len(holes)
-    lines.append(
-        f"{blocked} of {len(results)} constructs are blocked" + (f", {len(holes)} are let through" if holes else "")
-    )
-    return "\n".join(lines)
+    for item in holes:
+        console.result(("PASSED", "bad"), f" {item.construct.id}: {item.construct.title}")
+    for item in gaps:
+        console.result(f"incomplete {item.construct.id}: {item.rules[0]}")
+    let = f", {len(holes)} are let through" if holes else ""
+    console.result(f"{len(results) - len(holes)} of {len(results)} constructs are blocked{let}")
 
 
 def _counts(results: Iterable[Result]) -> dict[str, Counter[Answer]]:

@@ -54,11 +54,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         reasons = _reasons(frozen, evidence)
         digest = frozen.subject.digest
     if reasons:
-        console.result(console.style("NOT VERIFIED", "red") + f" {digest}")
+        console.result(("NOT VERIFIED", "bad"), f" {digest}")
         for reason in reasons:
             console.result(f"  {reason}")
         return 1
-    console.result(console.style("VERIFIED", "green") + f" {digest} signed by {described(args)}")
+    console.result(("VERIFIED", "good"), f" {digest} signed by {described(args)}")
     return 0
 
 

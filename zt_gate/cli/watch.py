@@ -1,4 +1,4 @@
-"""`zt-gate watch`: look again and again at what is promoted in MLflow, and say or take away what no longer holds."""
+"""`zt-gate watch`: keep re-checking promoted MLflow versions, and report or withdraw those that no longer hold."""
 
 from __future__ import annotations
 
@@ -85,8 +85,7 @@ def _look(
     recheck = _recheck(args, client) if args.recheck else None
     withdraw = bool(registry.withdraw)
     for seen in reconcile(client, Protected.of(registry), withdraw=withdraw, recheck=recheck, only=only):
-        mark = console.style("✗", "red") if seen.why else console.style("✓", "green")
-        console.result(f"{mark} {seen.text}")
+        console.result(("✗", "bad") if seen.why else ("✓", "good"), f" {seen.text}")
         if seen.why:
             code = 1
             kind = "promotion.withdrawn" if seen.withdrawn else "promotion.unheld"

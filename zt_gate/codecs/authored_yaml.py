@@ -82,7 +82,7 @@ def parse(data: bytes, file: str) -> Document:
     except ParseError as error:
         shown = place.lines[error.line - 1] if 0 < error.line <= len(lines) else ""
         tabbed = error.problem.startswith(NOT_YAML) and shown.lstrip(" ").startswith("\\t")
-        advice = "indent with spaces, not tabs" if tabbed else error.advice or "mend the YAML"
+        advice = "indent with spaces, not tabs" if tabbed else error.advice or "fix the YAML"
         problem = error.problem.removeprefix(NOT_YAML)
         raise place.at(max(error.line - 1, 0), max(error.column - 1, 0), problem, advice) from None
 
@@ -101,7 +101,7 @@ class _Author:
         data, found = None, False
         for kind, event in self._events:
             if kind is Kind.DOCUMENT and found:
-                raise self._place.error(event, "but found another document", "mend the YAML")
+                raise self._place.error(event, "but found another document", "fix the YAML")
             if kind not in (Kind.DOCUMENT, Kind.STREAM):
                 data, found = self._value(kind, event, ()), True
         return Document(self._place, data, self._keys, self._values)

@@ -118,7 +118,7 @@ def prepared(test: TestSet, declared: Declaration) -> Array:
         raise EvidenceError(f"samples have the shape {test.x.shape[1:]}, and {declared.shape} is declared", _ADVICE)
     x: Array = test.x.astype(np.float64)
     if declared.constraints and (unlike := declared.constraints.unlike(x)):
-        raise EvidenceError(f"the data are not as the constraints say: {unlike}", "mend the data or the declaration")
+        raise EvidenceError(f"the data are not as the constraints say: {unlike}", "fix the data or the declaration")
     if declared.least:
         least, greatest = np.asarray(declared.least), np.asarray(declared.greatest)
         x = (x - least) / np.where(greatest > least, greatest - least, 1.0)

@@ -46,6 +46,23 @@ def refuse_policy_inside(policy: LoadedPolicy, targets: Iterable[Path]) -> None:
             refuse_inside(file.path, target, file.what)
 
 
+def refuse_files_inside(target: Path, policy: LoadedPolicy, named: Iterable[tuple[str, Path | None]]) -> None:
+    """Refuse a policy, with every file that it names, and other files of the operator's that lie inside the target.
+
+    Args:
+        target: what is judged.
+        policy: what it is judged by.
+        named: other files, each with what it is; None where none was named.
+
+    Raises:
+        UsageError: as `refuse_inside`.
+    """
+    for what, path in named:
+        if path is not None:
+            refuse_inside(path, target, what)
+    refuse_policy_inside(policy, [target])
+
+
 def is_inside(path: Path, target: Path) -> bool:
     """Whether opening a path goes through a target, or ends at one of its files."""
     root = _identity(target)

@@ -1,4 +1,4 @@
-"""The rule catalogue: what each rule means, why it matters and how to mend it, one file per rule.
+"""The rule catalogue: what each rule means, why it matters and how to fix it, one file per rule.
 
 What a rule refers to is checked against the vendored lists under `rules/references/`: ids and short titles only, each
 list with its source and version.
@@ -76,6 +76,13 @@ class RulePage:
     references: References
     since: str
     """First version of zt-gate with this rule."""
+    also: tuple[SeverityName, ...] = ()
+    """Other severities that its findings may have, by circumstance."""
+
+    @property
+    def severities(self) -> tuple[SeverityName, ...]:
+        """Every severity that its findings may have, the usual one first."""
+        return (self.severity, *self.also)
 
 
 @dataclass(frozen=True, slots=True)

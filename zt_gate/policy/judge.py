@@ -194,7 +194,7 @@ def _waiver_for(finding: Finding, waivers: Sequence[Waiver]) -> Waiver | None:
 
 
 def _coverage_reasons(subject: Subject, stage: Stage, judged: Sequence[Evidence]) -> Iterator[Reason]:
-    """Every byte of every file is claimed by a required check, or it stands in the way."""
+    """Every byte of every file is claimed by a required check, or it blocks."""
     required = [item for item in judged if stage.weights.get(item.check) == "required"]
     claimed = {(claim.path, claim.size) for item in required for claim in item.claims}
     explained = {gap.path for item in required for gap in item.gaps}

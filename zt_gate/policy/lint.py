@@ -1,4 +1,4 @@
-"""Warn about valid settings that are probably mistakes: what does nothing, what nobody can meet, dates that near.
+"""Valid settings that are probably mistakes: they do nothing, nobody can meet them, or a date is near.
 
 A lint looks at the file as it was written, for the place, and at the effective policy, for the meaning. It never
 changes a verdict.
@@ -63,7 +63,7 @@ class Problem:
     code: str
     """Stable slug, such as `unknown-rule`."""
     error: PolicyError
-    """What is wrong, where, and the remedy."""
+    """What is wrong, where, and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _dates(seen: Linted) -> Iterator[Problem]:
         )
     for waiver in seen.effective.waivers:
         end = parse_instant(waiver.expires)
-        yield from _ending(seen, ("waivers_file",), f"waiver {waiver.id}", end, "mend the model, or have it renewed")
+        yield from _ending(seen, ("waivers_file",), f"waiver {waiver.id}", end, "fix the model, or have it renewed")
     root = seen.own.trust.trusted_root
     if root is not None and root.fetched is not None and root.max_age_days is not None:
         end = parse_instant(root.fetched) + timedelta(days=root.max_age_days)
@@ -133,13 +133,13 @@ def _dates(seen: Linted) -> Iterator[Problem]:
         yield seen.problem("root-undated", ("trust", "trusted_root"), "nobody says how fresh the root is", advice)
 
 
-def _ending(seen: Linted, place: Place, what: str, end: datetime, remedy: str) -> Iterator[Problem]:
+def _ending(seen: Linted, place: Place, what: str, end: datetime, fix: str) -> Iterator[Problem]:
     shown = end.strftime("%Y-%m-%dT%H:%M:%SZ")
     if end <= seen.now:
-        yield seen.problem("expired", place, f"{what} expired at {shown}", remedy, at_key=False)
+        yield seen.problem("expired", place, f"{what} expired at {shown}", fix, at_key=False)
     elif end <= seen.now + seen.within:
         days = (end - seen.now).days
-        yield seen.problem("expiring", place, f"{what} expires in {days} days", remedy, at_key=False)
+        yield seen.problem("expiring", place, f"{what} expires in {days} days", fix, at_key=False)
 
 
 def _stages(seen: Linted) -> Iterator[Problem]:

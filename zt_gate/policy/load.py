@@ -352,7 +352,7 @@ def _waivers(policy: Policy, source: Document, folder: _Folder) -> tuple[Waiver,
             raise listed.error((*place, "id"), f"id {waiver.id!r} is used twice", "rename one of the two")
         if is_never_waived(waiver.rule) or waiver.rule in policy.never_waive:
             message = f"{printable(waiver.rule, 40)} is never waived"
-            raise listed.error((*place, "rule"), message, "mend what it found; a waiver would change nothing")
+            raise listed.error((*place, "rule"), message, "fix what it found; a waiver would change nothing")
     return waivers
 
 

@@ -73,9 +73,9 @@ def waiver_notes(
             continue
         expires = parse_instant(waiver.expires)
         if expires <= now:
-            notes.append(f"waiver {waiver.id} ended at {waiver.expires}: mend {waiver.rule}, and take it out")
+            notes.append(f"waiver {waiver.id} ended at {waiver.expires}: fix {waiver.rule}, and remove the waiver")
         elif waiver.id not in used:
             notes.append(f"waiver {waiver.id} for {waiver.rule} covered nothing: take it out")
         elif expires - now <= SOON:
-            notes.append(f"waiver {waiver.id} for {waiver.rule} ends at {waiver.expires}: mend it before then")
+            notes.append(f"waiver {waiver.id} for {waiver.rule} ends at {waiver.expires}: fix it before then")
     return notes

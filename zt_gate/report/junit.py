@@ -47,7 +47,7 @@ def _suite(check: dict[str, Any], own: list[Row], report: dict[str, Any]) -> tup
     if not any(row.blocks for row in own):
         skipped = check["status"] in ("missing", "not_applicable", "incomplete")
         inner = f"<skipped {_attributes(message=check['status'].replace('_', ' '))}/>" if skipped else ""
-        cases.insert(0, _element(name, f"{name}: nothing stands in the way", inner))
+        cases.insert(0, _element(name, f"{name}: nothing blocks", inner))
     return name, cases
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.domain import printable
-from zt_gate.report.remedies import steps
+from zt_gate.report.fixes import steps
 from zt_gate.report.rows import SEVERITIES, Row, rows
 
 MAX_BYTES = 1 << 20
@@ -32,7 +32,7 @@ def render(report: dict[str, Any]) -> str:
     found = rows(report)
     blocking = [row for row in found if row.blocks]
     if blocking:
-        lines += [f"### Why ({len(blocking)})", "", *_table(blocking), "", *_remedies(report), ""]
+        lines += [f"### Why ({len(blocking)})", "", *_table(blocking), "", *_fixes(report), ""]
     rest = [row for row in found if not row.blocks]
     if rest:
         lines += [f"### Also found ({len(rest)})", "", *_table(rest), ""]
@@ -100,11 +100,11 @@ def _table(found: list[Row]) -> Iterator[str]:
         yield f"… and {len(left)} more ({counts}); report.json and report.html have them."
 
 
-def _remedies(report: dict[str, Any]) -> Iterator[str]:
-    yield "### What would turn it"
+def _fixes(report: dict[str, Any]) -> Iterator[str]:
+    yield "### How to fix it"
     yield ""
     for step in steps(report)[:20]:
-        yield f"1. {escape(step.remedy, 1000)}"
+        yield f"1. {escape(step.fix, 1000)}"
 
 
 def _checks(report: dict[str, Any]) -> Iterator[str]:

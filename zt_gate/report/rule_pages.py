@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from zt_gate.policy.catalog import LABELS, RulePage, reference_list, rule_ids, rule_page
+from zt_gate.report.lines import Line, line
 
 _FAMILIES = {
     "ACC": "Roles and separation of duties",
@@ -28,24 +28,14 @@ _FAMILIES = {
 _LISTED = LABELS | {"atlas": "MITRE ATLAS", "cwe": "CWE"}
 
 
-def render(page: RulePage, style: Callable[[str, str], str]) -> str:
-    """Return one page as text, at most 90 columns wide.
-
-    Args:
-        page: the page.
-        style: how a terminal shows text, as `Console.style`.
-    """
-    lines = [f"{style(page.id, 'bold')}  {page.title}  ({page.severity}, since {page.since})", ""]
+def lines(page: RulePage) -> Iterator[Line]:
+    """Yield one page as lines for a screen."""
+    yield line((page.id, "bold"), f"  {page.title}  ({' or '.join(page.severities)}, since {page.since})")
     for heading, text in (("Why", page.why), ("Fix", page.fix)):
-        lines += [style(heading, "bold"), _filled(text), ""]
+        yield from (line(), line((heading, "bold")), line(" ".join(text.split()), lead="  "))
     for heading, text in (("Fires on", page.bad), ("Passes", page.good)):
-        lines += [style(heading, "bold"), *(f"  {line}" for line in text.splitlines()), ""]
-    lines += [style("References", "bold"), *_references(page)]
-    return "\n".join(lines)
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), 90, initial_indent="  ", subsequent_indent="  ")
+        yield from (line(), line((heading, "bold")), *(line(row, lead="  ") for row in text.splitlines()))
+    yield from (line(), line(("References", "bold")), *(line(row, lead="  ") for row in _references(page)))
 
 
 def _references(page: RulePage) -> Iterator[str]:
@@ -54,7 +44,7 @@ def _references(page: RulePage) -> Iterator[str]:
         titles = reference_list(name).ids if name in _LISTED else {}
         for item in ids:
             said = f"{LABELS[name]} {item}" if name in LABELS else item
-            yield f"  {said}  {titles[item]}" if item in titles else f"  {said}"
+            yield f"{said}  {titles[item]}" if item in titles else said
 
 
 def catalogue() -> str:
@@ -82,7 +72,7 @@ something conforms to it."""
 def _section(page: RulePage) -> Iterator[str]:
     yield f"### {page.id} {_plain(page.title)}"
     yield ""
-    yield f"*{page.severity}, since {page.since}.* {_plain(page.why)}"
+    yield f"*{' or '.join(page.severities)}, since {page.since}.* {_plain(page.why)}"
     yield ""
     for heading, text in (("Fires on", page.bad), ("Passes", page.good)):
         yield f"- {heading}: {_code(text)}"

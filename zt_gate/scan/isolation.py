@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from zt_gate.domain import printable
+from zt_gate.log import info
 
 Job = Callable[[], bytes]
 """Examines something and returns its answer. What it raises is the job's failure."""
@@ -155,7 +156,11 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         os.close(self._pipe)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        status, used = os.wait4(self._pid, 0)[1:]
+        seconds, mebibytes = used.ru_utime + used.ru_stime, used.ru_maxrss >> 10
+        code = os.waitstatus_to_exitcode(status)
+        info(__name__, "worker %d ended with %d after %.2f CPU seconds, %d MiB", self._pid, code, seconds, mebibytes)
+        return code
 
 
 def _how(code: int, limits: Limits) -> str:

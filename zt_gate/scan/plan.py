@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.intake import Frozen
+from zt_gate.log import info
 from zt_gate.scan.engines import ENGINES
 from zt_gate.scan.interface import Check
 from zt_gate.scan.isolation import Limits
@@ -119,7 +120,10 @@ def run_checks(
     for name, check in asking.items():
         part = answers[name]
         done[name] = part if isinstance(part, Gap) else _attempt(partial(check.answered, frozen, part))
-    return [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
+    evidence = [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
+    for item in evidence:
+        info(__name__, "%s: %s, %d findings, %d gaps", item.check, item.status, len(item.findings), len(item.gaps))
+    return evidence
 
 
 def _make(name: str, prepared: Mapping[str, Check], cache: ExaminationCache | None) -> Check | None:

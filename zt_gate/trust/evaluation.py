@@ -166,4 +166,4 @@ def _check_problems(predicate: dict[str, Any], outcome: Outcome) -> None:
         else:
             outcome.finding("EVL-001", "lists a problem of no known rule")
     for reason in predicate["unmeasured"]:
-        outcome.gap(text(reason, 300), "mend that, and evaluate again with a new ticket")
+        outcome.gap(text(reason, 300), "fix that, and evaluate again with a new ticket")

@@ -94,7 +94,7 @@ def _bundle(value: dict[str, Any], signers: Signers, subject: Subject) -> Item:
     kind = MANIFEST_TYPE if content is None else parse_statement(parse_envelope(content).payload).predicate_type
     try:
         if signers.bundles is None:
-            return Item("", kind, stranger="a Sigstore certificate, and the policy lists no identity")
+            return Item("", kind, stranger="a Sigstore certificate (the policy lists no identity)")
         verified = signers.bundles.verify(value, artifact)
     except EvidenceError as error:
         return _unverified(error, kind)
@@ -111,7 +111,7 @@ def _by_key(bundle: Unlogged, signers: Signers) -> Item:
         return _envelope(bundle.envelope, signers)
     keyids = frozenset(key.id for key in signers.keys if verifies(key, bundle.signature, bundle.signed))
     if not keyids:
-        return Item("", MANIFEST_TYPE, stranger="a key without an id, or the signature does not verify")
+        return Item("", MANIFEST_TYPE, stranger="a key without an id (or the signature does not verify)")
     return Item("", MANIFEST_TYPE, signers.of_keys(keyids))
 
 
@@ -119,7 +119,7 @@ def _by_chain(bundle: Unlogged, signers: Signers) -> Item:
     statement = None if bundle.envelope is None else parse_statement(bundle.envelope.payload)
     kind = MANIFEST_TYPE if statement is None else statement.predicate_type
     if signers.chains is None:
-        return Item("", kind, stranger="a certificate, and the policy lists none")
+        return Item("", kind, stranger="a certificate (the policy lists none)")
     try:
         verified = signers.verified_chain(bundle.chain, bundle.signed, bundle.signature, bundle.timestamps)
     except EvidenceError as error:

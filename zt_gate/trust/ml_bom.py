@@ -123,7 +123,7 @@ def _flavors(mlmodel: bytes | None) -> list[str]:
         value = authored_yaml.parse(mlmodel, "MLmodel").data
     except PolicyError as error:
         raise EvidenceError(
-            f"MLmodel line {error.line}: {error.message}", "mend it, or name a BOM: --predicate"
+            f"MLmodel line {error.line}: {error.message}", "fix it, or name a BOM: --predicate"
         ) from None
     flavors = value.get("flavors") if isinstance(value, dict) else None
     return sorted(_said(name) for name in flavors) if isinstance(flavors, dict) else []

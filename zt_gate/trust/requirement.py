@@ -51,10 +51,10 @@ def admit(item: Item, by: Sequence[str]) -> Outcome:
     elif item.problem:
         outcome.finding("SIG-002", item.problem)
     elif item.stranger:
-        outcome.finding("SIG-003", f"signed by {item.stranger}, whom the policy does not list")
+        outcome.finding("SIG-003", f"signed by {item.stranger}, which this policy does not trust")
     elif not item.signers_of(by):
         names = ", ".join(sorted(signer.id for signer in item.signers))
-        outcome.finding("SIG-003", f"signed by {names}, whom the policy does not list for this")
+        outcome.finding("SIG-003", f"signed by {names}, which this policy does not trust for this")
     return outcome
 
 
@@ -118,8 +118,8 @@ def settle(
 def missing(check: str, subject: Subject, what: str, command: str, items: Sequence[Item]) -> Evidence:
     """Say that nobody brought anything of the kind, and how to make it."""
     unread = sum(not item.kind for item in items)
-    note = f"; {unread} brought items could not be read" if unread else ""
-    return Evidence.missing(check, subject.digest, f"no {what} was brought{note}", command)
+    note = f"; {unread} statements could not be read" if unread else ""
+    return Evidence.missing(check, subject.digest, f"no {what} found{note}", command)
 
 
 def text(value: object, limit: int = 120) -> str:

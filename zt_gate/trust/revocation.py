@@ -170,7 +170,7 @@ def _evidence(
     if not fresh and not any(outcome.gaps for outcome in outcomes):
         lacking = Outcome("release")
         fix = "name the folder that holds it: --evidence DIR"
-        lacking.gap("no revocation list by a listed revoker was brought", fix)
+        lacking.gap("no revocation list by a listed revoker found", fix)
         outcomes.append(lacking)
     count = len(revoked.digests) + len(revoked.names)
     metrics = {"signers": signer_ids(fresh, wanted.by), "lists": str(len(relevant)), "revoked": str(count)}

@@ -36,7 +36,7 @@ def scanners_evidence(question: Question, wanted: Scanners, items: Sequence[Item
     ran = {tool["name"] for predicate in _predicates(good) for tool in predicate["tools"]}
     release = Outcome("release")
     for name in sorted(set(wanted.tools) - ran):
-        release.finding("SCN-002", f"no sound result of {text(name)} was brought", symbol=text(name))
+        release.finding("SCN-002", f"no valid result of {text(name)} found", symbol=text(name))
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
     met = settle(CHECK, VERSION, question.subject, [*outcomes, release], satisfied=bool(good) and release.ok,
                  metrics=metrics)  # fmt: skip

@@ -1,65 +1,65 @@
 """Colour, links and progress: where they are wanted, and nowhere else."""
 
 import io
+import threading
 
 import pytest
+from support.screens import Terminal
 
-from zt_gate.cli.console import Console, follows_links, wants_colour
+from zt_gate.cli.console import Console, link
 from zt_gate.cli.meter import Meter
-
-TERMINALS = ("CI", "NO_COLOR", "FORCE_COLOR", "FORCE_HYPERLINK", "VTE_VERSION", "TERM_PROGRAM", "KITTY_WINDOW_ID",
-             "WT_SESSION", "KONSOLE_VERSION", "DOMTERM", "GHOSTTY_RESOURCES_DIR")  # fmt: skip
-
-
-class Screen(io.StringIO):
-    """A stream that says that it is a terminal."""
-
-    def isatty(self):
-        return True
+from zt_gate.cli.screen import Screen
+from zt_gate.errors import TargetError
 
 
 @pytest.fixture(autouse=True)
-def no_terminal(monkeypatch):
-    for name in TERMINALS:
+def no_settings(monkeypatch):
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
 @pytest.mark.parametrize(
-    ("settings", "stream", "links"),
+    ("settings", "stream", "styled"),
     [
-        ({}, Screen(), False),
-        ({"VTE_VERSION": "7600"}, Screen(), True),
-        ({"VTE_VERSION": "4602"}, Screen(), False),
-        ({"VTE_VERSION": "x"}, Screen(), False),
-        ({"TERM_PROGRAM": "WezTerm"}, Screen(), True),
-        ({"TERM_PROGRAM": "Apple_Terminal"}, Screen(), False),
-        ({"KITTY_WINDOW_ID": "1", "CI": "true"}, Screen(), False),
-        ({"KITTY_WINDOW_ID": "1", "NO_COLOR": "1"}, Screen(), False),
-        ({"KITTY_WINDOW_ID": "1"}, io.StringIO(), False),
-        ({"FORCE_HYPERLINK": "1"}, io.StringIO(), True),
-        ({"FORCE_HYPERLINK": "0", "KITTY_WINDOW_ID": "1"}, Screen(), False),
+        ({}, Terminal, True),
+        ({"NO_COLOR": "1"}, Terminal, False),
+        ({"TERM": "dumb"}, Terminal, False),
+        ({}, io.StringIO, False),
+        ({"FORCE_COLOR": "1"}, io.StringIO, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, io.StringIO, False),
     ],
 )
-def test_links_go_to_terminals_that_follow_them(monkeypatch, tmp_path, settings, stream, links):
+def test_styles_and_links_are_where_they_are_wanted(monkeypatch, tmp_path, settings, stream, styled):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert follows_links(stream) is links
-    shown = Console(io.StringIO(), stream).link("report.html", tmp_path / "a b.html")
-    assert shown == (
-        f"\033]8;;{tmp_path.as_uri()}/a%20b.html\033\\report.html\033]8;;\033\\" if links else "report.html"
-    )
+    out, err = stream(), stream()
+    console = Console(out, err)
+    console.result(("ADMITTED", "good"), " [red]m.bin[/red] :smile:")
+    console.note("report: ", link("report.html", tmp_path / "a b.html"))
+    console.error(TargetError("no [bold]such[/] file", "name another"))
+    assert ("\x1b[1;32mADMITTED\x1b[0m" in out.getvalue()) is styled
+    assert " [red]m.bin[/red] :smile:\n" in out.getvalue()
+    assert ("\x1b]8;" in err.getvalue()) is styled
+    assert (f"{tmp_path.as_uri()}/a%20b.html" in err.getvalue()) is styled
+    assert "no [bold]such[/] file\n  help: name another\n" in err.getvalue()
+    assert styled or "\x1b" not in out.getvalue() + err.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("settings", "colour"),
-    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
-)
-def test_colour_is_left_out_where_it_is_not_wanted(monkeypatch, settings, colour):
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    assert wants_colour(Screen()) is colour
-    assert ("\033" in Console(Screen(), Screen()).style("x", "red")) is colour
+def test_a_result_is_never_changed_and_its_parts_never_escape(monkeypatch):
+    out = Terminal()
+    console = Console(out)
+    console.result('{"a": "\t[red]"}')
+    assert out.getvalue() == '{"a": "\t[red]"}\n'
+    console.result(("REFUSED", "bad"), " m\x1b]0;title\x07\r\u202e.bin")
+    assert "m\\x1b]0;title\\x07\\r\\u202e.bin" in out.getvalue()
+
+
+def test_a_long_result_is_left_for_the_terminal_to_wrap(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    out = Terminal()
+    Console(out).result(("x", "bold"), "y" * 100)
+    assert out.getvalue().count("\n") == 1
 
 
 def test_quiet_leaves_warnings_alone():
@@ -78,30 +78,46 @@ class Clock:
         return self.now
 
 
-def test_progress_says_how_far_it_is_but_not_too_often(monkeypatch, tmp_path):
-    monkeypatch.setenv("COLUMNS", "60")
+def drawings(err):
+    return err.getvalue().split("\r\x1b[2K")
+
+
+def test_progress_says_how_far_it_is_but_not_too_often_and_starts_no_thread(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "m.bin").write_bytes(b"x" * 4000)
-    err, clock = Screen(), Clock()
-    meter = Meter(Console(io.StringIO(), err), [tmp_path / "m.bin"], clock)
-    meter.step("freeze")
-    for read in range(0, 4001, 40):
-        clock.now += 0.05
-        meter.heard(read)
-    lines = err.getvalue().split("\r\033[K")[1:]
-    assert lines[0] == "zt-gate: freeze …"
-    assert 30 < len(lines) < 60
-    assert lines[-1].startswith("zt-gate: freeze … ")
-    assert " %, " in lines[-1]
-    assert lines[-1].endswith("/s")
+    err, clock, threads = Terminal(), Clock(), threading.active_count()
+    with Meter(Screen(err), [tmp_path / "m.bin"], clock) as meter:
+        meter.step("freeze")
+        for read in range(0, 4001, 40):
+            clock.now += 0.05
+            meter.heard(read)
+        assert threading.active_count() == threads
+    shown = drawings(err)
+    assert "zt-gate: freeze …" in shown[0]
+    assert 30 < len(shown) < 60
+    assert "3.8/4.0 kB" in shown[-3]
+    assert "/s" in shown[-3]
+    assert err.getvalue().endswith("\x1b[2K")
 
 
-def test_progress_of_several_paths_counts_bytes_and_fits_the_screen(monkeypatch, tmp_path):
-    monkeypatch.setenv("COLUMNS", "40")
-    err, clock = Screen(), Clock()
-    meter = Meter(Console(io.StringIO(), err), [tmp_path, tmp_path], clock)
-    meter.step("a step with a very long name that never ends")
-    clock.now = 1.5
-    meter.heard(3_000_000_000)
-    lines = err.getvalue().split("\r\033[K")[1:]
-    assert all(len(line) < 40 for line in lines)
-    assert "%" not in lines[-1]
+@pytest.mark.parametrize("columns", [40, 60, 120])
+def test_progress_of_several_paths_counts_bytes_and_fits_the_screen(monkeypatch, tmp_path, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    err, clock = Terminal(), Clock()
+    with Meter(Screen(err), [tmp_path, tmp_path], clock) as meter:
+        meter.step("a step with a very long name that never ends")
+        for second in range(1, 4):
+            clock.now = second
+            meter.heard(second * 3_000_000_000)
+    shown = [part.split("\n")[0] for part in drawings(err)]
+    assert "GB" in shown[-3]
+    assert all(len(line.removeprefix("\x1b[?25l")) <= columns for line in shown[:-1])
+    assert "%" not in shown[-3]
+
+
+def test_a_dumb_terminal_shows_no_progress(monkeypatch):
+    assert Console(io.StringIO(), Terminal()).terminal() is not None
+    assert Console(io.StringIO(), io.StringIO()).terminal() is None
+    monkeypatch.setenv("TERM", "dumb")
+    assert Console(io.StringIO(), Terminal()).terminal() is None

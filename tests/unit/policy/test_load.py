@@ -41,7 +41,7 @@ def policy(tmp_path):
         ("rules: &a {}\n", 5, 8, "anchors and aliases", "write the value out"),
         ("rules: !!python/object:os.system {}\n", 5, 8, "tag", "remove the tag"),
         ("1: x\n", 5, 1, "key '1' is not text", "quotes"),
-        ("rules: [\n", 6, 1, "", "mend the YAML"),
+        ("rules: [\n", 6, 1, "", "fix the YAML"),
         ("waivers_file: nowhere.yaml\n", 5, 15, "cannot read", "relative to the policy file"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Typical mistakes are answered with place, caret and remedy; what is printed is kept beside each mistake."""
+"""Typical mistakes are answered with place, caret and fix; what is printed is kept beside each mistake."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 from zt_gate.domain import Digest, Evidence, Finding, Gap, Severity
 from zt_gate.report import terminal
 from zt_gate.report.agreement import agreement
+from zt_gate.report.lines import plain
 
 SUBJECT = Digest.of(b"x")
 
@@ -16,7 +17,7 @@ def said(check, looked=(), gaps=(), **found):
 
 
 def shown(told):
-    return terminal._agreement(told, 100, False)
+    return [plain([item]) for item in terminal._agreement(told, verbose=False)]
 
 
 def test_nothing_is_told_where_no_engine_was_asked():

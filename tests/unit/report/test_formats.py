@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.screens import piped, shown
 
 from zt_gate.domain import Claim, Digest, Entry, Evidence, Finding, Gap, Manifest, Mode, Severity, Subject
 from zt_gate.domain.text import is_unsafe
@@ -14,7 +15,7 @@ from zt_gate.gate import Outcome
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import SCAN
 from zt_gate.policy.rules_folder import rules_folder
-from zt_gate.report import formats, json_format, sarif, terminal
+from zt_gate.report import formats, json_format, sarif
 from zt_gate.report.model import build, build_error
 
 SCHEMA = json.loads((rules_folder() / "schema" / "report-v1.schema.json").read_text())
@@ -58,7 +59,7 @@ def test_every_report_fits_its_schema(found, report_only):
 
 
 def test_an_error_fits_the_schema_too():
-    report = build_error(PolicyError("bad", "mend it", file="p.yaml", line=3, column=4), NOW)
+    report = build_error(PolicyError("bad", "fix it", file="p.yaml", line=3, column=4), NOW)
     jsonschema.validate(report, SCHEMA)
     assert report["error"]["place"] == "p.yaml:3:4"
     assert json.loads(sarif.render(report))["runs"][0]["invocations"][0]["executionSuccessful"] is False
@@ -91,24 +92,23 @@ def test_sarif_is_what_it_was():
     assert json.loads(sarif.render(report)) == json.loads(SARIF_GOLDEN.read_text())
 
 
-@pytest.mark.parametrize("columns", ["20", "60", "200"])
-def test_the_screen_says_the_decision_first(monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
+@pytest.mark.parametrize("columns", [20, 60, 200])
+def test_the_screen_says_the_decision_first(columns):
     report = build(outcome([Finding("ART-101", Severity.CRITICAL, "imports os.system", path="a.pkl")]))
-    text = terminal.render(report, lambda text, name: text)
+    text = shown(report, columns)
     assert text.startswith("BLOCK")
-    assert text.index("Why") < text.index("What would turn it") < text.index("Checks")
-    assert terminal.render(build(outcome()), lambda text, name: text).startswith("ALLOW")
+    assert text.index("Why") < text.index("How to fix it") < text.index("Checks")
+    assert piped(build(outcome())).startswith("ALLOW")
 
 
 def test_the_screen_counts_what_it_cuts():
     many = [
         Finding("ART-101", Severity.HIGH, f"import {number}", path="a.pkl", symbol=str(number)) for number in range(40)
     ]
-    text = terminal.render(build(outcome(many)), lambda text, name: text)
+    text = piped(build(outcome(many)))
     assert "and 28 more" in text
     assert len(text.splitlines()) < 50
-    assert "import 39" in terminal.render(build(outcome(many)), lambda text, name: text, verbose=True)
+    assert "import 39" in piped(build(outcome(many)), verbose=True)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
@@ -116,16 +116,16 @@ def test_no_format_passes_control_characters_on(text):
     report = build(outcome([Finding("ART-101", Severity.HIGH, text or "x", path="a.pkl", symbol=text)]))
     for name in formats.FILES:
         assert not any(is_unsafe(char) for char in formats.render(name, report).replace("\n", "")), name
-    screen = terminal.render(report, lambda text, name: text)
-    assert not any(is_unsafe(char) for char in screen.replace("\n", ""))
+    for screen in (piped(report), shown(report, 40)):
+        assert not any(is_unsafe(char) for char in screen.replace("\n", ""))
 
 
 def test_why_a_check_is_missing_is_said_once():
     report = build(outcome())
     lacking = {"reason": "picklescan is not installed", "fix": "pip install picklescan", "path": ""}
     report["checks"].append({**report["checks"][0], "id": "picklescan", "status": "missing", "gaps": [lacking]})
-    as_opinion = terminal.render(report, lambda text, name: text)
+    as_opinion = piped(report)
     assert as_opinion.count("picklescan is not installed; pip install picklescan") == 1
     reason = {"code": "check-missing", "rule": "", "message": "picklescan is not installed", "fix": "", "path": ""}
     report["reasons"].append({**reason, "check": "picklescan"})
-    assert terminal.render(report, lambda text, name: text).count("picklescan is not installed") == 1
+    assert piped(report).count("picklescan is not installed") == 1

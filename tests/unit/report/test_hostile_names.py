@@ -15,12 +15,13 @@ from support import reports
 from support.github_sarif import problems
 from support.gitlab_schema import CODE_QUALITY, SAST
 from support.hostile_names import COUNT, names
+from support.screens import piped, shown
 
 from zt_gate.cli.console import Console
 from zt_gate.domain import Bars, Evidence, Finding, Gap, Severity, printable
 from zt_gate.domain.text import is_unsafe
 from zt_gate.errors import TargetError
-from zt_gate.report import formats, terminal
+from zt_gate.report import formats
 from zt_gate.report.model import build_error
 from zt_gate.report.rows import rows
 
@@ -76,7 +77,7 @@ def hostile(seed):
     report = reports.report([finding(n, name) for n, name in enumerate(chosen)], about=about, signed=False, extra=extra)
     report["notes"] = [f"waiver {chosen[9]} ends soon"]
     next(check for check in report["checks"] if check["findings"])["findings"][-1]["waived_by"] = chosen[10]
-    odd = next(name for name in names(seed) if "\ud800" in name)
+    odd = next((name for name in names(seed) if "\ud800" in name), "\ud800")
     next(check for check in report["checks"] if check["findings"])["findings"][0].update(
         path=odd, member=odd, message=odd
     )
@@ -173,12 +174,23 @@ def test_a_page_stays_a_page(report):
     assert not any("evil" in value for name, value in seen.attributes if name == "href")
 
 
-@pytest.mark.parametrize("columns", ["40", "80", "120"])
-def test_a_screen_shows_no_escape_and_no_command(report, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
-    text = terminal.render(report, lambda text, name: text, verbose=True)
-    assert not any(is_unsafe(char) for char in text.replace("\n", ""))
-    assert not COMMAND.search(text)
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_screen_shows_no_escape_and_no_command(report, columns):
+    for text in (shown(report, columns, verbose=True), piped(report, verbose=True)):
+        assert not any(is_unsafe(char) for char in text.replace("\n", ""))
+        assert not COMMAND.search(text)
+
+
+STYLED = re.compile(r"\x1b\[[0-9;]*m")
+"""All that rich may put between texts: no cursor, no title, no link."""
+
+
+@pytest.mark.parametrize("columns", [40, 120])
+def test_a_coloured_screen_says_the_same_words_and_has_our_styles_alone(report, columns):
+    """Markup in a name stays literal: `[red]`, `[link=…]`, `:smile:` and escapes are words."""
+    coloured = shown(report, columns, verbose=True, colour=True)
+    assert STYLED.sub("", coloured) == shown(report, columns, verbose=True)
+    assert set(STYLED.findall(coloured)) <= {f"\x1b[{code}m" for code in ("0", "1", "2", "33", "36", "1;31", "1;32")}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -199,5 +211,18 @@ def test_the_names_are_hostile_indeed():
     """Without care every one of these checks would fail."""
     chosen = [name for seed in SEEDS for name in names(seed)]
     assert len(chosen) == COUNT
-    for odd in ("\n", "::error", "##[", "<script>", "\u202e", "\x1b", "](https", "${{", "\ud800"):
+    for odd in (
+        "\n",
+        "::error",
+        "##[",
+        "<script>",
+        "\u202e",
+        "\x1b",
+        "](https",
+        "${{",
+        "\ud800",
+        "[bold red]",
+        "[link=",
+        ":smile:",
+    ):
         assert any(odd in name for name in chosen)

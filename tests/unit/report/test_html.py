@@ -7,8 +7,8 @@ from support import reports
 
 from zt_gate.domain import Finding, Severity
 from zt_gate.report import formats
+from zt_gate.report.fixes import Step
 from zt_gate.report.html.commands import command_block, with_code
-from zt_gate.report.remedies import Step
 
 
 def page(report):
@@ -19,9 +19,9 @@ def text_of(markup):
     return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", markup, flags=re.DOTALL))
 
 
-def test_the_verdict_comes_first_then_why_then_what_would_turn_it():
+def test_the_verdict_comes_first_then_why_then_how_to_fix_it():
     text = text_of(page(reports.blocked()))
-    order = ["Blocked", "5 reasons stand in the way", "Why it is blocked", "What would turn it", "Evidence"]
+    order = ["Blocked", "Blocked for 5 reasons", "Why it is blocked", "Each fix removes every reason", "Evidence"]
     order += ["What was measured", "Severity", "Coverage", "Record"]
     body = text[text.index("To the content") :]
     places = [body.index(part) for part in order[:2]] + [body.rindex(part) for part in order[2:]]
@@ -30,11 +30,11 @@ def test_the_verdict_comes_first_then_why_then_what_would_turn_it():
     assert "zt-gate explain ART-101" in text
 
 
-def test_an_allowed_release_has_nothing_to_turn():
+def test_an_allowed_release_has_nothing_to_fix():
     text = text_of(page(reports.allowed()))
     assert "Every demand of the policy is met" in text
     assert "Why it is blocked" not in text
-    assert "What would turn it" not in text
+    assert "How to fix it" not in text
 
 
 def test_a_waiver_is_told_at_the_top():
@@ -62,7 +62,7 @@ def test_broken_glass_is_no_ordinary_allow():
         decision="allow", broken_glass={"incident": "INC-7", "persons": ["ann", "bo"], "until": "2026-06-02T00:00:00Z"}
     )
     text = text_of(page(report))
-    assert "Let through in an emergency, over 5 reasons" in text
+    assert "Let through in an emergency, although 5 reasons to block it still hold." in text
     assert "ann, bo let this through for the incident INC-7" in text
 
 
@@ -85,7 +85,7 @@ def test_scanners_that_differ_stand_side_by_side():
         "more": 0,
     }
     text = text_of(page(report))
-    assert "1 of 1 second opinions looked at 3 files; they differ" in text
+    assert "1 of 1 second opinions looked at 3 files. Scanners disagree" in text
 
 
 def test_five_thousand_places_stand_on_a_page_and_the_rest_is_counted():
@@ -104,18 +104,18 @@ def test_every_link_inside_the_page_leads_somewhere():
 
 
 @pytest.mark.parametrize(
-    ("remedy", "code"),
+    ("fix", "code"),
     [
         ("sign the release: zt-gate sign TARGET --key KEY", ["zt-gate sign TARGET --key KEY"]),
         ("zt-gate policy sign A; then zt-gate check --policy A", ["zt-gate policy sign A", "zt-gate check --policy A"]),
         ("did you mean `stages`?", ["stages"]),
         ("one ` alone", []),
-        ("To see it: python -m pickletools FILE. Then mend it.", ["python -m pickletools FILE"]),
+        ("To see it: python -m pickletools FILE. Then fix it.", ["python -m pickletools FILE"]),
         ("zt-gate explains nothing", []),
     ],
 )  # fmt: skip
-def test_commands_are_set_apart(remedy, code):
-    found = re.findall(r"<code>(.*?)</code>", with_code(remedy))
+def test_commands_are_set_apart(fix, code):
+    found = re.findall(r"<code>(.*?)</code>", with_code(fix))
     assert found == code or (code == [] and all(item.startswith("zt-gate explains") for item in found))
 
 

@@ -111,7 +111,7 @@ def test_gitlab_takes_times_without_a_zone():
 def test_a_test_tab_shows_what_was_looked_at():
     root = ET.fromstring(formats.render("junit", reports.allowed()))
     passed = {case.get("name") for case in root.iter("testcase") if not len(case)}
-    assert "secrets: nothing stands in the way" in passed
+    assert "secrets: nothing blocks" in passed
     assert root.get("failures") == "0"
     broken = ET.fromstring(formats.render("junit", reports.error()))
     assert broken.get("failures") == "1"

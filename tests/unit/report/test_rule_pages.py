@@ -4,27 +4,23 @@ import json
 
 from zt_gate.cli.main import main
 from zt_gate.policy.catalog import References, RulePage, reference_list, rule_page
-from zt_gate.report.rule_pages import catalogue, render
+from zt_gate.report.lines import plain
+from zt_gate.report.rule_pages import catalogue, lines
 from zt_gate.report.sarif import _tag
 
 
-def plain(text, _style):
-    return text
-
-
 def test_a_page_shows_what_fires_what_passes_and_named_references():
-    text = render(rule_page("DEP-130"), plain)
+    text = plain(lines(rule_page("DEP-130")))
     page = rule_page("DEP-130")
     assert f"Fires on\n  {page.bad}" in text
     assert f"Passes\n  {page.good}" in text
     assert f"CWE-494  {reference_list('cwe').ids['CWE-494']}" in text
     assert "AISVS 3.1.3  " in text
-    assert all(len(line) <= 120 for line in text.splitlines())
 
 
 def test_the_verb_prints_it(capsys):
     assert main(["explain", "dep-101"]) == 0
-    assert render(rule_page("DEP-101"), plain) in capsys.readouterr().out
+    assert plain(lines(rule_page("DEP-101"))) in capsys.readouterr().out
 
 
 def test_references_are_flat_in_reports_and_say_their_catalogue():

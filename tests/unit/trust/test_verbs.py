@@ -69,7 +69,7 @@ def test_another_key_does_not_verify_and_no_folder_is_an_error(release, tmp_path
     (tmp_path / "empty").mkdir()
     code, out, _ = call(verify, release, "--key", tmp_path / "team.pub", "--evidence", tmp_path / "empty")
     assert code == 1
-    assert "no signature was brought" in out
+    assert "no signature found" in out
 
 
 def test_a_link_in_the_release_is_neither_signed_nor_verified(release, tmp_path) -> None:

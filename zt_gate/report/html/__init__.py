@@ -1,4 +1,4 @@
-"""The report as one HTML file that loads and runs nothing: the verdict first, then why, then what would turn it."""
+"""The report as one HTML file that loads and runs nothing: the verdict first, then why, then how to fix it."""
 
 from zt_gate.report.html.page import render
 

@@ -1,4 +1,4 @@
-"""Remedies with their commands set apart, ready to be typed."""
+"""Fixes with their commands set apart, ready to be typed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from zt_gate.pages import Markup, element, join
-from zt_gate.report.remedies import Step
+from zt_gate.report.fixes import Step
 
 _COMMAND = re.compile(
     r"(?<![\w`])((?:zt-gate [a-z]|pip install |python -m |git (?:lfs|rev)|model_signing |bandit -)[^;()`]*?)"
@@ -17,7 +17,7 @@ _MAX_COMMANDS = 3
 
 
 def with_code(text: str) -> Markup:
-    """Return a remedy with the commands in it, and whatever stands between backticks, set as code."""
+    """Return a fix with the commands in it, and whatever stands between backticks, set as code."""
     quoted = text.split("`") if text.count("`") % 2 == 0 else [text.replace("`", "")]
     return join(*(element("code", piece) if number % 2 else _commands(piece) for number, piece in enumerate(quoted)))
 
@@ -29,7 +29,7 @@ def _commands(text: str) -> Markup:
 
 def command_block(step: Step, report: dict[str, Any]) -> Markup | None:
     """Return what to type for a step, with the name of the target where it is a plain one; None where nothing is."""
-    commands = _COMMAND.findall(step.remedy.replace("`", ""))[:_MAX_COMMANDS]
+    commands = _COMMAND.findall(step.fix.replace("`", ""))[:_MAX_COMMANDS]
     commands += [f"zt-gate explain {name}" for name in step.names[:1] if re.fullmatch(r"[A-Z]{3}-\d{3}", name)]
     subject = report["subject"]
     name = subject["name"] if subject else ""

@@ -19,7 +19,7 @@ _WORDS = {
     "fail": "failed",
     "incomplete": "could not finish",
     "missing": "nobody looked",
-    "not_applicable": "nothing of its kind is in there",
+    "not_applicable": "not applicable",
 }
 _HARMLESS = {
     "fail": "found something that does not block here",
@@ -104,7 +104,7 @@ def coverage(report: dict[str, Any]) -> Markup | None:
     uncovered = [reason["path"] for reason in report["reasons"] if reason["code"] == "uncovered"]
     total = _count(subject["files"], "file")
     if uncovered:
-        said = f"{len(uncovered):,} of {total} were examined by no check, and stand in the way."
+        said = f"{len(uncovered):,} of {total} were examined by no check, which blocks."
     else:
         said = f"{total}: whatever no check accounts for to the last byte would stand among the reasons."
     shares = [(check["id"], check["coverage"]["bytes"] / subject["bytes"]) for check in claimed]
@@ -142,7 +142,7 @@ def agreement(report: dict[str, Any]) -> Markup | None:
     return element(
         "section",
         element("h2", "Other scanners"),
-        element("p", f"{head}; they differ on these. One of them is blind, or cries wolf.", class_="soft"),
+        element("p", f"{head}. Scanners disagree: one has a false negative or a false positive.", class_="soft"),
         element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Where scanners differ"),
         more,
         id="agreement",

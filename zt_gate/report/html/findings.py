@@ -141,10 +141,10 @@ def _explained(group: Group) -> Markup:
     fixes = list(dict.fromkeys(item.fix for item in group.rows if item.fix))
     pairs = [("Why it matters", join(row.why))] if row.why else []
     if len(fixes) == 1:
-        pairs.append(("How to mend it", with_code(fixes[0])))
+        pairs.append(("How to fix it", with_code(fixes[0])))
     elif fixes:
         listed = element("ul", (element("li", with_code(fix)) for fix in fixes[:5]), class_="plain")
-        pairs.append(("How to mend it", listed))
+        pairs.append(("How to fix it", listed))
     if row.references:
         listed = element("ul", (element("li", _reference(item)) for item in row.references), class_="refs")
         pairs.append(("References", listed))

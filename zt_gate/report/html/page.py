@@ -1,4 +1,4 @@
-"""The page as a whole: the verdict, what stands in the way, what would turn it, and the rooms below."""
+"""The page as a whole: the verdict, why, how to fix it, and the sections below."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.pages import Markup, document, element, join, link, shown
+from zt_gate.report.fixes import Step, steps, summary
 from zt_gate.report.html.commands import command_block, with_code
 from zt_gate.report.html.evidence import agreement, cards, coverage, pictures, record
 from zt_gate.report.html.findings import Group, anchor, grouped, section
 from zt_gate.report.html.style import style
-from zt_gate.report.remedies import Step, steps
 from zt_gate.report.rows import Row, rows
 
 _MAX_REASONS = 12
@@ -51,7 +51,7 @@ def _parts(report: dict[str, Any], found: list[Row], groups: list[Group]) -> Ite
     blocking = [row for row in found if row.blocks]
     changes = steps(report) if not report["error"] else []
     yield "why", f"Why {len(blocking):,}", _why(report, blocking, groups)
-    yield "turn", f"What would turn it {len(changes)}", _turn(report, changes)
+    yield "turn", f"How to fix it {len(changes)}", _turn(report, changes)
     yield "evidence", f"Evidence {len(report['checks'])}", cards(report)
     yield "pictures", "Measured", pictures(report)
     yield "findings", f"Findings {len(found):,}", section(groups, report)
@@ -87,14 +87,11 @@ def _summary(report: dict[str, Any], found: list[Row]) -> str:
     blocking = sum(row.blocks for row in found)
     if report["decision"] == "allow":
         if blocking:
-            return f"Let through in an emergency, over {_count(blocking, 'reason')} that still stand in the way."
+            return f"Let through in an emergency, although {_count(blocking, 'reason')} to block it still hold."
         waived = sum(bool(row.waived_by) for row in found)
         let = f" A waiver lets {_count(waived, 'finding')} through." if waived else ""
         return f"Every demand of the policy is met by evidence about exactly these bytes.{let}"
-    changes = len(steps(report))
-    verb = "stand" if blocking != 1 else "stands"
-    turn = f"{_count(changes, 'change')} would turn it" + (", none of which can be left out." if changes > 1 else ".")
-    return f"{_count(blocking, 'reason')} {verb} in the way. {turn}"
+    return summary(blocking, len(steps(report)))
 
 
 def _facts(report: dict[str, Any]) -> Markup:
@@ -159,7 +156,7 @@ def _why(report: dict[str, Any], blocking: list[Row], groups: list[Group]) -> Ma
     left = sum(count for _, count in items[_MAX_REASONS:])
     if left:
         lines.append(element("li", link("#findings", f"and {left} more, below"), class_="more"))
-    head = "What still stands in the way" if report["decision"] == "allow" else "Why it is blocked"
+    head = "Why it would be blocked" if report["decision"] == "allow" else "Why it is blocked"
     return element("section", element("h2", head), element("ul", lines, class_="reasons"), id="why")
 
 
@@ -175,10 +172,10 @@ def _turn(report: dict[str, Any], changes: list[Step]) -> Markup | None:
     if not changes:
         return None
     items = [_step(step, report) for step in changes]
-    intro = element("p", "All of them are needed; each does away with everything that it names.", class_="soft")
+    intro = element("p", "Each fix removes every reason that it names.", class_="soft")
     return element(
         "section",
-        element("h2", "What would turn it"),
+        element("h2", "How to fix it"),
         intro if len(items) > 1 else None,
         element("ol", items, class_="steps"),
         id="turn",
@@ -193,7 +190,7 @@ def _step(step: Step, report: dict[str, Any]) -> Markup:
     return element(
         "li",
         element("p", element("span", _KINDS[step.kind], class_="kind"), " ", names, class_="soft small"),
-        element("p", with_code(step.remedy), class_="remedy"),
+        element("p", with_code(step.fix), class_="fix"),
         command_block(step, report),
         element("ul", places, class_="places") if places else None,
     )

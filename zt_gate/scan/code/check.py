@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zt_gate.scan.engines.worker import WorkerLimits
 
 _WORKER = "zt_gate.scan.code.worker"
-_FIX = "mend the file so that Python 3.11 parses it as UTF-8, convert notebooks to format 4, or leave it out"
+_FIX = "fix the file so that Python 3.11 parses it as UTF-8, convert notebooks to format 4, or leave it out"
 
 _MOST_WORKERS = 4
 _WORTH_A_WORKER = 400_000
@@ -30,7 +30,7 @@ class CodeCheck:
     """Examines the Python files and notebooks of a target."""
 
     id: ClassVar[str] = "code"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
 
     def __init__(self, limits: WorkerLimits | None = None) -> None:
         self._limits = limits

@@ -38,7 +38,7 @@ class Affected:
     events: tuple[tuple[tuple[str, str], ...], ...]
     """By range: pairs of `introduced`, `fixed`, `last_affected` or `limit`, and a version."""
     fixed: tuple[str, ...]
-    """Versions that mend it, as stated."""
+    """Versions that fix it, as stated."""
 
     def hits(self, version: str) -> bool:
         """Whether a version is affected.

@@ -77,7 +77,7 @@ class SarifCheck:
         digest = frozen.subject.digest
         if not self._brought:
             fix = "bring one with --import-sarif FILE"
-            return Evidence.missing(self.id, digest, "no SARIF file was brought", fix)
+            return Evidence.missing(self.id, digest, "no SARIF file found", fix)
         notes = Results()
         for item in self._brought:
             reason = f"{printable(item.name, 120)} {_UNSIGNED}"
@@ -126,7 +126,7 @@ def _run(run: dict[str, Any], hashes: dict[str, str], notes: Results) -> None:
     if not version:
         notes.gaps.append(Gap(f"{tool} does not say its version", "", "use a scanner that writes its version"))
     if any(item.get("executionSuccessful") is False for item in _list(run, "invocations")):
-        notes.gaps.append(Gap(f"{tool} says that it did not finish", "", "mend the scanner's run and repeat it"))
+        notes.gaps.append(Gap(f"{tool} says that it did not finish", "", "fix the scanner's run and repeat it"))
     stale = _bind(tool, _list(run, "artifacts"), hashes, notes)
     results = _list(run, "results")
     if len(results) > _MAX_RESULTS:

@@ -88,7 +88,7 @@ def _guarded(reading: Reading, path: str, act: Callable[[Reading], None]) -> Non
     try:
         act(reading)
     except ValueError as error:
-        reading.gap(path, 0, printable(str(error)), "mend the file")
+        reading.gap(path, 0, printable(str(error)), "fix the file")
     except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
         reading.gap(path, 0, printable(f"stopped by {type(error).__name__}: {error}"), "report it with the file")
 
@@ -98,7 +98,7 @@ def _documents(path: str, source: Source, reading: Reading, *, references: bool 
     try:
         documents = load(source.read_at(0, LOADED.size + 1), references=references)
     except ValueError as error:
-        reading.gap(path, 0, printable(str(error)), "mend the YAML")
+        reading.gap(path, 0, printable(str(error)), "fix the YAML")
         return None
     reading.read.add(path)
     return documents
@@ -114,7 +114,7 @@ def _github(sources: dict[str, Any], reading: Reading, wishes: Wishes) -> None:
         if documents is None:
             continue
         if len(documents) != 1 or not isinstance(documents[0], Mapping):
-            reading.gap(path, 0, "it is not one mapping", "mend the file")
+            reading.gap(path, 0, "it is not one mapping", "fix the file")
         elif workflow:
             workflows[path] = documents[0]
         else:

@@ -1,4 +1,4 @@
-"""What would turn a block into an allow: the reasons of a report, grouped by what one person can do about them.
+"""How to fix a block: the reasons of a report, grouped by what one person can do about them.
 
 Every reason stands for a demand that is not met, and the judge allows only when none is left. So the smallest set of
 changes is one change for each group here; none of them can be left out.
@@ -36,7 +36,7 @@ class Step:
 
     kind: str
     """Which of role, attribute, evidence, bytes or policy denied."""
-    remedy: str
+    fix: str
     """What to do."""
     check: str
     """The check or demand that asks for it; empty for the policy's own."""
@@ -59,19 +59,19 @@ def steps(report: Mapping[str, Any]) -> list[Step]:
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for reason in report["reasons"]:
         kind = _kind(reason)
-        remedy = " ".join(str(reason["fix"]).split()) or "see what the check says, and run it again"
-        groups.setdefault((kind, remedy, str(reason["check"])), []).append(reason)
+        fix = " ".join(str(reason["fix"]).split()) or "see what the check says, and run it again"
+        groups.setdefault((kind, fix, str(reason["check"])), []).append(reason)
     order = list(_KINDS)
     found = [
         Step(
             kind,
-            remedy,
+            fix,
             check,
             _each(reason["rule"] or reason["code"] for reason in reasons),
             _each(reason["path"] for reason in reasons),
             _each(reason["message"] for reason in reasons),
         )
-        for (kind, remedy, check), reasons in groups.items()
+        for (kind, fix, check), reasons in groups.items()
     ]
     return sorted(found, key=lambda step: (order.index(step.kind), step.check, step.names))
 
@@ -91,10 +91,16 @@ def render(report: Mapping[str, Any]) -> list[str]:
         left = f"{len(found)} thing{'s' * (len(found) != 1)} would have blocked it"
         return [f"ALLOW  {subject['name']} → {stage}: let through in an emergency; {left}", *_numbered(found)]
     if not found:
-        return [f"ALLOW  {subject['name']} → {stage}: nothing stands in the way"]
-    count = f"{len(found)} change{'s' * (len(found) != 1)} would turn it, none of which can be left out"
-    lines = [f"BLOCK  {subject['name']} → {stage}: {count}"]
+        return [f"ALLOW  {subject['name']} → {stage}: nothing blocks it"]
+    lines = [f"BLOCK  {subject['name']} → {stage}", summary(len(report["reasons"]), len(found))]
     return [*lines, *_numbered(found), "", *_after(found, report)]
+
+
+def summary(reasons: int, fixes: int) -> str:
+    """Say in a line for how many reasons something is blocked, and that no fix can be left out."""
+    count = f"{reasons:,} reason{'s' * (reasons != 1)}"
+    needed = "The fix below is required." if fixes == 1 else f"All {fixes:,} fixes below are required."
+    return f"Blocked for {count}. {needed}"
 
 
 def _numbered(found: list[Step]) -> list[str]:
@@ -102,7 +108,7 @@ def _numbered(found: list[Step]) -> list[str]:
     for number, step in enumerate(found, 1):
         if number == 1 or found[number - 2].kind != step.kind:
             lines += ["", f"Denied by {step.kind}: {_KINDS[step.kind]}"]
-        lines.append(f"  {number}. {step.remedy}")
+        lines.append(f"  {number}. {step.fix}")
         who = f"{step.check}: " if step.check else ""
         lines.append(f"     {who}{', '.join(step.names)}")
         lines += [f"     {text}" for text in _cut(step.paths or step.messages)]

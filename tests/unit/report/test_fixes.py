@@ -1,13 +1,13 @@
-"""What would turn a block: each group of reasons once, by who can do something about it, and none left out."""
+"""How to fix a block: each group of reasons once, by who can do something about it, and none left out."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.report.remedies import render, steps
+from zt_gate.report.fixes import render, steps, summary
 
 
-def reason(code="finding", rule="", fix="mend it", check="artifacts", path="", message="m"):
+def reason(code="finding", rule="", fix="repair it", check="artifacts", path="", message="m"):
     return {"code": code, "rule": rule, "fix": fix, "check": check, "path": path, "message": message}
 
 
@@ -45,15 +45,16 @@ def test_it_says_what_denied(kind, item):
     assert [step.kind for step in steps(report(item))] == [kind]
 
 
-def test_one_remedy_is_told_once_with_every_file():
+def test_one_fix_is_told_once_with_every_file():
     items = [reason(rule="ART-101", path=path, fix="convert  it") for path in ("a", "b")]
     (step,) = steps(report(*items))
-    assert (step.remedy, step.paths, step.names) == ("convert it", ("a", "b"), ("ART-101",))
+    assert (step.fix, step.paths, step.names) == ("convert it", ("a", "b"), ("ART-101",))
 
 
 def test_the_screen_counts_the_changes_and_warns_of_new_bytes():
     lines = render(report(reason(rule="ART-101", path="a"), reason("check-missing", check="signature", fix="sign it")))
-    assert "2 changes would turn it" in lines[0]
+    assert lines[1] == "Blocked for 2 reasons. All 2 fixes below are required."
+    assert summary(1, 1) == "Blocked for 1 reason. The fix below is required."
     assert any("Denied by bytes" in line for line in lines)
     assert "Changed files are another release" in lines[-1]
 
@@ -65,7 +66,7 @@ def test_an_emergency_is_an_allow_that_names_what_it_overruled():
 
 
 def test_an_allow_has_nothing_to_change():
-    assert render(report(decision="allow")) == ["ALLOW  model → production: nothing stands in the way"]
+    assert render(report(decision="allow")) == ["ALLOW  model → production: nothing blocks it"]
 
 
 reasons = st.builds(
@@ -85,5 +86,5 @@ def test_every_reason_is_in_exactly_one_step(items):
     for item in items:
         name = item["rule"] or item["code"]
         assert [step for step in found if name in step.names and item["message"] in step.messages]
-    assert len({(step.kind, step.remedy, step.check) for step in found}) == len(found)
+    assert len({(step.kind, step.fix, step.check) for step in found}) == len(found)
     assert sum(len(step.names) for step in found) <= len(items)

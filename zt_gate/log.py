@@ -1,0 +1,21 @@
+"""The log below `zt_gate`: steps, timings, ends of workers; never a value of a secret, never content of a file.
+
+Whoever wants to read a log has imported `logging`, and nobody else pays for that at start-up.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def info(name: str, message: str, *values: object) -> None:
+    """Log a message at level INFO.
+
+    Args:
+        name: the logger, which is the module's `__name__`.
+        message: with a `%` directive for each value.
+        values: numbers, digests, statuses and names of ours; nothing that came with a model.
+    """
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger(name).info(message, *values, stacklevel=2)
