@@ -22,6 +22,7 @@ DEFAULT_POLICY = "pack:baseline"
 _OUTSIDE = ("summary", "summary_key", "out", "audit_log", "seal", "osv")
 """Options that name a file or folder which may not lie inside the target."""
 
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from zt_gate.cli.audit_keys import add_audit_key

@@ -22,13 +22,8 @@ def broken_glass(
     Args:
         policy: says who may break the glass, and what never is.
         stage: where the subject would go.
-<<<<<<< HEAD:zt_gate/policy/break_glass.py
-        reasons: all that stands in the way.
-        evidence: evidence about this subject, required or not.
-=======
         reasons: all that blocks.
-        evidence: evidence about this subject, demanded or not.
->>>>>>> terminal:zt_gate/policy/glass.py
+        evidence: evidence about this subject, required or not.
         logged: whether this run is on record. Nobody breaks the glass unseen.
     """
     allowed = policy.break_glass
