@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import TIMESTAMP, load_one
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.codecs.yaml_events import TIMESTAMP
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, ParseError
 from zt_gate.evaluate.adapters.declaration import MAX_BYTES, Declaration, read_declaration
