@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import NOT_YAML, Bounds, Events, Kind, read_events
+from zt_gate.codecs.yaml_events import NOT_YAML, Bounds, Events, Kind, read_events
 from zt_gate.domain.text import printable
 from zt_gate.errors import ParseError, PolicyError
 

@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.codecs.strict_yaml import TIMESTAMP, Odd, Oddity, load_one
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.codecs.yaml_events import TIMESTAMP, Odd, Oddity
 from zt_gate.domain import Gap, Severity, printable
 from zt_gate.errors import ParseError
 from zt_gate.intake import Frozen, FrozenFile

@@ -8,7 +8,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zt_gate.codecs.strict_yaml import TIMESTAMP, Bounds, Entry, Odd, Oddity, Reference, load, load_one, survey, walk
+from zt_gate.codecs.strict_yaml import Reference, load, load_one, walk
+from zt_gate.codecs.yaml_events import TIMESTAMP, Bounds, Odd, Oddity
+from zt_gate.codecs.yaml_survey import Entry, survey
 from zt_gate.errors import ParseError
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -137,6 +139,7 @@ def test_scalars_stay_text_and_only_plain_nulls_are_none():
         ("a: &a x\nb: &a [*a]\n", "the alias a has no anchor before it", (2, 8)),
         ("a: b: c\n", "not YAML: mapping values are not allowed", (1, 5)),
         ("a: 1\nb: \x07\n", "not YAML: control characters are not allowed", (2, 4)),
+        ("é: €\nb: 😀\x07\n", "not YAML: control characters are not allowed", (2, 5)),
         ("? [a]\n: b\n", "a key that is no text", (1, 5)),
         ("~: b\n", "a key that is no text", (1, 1)),
         ("<<: text\n", "a merge key that names no mapping", (2, 1)),

@@ -10,7 +10,8 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import TIMESTAMP, load_one
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.codecs.yaml_events import TIMESTAMP
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, ParseError
 from zt_gate.evaluate.adapters.file_kinds import kind_of

@@ -7,7 +7,8 @@ import tomllib
 from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.codecs.strict_yaml import TIMESTAMP, load_one
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.codecs.yaml_events import TIMESTAMP
 from zt_gate.scan.dependencies.model import Dependency, DependencyError, Origin, Stated, normal_name
 from zt_gate.scan.dependencies.requirements import OFFICIAL, add_requirement, exact, is_name, read_requirements
 

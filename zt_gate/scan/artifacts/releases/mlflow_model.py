@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import TIMESTAMP, Odd, Oddity, load_one
+from zt_gate.codecs.strict_yaml import load_one
+from zt_gate.codecs.yaml_events import TIMESTAMP, Odd, Oddity
 from zt_gate.domain import Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.artifacts.pickles.globals import load_globals

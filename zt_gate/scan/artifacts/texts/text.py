@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.codecs.strict_yaml import SURVEYED, TIMESTAMP, Entry, Oddity, survey
+from zt_gate.codecs.yaml_events import TIMESTAMP, Oddity
+from zt_gate.codecs.yaml_survey import SURVEYED, Entry, survey
 from zt_gate.domain import Severity, printable
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
