@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.intake import Frozen
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan.engines import ENGINES
 from zt_gate.scan.interface import Check
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.masked import masked
 from zt_gate.scan.question import AskingCheck, ask_all
 
@@ -112,7 +112,9 @@ def run_checks(
         progress(name)
     asking = {name: check for name, check in made.items() if isinstance(check, AskingCheck)}
     asked = {name: _attempt(partial(check.questions, frozen)) for name, check in asking.items()}
-    notes = iter(ask_all((item for part in asked.values() if not isinstance(part, Gap) for item in part), Limits()))
+    notes = iter(
+        ask_all((item for part in asked.values() if not isinstance(part, Gap) for item in part), WorkerLimits())
+    )
     answers = {name: part if isinstance(part, Gap) else [next(notes) for _ in part] for name, part in asked.items()}
     # Before the answers are judged, which waits for the digest, other checks may do their own work beside the hashing.
     done = {name: _attempt(partial(_run, frozen, name, check)) for name, check in made.items() if name not in asking}
