@@ -42,7 +42,7 @@ class Question:
         except ValueError as error:
             why = f"the worker answered something unexpected: {error}"
         path = self.what if self.what in self.sizes else ""
-        reason = f"{self.what} was not examined to the end: {printable(why)}"
+        reason = f"could not finish examining {self.what}: {printable(why)}"
         return Notes(gaps=(Gap(reason, path, "leave the file out, or report it if it is an honest one"),))
 
 
