@@ -29,7 +29,7 @@ Job = Callable[[], bytes]
 
 _READ = 1 << 16
 _HEADER = 5
-_LAST_MOMENT = 1.0
+_LAST_MOMENT = 3.0
 _DONE, _FAILED = b"\0", b"\1"
 
 

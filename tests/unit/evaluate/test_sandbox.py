@@ -162,10 +162,10 @@ def test_a_model_that_eats_memory_is_stopped(tmp_path):
 def test_a_worker_leaves_nothing_behind(tmp_path):
     write(tmp_path, exec, "import time; time.sleep(600)")
     with Sandbox(tmp_path, namespaces=False) as sandbox:
-        process, scratch = sandbox._process, sandbox._scratch
-        assert process.poll() is None
+        child, scratch = sandbox._child, sandbox._scratch
+        assert not child.exited()
         assert scratch.exists()
-    assert process.poll() is not None
+    assert child.ended
     assert not scratch.exists()
 
 
