@@ -10,9 +10,9 @@ from zt_gate.scan.plan import CHECKS, run_checks
 ASKING = ("artifacts", "dependencies", "deploy", "secrets")
 FILES = {
     "MLmodel": b"flavors:\n  sklearn: {}\n",
-    "a.pkl": b"\x80\x02}.",
+    "a.pkl": b"\x80\x02cos\nsystem\n.",
     "b.json": b"{}\n",
-    "c.txt": b"password: hunter2\n",
+    "c.txt": b"a\n",
 }
 
 
