@@ -13,8 +13,8 @@ import pytest
 from support.releases import write_release
 
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan import ratchet
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.ratchet import KINDS, compare, take_inventory
 from zt_gate.scan.selftest.archives import plain_zip
 from zt_gate.scan.selftest.messages import field
@@ -159,7 +159,7 @@ def test_a_file_that_breaks_its_reader_is_new_and_the_others_are_told(releases, 
     monkeypatch.setattr(
         check, "examine_file", lambda file, *rest: (what if "broken" in file.path else honest)(file, *rest)
     )
-    limits = Limits(wall_seconds=5.0)
+    limits = WorkerLimits(wall_seconds=5.0)
     with freeze([releases[1]], Freeze.HOLD) as frozen:
         monkeypatch.setattr(ratchet, "_checked", lambda _frozen: iter(()))  # has limits of its own, and tests of them
         found = {

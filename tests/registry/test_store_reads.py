@@ -160,7 +160,7 @@ def test_a_model_that_was_deleted_and_made_again_starts_without_a_verdict(promot
 def test_a_sealed_copy_that_is_gone_is_not_served(promoted, tmp_path):
     import shutil
 
-    from zt_gate.intake.private import remove
+    from zt_gate.isolation.private_folder import remove
 
     sealed = tmp_path / "artifacts" / "ztgate-sealed"
     for folder in sealed.glob("sha256-*"):

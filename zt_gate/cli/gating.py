@@ -16,7 +16,7 @@ from zt_gate.cli.console import Console, link
 from zt_gate.cli.output import expect_reports
 from zt_gate.domain import printable
 from zt_gate.gate import Outcome, Progress, Request, check
-from zt_gate.intake.heard import HEARD
+from zt_gate.intake.parallel_hashing import HEARD
 from zt_gate.report import formats, terminal
 from zt_gate.report.model import ALLOWED, build, exit_code
 

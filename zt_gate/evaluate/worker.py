@@ -8,15 +8,18 @@ import sys
 from zt_gate.evaluate.sandbox.channel import Channel
 from zt_gate.evaluate.sandbox.confine import Bounds, confine
 from zt_gate.evaluate.sandbox.wire import Message
+from zt_gate.isolation.limits import die_with_parent
 
 
 def main(arguments: list[str]) -> None:
     """Serve one parent.
 
     Args:
-        arguments: descriptors of the line to the parent, and of the tripwire's line.
+        arguments: descriptors of the line to the parent, of the tripwire's line, and of the pipe that the parent holds
+            open as long as it lives.
     """
-    line, events = (int(argument) for argument in arguments)
+    line, events, held = (int(argument) for argument in arguments)
+    die_with_parent(held)
     stream = socket.socket(fileno=line)
     channel = Channel(stream)
     first = channel.receive()

@@ -1,7 +1,7 @@
 """Freeze a local target: walk it without following links, hash it, keep it still.
 
-`walk` goes through the target; here is what comes out of it. What is held and not copied is hashed beside (`beside`)
-while the caller examines it; the subject is known when that is done.
+`walk` goes through the target; here is what comes out of it. What is held and not copied is hashed by
+`parallel_hashing` while the caller examines it; the subject is known when that is done.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Self
 
 from zt_gate.domain import Digest, Entry, Finding, Manifest, Subject, printable
 from zt_gate.errors import TargetError
-from zt_gate.intake.beside import Hashing
 from zt_gate.intake.fast import FastDigest, FastFrozen, fast_digest
 from zt_gate.intake.hasher import Algorithm
 from zt_gate.intake.identity import Identity
 from zt_gate.intake.limits import Limits
-from zt_gate.intake.private import disk_errors, make_read_only, private_folder, remove
+from zt_gate.intake.parallel_hashing import Hashing
 from zt_gate.intake.remembered import HashMemory
 from zt_gate.intake.source import FrozenFile
 from zt_gate.intake.walk import Manner, Walk, now, release, why
+from zt_gate.isolation.private_folder import disk_errors, make_read_only, private_folder, remove
 
 _CHUNK = 1 << 20
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.private import private_folder, remove
+from zt_gate.isolation.private_folder import private_folder, remove
 
 _REMOTE = re.compile(r"(models|runs):/+(?P<rest>.+)", re.DOTALL)
 

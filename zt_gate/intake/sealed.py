@@ -22,7 +22,7 @@ from typing import Self
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import TargetError, ToolError, UsageError
 from zt_gate.intake.frozen import Freeze, Frozen, freeze
-from zt_gate.intake.private import remove
+from zt_gate.isolation.private_folder import remove
 
 _INCOMING = ".incoming-"
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

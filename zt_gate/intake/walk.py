@@ -2,8 +2,8 @@
 
 Every folder is opened relative to its parent's descriptor with `O_NOFOLLOW`, so no component can be swapped for a
 link between look and open (CWE-367). A file that is copied is hashed in the same pass; one that is held is hashed
-afterwards (`beside`). Either way `(dev, ino, size, mtime_ns, ctime_ns)` is compared before and after: `utime()` can
-restore the modification time, never the change time.
+afterwards (`parallel_hashing`). Either way `(dev, ino, size, mtime_ns, ctime_ns)` is compared before and after:
+`utime()` can restore the modification time, never the change time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from pathlib import Path
 
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.beside import Held
 from zt_gate.intake.hasher import Algorithm, Hasher
-from zt_gate.intake.heard import HEARD
 from zt_gate.intake.identity import Identity
 from zt_gate.intake.limits import Limits
 from zt_gate.intake.names import manifest_path
-from zt_gate.intake.private import disk_errors, private_folder, remove
+from zt_gate.intake.parallel_hashing import HEARD, Held
 from zt_gate.intake.remembered import HashMemory
 from zt_gate.intake.source import FrozenFile
+from zt_gate.isolation.private_folder import disk_errors, private_folder, remove
 
 _SPARE_DESCRIPTORS = 128
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.intake import Frozen
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.log import info
 from zt_gate.scan.engines import ENGINES
 from zt_gate.scan.interface import Check
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.masked import masked
+from zt_gate.scan.notes import Notes
 from zt_gate.scan.question import AskingCheck, ask_all
+from zt_gate.scan.warmup import warm_up
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
@@ -111,16 +113,40 @@ def run_checks(
     made = {name: _attempt(partial(_make, name, prepared or {}, cache)) for name in sorted(set(ids))}
     for name in made:
         progress(name)
+    answers = _ask(frozen, made)
+    done = _run_beside(frozen, {name: check for name, check in made.items() if name not in answers})
+    return _settle(frozen, done, answers)
+
+
+def _ask(frozen: Frozen, made: Mapping[str, Check | Gap | None]) -> dict[str, tuple[AskingCheck, list[Notes] | Gap]]:
+    """Have one worker answer all that the asking checks want to know; what cannot be asked is a gap."""
     asking = {name: check for name, check in made.items() if isinstance(check, AskingCheck)}
+    warm_up({name: partial(CHECKS[name], None) for name in asking if name in CHECKS}, frozen.files)
     asked = {name: _attempt(partial(check.questions, frozen)) for name, check in asking.items()}
-    notes = iter(ask_all((item for part in asked.values() if not isinstance(part, Gap) for item in part), Limits()))
-    answers = {name: part if isinstance(part, Gap) else [next(notes) for _ in part] for name, part in asked.items()}
-    # Before the answers are judged, which waits for the digest, other checks may do their own work beside the hashing.
-    done = {name: _attempt(partial(_run, frozen, name, check)) for name, check in made.items() if name not in asking}
-    for name, check in asking.items():
-        part = answers[name]
-        done[name] = part if isinstance(part, Gap) else _attempt(partial(check.answered, frozen, part))
-    evidence = [masked(_evidence(frozen, name, result)) for name, result in sorted(done.items())]
+    every = [item for part in asked.values() if not isinstance(part, Gap) for item in part]
+    notes = iter(ask_all(every, WorkerLimits()))
+    return {
+        name: (asking[name], part if isinstance(part, Gap) else [next(notes) for _ in part])
+        for name, part in asked.items()
+    }
+
+
+def _run_beside(frozen: Frozen, made: Mapping[str, Check | Gap | None]) -> dict[str, Evidence | Gap]:
+    """Run the checks that do their own work. The files may still be hashed meanwhile: nothing waits for the digest."""
+    return {name: _attempt(partial(_run, frozen, name, check)) for name, check in made.items()}
+
+
+def _settle(
+    frozen: Frozen,
+    done: Mapping[str, Evidence | Gap],
+    answers: Mapping[str, tuple[AskingCheck, list[Notes] | Gap]],
+) -> list[Evidence]:
+    """Make evidence of all answers, which waits for the subject's digest, in the order of the ids."""
+    settled = {
+        name: part if isinstance(part, Gap) else _attempt(partial(check.answered, frozen, part))
+        for name, (check, part) in answers.items()
+    }
+    evidence = [masked(_evidence(frozen, name, result)) for name, result in sorted({**done, **settled}.items())]
     for item in evidence:
         info(__name__, "%s: %s, %d findings, %d gaps", item.check, item.status, len(item.findings), len(item.gaps))
     return evidence

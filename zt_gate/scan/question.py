@@ -13,7 +13,9 @@ from typing import ClassVar
 
 from zt_gate.domain import Evidence, Gap, printable
 from zt_gate.intake import Frozen
-from zt_gate.scan.isolation import Failure, Limits, isolate
+from zt_gate.isolation.fork import isolate
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure
 from zt_gate.scan.notes import Notes
 
 
@@ -40,11 +42,11 @@ class Question:
         except ValueError as error:
             why = f"the worker answered something unexpected: {error}"
         path = self.what if self.what in self.sizes else ""
-        reason = f"{self.what} was not examined to the end: {printable(why)}"
+        reason = f"could not finish examining {self.what}: {printable(why)}"
         return Notes(gaps=(Gap(reason, path, "leave the file out, or report it if it is an honest one"),))
 
 
-def ask_all(questions: Iterable[Question], limits: Limits) -> list[Notes]:
+def ask_all(questions: Iterable[Question], limits: WorkerLimits) -> list[Notes]:
     """Have every question answered by a worker process, in order."""
     asked = list(questions)
     answers = isolate([question.answer for question in asked], limits)
@@ -61,8 +63,8 @@ class AskingCheck(ABC):
     id: ClassVar[str]
     version: ClassVar[str]
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: WorkerLimits | None = None) -> None:
+        self.limits = limits or WorkerLimits()
 
     @abstractmethod
     def questions(self, frozen: Frozen) -> Sequence[Question]:

@@ -21,10 +21,11 @@ from zt_gate.codecs.yaml_events import TIMESTAMP, Odd, Oddity
 from zt_gate.domain import Gap, Severity, printable
 from zt_gate.errors import ParseError
 from zt_gate.intake import Frozen, FrozenFile
-from zt_gate.scan.engines.worker import Failure, run_module
+from zt_gate.isolation.child_process import run_module
+from zt_gate.isolation.fork import isolate
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.isolation import Failure as Unanswered
-from zt_gate.scan.isolation import Limits, isolate
 
 SCHEMA = "zt-gate/ratchet/v1"
 KINDS = {
@@ -74,18 +75,18 @@ class Difference:
         return not self.added
 
 
-def take_inventory(frozen: Frozen, limits: Limits | None = None) -> Inventory:
+def take_inventory(frozen: Frozen, limits: WorkerLimits | None = None) -> Inventory:
     """List what a release contains.
 
     Args:
         frozen: the release.
-        limits: what the examination of one file may use; the defaults of `Limits` when None.
+        limits: what the examination of one file may use; the defaults of `WorkerLimits` when None.
 
     Raises:
         ToolError: the disk failed, or the lists of rules are not installed.
     """
     found: dict[Item, set[str]] = {}
-    for path, item in _items(frozen, limits or Limits()):
+    for path, item in _items(frozen, limits or WorkerLimits()):
         found.setdefault(item, set()).add(path)
     return {item: tuple(sorted(paths)) for item, paths in sorted(found.items())}
 
@@ -114,7 +115,7 @@ def _listed(inventory: Inventory) -> list[dict[str, Any]]:
     return [{"kind": item.kind, "value": item.value, "paths": list(paths)} for item, paths in inventory.items()]
 
 
-def _items(frozen: Frozen, limits: Limits) -> Iterator[tuple[str, Item]]:
+def _items(frozen: Frozen, limits: WorkerLimits) -> Iterator[tuple[str, Item]]:
     """Yield everything, each with its file."""
     from zt_gate.scan.artifacts.check import is_source_code
 
@@ -125,13 +126,13 @@ def _items(frozen: Frozen, limits: Limits) -> Iterator[tuple[str, Item]]:
     for (path, _), answer in zip(files, answers, strict=True):
         yield from ((path, item) for item in _told(frozen, path, answer))
     yield from _checked(frozen)
-    yield from _code(frozen, [path for path, file in files if is_source_code(Head.of(file))])
+    yield from _code(frozen, [path for path, file in files if is_source_code(Head.of(file))], limits)
 
 
-def _told(frozen: Frozen, path: str, answer: bytes | Unanswered) -> Iterator[Item]:
+def _told(frozen: Frozen, path: str, answer: bytes | Failure) -> Iterator[Item]:
     """Yield what a worker said about one file; what it did not say, or said badly, was not examined."""
     try:
-        if isinstance(answer, Unanswered):
+        if isinstance(answer, Failure):
             raise ValueError(answer.detail)  # noqa: TRY301, TRY004 - both ways of not knowing end the same
         rows = parse_json(answer)
         items = [Item(_kind(kind), printable(value)) for kind, value in rows]
@@ -245,12 +246,12 @@ def _gap(frozen: Frozen, gap: Gap) -> Item:
     return Item("unexamined", printable(f"{gap.path or 'the release'} sha256:{digest}: {gap.reason}"))
 
 
-def _code(frozen: Frozen, paths: list[str]) -> Iterator[tuple[str, Item]]:
+def _code(frozen: Frozen, paths: list[str], limits: WorkerLimits) -> Iterator[tuple[str, Item]]:
     """Yield what Python files and notebooks import and call, as a process of its own reads them."""
     if not paths:
         return
     with frozen.materialise(paths) as root:
-        answer = run_module(_WORKER, {"root": str(root), "paths": paths})
+        answer = run_module(_WORKER, {"root": str(root), "paths": paths}, limits)
     if isinstance(answer, Failure):
         yield "", _gap(frozen, answer.gap("reading the code"))
         return

@@ -6,9 +6,9 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from zt_gate.isolation.serve import serve
 from zt_gate.scan.code.names import Names
 from zt_gate.scan.code.source import SourceError, read_unit
-from zt_gate.scan.engines.child import serve
 
 
 def handle(request: dict[str, Any]) -> dict[str, Any]:

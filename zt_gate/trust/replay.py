@@ -1,26 +1,32 @@
 """Trying stored adversarial inputs again: in a process of its own, which loads the model in a sandbox.
 
 The gate itself imports nothing that loads models. It hands the frozen copy and the stored inputs to a child, and gets
-two numbers back.
+two numbers back. The child has a deadline, and limits of memory, processor time and output like every other.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Digest, printable
 from zt_gate.intake import Frozen
+from zt_gate.isolation.child_process import run_module
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure, FailureKind
 
 SECONDS = 600
+_WORKER = "zt_gate.evaluate.replay"
+_MEMORY = 12 << 30
+"""Bytes of address space, of the child as of the sandbox that it starts: what a sandbox has by default."""
 _MAX_ANSWER = 1 << 16
+_SCRATCH = 64 << 20
+"""Bytes of a file that the sandbox may write, however small the model is."""
+_SILENT = "the process that loads the model gave no answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +59,36 @@ def replayer(frozen: Frozen, *, scanned: bool) -> Replay:
         key = sample + json.dumps(model, sort_keys=True).encode()
         if key not in known:
             with frozen.materialise(frozen.files) as root:
-                known[key] = _ask(root, frozen.digest, sample, model)
+                largest = max((file.size for file in frozen.files.values()), default=0)
+                known[key] = _ask(root, frozen.digest, sample, model, _limits(largest))
         return known[key]
 
     return replay
 
 
-def _ask(root: Path, subject: Digest, sample: bytes, model: dict[str, Any]) -> Replayed:
-    head = json.dumps({"root": str(root), "subject": subject.hex, "sample": len(sample), "model": model}).encode()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-B", "-m", "zt_gate.evaluate.replay"],
-            input=head + b"\n" + sample,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-            cwd="/",
-            env={name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
-        )
-        answer = parse_json(done.stdout[:_MAX_ANSWER])
-        tried, held, problem = answer["tried"], answer["held"], answer["problem"]
-    except subprocess.TimeoutExpired:
-        return Replayed(problem=f"it took more than {SECONDS} seconds")
-    except (OSError, ValueError, KeyError, TypeError):
-        return Replayed(problem="the process that loads the model gave no answer")
+def _limits(largest: int) -> WorkerLimits:
+    """Return what the child may use; it makes a copy of each file, the largest among them."""
+    return WorkerLimits(
+        wall_seconds=SECONDS,
+        cpu_seconds=4 * SECONDS,
+        memory=_MEMORY,
+        answer=_MAX_ANSWER,
+        file=max(largest, _SCRATCH),
+    )
+
+
+def _ask(root: Path, subject: Digest, sample: bytes, model: dict[str, Any], limits: WorkerLimits) -> Replayed:
+    request = {
+        "root": str(root),
+        "subject": subject.hex,
+        "sample": base64.b64encode(sample).decode("ascii"),
+        "model": model,
+    }
+    answer = run_module(_WORKER, request, limits, inherit=("PATH", "LANG"))
+    if isinstance(answer, Failure):
+        late = answer.kind is FailureKind.TIMEOUT
+        return Replayed(problem=f"it took more than {SECONDS} seconds" if late else _SILENT)
+    tried, held, problem = (answer.value.get(name) for name in ("tried", "held", "problem"))
     if type(tried) is not int or type(held) is not int or not isinstance(problem, str) or not 0 <= held <= tried:
-        return Replayed(problem="the process that loads the model gave no answer")
+        return Replayed(problem=_SILENT)
     return Replayed(tried, held, printable(problem, 200))

@@ -3,7 +3,9 @@
 import os
 import socket
 import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -162,11 +164,29 @@ def test_a_model_that_eats_memory_is_stopped(tmp_path):
 def test_a_worker_leaves_nothing_behind(tmp_path):
     write(tmp_path, exec, "import time; time.sleep(600)")
     with Sandbox(tmp_path, namespaces=False) as sandbox:
-        process, scratch = sandbox._process, sandbox._scratch
-        assert process.poll() is None
+        child, scratch = sandbox._child, sandbox._scratch
+        assert not child.exited()
         assert scratch.exists()
-    assert process.poll() is not None
+    assert child.ended
     assert not scratch.exists()
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    write(tmp_path, exec, "import time; time.sleep(600)")
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom zt_gate.evaluate.sandbox.parent import Sandbox\n"
+        f"sandbox = Sandbox(Path({str(tmp_path)!r}), namespaces=False)\n"
+        "print(sandbox._child.pid, sandbox._scratch, flush=True)\ntime.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        pid, scratch = parent.stdout.readline().split()
+        assert Path(f"/proc/{pid}").exists()
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    Path(scratch).rmdir()
 
 
 def test_without_a_kernel_to_help_the_level_says_so(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from typing import Any
 from zt_gate.domain.sandbox import LANDLOCK, LIMITS, SECCOMP, USER
 from zt_gate.evaluate.sandbox import landlock, seccomp
 from zt_gate.evaluate.sandbox.kernel import checked, libc
+from zt_gate.isolation.limits import lower_limits
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAPSET = {"x86_64": 126, "aarch64": 91}
@@ -80,11 +81,7 @@ def _limit(bounds: Bounds) -> str:
     }
     if not bounds.devices:  # a driver maps more than the machine has
         wanted[resource.RLIMIT_AS] = bounds.memory
-    for kind, value in wanted.items():
-        _, hard = resource.getrlimit(kind)
-        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (limit, limit))
-
+    lower_limits(wanted)
     return f"{bounds.memory >> 20} MiB, {bounds.cpu_seconds} s"
 
 

@@ -1,7 +1,8 @@
 """The parent's side of a worker: it starts one, asks it, watches it, and believes nothing that it says.
 
 One loop reads answers, writes questions, answers denied system calls and collects tripped wires, so that none of these
-can hold up another; every question has a deadline.
+can hold up another; every question has a deadline. How the worker is killed, reaped and its end put into words is
+common to all children (`zt_gate.isolation`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from zt_gate.evaluate.sandbox.incoming import Incoming
 from zt_gate.evaluate.sandbox.seccomp import deny_one
 from zt_gate.evaluate.sandbox.tripwire import TRIPPED
 from zt_gate.evaluate.sandbox.wire import Message, WireError, encode
+from zt_gate.isolation.supervise import Child, FailureKind, describe_end, last_line
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 _START_SECONDS = 60.0
 _READ = 1 << 20
 _MAX_EVENTS = 1000
-_MAX_COMPLAINT = 2000
+_LAST_MOMENT = 10.0
 
 
 class WorkerError(Exception):
@@ -91,6 +93,8 @@ class Sandbox:
         self._denied: Counter[str] = Counter()
         self._watching = False
         self._listener: int | None = None
+        self._child: Child | None = None
+        self._line = -1
         self._bounds = bounds or Bounds()
         self._uid = start.worker_user([model, *also])
         self._scratch = Path(tempfile.mkdtemp(prefix="zt-gate-worker-"))
@@ -102,7 +106,8 @@ class Sandbox:
         except WorkerError as error:
             complaint = self._complaint()
             self.close()
-            raise ToolError(f"no sandbox: {error.text}{complaint}", "see docs/evaluate.md, Sandbox") from None
+            shown = f" ({complaint})" if complaint and complaint not in error.text else ""
+            raise ToolError(f"no sandbox: {error.text}{shown}", "see docs/evaluate.md, Sandbox") from None
         except BaseException:
             self.close()
             raise
@@ -143,11 +148,11 @@ class Sandbox:
 
     def close(self) -> None:
         """End the worker and whatever it started, and remove what it left. Safe to call twice."""
-        process = getattr(self, "_process", None)
-        if process is not None and process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if self._child is not None:
+            self._child.end()
+        if self._line >= 0:
+            os.close(self._line)
+            self._line = -1
         for stream in (getattr(self, "_socket", None), getattr(self, "_events", None), self._stderr):
             if stream is not None:
                 stream.close()
@@ -162,23 +167,25 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         self._socket, self._events = ours, open(reading, "rb", buffering=0)  # noqa: SIM115 - closed by close()
+        line, self._line = os.pipe()  # the worker ends with us: see `die_with_parent`
         scratch, devices = str(self._scratch), list(self._bounds.devices)
         if self._uid is not None:
             os.chown(self._scratch, self._uid, self._uid)
             for model in models:
                 _hand_over(model, self._uid)
-        command = [sys.executable, "-I", "-B", "-m", "zt_gate.evaluate.worker", str(theirs.fileno()), str(writing)]
+        handed = (theirs.fileno(), writing, line)
+        command = [sys.executable, "-I", "-B", "-m", "zt_gate.evaluate.worker", *map(str, handed)]
         if self._wrapped:
             command = [*start.wrapped([str(model) for model in models], scratch, devices), *command]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 command,
                 env=start.environment(self._bounds.threads, scratch),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                pass_fds=(theirs.fileno(), writing),
+                pass_fds=handed,
                 start_new_session=True,
                 **start.identity(self._uid),
             )
@@ -187,6 +194,8 @@ class Sandbox:
         finally:
             theirs.close()
             os.close(writing)
+            os.close(line)
+        self._child = Child(process.pid, process.wait)
         self._socket.setblocking(False)
         os.set_blocking(reading, False)
 
@@ -215,7 +224,7 @@ class Sandbox:
                 continue
             if held:
                 self._listener = held[0]
-            elif self._process.poll() is not None:
+            elif self._gone():
                 raise self._ended()
             return
 
@@ -273,7 +282,7 @@ class Sandbox:
                 self._collect_events()
             if any(fd in ready for fd in (*reading, *writing)):
                 return
-            if not reading and self._process.poll() is not None:
+            if not reading and self._gone():
                 raise self._ended()
 
     def _deny(self, state: int) -> None:
@@ -311,37 +320,30 @@ class Sandbox:
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
+    def _gone(self) -> bool:
+        return self._child is None or self._child.exited()
+
     def _ended(self) -> WorkerError:
         """Say how the worker ended. It has closed its line, or is about to exit."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2)
-        self._stop()
-        code = self._process.returncode
+        if self._child is not None:
+            self._child.wait(_LAST_MOMENT)
+        code = self._stop()
         complaint = self._complaint()
         if code == TRIPPED and self.violations:
             return WorkerError("tripped", self.violations[-1])
-        if code == -signal.SIGXCPU or (code == -signal.SIGKILL and "CPU" in complaint):
+        failure = describe_end(code, self._bounds.cpu_seconds, complaint)
+        if failure.kind is FailureKind.TIMEOUT or (code == -signal.SIGKILL and "CPU" in complaint):
             return WorkerError("time", "it used up its processor time")
-        if "MemoryError" in complaint or "bad_alloc" in complaint or "allocate memory" in complaint:
-            return WorkerError("memory", "it needs more memory than its limit")
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with status {code}"
-        return WorkerError("ended", f"the worker {how}{complaint}")
+        return WorkerError("memory" if failure.kind is FailureKind.MEMORY else "ended", failure.detail)
 
-    def _stop(self) -> None:
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+    def _stop(self) -> int:
+        code = 0 if self._child is None else self._child.end()
         self._collect_events()
+        return code
 
     def _complaint(self) -> str:
         """Return the last line that the worker wrote to standard error."""
-        with contextlib.suppress(OSError, ValueError):
-            self._stderr.seek(0, os.SEEK_END)
-            self._stderr.seek(max(0, self._stderr.tell() - _MAX_COMPLAINT))
-            lines = self._stderr.read(_MAX_COMPLAINT).decode("utf-8", "replace").strip().splitlines()
-            return f" ({printable(lines[-1], 200)})" if lines else ""
-        return ""
+        return last_line(self._stderr)
 
 
 def _hand_over(model: Path, group: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from zt_gate.domain import Evidence, Gap
 from zt_gate.intake import Frozen, FrozenFile
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan.artifacts.graphs.external_data import External, examine_external
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
@@ -18,7 +19,6 @@ from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
 from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.notes import Notes
 from zt_gate.scan.question import AskingCheck, Question
 
@@ -42,7 +42,7 @@ class ArtifactCheck(AskingCheck):
     id: ClassVar[str] = "artifacts"
     version: ClassVar[str] = _Version()  # type: ignore[assignment]  # a descriptor that returns text
 
-    def __init__(self, cache: ExaminationCache | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, cache: ExaminationCache | None = None, limits: WorkerLimits | None = None) -> None:
         super().__init__(limits)
         self._cache = cache
         self._known: dict[str, Notes] = {}

@@ -16,7 +16,7 @@ from zt_gate.scan.code.source import is_code
 from zt_gate.scan.code.torch_version import MAX_BYTES, says_versions
 
 if TYPE_CHECKING:
-    from zt_gate.scan.engines.worker import WorkerLimits
+    from zt_gate.isolation.limits import WorkerLimits
 
 _WORKER = "zt_gate.scan.code.worker"
 _FIX = "fix the file so that Python 3.11 parses it as UTF-8, convert notebooks to format 4, or leave it out"
@@ -54,15 +54,15 @@ class CodeCheck:
         # Imported here: most releases hold no code, and a scan should not pay for what it does not start.
         from concurrent.futures import ThreadPoolExecutor
 
-        from zt_gate.scan.engines.worker import Failure, WorkerLimits, run_module
+        from zt_gate.isolation.child_process import run_module
+        from zt_gate.isolation.supervise import Failure
 
-        limits = self._limits or WorkerLimits()
         shares = _shares(frozen, paths)
         # What a release says about versions can only make the rules stricter, never laxer than silence.
         needs = sorted(path for path in frozen.files if says_versions(path) and frozen.files[path].size <= MAX_BYTES)
         with frozen.materialise([*paths, *needs]) as root, ThreadPoolExecutor(len(shares)) as pool:
             requests = [{"root": str(root), "paths": share, "requirements": needs} for share in shares]
-            outcomes = list(pool.map(lambda request: run_module(_WORKER, request, limits), requests))
+            outcomes = list(pool.map(lambda request: run_module(_WORKER, request, self._limits), requests))
         answers: list[dict[str, Any]] = []
         for outcome in outcomes:
             if isinstance(outcome, Failure):

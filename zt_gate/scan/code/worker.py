@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from zt_gate.domain.finding import Severity
+from zt_gate.isolation.serve import serve
 from zt_gate.scan.code.bandit_engine import BanditRun, run_bandit
 from zt_gate.scan.code.source import EncodingError, SourceError, Unit, read_unit
 from zt_gate.scan.code.torch_version import oldest_torch
-from zt_gate.scan.engines.child import serve
 
 
 def handle(request: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.policy.fields import parse_instant
 from zt_gate.scan.dependencies.check import is_examined, read_file, reader_of
 from zt_gate.scan.dependencies.model import Dependency, DependencyError
-from zt_gate.scan.isolation import Limits
 from zt_gate.scan.notes import Notes
 from zt_gate.scan.question import Question, ask_all
 
@@ -50,9 +50,9 @@ class VulnerabilityCheck:
     id: ClassVar[str] = "vulnerabilities"
     version: ClassVar[str] = "1"
 
-    def __init__(self, copy: OsvCopy | None, limits: Limits | None = None) -> None:
+    def __init__(self, copy: OsvCopy | None, limits: WorkerLimits | None = None) -> None:
         self._copy = copy
-        self._limits = limits or Limits()
+        self._limits = limits or WorkerLimits()
 
     def run(self, frozen: Frozen) -> Evidence:
         """Look up every dependency; see `zt_gate.scan.interface.Check`."""

@@ -23,8 +23,10 @@ from typing import Any, ClassVar
 
 from zt_gate.domain import Digest, Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen
+from zt_gate.isolation.child_process import run_module
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure
 from zt_gate.scan.engines.formats import HEAD
-from zt_gate.scan.engines.worker import Failure, WorkerLimits, run_module
 
 _NAMES_SHOWN = 20
 
@@ -45,7 +47,7 @@ class EngineCheck:
     """Dotted name of the module that runs in the child."""
 
     def __init__(self, limits: WorkerLimits | None = None) -> None:
-        self._limits = limits or WorkerLimits()
+        self._limits = limits
 
     @staticmethod
     def wanted(name: str, head: bytes) -> bool:

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from zt_gate.scan.engines.child import serve
+from zt_gate.isolation.serve import serve
 
 _SEVERITIES = {
     # It calls a value that nothing uses suspicious, which an OrderedDict has; and every import from outside the

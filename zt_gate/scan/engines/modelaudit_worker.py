@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from zt_gate.scan.engines.child import serve
+from zt_gate.isolation.serve import serve
 
 _SEVERITIES = {"debug": "info", "info": "info", "warning": "medium", "critical": "critical"}
 _SETTINGS = {"cache_enabled": False, "use_hf_whitelist": False}

@@ -12,7 +12,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from zt_gate.scan.engines.child import serve
+from zt_gate.isolation.serve import serve
 from zt_gate.scan.engines.formats import HEAD, formats_of
 
 _SCANNERS = {

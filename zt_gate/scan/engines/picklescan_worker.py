@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from zt_gate.scan.engines.child import serve
+from zt_gate.isolation.serve import serve
 
 _FOUND = "%s: %s import"
 """How the template of its message about a dangerous import begins; the first argument is file, or file:member."""

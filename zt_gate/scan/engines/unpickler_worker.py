@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zt_gate.intake import MemorySource
+from zt_gate.isolation.serve import serve
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.values import Global
 from zt_gate.scan.artifacts.pickles.window import MalformedError
-from zt_gate.scan.engines.child import serve
 from zt_gate.scan.engines.formats import ZIP_MAGIC
 
 MAX_BYTES = 256 << 20

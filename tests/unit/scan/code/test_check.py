@@ -6,11 +6,13 @@ import pytest
 
 from zt_gate.domain import Claim, Severity, Status
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.child_process import Answer
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure, FailureKind
 from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.code.bandit_engine import INFORMATIVE, TESTS, severity_of
 from zt_gate.scan.code.check import CodeCheck
 from zt_gate.scan.code.rules import RULE_IDS
-from zt_gate.scan.engines.worker import Answer, Failure, FailureKind, WorkerLimits
 
 
 def run(root, mode=Freeze.HOLD, check=None):
@@ -37,7 +39,7 @@ def test_clean_code_passes_and_is_claimed(make_tree, mode):
 
 
 def test_no_code_is_not_applicable_and_starts_no_process(make_tree, monkeypatch):
-    monkeypatch.setattr("zt_gate.scan.engines.worker.run_module", lambda *_: pytest.fail("a worker was started"))
+    monkeypatch.setattr("zt_gate.isolation.child_process.run_module", lambda *_: pytest.fail("a worker was started"))
     assert run(make_tree({"model.safetensors": b"x", "py": b"x"})).status is Status.NOT_APPLICABLE
 
 
@@ -179,7 +181,7 @@ _GOOD = {"path": "a.py", "gap": "", "hits": []}
     ],
 )
 def test_a_worker_that_fails_or_talks_nonsense_is_incomplete(make_tree, monkeypatch, outcome):
-    monkeypatch.setattr("zt_gate.scan.engines.worker.run_module", lambda *_: outcome)
+    monkeypatch.setattr("zt_gate.isolation.child_process.run_module", lambda *_: outcome)
     assert run(make_tree({"a.py": b"x = 1\n"})).status is Status.INCOMPLETE
 
 

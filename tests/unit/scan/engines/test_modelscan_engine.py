@@ -8,10 +8,12 @@ import pytest
 
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.child_process import Answer
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure, FailureKind
 from zt_gate.scan.engines import engine
 from zt_gate.scan.engines.formats import formats_of, holds_pickles, is_pickle
 from zt_gate.scan.engines.table import ModelscanCheck
-from zt_gate.scan.engines.worker import Answer, Failure, FailureKind, WorkerLimits
 
 HOSTILE = b"cos\nsystem\n(S'true'\ntR."  # protocol 0: imports os.system
 HOSTILE_2 = b"\x80\x02" + HOSTILE

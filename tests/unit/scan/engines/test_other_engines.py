@@ -12,9 +12,9 @@ import pytest
 
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan import plan
 from zt_gate.scan.engines.table import ENGINES, FicklingCheck, ModelauditCheck, PicklescanCheck
-from zt_gate.scan.engines.worker import WorkerLimits
 
 OPTIONAL = (PicklescanCheck, FicklingCheck, ModelauditCheck)
 RULES = {"picklescan": "ENG-102", "fickling": "ENG-103", "modelaudit": "ENG-104"}

@@ -1,12 +1,21 @@
 """What is followed from file to file, and how scripts, conditions and Groovy are read."""
 
+import faulthandler
+import os
+import signal
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pipelines import CHECKOUT, GITHUB, IMAGE, SHA, WORKFLOW
 
 from zt_gate.domain import Status
+from zt_gate.errors import TargetError
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.scan.pipeline import check as check_module
+from zt_gate.scan.pipeline import files as files_module
 from zt_gate.scan.pipeline.check import PipelineCheck
 from zt_gate.scan.pipeline.conditions import ALL, read_condition
 from zt_gate.scan.pipeline.files import pipeline_files
@@ -290,3 +299,66 @@ def test_taking_a_gate_away_proves_nothing_more(graph, number):
 
 def test_a_pin_is_the_whole_hash():
     assert len(SHA) == 40
+
+
+# --- bad days: CI files are read in a worker, so nothing in them takes the gate down -------------------------------
+
+QUICK = WorkerLimits(wall_seconds=1.0, memory=256 << 20)
+JENKINS = "pipeline { agent any\n stages { stage('a') { steps { sh 'make' } } } }\n"
+
+
+def hoard(*_args, **_kwargs):
+    return bytearray(1 << 40)
+
+
+BAD_DAYS = {
+    "it hangs": (lambda *_a, **_k: time.sleep(60), "longer than the limit"),
+    "it eats memory": (hoard, "more memory"),
+    "it overruns the stack": (lambda *_a, **_k: os.kill(os.getpid(), signal.SIGSEGV), "SIGSEGV"),
+    "it leaves": (lambda *_a, **_k: os._exit(0), "exited with status 0"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DAYS)
+@pytest.mark.parametrize(
+    ("reader", "what"),
+    [
+        ("read_github", "the GitHub workflows"),
+        ("read_gitlab", "the GitLab pipelines"),
+        ("read_jenkins", "Jenkinsfile"),
+    ],
+)
+def test_what_breaks_a_reader_leaves_its_files_incomplete_with_the_reason(make_tree, monkeypatch, name, reader, what):
+    faulthandler.disable()
+    act, why = BAD_DAYS[name]
+    monkeypatch.setattr(check_module, reader, act)
+    files = {WORKFLOW: GITHUB, ".gitlab-ci.yml": "a: {script: make}\n", "Jenkinsfile": JENKINS}
+    root = tree(make_tree, **files)
+    with freeze(pipeline_files(root), Freeze.HOLD, base=root) as frozen:
+        evidence = PipelineCheck(limits=QUICK).run(frozen)
+    assert evidence.status in (Status.INCOMPLETE, Status.FAIL)
+    [gap] = [gap for gap in evidence.gaps if why in gap.reason]
+    owner = {"read_github": WORKFLOW, "read_gitlab": ".gitlab-ci.yml", "read_jenkins": "Jenkinsfile"}[reader]
+    assert what in gap.reason or gap.path == owner
+    assert {claim.path for claim in evidence.claims}.isdisjoint({owner})
+    assert {claim.path for claim in evidence.claims} >= set(files) - {owner, ".gitlab-ci.yml"}
+
+
+def test_a_file_whose_includes_cannot_be_found_out_is_an_error(make_tree, monkeypatch):
+    root = tree(make_tree, **{".gitlab-ci.yml": "a: {script: make}\n"})
+    for act, why in BAD_DAYS.values():
+        faulthandler.disable()
+        monkeypatch.setattr(files_module, "_search", act)
+        with pytest.raises(TargetError, match=f"gitlab-ci.yml includes: .*{why}"):
+            pipeline_files(root, QUICK)
+
+
+def test_long_words_are_searched_in_linear_time(make_tree):
+    long = "a" * (2 << 20)
+    text = f"include: [ci/a.yml, '/b.yaml', 'c/*.yml', {long}, x.yml.yaml.old]\n"
+    names = ["ci/a.yml", "b.yaml", "c/d.yml", "e.yml", "x.yml.yaml", "x.yml"]
+    root = tree(make_tree, **{".gitlab-ci.yml": text} | dict.fromkeys(names, "a: b\n"))
+    started = time.process_time()
+    found = {path.relative_to(root).as_posix() for path in pipeline_files(root, WorkerLimits(cpu_seconds=5))}
+    assert found == {".gitlab-ci.yml", "ci/a.yml", "b.yaml", "c/d.yml", "x.yml.yaml"}
+    assert time.process_time() - started < 5

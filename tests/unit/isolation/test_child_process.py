@@ -9,9 +9,11 @@ import time
 
 import pytest
 
-from zt_gate.scan.engines.worker import Answer, Failure, FailureKind, WorkerLimits, run_command, run_module
+from zt_gate.isolation.child_process import Answer, run_command, run_module
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure, FailureKind
 
-_LIMITS = WorkerLimits(wall_seconds=20, cpu_seconds=20, output=1 << 20)
+_LIMITS = WorkerLimits(wall_seconds=20, cpu_seconds=20, answer=1 << 20)
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def ask(tmp_path):
     def run(body, request=None, limits=_LIMITS, served=True):
         script = tmp_path / "worker.py"
         inner = body.replace("\n", "\n    ")
-        head = "import os, sys, time\nfrom zt_gate.scan.engines.child import serve\n"
+        head = "import os, sys, time\nfrom zt_gate.isolation.serve import serve\n"
         text = f"def handle(request):\n    {inner}\nserve(handle)\n" if served else f"{body}\n"
         script.write_text(head + text)
         return run_command([sys.executable, "-I", "-B", str(script)], request or {}, limits)
@@ -45,9 +47,9 @@ def test_a_handler_that_raises_is_an_error(ask):
 
 
 def test_a_crash_names_signal_and_status(ask):
-    assert ask("os.kill(os.getpid(), 11)") == Failure(FailureKind.CRASH, "ended by SIGSEGV")
+    assert ask("os.kill(os.getpid(), 11)") == Failure(FailureKind.CRASH, "the worker was ended by SIGSEGV", -11)
     outcome = ask("os.write(2, b'broken\\n'); os._exit(3)")
-    assert outcome == Failure(FailureKind.CRASH, "ended with status 3: broken")
+    assert outcome == Failure(FailureKind.CRASH, "the worker exited with status 3: broken", 3)
 
 
 def test_leaving_early_with_success_is_no_answer(ask):
@@ -124,14 +126,14 @@ def test_garbage_is_never_an_answer(ask, written):
 
 def test_a_flood_is_cut_off(ask):
     body = "os.read(int(sys.argv[-1]), 1)\nwhile True: os.write(1, b'x' * 65536)"
-    outcome = ask(body, limits=WorkerLimits(wall_seconds=20, output=100_000), served=False)
+    outcome = ask(body, limits=WorkerLimits(wall_seconds=20, answer=100_000), served=False)
     assert _kind(outcome) is FailureKind.TOO_LARGE
 
 
 def test_an_answer_of_exactly_the_limit_passes_and_one_byte_more_does_not(ask):
     frame = len('{"ok": true, "answer": {"x": ""}}')
     body = "return {'x': 'a' * request['n']}"
-    limits = WorkerLimits(wall_seconds=20, output=1000)
+    limits = WorkerLimits(wall_seconds=20, answer=1000)
     assert isinstance(ask(body, {"n": 1000 - frame}, limits), Answer)
     assert _kind(ask(body, {"n": 1001 - frame}, limits)) is FailureKind.TOO_LARGE
 
@@ -150,12 +152,13 @@ def test_the_limits_hold_in_the_child(ask):
         "import resource as r\n"
         "return {n: list(r.getrlimit(getattr(r, 'RLIMIT_' + n))) for n in ('AS', 'CPU', 'FSIZE', 'CORE')}"
     )
-    outcome = ask(body, limits=WorkerLimits(memory=1 << 30, cpu_seconds=9, output=12345))
-    assert outcome == Answer({"AS": [1 << 30] * 2, "CPU": [9] * 2, "FSIZE": [12345] * 2, "CORE": [0, 0]})
+    outcome = ask(body, limits=WorkerLimits(memory=1 << 30, cpu_seconds=9, answer=1000, file=12345))
+    assert outcome == Answer({"AS": [1 << 30] * 2, "CPU": [9, 10], "FSIZE": [12345] * 2, "CORE": [0, 0]})
 
 
 def test_too_much_memory_is_a_failure(ask):
-    assert _kind(ask("return {'x': len(bytearray(1 << 31))}", limits=WorkerLimits(memory=1 << 29))) is FailureKind.ERROR
+    outcome = ask("return {'x': len(bytearray(1 << 31))}", limits=WorkerLimits(memory=1 << 29))
+    assert outcome == Failure(FailureKind.MEMORY, "it needs more memory than the limit")
 
 
 def test_tokens_and_home_stay_outside(ask, monkeypatch):

@@ -12,12 +12,14 @@ import pytest
 
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.fork import isolate
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure, FailureKind
 from zt_gate.scan.artifacts import ArtifactCheck, registry
 from zt_gate.scan.artifacts import check as check_module
 from zt_gate.scan.artifacts.piece import Format
-from zt_gate.scan.isolation import Failure, Limits, isolate
 
-QUICK = Limits(wall_seconds=1.0)
+QUICK = WorkerLimits(wall_seconds=1.0)
 
 
 def children():
@@ -99,7 +101,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_job_fails_alone(name):
     job, why = BAD[name]
-    limits = Limits(wall_seconds=1.0 if name == "hangs" else 30.0, memory=512 << 20)
+    limits = WorkerLimits(wall_seconds=1.0 if name == "hangs" else 30.0, memory=512 << 20)
     first, failed, last = isolate([lambda: b"1", job, lambda: b"3"], limits)
     assert (first, last) == (b"1", b"3")
     assert isinstance(failed, Failure)
@@ -108,14 +110,14 @@ def test_a_bad_job_fails_alone(name):
 
 def test_processor_time_is_limited_for_each_job():
     start = time.monotonic()
-    failed, last = isolate([spin, lambda: b"2"], Limits(wall_seconds=30, cpu_seconds=1))
+    failed, last = isolate([spin, lambda: b"2"], WorkerLimits(wall_seconds=30, cpu_seconds=1))
     assert "processor time" in failed.detail
     assert last == b"2"
     assert time.monotonic() - start < 20
 
 
 def test_a_worker_cannot_write_files(tmp_path):
-    (failed,) = isolate([write_a_file(tmp_path / "f")], Limits())
+    (failed,) = isolate([write_a_file(tmp_path / "f")], WorkerLimits())
     assert "OSError" in failed.detail
     assert (tmp_path / "f").stat().st_size == 0
 
@@ -126,7 +128,7 @@ def test_a_worker_has_no_terminal_to_write_to(capfd):
         os.write(2, b"ALLOW\n")
         return b"done"
 
-    assert list(isolate([shout], Limits())) == [b"done"]
+    assert list(isolate([shout], WorkerLimits())) == [b"done"]
     assert capfd.readouterr() == ("", "")
 
 
@@ -145,24 +147,24 @@ def test_garbage_in_the_pipe_is_a_failure(garbage):
 
 
 def test_an_answer_larger_than_the_limit_is_a_failure():
-    failed, last = isolate([lambda: bytes(2000), lambda: bytes(1000)], Limits(answer=1500))
+    failed, last = isolate([lambda: bytes(2000), lambda: bytes(1000)], WorkerLimits(answer=1500))
     assert "limit" in failed.detail
     assert last == bytes(1000)
 
 
 def test_large_answers_arrive_whole():
     large = os.urandom(1 << 20)
-    assert list(isolate([lambda: large] * 3, Limits())) == [large] * 3
+    assert list(isolate([lambda: large] * 3, WorkerLimits())) == [large] * 3
 
 
 def test_the_whole_run_has_a_deadline():
-    answers = list(isolate([lambda: time.sleep(60)] * 50, Limits(total_seconds=0.5)))
+    answers = list(isolate([lambda: time.sleep(60)] * 50, WorkerLimits(total_seconds=0.5)))
     assert len(answers) == 50
     assert all(isinstance(answer, Failure) for answer in answers)
 
 
 def test_stopping_early_ends_the_worker():
-    answers = isolate([lambda: b"1", lambda: time.sleep(60)], Limits())
+    answers = isolate([lambda: b"1", lambda: time.sleep(60)], WorkerLimits())
     assert next(answers) == b"1"
     answers.close()
 
@@ -173,8 +175,8 @@ def test_without_a_process_nothing_is_examined(monkeypatch):
 
     monkeypatch.setattr(os, "fork", no_fork)
     assert (
-        list(isolate([lambda: b"1"] * 2, Limits()))
-        == [Failure("no worker process could be started: Resource temporarily unavailable")] * 2
+        list(isolate([lambda: b"1"] * 2, WorkerLimits()))
+        == [Failure(FailureKind.START, "no worker process could be started: Resource temporarily unavailable")] * 2
     )
 
 

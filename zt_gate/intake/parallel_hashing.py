@@ -1,4 +1,4 @@
-"""SHA-256 of held files, taken by processes beside this one while it goes on.
+"""SHA-256 of held files, taken by forked workers while this process goes on.
 
 Hashing is what a large target costs; all the rest fits beside it. It is a fork and no thread: a thread waits for the
 interpreter whenever another one computes, and the worker that examines files is a fork of this process, which is why
@@ -8,20 +8,20 @@ the page cache: a writer who truncates it kills that process alone, and the file
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
 import mmap
 import os
-import select
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.heard import HEARD
 from zt_gate.intake.identity import Identity
+from zt_gate.isolation.fork import Worker
+from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.isolation.supervise import Failure
 
 if TYPE_CHECKING:
     from zt_gate.intake.remembered import HashMemory
@@ -37,11 +37,17 @@ _WORD = 8
 _SHARE = 64 << 20
 """Bytes for which one more process pays."""
 _UNREAD = "!"
-_LOOK = 100
-"""Milliseconds between two looks at how far it is."""
+_LOOK = 0.1
+"""Seconds between two looks at how far it is."""
+_PATIENCE = 3600
+"""Seconds that hashing may take however little there is to hash."""
+_SLOWEST = 1 << 20
+"""Bytes that are hashed in a second at least, unless the disk hangs."""
 
 Heard = Callable[[int], None]
 """Told how many bytes were just read."""
+HEARD: ContextVar[Callable[[int], None]] = ContextVar("HEARD", default=lambda _: None)
+"""Called with the bytes read so far, so that long work can show how far it is. No room between cares for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +98,14 @@ class Hashing:
         self._memory = memory
         self._answers: dict[str, str] = {}
         self._owner = os.getpid()
-        self._workers: list[_Worker] = []
+        self._workers: list[_Share] = []
         load = sum(file.identity.size + _PER_FILE for file in self._files.values())
         if load < _WORTHWHILE:
             self._answers = {name: file.sha256() for name, file in self._files.items()}
             return
         try:
             for share in _shares(self._files, min(_MOST, os.cpu_count() or 1, len(self._files), 1 + load // _SHARE)):
-                self._workers.append(_Worker(share))
+                self._workers.append(_Share(share))
         except OSError as error:
             self.close()
             raise ToolError(f"no process could be started: {error.strerror}", "raise the limit: ulimit -u") from error
@@ -145,22 +151,18 @@ def _shares(files: Mapping[str, Held], count: int) -> list[dict[str, Held]]:
     return shares
 
 
-class _Worker:
-    """The parent's side of one process."""
+class _Share:
+    """The files that one worker hashes.
 
-    def __init__(self, share: dict[str, Held]) -> None:
-        self._share = share
-        self._count = mmap.mmap(-1, _WORD)  # shared with the process
-        self._pipe, out = os.pipe()
-        try:
-            self._pid = os.fork()
-        except OSError:
-            os.close(self._pipe)
-            os.close(out)
-            raise
-        if self._pid == 0:
-            _serve(share.values(), self._pipe, out, self._count)
-        os.close(out)
+    Raises:
+        OSError: no process could be started.
+    """
+
+    def __init__(self, files: dict[str, Held]) -> None:
+        self._files = files
+        self._count = mmap.mmap(-1, _WORD)  # shared with the worker
+        seconds = _PATIENCE + sum(file.identity.size for file in files.values()) // _SLOWEST
+        self._worker = Worker([self._hash], WorkerLimits(wall_seconds=seconds, cpu_seconds=seconds))
 
     @property
     def read(self) -> int:
@@ -169,60 +171,39 @@ class _Worker:
 
     def finished(self) -> bool:
         """Wait a moment, and tell whether it has something to say."""
-        poll = select.poll()
-        poll.register(self._pipe, select.POLLIN)
-        return bool(poll.poll(_LOOK))
+        return self._worker.ready(_LOOK)
 
     def answers(self) -> dict[str, str]:
         """Wait for what it found, by the files' names: digests, or behind a mark why there is none."""
-        answer = b""
         try:
-            while data := os.read(self._pipe, _CHUNK):
-                answer += data
-        except BaseException:
+            answer = self._worker.answer()
+        finally:
             self.end()
-            raise
-        os.close(self._pipe)
-        code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-        if code == -signal.SIGBUS:
-            raise TargetError("a file was cut off while it was read", "let the writer finish, then run the gate again")
+        if isinstance(answer, Failure):
+            if answer.status == -signal.SIGBUS:
+                advice = "let the writer finish, then run the gate again"
+                raise TargetError("a file was cut off while it was read", advice)
+            what = f"the process that hashes ended early: {answer.detail}"
+            raise ToolError(what, "run the gate again, with more memory")
         lines = answer.decode().split("\0")
-        if code != 0 or len(lines) != len(self._share):
-            raise ToolError(f"the process that hashes ended early ({code})", "run the gate again, with more memory")
-        return dict(zip(self._share, lines, strict=True))
+        if len(lines) != len(self._files):
+            raise ToolError("the process that hashes did not answer for every file", "run the gate again")
+        return dict(zip(self._files, lines, strict=True))
 
     def end(self) -> None:
-        """Kill and reap it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        os.close(self._pipe)
-        os.waitpid(self._pid, 0)
+        """Kill and reap the worker."""
+        self._worker.end()
 
+    def _hash(self) -> bytes:
+        """Run in the worker."""
+        read = 0
 
-# --- in the process beside ---------------------------------------------------------------------------------------
+        def heard(size: int) -> None:
+            nonlocal read
+            read += size
+            self._count[:_WORD] = read.to_bytes(_WORD, "little")
 
-
-def _serve(files: Iterable[Held], inherited: int, out: int, count: mmap.mmap) -> NoReturn:
-    """Hash, tell, and leave without running anything that the parent prepared for its own end."""
-    code = 70
-    read = 0
-
-    def heard(size: int) -> None:
-        nonlocal read
-        read += size
-        count[:_WORD] = read.to_bytes(_WORD, "little")
-
-    try:
-        gc.disable()  # a collection would touch, and so copy, every page that is shared with the parent
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBUS):
-            signal.signal(number, signal.SIG_DFL)
-        os.close(inherited)
-        rest = memoryview("\0".join(file.sha256(heard) for file in files).encode())
-        while rest:
-            rest = rest[os.write(out, rest) :]
-        code = 0
-    finally:
-        os._exit(code)
+        return "\0".join(file.sha256(heard) for file in self._files.values()).encode()
 
 
 def _update_mapped(digest: hashlib._Hash, fd: int, size: int, heard: Heard) -> int:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake import Freeze, beside, freeze
-from zt_gate.intake.beside import Hashing, Held
-from zt_gate.intake.heard import HEARD
+from zt_gate.intake import Freeze, freeze, parallel_hashing
 from zt_gate.intake.identity import Identity
-from zt_gate.scan.isolation import Limits, isolate
+from zt_gate.intake.parallel_hashing import HEARD, Hashing, Held
+from zt_gate.isolation.fork import isolate
+from zt_gate.isolation.limits import WorkerLimits
 
-LARGE = beside._WORTHWHILE + 12_345
+LARGE = parallel_hashing._WORTHWHILE + 12_345
 
 
 def children():
@@ -49,7 +49,8 @@ def hold(tmp_path):
         os.close(item.fd)
 
 
-SIZES = (0, 1, 4096, beside._MAPPED - 1, beside._MAPPED, beside._WINDOW, beside._WINDOW + 1, 3 * beside._WINDOW + 77)
+_MAPPED, _WINDOW = parallel_hashing._MAPPED, parallel_hashing._WINDOW
+SIZES = (0, 1, 4096, _MAPPED - 1, _MAPPED, _WINDOW, _WINDOW + 1, 3 * _WINDOW + 77)
 
 
 def test_every_size_has_the_digest_of_its_bytes(hold):
@@ -64,7 +65,7 @@ def test_files_are_shared_out_by_size():
     sizes = [50, 10, 200, 60, 70, 10]
     files = {str(size) + letter: Held("", -1, Identity(0, 0, size << 20, 0, 0), 0)
              for size, letter in zip(sizes, "abcdef", strict=True)}  # fmt: skip
-    shares = beside._shares(files, 2)
+    shares = parallel_hashing._shares(files, 2)
     assert [sorted(share) for share in shares] == [["200c"], ["10b", "10f", "50a", "60d", "70e"]]
 
 
@@ -115,20 +116,20 @@ def paused(monkeypatch, then):
 
 @pytest.mark.parametrize("write", ["append", "overwrite", "truncate"])
 def test_a_write_before_the_file_was_read_is_an_error_that_names_it(make_tree, monkeypatch, write):
-    root = make_tree({"weights": b"1" * LARGE})
-
-    def then():
+    root, (waits, go) = make_tree({"weights": b"1" * LARGE}), os.pipe()
+    paused(monkeypatch, lambda: os.read(waits, 1))  # the one that hashes cannot write itself
+    with freeze([root], Freeze.HOLD) as frozen:
         if write == "truncate":
             os.truncate(root / "weights", LARGE - 5)
-            return
-        with (root / "weights").open("ab" if write == "append" else "r+b") as stream:
-            stream.write(b"2")
-
-    paused(monkeypatch, then)
-    with freeze([root], Freeze.HOLD) as frozen:
+        else:
+            with (root / "weights").open("ab" if write == "append" else "r+b") as stream:
+                stream.write(b"2")
+        os.write(go, b"g")
         for _ in range(2):
             with pytest.raises(TargetError, match="weights changed while it was read"):
                 _ = frozen.subject
+    os.close(waits)
+    os.close(go)
 
 
 def test_a_mapped_file_that_is_cut_off_ends_the_process_that_hashes_and_no_other(make_tree, monkeypatch):
@@ -141,7 +142,7 @@ def test_a_mapped_file_that_is_cut_off_ends_the_process_that_hashes_and_no_other
             os.truncate(root / "weights", 0)
         return window
 
-    monkeypatch.setattr(beside.mmap, "mmap", cut)
+    monkeypatch.setattr(parallel_hashing.mmap, "mmap", cut)
     with freeze([root], Freeze.HOLD) as frozen, pytest.raises(TargetError, match="cut off while it was read"):
         _ = frozen.subject
 
@@ -154,7 +155,7 @@ def test_a_file_system_that_does_not_map_is_read(make_tree, monkeypatch):
             raise OSError(19, "No such device")
         return real(fd, *args, **kwargs)
 
-    monkeypatch.setattr(beside.mmap, "mmap", refuse)
+    monkeypatch.setattr(parallel_hashing.mmap, "mmap", refuse)
     with freeze([make_tree({"a": b"1" * LARGE})], Freeze.HOLD) as frozen:
         assert frozen.entry("a").sha256 == hashlib.sha256(b"1" * LARGE).hexdigest()
 
@@ -164,7 +165,7 @@ def test_a_read_error_is_told_with_the_file(make_tree, monkeypatch):
         raise OSError(5, "Input/output error")
 
     root = make_tree({"a": b"1"})
-    monkeypatch.setattr(beside.os, "pread", fail)
+    monkeypatch.setattr(parallel_hashing.os, "pread", fail)
     with freeze([root], Freeze.HOLD) as frozen, pytest.raises(TargetError, match="cannot read a: Input/output error"):
         _ = frozen.subject
 
@@ -172,7 +173,7 @@ def test_a_read_error_is_told_with_the_file(make_tree, monkeypatch):
 def test_a_process_that_is_killed_leaves_no_digest(make_tree, monkeypatch):
     paused(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGKILL))
     with freeze([make_tree({"a": b"1" * LARGE})], Freeze.HOLD) as frozen:
-        with pytest.raises(ToolError, match="ended early"):
+        with pytest.raises(ToolError, match="ended early: the worker was ended by SIGKILL"):
             _ = frozen.subject
         with pytest.raises(ToolError, match="not hashed to its end"):
             _ = frozen.subject
@@ -183,7 +184,7 @@ def test_no_process_to_be_had_is_an_error_and_leaves_nothing(make_tree, monkeypa
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     root = make_tree({"a": b"1" * LARGE})
-    monkeypatch.setattr(beside.os, "fork", refuse)
+    monkeypatch.setattr(parallel_hashing.os, "fork", refuse)
     with pytest.raises(ToolError, match="no process could be started: Resource temporarily"):
         freeze([root], Freeze.HOLD)
 
@@ -201,7 +202,7 @@ def test_an_interrupt_while_waiting_ends_the_hashing(make_tree, monkeypatch):
 
 def test_a_worker_cannot_take_the_digests_from_the_gate(make_tree):
     with freeze([make_tree({"a": b"1" * LARGE})], Freeze.HOLD) as frozen:
-        [answer] = isolate([lambda: str(frozen.subject.digest).encode()], Limits())
+        [answer] = isolate([lambda: str(frozen.subject.digest).encode()], WorkerLimits())
         assert "only the gate itself knows" in answer.detail
         assert frozen.entry("a").sha256 == hashlib.sha256(b"1" * LARGE).hexdigest()
 

@@ -1,0 +1,208 @@
+"""Runs functions in a forked child, so that a crash, a hang or a memory bomb costs one file its claim.
+
+A fork needs no start-up time, shares the frozen descriptors, and is asked with a closure in place of a message. It
+works through the jobs in order and answers each with a length-prefixed text, never a pickle; where it dies, or a job
+outlasts its deadline, that job has failed and a new worker takes the rest. A fork inherits locks that other threads
+hold, so nothing in the gate starts a thread that outlives freezing; should an embedding program have threads, a worker
+that waits for such a lock meets its deadline, and the file counts as not examined.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import resource
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from zt_gate.domain import printable
+from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits, die_with_parent, lower_limits
+from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, said_by_child
+
+Job = Callable[[], bytes]
+"""Examines something and returns its answer. What it raises is the job's failure."""
+
+_READ = 1 << 16
+_HEADER = 5
+_LAST_MOMENT = 3.0
+_DONE, _FAILED = b"\0", b"\1"
+
+
+def isolate(jobs: Sequence[Job], limits: WorkerLimits) -> Iterator[bytes | Failure]:
+    """Run jobs in a worker process and yield one answer or failure for each, in order.
+
+    Closing the iterator early ends the worker. No process is left behind in any case.
+    """
+    deadline = time.monotonic() + limits.total_seconds
+    position = 0
+    while position < len(jobs):
+        try:
+            worker = Worker(jobs[position:], limits)
+        except OSError as error:
+            why = printable(f"no worker process could be started: {error.strerror}")
+            yield Failure(FailureKind.START, why)
+            position += 1
+            continue
+        try:
+            while position < len(jobs):
+                answer = worker.answer(deadline)
+                yield answer
+                position += 1
+                if worker.ended:
+                    break
+        finally:
+            worker.end()
+
+
+class Worker:
+    """The parent's side of one forked process, which begins with the first job at once.
+
+    Raises:
+        OSError: no process or pipe could be had.
+    """
+
+    def __init__(self, jobs: Sequence[Job], limits: WorkerLimits) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+        self._pipe, out = os.pipe()
+        try:
+            line, self._line = os.pipe()
+        except OSError:
+            _close(self._pipe, out)
+            raise
+        try:
+            pid = os.fork()
+        except OSError:
+            _close(self._pipe, out, line, self._line)
+            raise
+        if pid == 0:
+            _serve(jobs, (self._pipe, self._line), out, line, limits)
+        _close(out, line)
+        self._child = Child(pid)
+        with contextlib.suppress(OSError):  # the child does it too; whoever comes first
+            os.setpgid(pid, pid)
+        self._poll = select.poll()
+        self._poll.register(self._pipe, select.POLLIN)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was ended: after a failure of the worker itself, and after `end`."""
+        return self._child.ended
+
+    def ready(self, seconds: float) -> bool:
+        """Wait that long at most, and return whether it has begun to answer."""
+        return bool(self._buffer or self._poll.poll(seconds * 1000))
+
+    def answer(self, deadline: float = math.inf) -> bytes | Failure:
+        """Wait for the answer to the next job. After a failure of the worker itself, it has ended.
+
+        Args:
+            deadline: on the monotonic clock, besides the limit that each answer has.
+        """
+        until = min(deadline, time.monotonic() + self._limits.wall_seconds)
+        while (answer := self._complete()) is None:
+            left = until - time.monotonic()
+            if left <= 0:
+                self.end()
+                return Failure(FailureKind.TIMEOUT, "it took longer than the limit")
+            if not self._poll.poll(left * 1000):
+                continue
+            data = os.read(self._pipe, _READ)
+            if not data:
+                return self._crash()
+            self._buffer += data
+        return answer
+
+    def end(self) -> int:
+        """Kill the worker and whatever it started, reap it, and return its exit status; negative for a signal."""
+        if not self.ended:
+            self._child.end()
+            _close(self._pipe, self._line)
+        return self._child.end()
+
+    def _complete(self) -> bytes | Failure | None:
+        """Take a whole answer out of what has arrived, if there is one."""
+        if len(self._buffer) < _HEADER:
+            return None
+        length = int.from_bytes(self._buffer[1:_HEADER], "little")
+        kind = bytes(self._buffer[:1])
+        if kind not in (_DONE, _FAILED) or length > self._limits.answer:
+            self.end()
+            return Failure(FailureKind.GARBAGE, "its answer is not of the agreed form")
+        if len(self._buffer) < _HEADER + length:
+            return None
+        body = bytes(self._buffer[_HEADER : _HEADER + length])
+        del self._buffer[: _HEADER + length]
+        return body if kind == _DONE else said_by_child(body.decode("utf-8", "replace"))
+
+    def _crash(self) -> Failure:
+        # It gets the moment that it needs to exit after it closed its pipe, so that its status says why.
+        self._child.wait(_LAST_MOMENT)
+        return describe_end(self.end(), self._limits.cpu_seconds)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+# --- in the worker -----------------------------------------------------------------------------------------------
+
+
+def _serve(jobs: Sequence[Job], inherited: Sequence[int], out: int, line: int, limits: WorkerLimits) -> NoReturn:
+    """Answer every job, and leave without running anything that the parent prepared for its own end."""
+    code = 70
+    try:
+        os.setpgid(0, 0)
+        _close(*inherited)
+        die_with_parent(line)
+        _confine(limits)
+        for job in jobs:
+            _grant_time(limits)
+            _write(out, *_attempt(job, limits))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _confine(limits: WorkerLimits) -> None:
+    """Give up the terminal, the parent's signal handlers, and what a parser does not need."""
+    gc.freeze()  # a collection would touch, and so copy, every page that is shared with the parent
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBUS, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nowhere, fd)
+    with open("/proc/self/statm", "rb") as stream:
+        used = int(stream.read().split()[0]) * resource.getpagesize()
+    lower_limits({resource.RLIMIT_AS: used + limits.memory, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0})
+
+
+def _grant_time(limits: WorkerLimits) -> None:
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = int(spent.ru_utime + spent.ru_stime) + 1 + limits.cpu_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _attempt(job: Job, limits: WorkerLimits) -> tuple[bytes, bytes]:
+    try:
+        body = job()
+    except MemoryError:
+        return _FAILED, OUT_OF_MEMORY.encode()
+    except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
+        return _FAILED, printable(f"{type(error).__name__}: {error}").encode("utf-8", "replace")
+    if len(body) > limits.answer:
+        return _FAILED, b"there is more to say about it than the limit"
+    return _DONE, body
+
+
+def _write(out: int, kind: bytes, body: bytes) -> None:
+    rest = memoryview(kind + len(body).to_bytes(_HEADER - 1, "little") + body)
+    while rest:
+        rest = rest[os.write(out, rest) :]
