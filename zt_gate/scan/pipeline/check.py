@@ -6,7 +6,7 @@ parsed in a worker process, under a deadline and a memory limit, since a pull re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -87,7 +87,7 @@ def _count(notes: Notes, name: str) -> int:
 # --- in the worker -----------------------------------------------------------------------------------------------
 
 
-def _notes(sizes: Mapping[str, int], act: Callable[[Reading], None]) -> Notes:
+def _notes(sizes: dict[str, int], act: Callable[[Reading], None]) -> Notes:
     reading = Reading()
     act(reading)
     gapped = {gap.path for gap in reading.gaps}
