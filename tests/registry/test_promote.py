@@ -227,10 +227,15 @@ def test_watching_prompts_and_what_calls_itself_one(shop, tmp_path, capsys):
     store.set_prompt_alias("p", "staging", 1)
     assert promote(tmp_path, "models:/x/1") == 0
     store.set_registered_model_tag("x", mark)
-    assert watch(tmp_path, "--recheck", "--summary-key", str(tmp_path / "keys" / "gate.key")) == 0
+    assert watch(tmp_path) == 0
     told = capsys.readouterr().out
     assert "models:/x/1 @staging holds" in told
     assert "models:/p/1 @staging holds" in told
+    assert watch(tmp_path, "--recheck", "--summary-key", str(tmp_path / "keys" / "gate.key")) == 1
+    told = capsys.readouterr().out
+    assert "models:/p/1 @staging holds" in told
+    # MLflow's client fetches nothing that calls itself a prompt: what is none cannot be checked, and so does not hold.
+    assert "models:/x/1 @staging does not hold: it cannot be checked again" in told
 
 
 @pytest.mark.parametrize(

@@ -143,10 +143,10 @@ def test_a_waiver_file_and_a_key_behind_a_link_are_read_again(promoted, site):
     key.symlink_to("a.pub")
     with site.policy.open("a") as policy:
         policy.write("waivers_file: waivers.yaml\n")
-    (site.folder / "waivers.yaml").write_text("waivers: []\n")
+    (site.folder / "waivers.yaml").write_text("apiVersion: zt-gate/v1\nkind: Waivers\nwaivers: []\n")
     assert promoted.get_model_version_by_alias("x", "champion")
     (site.folder / "waivers.yaml").unlink()
-    everything_protected_is_closed(promoted, "waivers.yaml")
+    everything_protected_is_closed(promoted, "cannot read")
 
 
 def test_a_gate_that_the_policy_no_longer_names(promoted, site):

@@ -55,6 +55,11 @@ class RegistryClient:
         with self._translated("the registry"):
             self._client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
+    @property
+    def _inner(self) -> Any:
+        """Return the client that `MlflowClient` itself uses: that one knows prompts, and keeps them from its users."""
+        return self._client._get_registry_client()  # noqa: SLF001 - there is no other way
+
     def version(self, target: str) -> Version:
         """Return the version that `models:/name/version` or `models:/name@alias` names now.
 
@@ -70,7 +75,7 @@ class RegistryClient:
             advice = "name models:/NAME/VERSION or models:/NAME@ALIAS"
             raise UsageError(f"{printable(target, 120)} is no version of a registered model", advice)
         with self._translated(target):
-            version = self._client.get_model_version_by_alias(named.group(1), named.group(2))
+            version = self._inner.get_model_version_by_alias(named.group(1), named.group(2))
             return Version(named.group(1), int(version.version))
 
     def bring(self, version: Version, summary: str) -> None:
@@ -96,7 +101,7 @@ class RegistryClient:
     def delete_alias(self, name: str, alias: str) -> None:
         """Take an alias away; errors as `set_alias`."""
         with self._translated(name):
-            self._client.delete_registered_model_alias(name, alias)
+            self._inner.delete_registered_model_alias(name, alias)
 
     def resolve(self, name: str, alias: str) -> Version:
         """Return the version that an alias leads to; errors as `version`."""
@@ -109,7 +114,7 @@ class RegistryClient:
             TargetError: there is no such model.
         """
         with self._translated(name):
-            stored: dict[str, Any] = self._client.get_registered_model(name).aliases
+            stored: dict[str, Any] = self._inner.get_registered_model(name).aliases
             return {alias: int(number) for alias, number in stored.items()}
 
     def models(self) -> Iterator[tuple[str, dict[str, int]]]:
@@ -130,7 +135,7 @@ class RegistryClient:
         """Whether the gate says that a version is of a prompt, which has no files that could be checked."""
         try:
             with self._translated(version.uri):
-                self._client.get_model_version_download_uri(version.name, str(version.number))
+                self._inner.get_model_version_download_uri(version.name, str(version.number))
         except (RefusedError, TargetError) as refusal:
             return PROMPT in str(refusal)
         return False
@@ -154,7 +159,7 @@ class RegistryClient:
             TargetError: the server does not answer.
         """
         try:
-            self._client._get_registry_client().get_model_version_by_alias(PROBE, "probe")  # noqa: SLF001 - no prompts
+            self._inner.get_model_version_by_alias(PROBE, "probe")
         except self._error as error:
             text = _message(error)
             if text.startswith("zt-gate is active: "):
