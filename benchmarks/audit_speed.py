@@ -27,9 +27,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from zt_gate.audit import AuditLog, Event, verify
+from zt_gate.audit.checkpoint import open_note
 from zt_gate.audit.event import GENESIS, digest, encode
-from zt_gate.audit.note import open_note
-from zt_gate.audit.seal import checkpoint_file
+from zt_gate.audit.sign_checkpoint import checkpoint_file
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 FACTS = {

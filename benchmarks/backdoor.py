@@ -29,9 +29,9 @@ from backdoor_score import Row, auc, drawn, table
 from backdoor_zoo import Recipe
 from torch import Tensor
 
-from zt_gate.domain.backdoor import Calibration, beside, calibrate, judge_backdoor, suspicion
-from zt_gate.domain.backdoor_calibration import to_json
 from zt_gate.evaluate.backdoor import examine
+from zt_gate.rulings.backdoor_calibration import to_json
+from zt_gate.rulings.backdoor_ruling import Calibration, beside, calibrate, judge_backdoor, suspicion
 
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 3000

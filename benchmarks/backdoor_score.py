@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zt_gate.domain.statistics import wilson
+from zt_gate.rulings.sequential_tests import wilson
 
 Row = dict[str, Any]
 

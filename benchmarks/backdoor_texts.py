@@ -22,15 +22,15 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.text_models import CHARACTERS, NETWORKS, Made, classifier
-from zt_gate.domain.backdoor import judge_backdoor
-from zt_gate.domain.backdoor_calibration import DEFAULT
 from zt_gate.domain.evidence import Status
-from zt_gate.domain.statistics import wilson
 from zt_gate.evaluate.adapters.architecture import build_network
 from zt_gate.evaluate.adapters.text_adapter import text_adapter
 from zt_gate.evaluate.adapters.torch_adapter import ready
 from zt_gate.evaluate.backdoor import examine
 from zt_gate.evaluate.text_codes import to_codes
+from zt_gate.rulings.backdoor_calibration import DEFAULT
+from zt_gate.rulings.backdoor_ruling import judge_backdoor
+from zt_gate.rulings.sequential_tests import wilson
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(80, 84)

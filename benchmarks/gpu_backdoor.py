@@ -24,9 +24,9 @@ from backdoor_zoo import ATTACKS, CLASSES, Data, Recipe, build, colours, poisone
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zt_gate.domain.backdoor import beside, calibrate, judge_backdoor, suspicion
 from zt_gate.evaluate.adapters.adapter import InputSpec
 from zt_gate.evaluate.backdoor import Budget, examine
+from zt_gate.rulings.backdoor_ruling import beside, calibrate, judge_backdoor, suspicion
 
 RATES = {
     "patch": 0.02,

@@ -28,8 +28,8 @@ def prepared(kind: str, folder: Path) -> list[tuple[str, Path]]:
 
 def hostile(folder: Path) -> Iterator[tuple[str, Path]]:
     """Write the constructs out and yield them: the file where there is one, else the folder."""
-    from zt_gate.scan.selftest.construct import Pipe
-    from zt_gate.scan.selftest.registry import all_constructs
+    from zt_gate.corpus.construct import Pipe
+    from zt_gate.corpus.registry import all_constructs
 
     for construct in all_constructs():
         if any(isinstance(content, Pipe) for content in construct.build().values()):
@@ -97,7 +97,7 @@ def _write(path: Path, head: bytes, block: bytes, megabytes: int) -> None:
 
 
 def _torch_zip(path: Path, block: bytes, megabytes: int) -> Path:
-    from zt_gate.scan.selftest.opcodes import call, name, program, text
+    from zt_gate.corpus.opcodes import call, name, program, text
 
     storage = b"(" + text("storage") + name("torch", "FloatStorage") + text("0") + text("cpu")
     size = megabytes << 18
@@ -115,8 +115,8 @@ def _torch_zip(path: Path, block: bytes, megabytes: int) -> Path:
 
 
 def _onnx(path: Path, block: bytes, megabytes: int) -> Path:
-    from zt_gate.scan.selftest.messages import field as proto
-    from zt_gate.scan.selftest.messages import varint
+    from zt_gate.corpus.messages import field as proto
+    from zt_gate.corpus.messages import varint
 
     size = megabytes << 20
     fields = proto(1, size // 4) + proto(2, 1) + proto(8, "w")

@@ -28,7 +28,7 @@ from robust_models import colour_classes, digits_cnn, perturbed, train
 from robust_peers import load, small_residual
 from torch import Tensor, nn
 
-from zt_gate.domain.statistics import Outcome, Sequential
+from zt_gate.rulings.sequential_tests import Outcome, Sequential
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"

@@ -101,10 +101,10 @@ def time_bundle(runs: int) -> dict[str, float]:
 
     from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
     from zt_gate.policy.trust_roots import Identity, Trust, TrustedRoot
-    from zt_gate.trust.brought import Brought
-    from zt_gate.trust.examine import examine
-    from zt_gate.trust.signers import Signers
-    from zt_gate.trust.statement import manifest_statement
+    from zt_gate.trust.evidence_folder import Brought
+    from zt_gate.trust.people.signers import Signers
+    from zt_gate.trust.statements.statement import manifest_statement
+    from zt_gate.trust.verify import examine
 
     now = datetime(2026, 11, 1, 12, tzinfo=UTC)
     sigstore = PrivateSigstore(now)
@@ -122,8 +122,8 @@ def time_bundle(runs: int) -> dict[str, float]:
 def time_unchanged(folder: Path, runs: int) -> dict[str, float]:
     """Time the freezing of the release where every hash is known from an earlier run."""
     from zt_gate.intake import Freeze, freeze
-    from zt_gate.intake.keyed_folder import KeyedFolder
-    from zt_gate.intake.remembered import HashMemory
+    from zt_gate.intake.authenticated_cache import KeyedFolder
+    from zt_gate.intake.hash_cache import HashMemory
 
     kept = KeyedFolder(folder / "cache")
     reused = []

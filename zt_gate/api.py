@@ -174,10 +174,10 @@ def check(
     Raises:
         ZtGateError: nothing could be decided.
     """
-    from zt_gate.cli.audit_keys import audit_log as opened
     from zt_gate.cli.check import statement_folders
-    from zt_gate.cli.gating import actor as user
-    from zt_gate.cli.policy_sign import with_signature
+    from zt_gate.cli.common.audit_log import audit_log as opened
+    from zt_gate.cli.common.check_and_report import actor as user
+    from zt_gate.cli.policy.sign import with_signature
     from zt_gate.gate import Request
     from zt_gate.intake.containment import refuse_files_inside
     from zt_gate.policy.load import load_policy

@@ -172,7 +172,7 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
     if store is not None or not stage.reuse_hashes or request.cache is None or request.fast:
         into = None if store is None else store.incoming
         return frozen_target(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into)
-    from zt_gate.intake.remembered import HashMemory
+    from zt_gate.intake.hash_cache import HashMemory
 
     # Copying would read every byte after all; what is held is compared again before the verdict.
     memory = HashMemory(request.cache.folder)
@@ -182,7 +182,7 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
 def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
     if not request.describe:
         return {}
-    from zt_gate.trust.ml_bom import read_descriptions
+    from zt_gate.trust.statements.ml_bom import read_descriptions
 
     return read_descriptions(frozen)
 
@@ -204,8 +204,8 @@ def _verify(
     policy = request.policy.policy
     if not policy.stated(stage, subject.digest, now) and policy.break_glass is None:
         return (), []
-    from zt_gate.trust.brought import read_brought
     from zt_gate.trust.collect import Question, collect
+    from zt_gate.trust.evidence_folder import read_brought
 
     brought = tuple(item for folder in request.statements for item in read_brought(folder))
     digests = tuple(Digest.of(item.data) for item in brought)

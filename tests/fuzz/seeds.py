@@ -13,10 +13,10 @@ from functools import cache
 import flatbuffers
 from support.protobuf import message, varint
 
+from zt_gate.corpus.registry import all_constructs
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.registry import FORMATS, identify
 from zt_gate.scan.interface import Head
-from zt_gate.scan.selftest.registry import all_constructs
 
 _LARGEST = 32 << 10
 """Larger constructs are about their size; mutating them finds nothing that a small one would not."""

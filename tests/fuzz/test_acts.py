@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.people import GLASS, KEYS, NOW, SUBJECT, act, allowed, decide, policy, separated, signed, stamp, waiver
 
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.statement import APPROVAL_TYPE, statement
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
 
 RULES = policy(break_glass=GLASS, waivers=(waiver(),), separation_of_duties=separated("author", "approver", "promoter"))
 odd = st.recursive(

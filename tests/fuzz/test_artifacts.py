@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from zt_gate.intake import Freeze, MemorySource, freeze
 from zt_gate.scan.artifacts import ArtifactCheck
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge
 from zt_gate.scan.artifacts.pickles.window import MalformedError
-from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
 

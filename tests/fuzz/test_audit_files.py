@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zt_gate.audit import AuditLog, Event, read_events, verify
-from zt_gate.audit.figures import Figures
+from zt_gate.audit.checkpoint import open_note
 from zt_gate.audit.merge import known_segments
-from zt_gate.audit.note import open_note
+from zt_gate.audit.metrics import Figures
 from zt_gate.audit.proof import prove, verify_proof
-from zt_gate.audit.seal import checkpoint_file, frontier_file
+from zt_gate.audit.sign_checkpoint import checkpoint_file, frontier_file
 from zt_gate.errors import AuditLogError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from tests.support.backdoor_reports import report
 from tests.support.evaluations import POPULATION, SEED, Bench, outcomes, wanted
 from zt_gate.domain import Status
-from zt_gate.domain.backdoor_claims import NONSENSE
-from zt_gate.domain.backdoor_phrases import SAID, phrase_found
-from zt_gate.domain.robustness_pictures import robustness_pictures
 from zt_gate.evaluate.adapters.declaration import SCHEMA, Declaration
 from zt_gate.evaluate.sample import FIELDS, Sample, pack, unpack
 from zt_gate.policy.evaluation_requirements import Backdoor
-from zt_gate.trust.measured import parse_measurement
-from zt_gate.trust.statement import BACKDOOR_TYPE, Statement
-from zt_gate.trust.ticket import TICKET_TYPE, parse_ticket
+from zt_gate.rulings.backdoor_scores import NONSENSE
+from zt_gate.rulings.backdoor_triggers_text import SAID, phrase_found
+from zt_gate.rulings.robustness_measurement import parse_measurement
+from zt_gate.rulings.robustness_pictures import robustness_pictures
+from zt_gate.trust.statements.statement import BACKDOOR_TYPE, Statement
+from zt_gate.trust.statements.ticket import TICKET_TYPE, parse_ticket
 
 EXAMPLES = settings(max_examples=int(os.environ.get("ZT_GATE_FUZZ", "60")), deadline=None)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)  # JSON knows no others

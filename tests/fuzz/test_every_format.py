@@ -17,7 +17,7 @@ from fuzz.seeds import head_of, seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zt_gate.scan.artifacts.piece import Piece
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.registry import FORMATS, examine
 from zt_gate.scan.interface import Examination
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zt_gate.intake import MemorySource
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.hdf5.reader import Hdf5File
-from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
 

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from support.seven_zip_files import WRITTEN
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
+from zt_gate.corpus.records import arrow, catboost, crfsuite, executorch, lz4, parquet, zstd
+from zt_gate.corpus.seven_zip import seven_zip
 from zt_gate.errors import TargetError
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.archives.lz4_frame import Lz4Decoder, decode_block
 from zt_gate.scan.artifacts.archives.zstd_frame import ZstdDecoder
-from zt_gate.scan.artifacts.piece import Piece
+from zt_gate.scan.artifacts.encodings.thrift_compact import BadThriftError, CompactReader
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.registry import examine
-from zt_gate.scan.artifacts.tensors.thrift_compact import BadThriftError, CompactReader
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.selftest.records import arrow, catboost, crfsuite, executorch, lz4, parquet, zstd
-from zt_gate.scan.selftest.seven_zip import seven_zip
 
 QUICK = settings(
     max_examples=max(100, settings().max_examples), deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -16,8 +16,8 @@ from zt_gate.domain import Manifest
 from zt_gate.errors import AuditLogError, EvidenceError, PolicyError, ZtGateError
 from zt_gate.policy.load import validate
 from zt_gate.policy.model import Policy
-from zt_gate.trust.envelope import read_envelope
-from zt_gate.trust.statement import parse_statement
+from zt_gate.trust.signatures.envelope import read_envelope
+from zt_gate.trust.statements.statement import parse_statement
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -9,10 +9,10 @@ from support.pipelines import HONEST
 from zt_gate.codecs.strict_yaml import load
 from zt_gate.domain import Status
 from zt_gate.intake import MemorySource
-from zt_gate.scan.pipeline.check import PipelineCheck
-from zt_gate.scan.pipeline.conditions import read_condition
-from zt_gate.scan.pipeline.groovy import parse
-from zt_gate.scan.pipeline.shell import commands
+from zt_gate.pipelines.check import PipelineCheck
+from zt_gate.pipelines.conditions import read_condition
+from zt_gate.pipelines.groovy import parse
+from zt_gate.pipelines.shell import commands
 
 
 class Tree:

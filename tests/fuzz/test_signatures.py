@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import ModelSigning
-from zt_gate.trust.model_signing import judge_model_signature
-from zt_gate.trust.requirement import Outcome
-from zt_gate.trust.statement import MODEL_SIGNATURE_TYPE, Named, Statement
-from zt_gate.trust.unlogged import MEDIA_TYPE, check_version, is_unlogged, read_unlogged
+from zt_gate.trust.requirements.requirement import Outcome
+from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, check_version, is_unlogged, read_unlogged
+from zt_gate.trust.signatures.model_signing import judge_model_signature
+from zt_gate.trust.statements.statement import MODEL_SIGNATURE_TYPE, Named, Statement
 
 SUBJECT = Subject(
     "m", Manifest.of([Entry("a.bin", 1, Mode.FILE, "11" * 32), Entry("b/c", 1, Mode.EXECUTABLE, "22" * 32)])

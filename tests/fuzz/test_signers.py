@@ -12,9 +12,9 @@ from support.private_sigstore import PrivateSigstore, utf8_string
 
 from zt_gate.errors import EvidenceError, UsageError
 from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
-from zt_gate.trust.identity import der_utf8
-from zt_gate.trust.pkcs11 import parse_uri
-from zt_gate.trust.signers import Signers
+from zt_gate.trust.people.signers import Signers
+from zt_gate.trust.signatures.identity import der_utf8
+from zt_gate.trust.signatures.pkcs11 import parse_uri
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SIGSTORE = PrivateSigstore(NOW)

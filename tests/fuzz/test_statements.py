@@ -13,13 +13,13 @@ from zt_gate.errors import EvidenceError
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Approvals, Bom, Continuity, Provenance, Scanners, Source
 from zt_gate.policy.trust_roots import Key, Revocations, Trust
-from zt_gate.trust.attest import KINDS
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.junit import read_junit
-from zt_gate.trust.keys import generate
-from zt_gate.trust.ml_bom import DESCRIPTIONS, ml_bom
-from zt_gate.trust.statement import (
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import generate
+from zt_gate.trust.statements.attest import KINDS
+from zt_gate.trust.statements.junit_reader import read_junit
+from zt_gate.trust.statements.ml_bom import DESCRIPTIONS, ml_bom
+from zt_gate.trust.statements.statement import (
     APPROVAL_TYPE,
     BOM_TYPE,
     PROVENANCE_TYPE,
@@ -28,7 +28,7 @@ from zt_gate.trust.statement import (
     SARIF_TYPE,
     statement,
 )
-from zt_gate.trust.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
+from zt_gate.trust.statements.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
 
 KEY = generate()
 TRUST = Trust(keys=(Key(id="a", pem=KEY.public.pem),), revocations=Revocations(by=("a",), max_age_days=1))

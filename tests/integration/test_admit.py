@@ -15,12 +15,12 @@ from support.releases import HOSTILE_PICKLE, write_release
 
 from zt_gate.domain import Digest
 from zt_gate.intake import Freeze, freeze
-from zt_gate.intake.keyed_folder import KeyedFolder
-from zt_gate.intake.remembered import HashMemory
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import load_private, load_public
-from zt_gate.trust.revocation import Entry, RevocationList
-from zt_gate.trust.summary import EXTENSION
+from zt_gate.intake.authenticated_cache import KeyedFolder
+from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.trust.requirements.revocation import Entry, RevocationList
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import load_private, load_public
+from zt_gate.trust.statements.summary import EXTENSION
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 

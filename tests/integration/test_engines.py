@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import pytest
 from support.releases import write_release
 
+from zt_gate.corpus.opcodes import call, program, stack_name
 from zt_gate.domain import Decision
 from zt_gate.gate import Request, check
 from zt_gate.policy.model import SCAN
 from zt_gate.scan.engines import ENGINES
-from zt_gate.scan.selftest.opcodes import call, program, stack_name
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 HOSTILE = program(call(stack_name("os", "system")))

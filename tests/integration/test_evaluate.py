@@ -116,7 +116,7 @@ def test_numbers_of_another_model_are_caught_by_the_replay(place):
     from dataclasses import replace
 
     from zt_gate.evaluate.sample import pack, unpack
-    from zt_gate.trust.envelope import sign_statement
+    from zt_gate.trust.signatures.envelope import sign_statement
 
     sample = unpack(base64.b64decode(honest["sample"]["npz"]))
     moved = replace(sample, adversarial=sample.x, code=np.where(sample.code < 0, sample.code, 0))

@@ -10,7 +10,7 @@ from tests.support.evaluate_walks import check, evaluate, predicate, rules, tick
 from tests.support.evaluations import stored
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.sample import pack, unpack
-from zt_gate.trust.envelope import sign_statement
+from zt_gate.trust.signatures.envelope import sign_statement
 
 CONSTRAINTS = {"immutable": [0], "integer": [1, 2], "growing": [1], "shrinking": [3], "one_hot": [[4, 5, 6]]}
 ROWS = 110

@@ -14,10 +14,10 @@ import pytest
 from support.oms import write_model
 
 from zt_gate.cli.main import main
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import KeyType, generate, private_pem
-from zt_gate.trust.statement import STATEMENT_TYPE
-from zt_gate.trust.unlogged import MEDIA_TYPE, keyed_bundle
+from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, keyed_bundle
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import KeyType, generate, private_pem
+from zt_gate.trust.statements.statement import STATEMENT_TYPE
 
 KEY = generate(KeyType.ECDSA)
 OMS = "https://model_signing/signature/v1.0"

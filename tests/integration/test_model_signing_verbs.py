@@ -14,7 +14,7 @@ from support.oms import they_accept, write_model
 from support.sigstore_server import serving
 
 from zt_gate.cli.main import main
-from zt_gate.trust.keys import KeyType, generate, private_pem
+from zt_gate.trust.signatures.keys import KeyType, generate, private_pem
 
 KEY = generate(KeyType.ECDSA)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zt_gate.scan.selftest.opcodes import call, program, stack_name
+from zt_gate.corpus.opcodes import call, program, stack_name
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 peers = pytest.importorskip("peers", reason="the benchmarks are not part of this package")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.releases import write_release
 
-from zt_gate.scan.selftest.opcodes import call, program, stack_name
+from zt_gate.corpus.opcodes import call, program, stack_name
 
 PAGE = (Path(__file__).parents[2] / "docs" / "people.md").read_text()
 POLICY = re.search(r"```yaml\n(apiVersion: zt-gate/v1\nkind: Policy.*?)```", PAGE, re.DOTALL).group(1)

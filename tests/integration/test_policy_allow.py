@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support.releases import HOSTILE_PICKLE, write_release
 
-from zt_gate.scan.selftest.opcodes import call, program, stack_name
+from zt_gate.corpus.opcodes import call, program, stack_name
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 WHO = ("--owner", "alice", "--approved-by", "bob", "--reason", "our own class, read line by line", "--ticket", "ML-1")

@@ -12,13 +12,13 @@ import time
 import pytest
 from support.releases import write_release
 
+from zt_gate.corpus.archives import plain_zip
+from zt_gate.corpus.messages import field
+from zt_gate.corpus.opcodes import call, program, stack_name
 from zt_gate.intake import Freeze, freeze
 from zt_gate.isolation.limits import WorkerLimits
-from zt_gate.scan import ratchet
-from zt_gate.scan.ratchet import KINDS, compare, take_inventory
-from zt_gate.scan.selftest.archives import plain_zip
-from zt_gate.scan.selftest.messages import field
-from zt_gate.scan.selftest.opcodes import call, program, stack_name
+from zt_gate.scan import inventory
+from zt_gate.scan.inventory import KINDS, compare, take_inventory
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
@@ -161,7 +161,7 @@ def test_a_file_that_breaks_its_reader_is_new_and_the_others_are_told(releases, 
     )
     limits = WorkerLimits(wall_seconds=5.0)
     with freeze([releases[1]], Freeze.HOLD) as frozen:
-        monkeypatch.setattr(ratchet, "_checked", lambda _frozen: iter(()))  # has limits of its own, and tests of them
+        monkeypatch.setattr(inventory, "_checked", lambda _frozen: iter(()))  # has limits of its own, and tests of them
         found = {
             item for item, paths in take_inventory(frozen, limits).items() if item.kind in ("unexamined", "import")
         }
@@ -176,7 +176,7 @@ def test_a_file_that_breaks_its_reader_is_new_and_the_others_are_told(releases, 
 )
 def test_a_worker_that_talks_nonsense_has_examined_nothing(releases, answer):
     with freeze([releases[0]], Freeze.HOLD) as frozen:
-        [item] = ratchet._told(frozen, "state.pkl", answer)
+        [item] = inventory._told(frozen, "state.pkl", answer)
     assert item.kind == "unexamined"
 
 

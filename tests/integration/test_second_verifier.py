@@ -22,7 +22,7 @@ from support.private_sigstore import PrivateSigstore
 
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.trust_roots import Identity, TrustedRoot
-from zt_gate.trust.sigstore_bundle import bundle_verifier
+from zt_gate.trust.signatures.sigstore_bundle import bundle_verifier
 
 ROOT = Path(__file__).parents[2]
 PINNED = ROOT / "tests" / "support" / "npm"

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.cli.main import build_parser
 from zt_gate.cli.selftest import SCHEMA, Answer, examine, run
-from zt_gate.scan.selftest import registry
-from zt_gate.scan.selftest.construct import Construct
+from zt_gate.corpus import registry
+from zt_gate.corpus.construct import Construct
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 

@@ -16,7 +16,7 @@ from support.releases import write_release
 
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.trust_roots import CLAIMS
-from zt_gate.trust.statement import manifest_statement
+from zt_gate.trust.statements.statement import manifest_statement
 
 PAGE = Path(__file__).parents[2] / "docs" / "signing.md"
 WALK = re.compile(r"<!-- walk: ([a-z-]+) -->\n```sh\n(.*?)```", re.DOTALL)

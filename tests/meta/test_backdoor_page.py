@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zt_gate.domain.backdoor import FAMILIES, MARGINS
+from zt_gate.rulings.backdoor_ruling import FAMILIES, MARGINS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "backdoor.md").read_text()

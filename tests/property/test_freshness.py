@@ -14,15 +14,15 @@ from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Approvals, Bom, Continuity, Provenance, Signature, Source
 from zt_gate.policy.trust_roots import Key, Revocations, Trust
-from zt_gate.trust.approval import approval_predicate
-from zt_gate.trust.attest import provenance_predicate, result_predicate
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import generate
-from zt_gate.trust.ml_bom import ml_bom
-from zt_gate.trust.revocation import Entry as Revoked
-from zt_gate.trust.revocation import RevocationList
-from zt_gate.trust.statement import (
+from zt_gate.trust.requirements.approvals import approval_predicate
+from zt_gate.trust.requirements.revocation import Entry as Revoked
+from zt_gate.trust.requirements.revocation import RevocationList
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import generate
+from zt_gate.trust.statements.attest import provenance_predicate, result_predicate
+from zt_gate.trust.statements.ml_bom import ml_bom
+from zt_gate.trust.statements.statement import (
     APPROVAL_TYPE,
     BOM_TYPE,
     PROVENANCE_TYPE,
@@ -30,7 +30,7 @@ from zt_gate.trust.statement import (
     manifest_statement,
     statement,
 )
-from zt_gate.trust.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
+from zt_gate.trust.statements.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
 
 THEN = datetime(2026, 11, 1, tzinfo=UTC)
 STAMP = "2026-11-01T00:00:00Z"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.people import EVERYBODY, GLASS, act, allowed, decide, policy, separated, signed, waiver
 
 from zt_gate.policy.requirements import Approvals
-from zt_gate.trust.separation import Duties, _shareable
+from zt_gate.trust.people.separation import Duties, _shareable
 
 BASIS = policy(separation_of_duties=separated("author", "approver", "promoter"), break_glass=GLASS, waivers=(waiver(),))
 STAGE = BASIS.stages["production"]

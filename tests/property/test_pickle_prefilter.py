@@ -167,8 +167,8 @@ def test_operands_of_every_length(width):
 
 
 def test_a_large_pickle_takes_the_short_way_and_a_call_in_it_is_found(monkeypatch, tmp_path):
+    from zt_gate.scan.artifacts.format import Piece
     from zt_gate.scan.artifacts.pickles import stream as pickle_stream
-    from zt_gate.scan.artifacts.piece import Piece
     from zt_gate.scan.artifacts.registry import examine
     from zt_gate.scan.interface import Head
 

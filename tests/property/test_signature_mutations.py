@@ -19,11 +19,11 @@ from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import KeyType, generate
-from zt_gate.trust.model_signing import model_statement
-from zt_gate.trust.statement import manifest_statement
-from zt_gate.trust.unlogged import MEDIA_TYPE, certified_bundle, keyed_bundle
+from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, certified_bundle, keyed_bundle
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import KeyType, generate
+from zt_gate.trust.signatures.model_signing import model_statement
+from zt_gate.trust.statements.statement import manifest_statement
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WHO = ("https://forge.test/acme/models/release.yml@refs/heads/main", "https://token.actions.test")

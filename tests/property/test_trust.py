@@ -16,9 +16,15 @@ from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Provenance, Signature
 from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import read_envelope, sign_payload
-from zt_gate.trust.keys import KeyType, generate
-from zt_gate.trust.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, manifest_statement, parse_statement, statement
+from zt_gate.trust.signatures.envelope import read_envelope, sign_payload
+from zt_gate.trust.signatures.keys import KeyType, generate
+from zt_gate.trust.statements.statement import (
+    PROVENANCE_TYPE,
+    TEST_RESULT_TYPE,
+    manifest_statement,
+    parse_statement,
+    statement,
+)
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 KEYS = {"a": generate(), "b": generate(KeyType.ECDSA), "c": generate()}

@@ -12,7 +12,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from support.registry_site import Site, write_model
 
-from zt_gate.registry.guard import GuardedModels
+from zt_gate.registry.client_guard import GuardedModels
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_without_the_guard_every_scheme_is_mlflows_own(image, model, elsewhere, 
 
 def test_the_guard_is_whole_where_it_is_imported_before_mlflow():
     code = (
-        "import warnings; warnings.simplefilter('ignore'); from zt_gate.registry.guard import ROADS\n"
+        "import warnings; warnings.simplefilter('ignore'); from zt_gate.registry.client_guard import ROADS\n"
         "from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories as r\n"
         "print(*(hasattr(r()[name].download_artifacts, 'zt_gate') for name in ROADS))"
     )

@@ -10,7 +10,7 @@ from support.registry_store import denied
 from zt_gate.cli.main import main
 from zt_gate.registry import artifacts
 from zt_gate.registry.client import RefusedError, RegistryClient
-from zt_gate.trust.keys import write_pair
+from zt_gate.trust.signatures.keys import write_pair
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from support.registry_store import bring, denied, tag
 
 from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.refusal import MAX_SENTENCE, sentence
-from zt_gate.trust.keys import write_pair
+from zt_gate.trust.signatures.keys import write_pair
 
 
 @pytest.fixture

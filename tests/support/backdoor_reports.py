@@ -2,7 +2,7 @@
 
 import random
 
-from zt_gate.domain.backdoor import FAMILIES, MARGINS, SCHEMA
+from zt_gate.rulings.backdoor_ruling import FAMILIES, MARGINS, SCHEMA
 
 
 def report(seed, small=None, size=0.02):

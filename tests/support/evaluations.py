@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
-from zt_gate.domain.attacks import CORRUPTIONS, SEVERITIES, STAGES
-from zt_gate.domain.sampling import drawn
 from zt_gate.policy.evaluation_requirements import Backdoor, Robustness, Threat
 from zt_gate.policy.model import Stage
 from zt_gate.policy.trust_roots import Key, Trust
-from zt_gate.trust.brought import Brought
+from zt_gate.rulings.attacks import CORRUPTIONS, SEVERITIES, STAGES
+from zt_gate.rulings.sampling import drawn
 from zt_gate.trust.collect import Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import PrivateKey, generate
+from zt_gate.trust.evidence_folder import Brought
 from zt_gate.trust.replay import Replay
-from zt_gate.trust.statement import ROBUSTNESS_TYPE, predicate_digest, statement
-from zt_gate.trust.ticket import TICKET_TYPE, ticket_predicate
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import PrivateKey, generate
+from zt_gate.trust.statements.statement import ROBUSTNESS_TYPE, predicate_digest, statement
+from zt_gate.trust.statements.ticket import TICKET_TYPE, ticket_predicate
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SUBJECT = Subject("m", Manifest.of([Entry("m.onnx", 1, Mode.FILE, Digest.of(b"m").hex)]))

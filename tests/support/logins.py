@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from support.people import HOLDS, KEYS, NOW, SUBJECT, policy, trust
 from zt_gate.policy.login import TokenIssuer
 from zt_gate.policy.model import LoadedPolicy, Policy
-from zt_gate.trust.approval import approval_predicate
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.login import act_nonce
-from zt_gate.trust.statement import APPROVAL_TYPE, statement
+from zt_gate.trust.people.login import act_nonce
+from zt_gate.trust.requirements.approvals import approval_predicate
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
 
 ISSUER = "https://login.acme.test"
 MADE = NOW - timedelta(hours=1)

@@ -15,9 +15,9 @@ from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import PrivateKey, private_pem
-from zt_gate.trust.unlogged import keyed_bundle
+from zt_gate.trust.signatures.bundle_without_log import keyed_bundle
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import PrivateKey, private_pem
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MEANT = ModelSigning()

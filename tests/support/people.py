@@ -14,11 +14,11 @@ from zt_gate.policy.requirements import Approvals, Promotion, Signature
 from zt_gate.policy.roles import BreakGlass, Role, Separation
 from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.policy.waivers import Waiver
-from zt_gate.trust.approval import approval_predicate
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import generate
-from zt_gate.trust.statement import APPROVAL_TYPE, manifest_statement, statement
+from zt_gate.trust.requirements.approvals import approval_predicate
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import generate
+from zt_gate.trust.statements.statement import APPROVAL_TYPE, manifest_statement, statement
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

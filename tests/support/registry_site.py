@@ -13,8 +13,8 @@ from zt_gate.audit import read_events
 from zt_gate.domain import Decision, Digest, Reason, Verdict
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.load import load_policy
-from zt_gate.trust.keys import generate
-from zt_gate.trust.summary import Summary, sign_summary
+from zt_gate.trust.signatures.keys import generate
+from zt_gate.trust.statements.summary import Summary, sign_summary
 
 GATE, STRANGER = generate(), generate()
 POLICY = """\

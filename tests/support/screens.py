@@ -4,7 +4,7 @@ import io
 import os
 from unittest import mock
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.report import terminal
 
 

@@ -3,7 +3,7 @@
 import argparse
 import io
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 
 def call(verb, *arguments) -> tuple[int, str, str]:

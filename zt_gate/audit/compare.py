@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zt_gate.audit.event import happened
-from zt_gate.audit.figures import OTHERS, Figures, quantile
+from zt_gate.audit.metrics import OTHERS, Figures, quantile
 
 BY = ("team", "month")
 _MOST = 60

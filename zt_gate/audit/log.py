@@ -60,7 +60,7 @@ class AuditLog:
             AuditLogError: as for `append`. What came before the fault is in the log.
         """
         with locked(self._path) as fd:
-            from zt_gate.audit.seal import advance, signed_position
+            from zt_gate.audit.sign_checkpoint import advance, signed_position
 
             position = signed_position(self._path, fd, self._key) if self._key is not None else None
             tail = read_tail(fd, self._path)

@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from zt_gate.audit.checkpoint import Checkpoint, origin_of
 from zt_gate.audit.event import MAX_LINE, WORDS, Event, digest
 from zt_gate.audit.log import AuditLog
-from zt_gate.audit.note import Checkpoint, origin_of
 from zt_gate.audit.reader import Position, read_events
 from zt_gate.domain import canonical_json, printable
 from zt_gate.errors import AuditLogError, UsageError

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from zt_gate import __version__
 from zt_gate.audit.compare import COLUMNS, Comparison, row
-from zt_gate.audit.figures import Figures
+from zt_gate.audit.metrics import Figures
 from zt_gate.audit.reader import Summary
 from zt_gate.domain import printable
 from zt_gate.pages import Line, Markup, bars, document, element, join, lines, shown

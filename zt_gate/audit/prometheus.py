@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from zt_gate.audit.figures import Figures, quantile
+from zt_gate.audit.metrics import Figures, quantile
 from zt_gate.domain import printable
 
 Labels = Mapping[str, str]

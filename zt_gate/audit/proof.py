@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zt_gate.audit.checkpoint import MAX_NOTE, Checkpoint, open_note, split_note
 from zt_gate.audit.event import MAX_LINE, decode
 from zt_gate.audit.merkle import Frontier, included, leaf_hash
-from zt_gate.audit.note import MAX_NOTE, Checkpoint, open_note, split_note
 from zt_gate.audit.reader import Position, read_events
 from zt_gate.domain import canonical_json, printable
 from zt_gate.errors import AuditLogError, UsageError

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from zt_gate.audit.checkpoint import Checkpoint, origin_of
 from zt_gate.audit.event import GENESIS, MAX_LINE, SCHEMA, decode, digest
 from zt_gate.audit.merkle import Frontier
-from zt_gate.audit.note import Checkpoint, origin_of
 from zt_gate.domain import printable
 from zt_gate.errors import AuditLogError
 

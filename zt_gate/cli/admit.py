@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
     from zt_gate.intake import FastFrozen, Frozen
     from zt_gate.intake.sealed import SealedStore
-    from zt_gate.trust.keys import PublicKey
-    from zt_gate.trust.summary import Demand
+    from zt_gate.trust.signatures.keys import PublicKey
+    from zt_gate.trust.statements.summary import Demand
 
 _MAX_SUMMARY = 1 << 20
 _MAX_LIST = 64 << 20
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     # Frozen first: the files are hashed beside this process while it imports what verifies and reads the summary.
     with _store(args) as store, _freeze(args, store) as frozen:
         from zt_gate.intake import Frozen
-        from zt_gate.trust.summary import Demand, emergency_of, verify_summary
+        from zt_gate.trust.statements.summary import Demand, emergency_of, verify_summary
 
         demand = Demand(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
         data = _read(args.summary, "summary", _MAX_SUMMARY, "zt-gate check --summary FILE --summary-key KEY writes one")
@@ -133,8 +133,8 @@ def _revoked(args: argparse.Namespace, data: bytes, demand: Demand, frozen: Froz
     if args.revocations is None:
         return []
     from zt_gate.intake import Frozen
-    from zt_gate.trust.revocation import revoked_reason
-    from zt_gate.trust.summary import summarised
+    from zt_gate.trust.requirements.revocation import revoked_reason
+    from zt_gate.trust.statements.summary import summarised
 
     listed = _read(args.revocations, "revocation list", _MAX_LIST, "name the file that zt-gate revoke wrote")
     keys, days = _keys(args.revocation_key), args.revocation_max_age_days
@@ -162,7 +162,7 @@ def _deployed(args: argparse.Namespace, frozen: Frozen | FastFrozen) -> list[str
 
 
 def _keys(paths: list[Path]) -> tuple[PublicKey, ...]:
-    from zt_gate.trust.keys import load_public, read_key_file
+    from zt_gate.trust.signatures.keys import load_public, read_key_file
 
     return tuple(load_public(read_key_file(path), printable(path)) for path in paths)
 

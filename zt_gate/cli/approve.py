@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
-from zt_gate.cli.signing import add_signer_arguments, signer_from
+from zt_gate.cli.common.console import Console
+from zt_gate.cli.common.signer import add_signer_arguments, signer_from
 from zt_gate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         EvidenceError: the signer cannot be used, or the ID token is not of this act.
         ToolError: the envelope cannot be written.
     """
-    from zt_gate.cli.logins import acting_time, print_nonce, with_token
-    from zt_gate.cli.statements import numbered, sign_about
+    from zt_gate.cli.common.oidc_login import acting_time, print_nonce, with_token
+    from zt_gate.cli.common.sign_statement import numbered, sign_about
     from zt_gate.intake.containment import refuse_policy_inside
     from zt_gate.policy.load import load_policy
-    from zt_gate.trust.approval import approval_predicate
-    from zt_gate.trust.statement import APPROVAL_TYPE, statement
+    from zt_gate.trust.requirements.approvals import approval_predicate
+    from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
 
     if len(args.reason.strip()) < _LEAST_REASON:
         raise UsageError("the reason says too little", f"write at least {_LEAST_REASON} characters: what you looked at")

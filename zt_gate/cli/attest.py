@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.cli.console import Console
-from zt_gate.cli.signing import add_signer_arguments, signer_from
+from zt_gate.cli.common.console import Console
+from zt_gate.cli.common.signer import add_signer_arguments, signer_from
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
 
@@ -24,7 +24,7 @@ _NAMED = "NAME=sha256:… or NAME=PATH; may be repeated"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    from zt_gate.trust.attest import KINDS
+    from zt_gate.trust.statements.attest import KINDS
 
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for kind in _ARGUMENTS:
@@ -110,9 +110,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         EvidenceError: an input cannot be read, or no requirement would accept the statement.
         ToolError: the envelope cannot be written.
     """
-    from zt_gate.cli.statements import numbered, sign_about
-    from zt_gate.trust.attest import KINDS, check_predicate
-    from zt_gate.trust.statement import statement
+    from zt_gate.cli.common.sign_statement import numbered, sign_about
+    from zt_gate.trust.statements.attest import KINDS, check_predicate
+    from zt_gate.trust.statements.statement import statement
 
     predicate_type = _custom_type(args.predicate_type) if args.kind == "custom" else KINDS[args.kind].predicate_type
     make = _given(args) or _MAKERS[args.kind](args, console)
@@ -147,7 +147,7 @@ _MADE_FROM = {
 
 
 def _make_provenance(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
-    from zt_gate.trust.attest import provenance_predicate
+    from zt_gate.trust.statements.attest import provenance_predicate
 
     del console
     if args.builder is None or args.build_type is None:
@@ -163,10 +163,10 @@ def _make_provenance(args: argparse.Namespace, console: Console) -> Callable[[Fr
 
 
 def _make_tests(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
-    from zt_gate.cli.statements import read_input
-    from zt_gate.trust.attest import result_predicate
-    from zt_gate.trust.junit import read_junit
-    from zt_gate.trust.statement import MAX_OTHER_STATEMENT
+    from zt_gate.cli.common.sign_statement import read_input
+    from zt_gate.trust.statements.attest import result_predicate
+    from zt_gate.trust.statements.junit_reader import read_junit
+    from zt_gate.trust.statements.statement import MAX_OTHER_STATEMENT
 
     if not (args.junit or args.passed or args.failed):
         raise UsageError("no test is named", "give --junit FILE, --passed NAME or --predicate FILE")
@@ -185,7 +185,7 @@ def _make_tests(args: argparse.Namespace, console: Console) -> Callable[[Frozen]
 
 
 def _make_bom(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
-    from zt_gate.trust.ml_bom import ml_bom, read_descriptions
+    from zt_gate.trust.statements.ml_bom import ml_bom, read_descriptions
 
     del console
     datasets, created = _digests(args.dataset), _time(None)
@@ -193,7 +193,7 @@ def _make_bom(args: argparse.Namespace, console: Console) -> Callable[[Frozen], 
 
 
 def _make_dataset(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
-    from zt_gate.trust.attest import dataset_predicate
+    from zt_gate.trust.statements.attest import dataset_predicate
 
     del console
     created = _time(None)
@@ -202,7 +202,7 @@ def _make_dataset(args: argparse.Namespace, console: Console) -> Callable[[Froze
 
 def _make_sarif(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
     from zt_gate.scan.engines.sarif import Results, read_results, read_sarif
-    from zt_gate.trust.attest import sarif_predicate
+    from zt_gate.trust.statements.attest import sarif_predicate
 
     brought, finished = read_sarif(args.sarif), _time(args.finished_on)
 
@@ -219,7 +219,7 @@ def _make_sarif(args: argparse.Namespace, console: Console) -> Callable[[Frozen]
 
 
 def _make_release(args: argparse.Namespace, console: Console) -> Callable[[Frozen], dict[str, Any]]:
-    from zt_gate.trust.attest import release_predicate
+    from zt_gate.trust.statements.attest import release_predicate
 
     del console
     if args.purl is None:
@@ -247,9 +247,9 @@ def _custom_type(text: str) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    from zt_gate.cli.statements import read_input
+    from zt_gate.cli.common.sign_statement import read_input
     from zt_gate.codecs.strict_json import parse_object
-    from zt_gate.trust.statement import MAX_OTHER_STATEMENT
+    from zt_gate.trust.statements.statement import MAX_OTHER_STATEMENT
 
     return parse_object(read_input(path, MAX_OTHER_STATEMENT), printable(path), MAX_OTHER_STATEMENT)
 

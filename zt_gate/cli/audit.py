@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 _ACTS = {
     "verify": ("audit_acts", "read the log to its end; 0 when it is intact, 1 when it is not"),

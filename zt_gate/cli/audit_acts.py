@@ -7,13 +7,13 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 
 def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
     """Declare the arguments of one act."""
     if act in ("record", "merge"):
-        from zt_gate.cli.audit_keys import add_audit_key
+        from zt_gate.cli.common.audit_log import add_audit_key
 
         add_audit_key(parser)
     if act == "record":
@@ -42,7 +42,7 @@ def require_file(path: Path) -> None:
 
 def _verify(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit import verify
-    from zt_gate.cli.audit_keys import held_checkpoints
+    from zt_gate.cli.common.audit_log import held_checkpoints
     from zt_gate.domain import printable
     from zt_gate.errors import AuditLogError
 
@@ -68,7 +68,7 @@ def _verify(args: argparse.Namespace, console: Console) -> int:
 
 def _show(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit import read_events
-    from zt_gate.cli.audit_keys import held_checkpoints
+    from zt_gate.cli.common.audit_log import held_checkpoints
     from zt_gate.domain import printable
 
     require_file(args.log)
@@ -80,8 +80,8 @@ def _show(args: argparse.Namespace, console: Console) -> int:
 
 def _record(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit import AuditLog, Event
-    from zt_gate.cli.audit_keys import audit_log
-    from zt_gate.cli.gating import actor
+    from zt_gate.cli.common.audit_log import audit_log
+    from zt_gate.cli.common.check_and_report import actor
     from zt_gate.errors import AuditLogError, UsageError
 
     details = dict(item.partition("=")[::2] for item in args.detail)
@@ -101,8 +101,8 @@ def _record(args: argparse.Namespace, console: Console) -> int:
 def _merge(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit.merge import known_segments, merge
     from zt_gate.audit.storage import locked
-    from zt_gate.cli.audit_keys import audit_log, held_checkpoints
-    from zt_gate.cli.gating import actor
+    from zt_gate.cli.common.audit_log import audit_log, held_checkpoints
+    from zt_gate.cli.common.check_and_report import actor
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
 

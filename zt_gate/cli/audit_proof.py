@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 
 def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
@@ -18,12 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
 
 
 def _prove(args: argparse.Namespace, console: Console) -> int:
-    from zt_gate.audit.note import MAX_NOTE
+    from zt_gate.audit.checkpoint import MAX_NOTE
     from zt_gate.audit.proof import prove
-    from zt_gate.audit.seal import checkpoint_file
+    from zt_gate.audit.sign_checkpoint import checkpoint_file
     from zt_gate.audit.storage import read_small
     from zt_gate.cli.audit_acts import require_file
-    from zt_gate.cli.files import write_atomically
+    from zt_gate.cli.common.files import write_atomically
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
 
@@ -41,7 +41,7 @@ def _prove(args: argparse.Namespace, console: Console) -> int:
 def _verify_proof(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit.proof import MAX_PROOF, verify_proof
     from zt_gate.audit.storage import read_small
-    from zt_gate.cli.audit_keys import public_key
+    from zt_gate.cli.common.audit_log import public_key
     from zt_gate.domain import printable
     from zt_gate.errors import AuditLogError, UsageError
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     from zt_gate.audit.event import happened
     from zt_gate.audit.reader import OpenRuns, Position, Summary, read_events
     from zt_gate.cli.audit_acts import require_file
-    from zt_gate.cli.audit_keys import held_checkpoints
+    from zt_gate.cli.common.audit_log import held_checkpoints
 
     require_file(args.log)
     held = held_checkpoints(args)
@@ -62,7 +62,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
 
 
 def _leave(args: argparse.Namespace, console: Console, text: str) -> int:
-    from zt_gate.cli.files import write_atomically
+    from zt_gate.cli.common.files import write_atomically
     from zt_gate.domain import printable
 
     if args.out is None:
@@ -88,7 +88,7 @@ def _export(args: argparse.Namespace, console: Console) -> int:
 
 
 def _metrics(args: argparse.Namespace, console: Console) -> int:
-    from zt_gate.audit.figures import Figures, parse_window
+    from zt_gate.audit.metrics import Figures, parse_window
     from zt_gate.audit.prometheus import render
 
     since = parse_window(args.since, "--since") if args.since else None

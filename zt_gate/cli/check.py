@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _OUTSIDE = ("summary", "summary_key", "out", "audit_log", "seal", "osv")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.audit_keys import add_audit_key
+    from zt_gate.cli.common.audit_log import add_audit_key
     from zt_gate.cli.output import add_output_arguments
 
     parser.add_argument(
@@ -78,10 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
-    from zt_gate.cli.audit_keys import audit_log
-    from zt_gate.cli.gating import actor, answer
+    from zt_gate.cli.common.audit_log import audit_log
+    from zt_gate.cli.common.check_and_report import actor, answer
     from zt_gate.cli.output import cache, expect_reports, limits
-    from zt_gate.cli.policy_sign import with_signature
+    from zt_gate.cli.policy.sign import with_signature
     from zt_gate.gate import Request
     from zt_gate.intake.containment import refuse_files_inside
     from zt_gate.policy.load import load_policy
@@ -125,12 +125,12 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     if args.summary is None:
         return lambda _: None
     from zt_gate import __version__
-    from zt_gate.cli.files import write_atomically
+    from zt_gate.cli.common.files import write_atomically
     from zt_gate.domain import Digest
     from zt_gate.policy.fields import parse_instant
     from zt_gate.policy.rules_folder import rules_digest
-    from zt_gate.trust.keys import load_private, passphrase_from, read_key_file
-    from zt_gate.trust.summary import Summary, sign_summary
+    from zt_gate.trust.signatures.keys import load_private, passphrase_from, read_key_file
+    from zt_gate.trust.statements.summary import Summary, sign_summary
 
     key = load_private(read_key_file(args.summary_key), passphrase_from(os.environ), printable(args.summary_key))
 
@@ -163,7 +163,7 @@ def statement_folders(target: Path, named: Sequence[Path] | None) -> list[Path]:
     """Return the folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
     if named is not None:
         return list(named)
-    from zt_gate.trust.brought import evidence_folder
+    from zt_gate.trust.evidence_folder import evidence_folder
 
     folder = evidence_folder(target)
     return [folder] if folder.is_dir() else []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zt_gate.cli.ci_base import policy_of_base
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError, UsageError, ZtGateError
 

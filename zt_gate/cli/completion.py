@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 _BASH = """\
 # eval "$(zt-gate completion bash)"

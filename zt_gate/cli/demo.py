@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 _BUILDER = "https://zt-gate.dev/examples/digits-builder"
 # Imports os.system and would call `true`; nobody ever loads it.

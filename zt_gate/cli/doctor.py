@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.cli.doctor_line import Line
 
 if TYPE_CHECKING:

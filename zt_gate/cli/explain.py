@@ -7,7 +7,7 @@ import difflib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 _MAX_REPORT = 256 << 20
 

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError, UsageError
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         UsageError: the file is there already, or a path would mean something else in it.
         ToolError: the file cannot be written.
     """
-    from zt_gate.cli.files import write_atomically
+    from zt_gate.cli.common.files import write_atomically
 
     for name in (args.target, args.policy):
         if not _PLAIN.fullmatch(name):
@@ -71,7 +71,7 @@ def _starter(source: str, args: argparse.Namespace) -> str:
 
 def _policy(args: argparse.Namespace) -> str:
     """A policy that trusts the given keys."""
-    from zt_gate.cli.policy import new_policy
+    from zt_gate.cli.policy.verb import new_policy
 
     if not args.key:
         raise UsageError("a policy has to say who signs", "zt-gate keygen --out keys, then add --key keys/zt-gate.pub")

@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import printable
-from zt_gate.trust.keys import PASSPHRASE_VARIABLE, KeyType, generate, passphrase_from, write_pair
+from zt_gate.trust.signatures.keys import PASSPHRASE_VARIABLE, KeyType, generate, passphrase_from, write_pair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,17 +30,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: there is no CI file.
     """
-    from zt_gate.cli.gating import answer
+    from zt_gate.cli.common.check_and_report import answer
     from zt_gate.cli.output import expect_reports, limits
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
     from zt_gate.intake.target import frozen_target
+    from zt_gate.pipelines.check import PipelineCheck
+    from zt_gate.pipelines.files import pipeline_files
+    from zt_gate.pipelines.model import Wishes
     from zt_gate.policy.model import PIPELINE
-    from zt_gate.scan.pipeline.check import PipelineCheck
-    from zt_gate.scan.pipeline.files import pipeline_files
-    from zt_gate.scan.pipeline.model import Wishes
 
     targets = pipeline_files(args.root)
     if not targets:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn, Protocol, cast
 
 from zt_gate import __version__
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.errors import UsageError, ZtGateError
 
 VERBS = {

@@ -14,7 +14,7 @@ from zt_gate.intake import Limits
 from zt_gate.report.formats import FILES
 
 if TYPE_CHECKING:
-    from zt_gate.cli.console import Console
+    from zt_gate.cli.common.console import Console
     from zt_gate.scan.cache import ExaminationCache
 
 FORMATS = ("terminal", *FILES)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli import check
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import printable
 from zt_gate.errors import UsageError
 
@@ -72,7 +72,7 @@ def _promote(args: argparse.Namespace, client: RegistryClient, version: Version,
 
 def _checked(args: argparse.Namespace, client: RegistryClient, version: Version, console: Console) -> int:
     """Check a version, and hand the signed verdict in whatever it is: after a block an older allow no longer counts."""
-    from zt_gate.cli.files import write_atomically
+    from zt_gate.cli.common.files import write_atomically
 
     wanted = args.summary
     with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
@@ -123,8 +123,8 @@ def _refused(args: argparse.Namespace, why: str, console: Console) -> int:
 def _record(args: argparse.Namespace, version: Version | None, kind: str, outcome: str) -> None:
     """Put on record what became of it, where a log was named; the server keeps its own."""
     from zt_gate.audit import Event
-    from zt_gate.cli.audit_keys import audit_log
-    from zt_gate.cli.gating import actor
+    from zt_gate.cli.common.audit_log import audit_log
+    from zt_gate.cli.common.check_and_report import actor
     from zt_gate.registry.record import new_run
 
     log = audit_log(args.audit_log, args.audit_key)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 if TYPE_CHECKING:
     from zt_gate.report.lines import Part
-    from zt_gate.scan.ratchet import Difference
+    from zt_gate.scan.inventory import Difference
 
 _SHOWN = 60
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         ToolError: the disk failed.
     """
     from zt_gate.intake import Freeze, freeze
-    from zt_gate.scan.ratchet import compare, take_inventory, to_json
+    from zt_gate.scan.inventory import compare, take_inventory, to_json
 
     with freeze([args.old], Freeze.HOLD) as old, freeze([args.new], Freeze.HOLD) as new:
         difference = compare(take_inventory(old), take_inventory(new))
@@ -57,7 +57,7 @@ def _refuse_changed(paths: list[str]) -> None:
 
 
 def _told(difference: Difference, *, verbose: bool) -> Iterator[tuple[Part, ...]]:
-    from zt_gate.scan.ratchet import KINDS
+    from zt_gate.scan.inventory import KINDS
 
     order = list(KINDS)
     added = sorted(difference.added.items(), key=lambda pair: (order.index(pair[0].kind), pair[0].value))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.cli.files import write_atomically
+from zt_gate.cli.common.files import write_atomically
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError
 from zt_gate.report import cyclonedx, formats

@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
-    from zt_gate.trust.keys import PrivateKey
-    from zt_gate.trust.revocation import Entry, RevocationList
+    from zt_gate.trust.requirements.revocation import Entry, RevocationList
+    from zt_gate.trust.signatures.keys import PrivateKey
 
 _MAX_LIST = 64 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    from zt_gate.trust.keys import PASSPHRASE_VARIABLE
+    from zt_gate.trust.signatures.keys import PASSPHRASE_VARIABLE
 
     parser.add_argument("--list", metavar="FILE", type=Path, required=True, help="the list; made where there is none")
     parser.add_argument("--key", metavar="FILE", type=Path, required=True, help="the revoker's private key")
@@ -53,10 +53,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         EvidenceError: a key cannot be used, or the list is not one that this key signed.
         ToolError: the list cannot be written.
     """
-    from zt_gate.cli.files import write_atomically
-    from zt_gate.trust.envelope import sign_payload
-    from zt_gate.trust.keys import load_private, passphrase_from, read_key_file
-    from zt_gate.trust.revocation import RevocationList
+    from zt_gate.cli.common.files import write_atomically
+    from zt_gate.trust.requirements.revocation import RevocationList
+    from zt_gate.trust.signatures.envelope import sign_payload
+    from zt_gate.trust.signatures.keys import load_private, passphrase_from, read_key_file
 
     now = datetime.now(UTC)
     key = load_private(read_key_file(args.key), passphrase_from(os.environ), printable(args.key))
@@ -76,8 +76,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _entries(args: argparse.Namespace, now: datetime) -> list[Entry]:
-    from zt_gate.trust.keys import load_public, read_key_file
-    from zt_gate.trust.revocation import Entry
+    from zt_gate.trust.requirements.revocation import Entry
+    from zt_gate.trust.signatures.keys import load_public, read_key_file
 
     named = [(kind, getattr(args, kind)) for kind in ("identity", "certificate") if getattr(args, kind)]
     if len(named) != (1 if args.issuer else 0):
@@ -100,10 +100,10 @@ def _digest(text: str) -> Digest:
 
 def _existing(path: Path, key: PrivateKey) -> RevocationList | None:
     """Return the list that is there; a list that somebody else signed is never carried on under this key."""
-    from zt_gate.cli.statements import read_input
-    from zt_gate.trust.envelope import read_envelope
-    from zt_gate.trust.revocation import parse_list
-    from zt_gate.trust.statement import parse_statement
+    from zt_gate.cli.common.sign_statement import read_input
+    from zt_gate.trust.requirements.revocation import parse_list
+    from zt_gate.trust.signatures.envelope import read_envelope
+    from zt_gate.trust.statements.statement import parse_statement
 
     if not os.path.lexists(path):
         return None

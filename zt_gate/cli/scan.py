@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 if TYPE_CHECKING:
     from zt_gate.policy.model import LoadedPolicy
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     expect_reports(args, console)
     # Held first: the files are hashed beside this process while it imports the gate and examines them.
     with frozen_target(args.target, Freeze.HOLD, limits(args)) as held, cache(args.cache, args.target) as kept:
-        from zt_gate.cli.gating import answer
+        from zt_gate.cli.common.check_and_report import answer
         from zt_gate.gate import Request
 
         request = Request(

@@ -17,11 +17,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 
 if TYPE_CHECKING:
+    from zt_gate.corpus.construct import Construct
     from zt_gate.report.lines import Part
-    from zt_gate.scan.selftest.construct import Construct
 
 SCHEMA = "zt-gate/selftest/v1"
 _PASSED = 1
@@ -106,8 +106,8 @@ def _result(construct: Construct, folder: Path) -> Result:
 
 
 def _chosen(family: str | None) -> tuple[Construct, ...]:
+    from zt_gate.corpus.registry import all_constructs, families
     from zt_gate.errors import UsageError
-    from zt_gate.scan.selftest.registry import all_constructs, families
 
     if family is None:
         return all_constructs()

@@ -6,12 +6,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from zt_gate.cli.console import Console
-from zt_gate.cli.signing import StatementSigner, add_signer_arguments, signer_from
-from zt_gate.cli.statements import sign_about
+from zt_gate.cli.common.console import Console
+from zt_gate.cli.common.sign_statement import sign_about
+from zt_gate.cli.common.signer import StatementSigner, add_signer_arguments, signer_from
 from zt_gate.errors import UsageError
-from zt_gate.trust.model_signing import model_bundle, model_statement
-from zt_gate.trust.statement import manifest_statement
+from zt_gate.trust.signatures.model_signing import model_bundle, model_statement
+from zt_gate.trust.statements.statement import manifest_statement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

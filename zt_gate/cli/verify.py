@@ -7,8 +7,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zt_gate.cli.console import Console
-from zt_gate.cli.whom import add_whom_arguments, described, trust_from
+from zt_gate.cli.common.console import Console
+from zt_gate.cli.common.expected_signer import add_whom_arguments, described, trust_from
 from zt_gate.domain import Evidence, Severity, Status
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, Frozen, freeze

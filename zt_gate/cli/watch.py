@@ -12,21 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from zt_gate.policy.model import LoadedPolicy
     from zt_gate.registry.client import RegistryClient, Version
-    from zt_gate.registry.reconcile import Recheck
+    from zt_gate.registry.reconciliation import Recheck
 
 _LEAST_SECRET = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    from zt_gate.cli.audit_keys import add_audit_key
+    from zt_gate.cli.common.audit_log import add_audit_key
 
     parser.add_argument("--policy", required=True, metavar="FILE", help="policy with a section `registry`")
     parser.add_argument("--once", action="store_true", help="look once; exit 1 when something no longer holds")
@@ -74,11 +74,11 @@ def _look(
     args: argparse.Namespace, client: RegistryClient, loaded: LoadedPolicy, console: Console, only: str = ""
 ) -> int:
     from zt_gate.audit import Event
-    from zt_gate.cli.audit_keys import audit_log
-    from zt_gate.cli.gating import actor
+    from zt_gate.cli.common.audit_log import audit_log
+    from zt_gate.cli.common.check_and_report import actor
     from zt_gate.policy.registry import Registry
     from zt_gate.registry.protected import Protected
-    from zt_gate.registry.reconcile import reconcile
+    from zt_gate.registry.reconciliation import reconcile
     from zt_gate.registry.record import new_run
 
     registry, code, log = loaded.policy.registry or Registry(), 0, audit_log(args.audit_log, args.audit_key)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zt_gate.domain.attacks import CORRUPTIONS, MISCLASSIFIED, SEVERITIES
 from zt_gate.evaluate.remote import RemoteModel, TroubleError
 from zt_gate.evaluate.sample import Sample
 from zt_gate.evaluate.text_codes import to_text
+from zt_gate.rulings.attacks import CORRUPTIONS, MISCLASSIFIED, SEVERITIES
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.declaration import Declaration

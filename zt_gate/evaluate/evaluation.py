@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from zt_gate import __version__
 from zt_gate.domain import Digest
-from zt_gate.domain.attacks import STRENGTH, withstood_plan
-from zt_gate.domain.robustness_ruling import MIN_SAMPLES, Thresholds
-from zt_gate.domain.sandbox import LEAST, reaches
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
 from zt_gate.evaluate.adapters.recognise import Recognised, recognise
-from zt_gate.evaluate.aim import Aim
 from zt_gate.evaluate.attack import Attacker
+from zt_gate.evaluate.backdoor_check import Search, Training, look_for_backdoors, nothing_ran
 from zt_gate.evaluate.data import declared_for, prepared, read_test_set
 from zt_gate.evaluate.journal import Journal
-from zt_gate.evaluate.looked_for import Search, Training, look_for_backdoors, nothing_ran
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
-from zt_gate.evaluate.run import Job, measure
+from zt_gate.evaluate.robustness_check import Job, measure
 from zt_gate.evaluate.sample import pack
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
+from zt_gate.evaluate.stopping_rule import Aim
 from zt_gate.evaluate.tally import Tally
 from zt_gate.evaluate.text_codes import LAST_CODE_POINT
 from zt_gate.evaluate.trigger_pictures import trigger_pictures
 from zt_gate.intake import Frozen
 from zt_gate.policy.fields import parse_amount
+from zt_gate.rulings.attacks import STRENGTH, withstood_plan
+from zt_gate.rulings.robustness_ruling import MIN_SAMPLES, Thresholds
+from zt_gate.rulings.sandbox_levels import LEAST, reaches
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import printable
-from zt_gate.domain.attacks import MISCLASSIFIED
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS, UnsupportedError
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.tripwire import arm
 from zt_gate.evaluate.sandbox.wire import Message
-from zt_gate.evaluate.warm import warm
+from zt_gate.evaluate.warmup import warm
+from zt_gate.rulings.attacks import MISCLASSIFIED
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from zt_gate.domain import printable
-from zt_gate.domain.attacks import MISCLASSIFIED
 from zt_gate.errors import ZtGateError
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.recognise import recognise
@@ -24,6 +23,7 @@ from zt_gate.evaluate.sandbox.parent import Sandbox
 from zt_gate.intake import Freeze, freeze
 from zt_gate.isolation.serve import serve
 from zt_gate.policy.fields import parse_amount
+from zt_gate.rulings.attacks import MISCLASSIFIED
 
 INPUTS = 32
 _PATIENCE = Patience(load=200.0, answer=100.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zt_gate.domain.attacks import MAX_SAMPLE
+from zt_gate.rulings.attacks import MAX_SAMPLE
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from zt_gate.domain.attacks import QUERIES, WORDS
 from zt_gate.evaluate.robustness import (
     PLANS,
     Feasible,
@@ -22,6 +21,7 @@ from zt_gate.evaluate.robustness import (
     masking_flags,
 )
 from zt_gate.evaluate.text_codes import to_codes, to_text
+from zt_gate.rulings.attacks import QUERIES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zt_gate.domain.attacks import AUTOATTACK, CORRUPTIONS, MISCLASSIFIED, ROBUST
 from zt_gate.evaluate.attack import Attacker, Batch
 from zt_gate.evaluate.sample import Sample, select
+from zt_gate.rulings.attacks import AUTOATTACK, CORRUPTIONS, MISCLASSIFIED, ROBUST
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array

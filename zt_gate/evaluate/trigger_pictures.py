@@ -18,7 +18,7 @@ _STRONGER = 5
 
 
 def trigger_pictures(triggers: Mapping[str, Array], example: Array, declared: Declaration) -> dict[str, Any]:
-    """Return pixels by the names of `zt_gate.domain.backdoor_pictures.PARTS`.
+    """Return pixels by the names of `zt_gate.rulings.backdoor_pictures.PARTS`.
 
     Args:
         triggers: masks and patterns as the worker gave them, `(channels, height, width)`.

@@ -1,6 +1,6 @@
 """Target to subject: acquire, freeze, hash, manifest. Every byte that is judged enters the house here, once."""
 
-from zt_gate.intake.fast import FastDigest, FastFrozen
+from zt_gate.intake.blake3_digest import FastDigest, FastFrozen
 from zt_gate.intake.frozen import Freeze, Frozen, freeze, freeze_fast
 from zt_gate.intake.limits import Limits
 from zt_gate.intake.source import FrozenFile, MemorySource, Source

@@ -24,7 +24,7 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure
 
 if TYPE_CHECKING:
-    from zt_gate.intake.remembered import HashMemory
+    from zt_gate.intake.hash_cache import HashMemory
 
 _WORTHWHILE = 4 << 20
 _PER_FILE = 4096

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from zt_gate.domain import printable
 from zt_gate.intake.frozen import Freeze, Frozen, freeze
+from zt_gate.intake.hash_cache import HashMemory
 from zt_gate.intake.limits import Limits
-from zt_gate.intake.remembered import HashMemory
 from zt_gate.intake.remote import fetched, remote_uri
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
 from zt_gate.errors import TargetError, ToolError
+from zt_gate.intake.hash_cache import HashMemory
 from zt_gate.intake.hasher import Algorithm, Hasher
 from zt_gate.intake.identity import Identity
 from zt_gate.intake.limits import Limits
 from zt_gate.intake.names import manifest_path
 from zt_gate.intake.parallel_hashing import HEARD, Held
-from zt_gate.intake.remembered import HashMemory
 from zt_gate.intake.source import FrozenFile
 from zt_gate.isolation.private_folder import disk_errors, private_folder, remove
 

@@ -18,7 +18,6 @@ from zt_gate.codecs.authored_yaml import AUTHORED, Document, parse
 from zt_gate.codecs.authored_yaml import Path as YamlPath
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Digest, Severity, printable
-from zt_gate.domain.backdoor_calibration import from_json
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.login import TokenIssuer, jwks_keys
 from zt_gate.policy.merge import merge
@@ -27,6 +26,7 @@ from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.policy.strictness import Loosening
 from zt_gate.policy.trust_roots import Certificate, Key, Trust
 from zt_gate.policy.waivers import Waiver, WaiverFile, is_never_waived
+from zt_gate.rulings.backdoor_calibration import from_json
 
 PACK_PREFIX = "pack:"
 _MAX_KEY_BYTES = 64 << 10

@@ -201,17 +201,17 @@ class Requirement:
 
 REQUIREMENTS: Mapping[str, Requirement] = {
     "signature": Requirement(
-        "zt_gate.trust.signature:signature_evidence", "submit", "SIG", "author", overridable=False
+        "zt_gate.trust.requirements.signature:signature_evidence", "submit", "SIG", "author", overridable=False
     ),
-    "provenance": Requirement("zt_gate.trust.provenance:provenance_evidence", "build", "PRV", "builder"),
-    "tests": Requirement("zt_gate.trust.testresult:tests_evidence", "evaluate", "TST", "evaluator"),
-    "approvals": Requirement("zt_gate.trust.approval:approvals_evidence", "approve", "APR", "approver"),
-    "promotion": Requirement("zt_gate.trust.approval:promotion_evidence", "promote", "APR", "promoter"),
-    "bom": Requirement("zt_gate.trust.bom:bom_evidence", "build", "BOM"),
-    "scanners": Requirement("zt_gate.trust.scanners:scanners_evidence", "evaluate", "SCN"),
-    "robustness": Requirement("zt_gate.trust.robustness:robustness_evidence", "evaluate", "ROB"),
-    "backdoor": Requirement("zt_gate.trust.backdoor:backdoor_evidence", "evaluate", "BKD"),
-    "continuity": Requirement("zt_gate.trust.continuity:continuity_evidence", "decide", "SIG"),
+    "provenance": Requirement("zt_gate.trust.requirements.provenance:provenance_evidence", "build", "PRV", "builder"),
+    "tests": Requirement("zt_gate.trust.requirements.tests:tests_evidence", "evaluate", "TST", "evaluator"),
+    "approvals": Requirement("zt_gate.trust.requirements.approvals:approvals_evidence", "approve", "APR", "approver"),
+    "promotion": Requirement("zt_gate.trust.requirements.approvals:promotion_evidence", "promote", "APR", "promoter"),
+    "bom": Requirement("zt_gate.trust.requirements.bom:bom_evidence", "build", "BOM"),
+    "scanners": Requirement("zt_gate.trust.requirements.scanners:scanners_evidence", "evaluate", "SCN"),
+    "robustness": Requirement("zt_gate.trust.requirements.robustness:robustness_evidence", "evaluate", "ROB"),
+    "backdoor": Requirement("zt_gate.trust.requirements.backdoor:backdoor_evidence", "evaluate", "BKD"),
+    "continuity": Requirement("zt_gate.trust.requirements.continuity:continuity_evidence", "decide", "SIG"),
 }
 """Every requirement by the id of its check, in the order in which they are answered; continuity rests on the others."""
 

@@ -26,7 +26,7 @@ from zt_gate.registry.protected import DEFAULT, Protected
 from zt_gate.registry.record import ALLOWED, DENIED, DONE, FAILED, REMOVED, actor, new_run
 from zt_gate.registry.refusal import LOOK, refuse, sentence
 from zt_gate.registry.settings import Rules, Settings
-from zt_gate.registry.triggers import install
+from zt_gate.registry.sql_triggers import install
 from zt_gate.registry.verdicts import Verdicts, read_summary, utc_now
 
 _LOG = logging.getLogger("zt_gate.registry")

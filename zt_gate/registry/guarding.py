@@ -19,7 +19,7 @@ from zt_gate.intake import Freeze, Frozen, freeze
 from zt_gate.registry.refusal import refuse, sentence
 from zt_gate.registry.settings import Rules, Settings
 from zt_gate.registry.verdicts import MAX_SUMMARY, Read, demanded, outdated, read_summary, revoked, utc_now
-from zt_gate.trust.summary import verify_summary
+from zt_gate.trust.statements.summary import verify_summary
 
 EVIDENCE = "ZT_GATE_EVIDENCE"
 META = "registered_model_meta"

@@ -16,9 +16,9 @@ from zt_gate.pages import Markup, document, element
 from zt_gate.registry.gatekeeper import Gatekeeper
 from zt_gate.registry.ledger import Act, Kept
 from zt_gate.registry.verdicts import utc_now
-from zt_gate.trust.envelope import read_envelope
-from zt_gate.trust.statement import parse_statement
-from zt_gate.trust.summary import EXTENSION
+from zt_gate.trust.signatures.envelope import read_envelope
+from zt_gate.trust.statements.statement import parse_statement
+from zt_gate.trust.statements.summary import EXTENSION
 
 BASIC_AUTH = "ZT_GATE_BASIC_AUTH"
 """Set where MLflow's basic-auth stands below the wrapper."""

@@ -22,8 +22,8 @@ from zt_gate.policy.model import LoadedPolicy
 from zt_gate.policy.requirements import Act
 from zt_gate.policy.trust_roots import Revocations
 from zt_gate.registry.protected import DEFAULT, Protected
-from zt_gate.trust.keys import PublicKey, load_private, load_public, passphrase_from, read_key_file
-from zt_gate.trust.policy_signature import signature_file, verify_policy
+from zt_gate.trust.signatures.keys import PublicKey, load_private, load_public, passphrase_from, read_key_file
+from zt_gate.trust.statements.policy_signature import signature_file, verify_policy
 
 POLICY = "ZT_GATE_POLICY"
 POLICY_KEY = "ZT_GATE_POLICY_KEY"

@@ -15,10 +15,10 @@ from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.fields import parse_instant
 from zt_gate.registry.settings import Rules, Settings
-from zt_gate.trust.envelope import read_envelope
-from zt_gate.trust.revocation import revoked_reason
-from zt_gate.trust.statement import parse_statement
-from zt_gate.trust.summary import EXTENSION, MAX_SKEW, SUMMARY_TYPE, Demand, summarised, verify_summary
+from zt_gate.trust.requirements.revocation import revoked_reason
+from zt_gate.trust.signatures.envelope import read_envelope
+from zt_gate.trust.statements.statement import parse_statement
+from zt_gate.trust.statements.summary import EXTENSION, MAX_SKEW, SUMMARY_TYPE, Demand, summarised, verify_summary
 
 if TYPE_CHECKING:
     from zt_gate.registry.ledger import Kept

@@ -17,7 +17,7 @@ def render(outcome: Outcome) -> str:
 
     What describes the release badly decides nothing here: the bill then says so, and lists files alone.
     """
-    from zt_gate.trust.ml_bom import ml_bom
+    from zt_gate.trust.statements.ml_bom import ml_bom
 
     created, verdict = f"{outcome.judged:%Y-%m-%dT%H:%M:%SZ}", outcome.verdict
     told = []

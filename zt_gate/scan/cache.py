@@ -16,7 +16,7 @@ from typing import Any
 
 import zt_gate
 from zt_gate.domain import Entry
-from zt_gate.intake.keyed_folder import KeyedFolder
+from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.notes import Notes
 

@@ -12,10 +12,10 @@ from zt_gate.intake import Frozen
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.log import info
 from zt_gate.scan.engines import ENGINES
+from zt_gate.scan.examination import AskingCheck, ask_all
 from zt_gate.scan.interface import Check
-from zt_gate.scan.masked import masked
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import AskingCheck, ask_all
+from zt_gate.scan.redaction import masked
 from zt_gate.scan.warmup import warm_up
 
 if TYPE_CHECKING:

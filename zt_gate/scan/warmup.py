@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from zt_gate.domain import Digest, Entry, Mode
 from zt_gate.intake import Frozen, MemorySource
-from zt_gate.scan.question import AskingCheck
+from zt_gate.scan.examination import AskingCheck
 
 _PICKLE = b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01."
 _YAML = b"name: a\nvalues: [1, 2]\n"

@@ -19,14 +19,14 @@ from zt_gate.policy.model import Policy, Stage
 from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement
 from zt_gate.policy.roles import ACT_OF
 from zt_gate.policy.trust_roots import Trust
-from zt_gate.trust.access import narrowed, permitted, with_denials
-from zt_gate.trust.approval import of_act
-from zt_gate.trust.brought import Brought, evidence_folder, read_brought
-from zt_gate.trust.examine import Item, examine
-from zt_gate.trust.governance import governed
-from zt_gate.trust.question import Question
-from zt_gate.trust.revocation import apply_revocations
-from zt_gate.trust.signers import Signers
+from zt_gate.trust.context import Question
+from zt_gate.trust.evidence_folder import Brought, evidence_folder, read_brought
+from zt_gate.trust.people.governance import governed
+from zt_gate.trust.people.roles import narrowed, permitted, with_denials
+from zt_gate.trust.people.signers import Signers
+from zt_gate.trust.requirements.approvals import of_act
+from zt_gate.trust.requirements.revocation import apply_revocations
+from zt_gate.trust.verify import Item, examine
 
 __all__ = ["Brought", "Question", "collect", "evidence_folder", "read_brought"]
 

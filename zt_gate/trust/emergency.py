@@ -11,10 +11,10 @@ from typing import Any
 
 from zt_gate.domain import Evidence, printable
 from zt_gate.policy.roles import BREAK_GLASS, BreakGlass
-from zt_gate.trust.approval import of_act, sound_acts
-from zt_gate.trust.examine import Item
-from zt_gate.trust.question import Question
-from zt_gate.trust.requirement import Outcome, instant, settle
+from zt_gate.trust.context import Question
+from zt_gate.trust.requirements.approvals import of_act, sound_acts
+from zt_gate.trust.requirements.requirement import Outcome, instant, settle
+from zt_gate.trust.verify import Item
 
 VERSION = "1"
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zt_gate.domain import Finding, Severity
-from zt_gate.trust.evaluation import Judged
-from zt_gate.trust.examine import Item
-from zt_gate.trust.provenance import verified_materials
-from zt_gate.trust.question import Question
-from zt_gate.trust.ticket import digest_in
+from zt_gate.trust.context import Question
+from zt_gate.trust.requirements.evaluation import Judged
+from zt_gate.trust.requirements.provenance import verified_materials
+from zt_gate.trust.statements.ticket import digest_in
+from zt_gate.trust.verify import Item
 
 APART, SMALLER = 0.7, 0.35
 """Silhouette of two clusters from which on a class lies apart, and the largest share of the smaller one: honest small

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from zt_gate.domain import Evidence, printable
 from zt_gate.policy.roles import WAIVERS
 from zt_gate.policy.waivers import Waiver
-from zt_gate.trust.approval import command, sound_acts
-from zt_gate.trust.examine import Item
-from zt_gate.trust.question import Question
-from zt_gate.trust.requirement import Outcome, missing, settle
-from zt_gate.trust.signers import Signer, Signers, persons
+from zt_gate.trust.context import Question
+from zt_gate.trust.people.signers import Signer, Signers, persons
+from zt_gate.trust.requirements.approvals import command, sound_acts
+from zt_gate.trust.requirements.requirement import Outcome, missing, settle
+from zt_gate.trust.verify import Item
 
 VERSION = "1"
 

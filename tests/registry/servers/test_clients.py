@@ -10,7 +10,7 @@ from support.mlflow_server import ADMIN, ENV3
 from support.registry_site import GATE, write_model
 
 from zt_gate.cli.main import main
-from zt_gate.trust.keys import write_pair
+from zt_gate.trust.signatures.keys import write_pair
 
 
 @pytest.fixture

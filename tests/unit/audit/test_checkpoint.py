@@ -14,9 +14,9 @@ from sigstore._internal.rekor.checkpoint import SignedCheckpoint, SignedNote
 from support.audit_logs import NOW, event
 
 from zt_gate.audit import AuditLog, verify
+from zt_gate.audit.checkpoint import Checkpoint, open_note, origin_of, sign, split_note
 from zt_gate.audit.event import digest, encode
-from zt_gate.audit.note import Checkpoint, open_note, origin_of, sign, split_note
-from zt_gate.audit.seal import checkpoint_file, frontier_file
+from zt_gate.audit.sign_checkpoint import checkpoint_file, frontier_file
 from zt_gate.errors import AuditLogError
 
 

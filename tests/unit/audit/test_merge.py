@@ -4,10 +4,10 @@ import pytest
 from support.audit_logs import NOW, event
 
 from zt_gate.audit import AuditLog, read_events, verify
+from zt_gate.audit.checkpoint import open_note
 from zt_gate.audit.event import digest, happened
 from zt_gate.audit.merge import known_segments, merge
-from zt_gate.audit.note import open_note
-from zt_gate.audit.seal import checkpoint_file
+from zt_gate.audit.sign_checkpoint import checkpoint_file
 from zt_gate.errors import AuditLogError, UsageError
 
 

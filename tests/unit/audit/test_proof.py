@@ -9,7 +9,7 @@ from support.audit_logs import NOW, event
 
 from zt_gate.audit import AuditLog
 from zt_gate.audit.proof import prove, verify_proof
-from zt_gate.audit.seal import checkpoint_file
+from zt_gate.audit.sign_checkpoint import checkpoint_file
 from zt_gate.errors import AuditLogError, UsageError
 
 

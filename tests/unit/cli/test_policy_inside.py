@@ -9,10 +9,10 @@ from support.releases import write_release
 from support.verbs import call
 
 from zt_gate.cli import admit, approve, check, keygen, verify
-from zt_gate.cli.evaluate_run import _scan_policy
-from zt_gate.cli.evaluate_ticket import add_arguments, run
-from zt_gate.domain.backdoor_calibration import DEFAULT, to_json
+from zt_gate.cli.evaluate.run import _scan_policy
+from zt_gate.cli.evaluate.ticket import add_arguments, run
 from zt_gate.errors import UsageError
+from zt_gate.rulings.backdoor_calibration import DEFAULT, to_json
 
 HEAD = 'apiVersion: zt-gate/v1\nkind: Policy\nmetadata: {name: t}\nextends: ["pack:baseline"]\n'
 ROOT = b"{}"

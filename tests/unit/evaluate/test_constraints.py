@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from zt_gate.domain.attacks import QUERIES
 from zt_gate.errors import EvidenceError
 from zt_gate.evaluate.adapters.constraints import Constraints
 from zt_gate.evaluate.adapters.declaration import SCHEMA, Declaration, read_declaration
@@ -22,6 +21,7 @@ from zt_gate.evaluate.jobs import Jobs
 from zt_gate.evaluate.sandbox.confine import Bounds
 from zt_gate.evaluate.sandbox.wire import Message
 from zt_gate.evaluate.searches import attack
+from zt_gate.rulings.attacks import QUERIES
 
 CONSTRAINTS = Constraints(immutable=(0,), integer=(1, 2), growing=(1,), shrinking=(3,), one_hot=((4, 5, 6), (7, 8)))
 DECLARED = Declaration(

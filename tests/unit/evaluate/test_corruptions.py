@@ -4,11 +4,11 @@ import pytest
 import torch
 from support.small_models import CLASSES, Shown, labelled, small_net
 
-from zt_gate.domain import attacks as domain
-from zt_gate.domain.attacks import CORRUPTIONS
 from zt_gate.evaluate.adapters.adapter import InputSpec
 from zt_gate.evaluate.robustness import certify, withstands_corruption
 from zt_gate.evaluate.robustness.corruptions import KINDS, SEVERITIES, corrupted
+from zt_gate.rulings import attacks as domain
+from zt_gate.rulings.attacks import CORRUPTIONS
 
 UNIT = InputSpec((3, 20, 28), 0.0, 1.0)
 

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from tests.support.evaluations import NONCE, POPULATION, SEED, Bench, outcomes, wanted
 from zt_gate.domain import Digest, Status
-from zt_gate.domain.attacks import ROBUST, STAGES
-from zt_gate.domain.robustness_ruling import Thresholds
-from zt_gate.domain.sampling import drawn
-from zt_gate.domain.statistics import Outcome
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
-from zt_gate.evaluate.aim import standing
 from zt_gate.evaluate.attack import Batch
 from zt_gate.evaluate.evaluation import Settings, job_of
 from zt_gate.evaluate.sample import Sample
+from zt_gate.evaluate.stopping_rule import standing
 from zt_gate.evaluate.tally import Tally
 from zt_gate.policy.evaluation_requirements import Robustness
-from zt_gate.trust.evaluation import UNPICKLED
+from zt_gate.rulings.attacks import ROBUST, STAGES
+from zt_gate.rulings.robustness_ruling import Thresholds
+from zt_gate.rulings.sampling import drawn
+from zt_gate.rulings.sequential_tests import Outcome
+from zt_gate.trust.requirements.evaluation import UNPICKLED
 
 SHARES = st.sampled_from([None, "5%", "30%", "55%", "70%", "95%"])
 

@@ -17,7 +17,7 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure, FailureKind
 from zt_gate.scan.artifacts import ArtifactCheck, registry
 from zt_gate.scan.artifacts import check as check_module
-from zt_gate.scan.artifacts.piece import Format
+from zt_gate.scan.artifacts.format import Format
 
 QUICK = WorkerLimits(wall_seconds=1.0)
 

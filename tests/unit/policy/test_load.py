@@ -3,9 +3,9 @@ import json
 import pytest
 
 from zt_gate.domain import Digest
-from zt_gate.domain.backdoor_calibration import DEFAULT, to_json
 from zt_gate.errors import PolicyError
 from zt_gate.policy.load import load_policy, pack_names
+from zt_gate.rulings.backdoor_calibration import DEFAULT, to_json
 
 HEAD = 'apiVersion: zt-gate/v1\nkind: Policy\nmetadata: {name: t}\nextends: ["pack:baseline"]\n'
 KEY = """-----BEGIN PUBLIC KEY-----

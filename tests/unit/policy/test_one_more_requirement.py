@@ -21,7 +21,7 @@ class Licence:
 class Requirements:
 '''
 ANSWER = """
-from zt_gate.trust.requirement import missing
+from zt_gate.trust.requirements.requirement import missing
 
 KINDS = ("https://example.com/licence/v1",)
 

@@ -11,7 +11,7 @@ from zt_gate.policy import requirements, roles, trust_roots
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.model import Stage
 from zt_gate.policy.waivers import Waiver
-from zt_gate.trust.keys import generate
+from zt_gate.trust.signatures.keys import generate
 
 PAGE = Path(__file__).parents[3] / "docs" / "policy.md"
 

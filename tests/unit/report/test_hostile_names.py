@@ -17,7 +17,7 @@ from support.gitlab_schema import CODE_QUALITY, SAST
 from support.hostile_names import COUNT, names
 from support.screens import piped, shown
 
-from zt_gate.cli.console import Console
+from zt_gate.cli.common.console import Console
 from zt_gate.domain import Bars, Evidence, Finding, Gap, Severity, printable
 from zt_gate.domain.text import is_unsafe
 from zt_gate.errors import TargetError

@@ -10,7 +10,7 @@ import pytest
 from zt_gate.cli.main import main
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.intake.keyed_folder import KeyedFolder
+from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.scan import cache as cache_module
 from zt_gate.scan.artifacts import ArtifactCheck
 from zt_gate.scan.cache import ExaminationCache
@@ -67,7 +67,7 @@ def test_a_hit_is_not_examined_again(release, cache, monkeypatch):
     evidence(release, cache)
     asked = []
     monkeypatch.setattr(
-        "zt_gate.scan.question.isolate", lambda jobs, limits: asked.append(len(jobs)) or (b"" for _ in jobs)
+        "zt_gate.scan.examination.isolate", lambda jobs, limits: asked.append(len(jobs)) or (b"" for _ in jobs)
     )
     evidence(release, cache)
     assert asked == [2 + 3]  # the broken and the small file, and what depends on several files

@@ -17,9 +17,9 @@ from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.trust_roots import Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.keys import KeyType, PrivateKey, generate
-from zt_gate.trust.statement import manifest_statement, statement
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.signatures.keys import KeyType, PrivateKey, generate
+from zt_gate.trust.statements.statement import manifest_statement, statement
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ISSUER = "https://token.actions.test"

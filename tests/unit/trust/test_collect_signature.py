@@ -12,7 +12,7 @@ from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Signature
 from zt_gate.policy.trust_roots import Identity, Key, TrustedRoot
 from zt_gate.trust.collect import Brought, collect
-from zt_gate.trust.requirement import settle
+from zt_gate.trust.requirements.requirement import settle
 
 BY_KEYS = Signature(by=("release", "second"))
 BY_BOTH = Signature(by=("release", "second", "ci"), count=2)

@@ -10,8 +10,8 @@ import pytest
 from zt_gate.domain import Severity, Status
 from zt_gate.policy import requirements
 from zt_gate.policy.requirements import Provenance
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, statement
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.statements.statement import PROVENANCE_TYPE, TEST_RESULT_TYPE, statement
 
 BUILDER = "https://forge.test/builders/gpu@v1"
 DATA = "sha256:" + "d" * 64

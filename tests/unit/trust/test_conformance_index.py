@@ -21,14 +21,14 @@ from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Brought, Question, collect
-from zt_gate.trust.envelope import read_envelope, verifies
-from zt_gate.trust.examine import examine
-from zt_gate.trust.keys import generate, load_public
-from zt_gate.trust.model_signing import read_model
-from zt_gate.trust.signers import Signers
-from zt_gate.trust.sigstore_bundle import bundle_verifier
-from zt_gate.trust.statement import parse_statement
-from zt_gate.trust.unlogged import check_version, is_unlogged, read_unlogged
+from zt_gate.trust.people.signers import Signers
+from zt_gate.trust.signatures.bundle_without_log import check_version, is_unlogged, read_unlogged
+from zt_gate.trust.signatures.envelope import read_envelope, verifies
+from zt_gate.trust.signatures.keys import generate, load_public
+from zt_gate.trust.signatures.model_signing import read_model
+from zt_gate.trust.signatures.sigstore_bundle import bundle_verifier
+from zt_gate.trust.statements.statement import parse_statement
+from zt_gate.trust.verify import examine
 
 pytestmark = pytest.mark.conformance
 

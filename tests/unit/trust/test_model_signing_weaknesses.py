@@ -23,7 +23,7 @@ from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.requirements import ModelSigning
 from zt_gate.policy.trust_roots import Certificate, Trust
-from zt_gate.trust.keys import KeyType, generate, private_pem
+from zt_gate.trust.signatures.keys import KeyType, generate, private_pem
 
 PAGE = Path(__file__).parents[3] / "docs" / "signing-conformance.md"
 KEY = generate(KeyType.ECDSA)

@@ -10,9 +10,9 @@ import pytest
 
 from zt_gate.domain import Severity, Status
 from zt_gate.policy.requirements import Provenance, Source
-from zt_gate.trust.build import SourceRef, parse_build
-from zt_gate.trust.envelope import sign_payload
-from zt_gate.trust.statement import (
+from zt_gate.trust.signatures.envelope import sign_payload
+from zt_gate.trust.statements.build import SourceRef, parse_build
+from zt_gate.trust.statements.statement import (
     PROVENANCE_TYPE,
     PROVENANCE_TYPE_02,
     STATEMENT_TYPE_01,

@@ -13,7 +13,7 @@ from support.timestamp_authority import TimestampAuthority
 
 from zt_gate.domain import Status
 from zt_gate.policy.requirements import Signature
-from zt_gate.trust.statement import manifest_statement
+from zt_gate.trust.statements.statement import manifest_statement
 
 BY_CI = Signature(by=("ci",))
 

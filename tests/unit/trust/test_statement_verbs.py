@@ -15,8 +15,8 @@ from zt_gate.domain import Digest
 from zt_gate.errors import EvidenceError, UsageError
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.load import load_policy
-from zt_gate.trust.attest import KINDS
-from zt_gate.trust.statement import DATASET_TYPE
+from zt_gate.trust.statements.attest import KINDS
+from zt_gate.trust.statements.statement import DATASET_TYPE
 
 BUILT = ("--builder", "https://b.test", "--build-type", "https://t.test")
 POLICY = """\

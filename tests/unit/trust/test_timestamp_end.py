@@ -12,9 +12,9 @@ from support.private_sigstore import PrivateSigstore
 
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
-from zt_gate.trust.keys import KeyType, generate
-from zt_gate.trust.signers import Signers
-from zt_gate.trust.sigstore_bundle import bundle_verifier
+from zt_gate.trust.people.signers import Signers
+from zt_gate.trust.signatures.keys import KeyType, generate
+from zt_gate.trust.signatures.sigstore_bundle import bundle_verifier
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WHO = ("https://forge.test/acme/release.yml@refs/heads/main", "https://token.actions.test")

@@ -9,7 +9,7 @@ from support.verbs import call
 
 from zt_gate.cli import keygen, sign, verify
 from zt_gate.errors import EvidenceError, TargetError, UsageError
-from zt_gate.trust.statement import manifest_statement
+from zt_gate.trust.statements.statement import manifest_statement
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import posixpath
 import zipfile
 from collections.abc import Iterable, Mapping
 
-from zt_gate.domain.weight_files import belongs_to, could_hold_a_model, is_text
 from zt_gate.intake import FrozenFile
+from zt_gate.rulings.weight_files import belongs_to, could_hold_a_model, is_text
 
 _MAX_JSON = 64 << 20
 _HEAD = 4096

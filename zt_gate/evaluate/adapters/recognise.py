@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zt_gate.domain import printable
-from zt_gate.domain.weight_files import as_one_weight
 from zt_gate.errors import EvidenceError
 from zt_gate.evaluate.adapters.declaration import MAX_BYTES, Declaration, read_declaration
 from zt_gate.evaluate.adapters.file_kinds import models_in, others_than
 from zt_gate.evaluate.adapters.mlflow_folder import MLMODEL, what_mlflow_serves
 from zt_gate.intake import Frozen
+from zt_gate.rulings.weight_files import as_one_weight
 
 DECLARATION = "architecture.json"
 _ADVICE = "release one model alone; docs/evaluate.md lists the kinds, and says how an operator names one of several"

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zt_gate.domain.backdoor import beside
-from zt_gate.domain.backdoor_claims import FEWEST_CLASSES
 from zt_gate.evaluate.backdoor.budget import Budget
 from zt_gate.evaluate.backdoor.comparable import USED, compared
+from zt_gate.evaluate.backdoor.detectors import intrinsic_directions, margins
 from zt_gate.evaluate.backdoor.final_layer import final_layer
 from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
-from zt_gate.evaluate.backdoor.margin import intrinsic_directions, margins
 from zt_gate.evaluate.backdoor.neurons import neurons
 from zt_gate.evaluate.backdoor.phrases import TokenModel, phrases
 from zt_gate.evaluate.backdoor.report import BackdoorReport, Detector
 from zt_gate.evaluate.backdoor.shift import shift
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES, TABLE_FAMILIES
+from zt_gate.rulings.backdoor_ruling import beside
+from zt_gate.rulings.backdoor_scores import FEWEST_CLASSES
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.adapter import Adapter
@@ -43,7 +43,7 @@ def examine(
     budget: Budget | None = None,
     seed: int = 0,
 ) -> BackdoorReport:
-    """Measure a model; the verdict is `zt_gate.domain.backdoor.judge_backdoor`'s.
+    """Measure a model; the verdict is `zt_gate.rulings.backdoor_ruling.judge_backdoor`'s.
 
     Args:
         adapter: the model.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zt_gate.domain.backdoor_phrases import SAID, SURE, own_word, stands_out
+from zt_gate.rulings.backdoor_triggers_text import SAID, SURE, own_word, stands_out
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.backdoor.budget import Budget

@@ -12,9 +12,9 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from zt_gate.domain.statistics import clopper_pearson
 from zt_gate.evaluate.adapters.adapter import Adapter
 from zt_gate.evaluate.robustness.oracle import Oracle
+from zt_gate.rulings.sequential_tests import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zt_gate.domain.sandbox import LANDLOCK, LIMITS, SECCOMP, USER
 from zt_gate.evaluate.sandbox import landlock, seccomp
 from zt_gate.evaluate.sandbox.kernel import checked, libc
 from zt_gate.isolation.limits import lower_limits
+from zt_gate.rulings.sandbox_levels import LANDLOCK, LIMITS, SECCOMP, USER
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAPSET = {"x86_64": 126, "aarch64": 91}

@@ -26,7 +26,6 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
-from zt_gate.domain.sandbox import LANDLOCK, LIMITS, NAMESPACES, SECCOMP, TRIPWIRE, USER, level_of
 from zt_gate.errors import ToolError
 from zt_gate.evaluate.sandbox import start
 from zt_gate.evaluate.sandbox.confine import Bounds
@@ -35,6 +34,7 @@ from zt_gate.evaluate.sandbox.seccomp import deny_one
 from zt_gate.evaluate.sandbox.tripwire import TRIPPED
 from zt_gate.evaluate.sandbox.wire import Message, WireError, encode
 from zt_gate.isolation.supervise import Child, FailureKind, describe_end, last_line
+from zt_gate.rulings.sandbox_levels import LANDLOCK, LIMITS, NAMESPACES, SECCOMP, TRIPWIRE, USER, level_of
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
@@ -64,7 +64,7 @@ class Level:
     """How a worker is confined."""
 
     name: str
-    """One of `zt_gate.domain.sandbox.LEVELS`."""
+    """One of `zt_gate.rulings.sandbox_levels.LEVELS`."""
     layers: Mapping[str, str]
     """Each layer with what is known of it; `no LAYER` with why it could not be had."""
 

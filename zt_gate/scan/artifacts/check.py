@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, ClassVar
 from zt_gate.domain import Evidence, Gap
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.isolation.limits import WorkerLimits
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.graphs.external_data import External, examine_external
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
 from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
-from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
 from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
+from zt_gate.scan.examination import AskingCheck, Question
 from zt_gate.scan.interface import Examination, Head
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import AskingCheck, Question
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache

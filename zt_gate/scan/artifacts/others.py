@@ -6,7 +6,7 @@ import re
 import zlib
 
 from zt_gate.domain import Severity
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 _LFS = b"version https://git-lfs.github.com/spec/v1"

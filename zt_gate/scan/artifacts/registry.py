@@ -9,6 +9,7 @@ from zt_gate.scan.artifacts.archives.seven_zip import SEVEN_ZIP
 from zt_gate.scan.artifacts.archives.tar_archive import TAR_ARCHIVE
 from zt_gate.scan.artifacts.archives.zip_archive import ZIP_ARCHIVE, examine_appended
 from zt_gate.scan.artifacts.foreign import DOCUMENT, FOREIGN, PROGRAM, TORCH7
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.coreml import COREML, COREML_WEIGHTS
 from zt_gate.scan.artifacts.graphs.executorch import EXECUTORCH
 from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
@@ -23,7 +24,6 @@ from zt_gate.scan.artifacts.graphs.tflite import TFLITE
 from zt_gate.scan.artifacts.hdf5.keras_h5 import HDF5
 from zt_gate.scan.artifacts.others import EXECUTABLE, JPEG, LFS_POINTER, NOT_YET, NOT_YET_BY_NAME, PNG
 from zt_gate.scan.artifacts.pickles.stream import PICKLE, TORCH_STACK, is_also_pickle
-from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.artifacts.tensors.boosters import LIGHTGBM, R_DATA, SENTENCEPIECE, TENSORRT
 from zt_gate.scan.artifacts.tensors.catboost import CATBOOST
 from zt_gate.scan.artifacts.tensors.crfsuite import CRFSUITE

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zt_gate.domain.finding import Severity
+from zt_gate.scan.code.call_sites import Hit
 from zt_gate.scan.code.rules import RULES, apply_rules
-from zt_gate.scan.code.sites import Hit
 
 _NODES = ("Call", "Dict", "Assign", "AnnAssign", "AugAssign", "Name", "Attribute")
 # bandit's words as text: while bandit loads this file it is itself not loaded to the end.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from zt_gate.domain.finding import Severity
+from zt_gate.scan.code.call_sites import Hit
 from zt_gate.scan.code.notebook import Command
 from zt_gate.scan.code.rules_running import install_of
 from zt_gate.scan.code.rules_settings import ENVIRONMENT, is_unsafe
-from zt_gate.scan.code.sites import Hit
 
 _ENVIRONMENT_MAGICS = frozenset({"%env", "%set_env"})
 _PIP_MAGICS = frozenset({"%pip", "%conda", "%mamba", "%uv"})

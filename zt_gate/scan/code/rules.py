@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from zt_gate.scan.code import rules_loading, rules_network, rules_running, rules_settings
-from zt_gate.scan.code.names import Names
-from zt_gate.scan.code.sites import Hit, Rule, Site, arguments_of, settings_of
+from zt_gate.scan.code.call_sites import Hit, Rule, Site, arguments_of, settings_of
+from zt_gate.scan.code.name_resolution import Names
 from zt_gate.scan.code.survey import Place
 
 RULES: tuple[Rule, ...] = tuple(

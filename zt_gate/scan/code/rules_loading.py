@@ -6,8 +6,8 @@ import ast
 import re
 
 from zt_gate.domain.finding import Severity
-from zt_gate.scan.code.sites import NOTHING, Found, Rule, Site
-from zt_gate.scan.code.texts import UNKNOWN
+from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
+from zt_gate.scan.code.constant_folding import UNKNOWN
 
 _TORCH_LOAD = frozenset({"torch.load", "torch.serialization.load"})
 _SAFE_DEFAULT = (2, 6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from zt_gate.domain.finding import Severity
-from zt_gate.scan.code.sites import NOTHING, Found, Rule, Site
+from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
 
 _OPEN_HTTP = re.compile(r"\s*http://(?!(localhost|127\.\d+\.\d+\.\d+|\[::1\]|0\.0\.0\.0)([:/]|\s*$))", re.IGNORECASE)
 _LOCAL = re.compile(r"(unix(-abstract)?:|localhost\b|127\.\d+\.\d+\.\d+\b|\[::1\])", re.IGNORECASE)

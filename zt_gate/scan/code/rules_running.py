@@ -6,9 +6,9 @@ import ast
 import re
 
 from zt_gate.domain.finding import Severity
+from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
+from zt_gate.scan.code.constant_folding import UNKNOWN
 from zt_gate.scan.code.rules_network import DOWNLOADS
-from zt_gate.scan.code.sites import NOTHING, Found, Rule, Site
-from zt_gate.scan.code.texts import UNKNOWN
 
 _SHELLS = frozenset(
     [f"os.{name}" for name in ("system", "popen", "startfile", "posix_spawn", "posix_spawnp")]

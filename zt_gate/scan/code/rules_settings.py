@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zt_gate.domain.finding import Severity
-from zt_gate.scan.code.sites import NOTHING, Found, Rule, Site
+from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
 
 ENVIRONMENT = {
     "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "torch.load executes what files ask for",

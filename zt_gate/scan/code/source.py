@@ -11,11 +11,11 @@ import warnings
 from dataclasses import dataclass
 
 from zt_gate.domain.finding import Severity
+from zt_gate.scan.code.call_sites import Hit
 from zt_gate.scan.code.commands import command_hits
-from zt_gate.scan.code.names import NamesError
+from zt_gate.scan.code.name_resolution import NamesError
 from zt_gate.scan.code.notebook import Notebook, read_notebook
 from zt_gate.scan.code.rules import apply_rules, calls_by_place, names_of
-from zt_gate.scan.code.sites import Hit
 
 MAX_PYTHON = 8 << 20
 MAX_NOTEBOOK = 64 << 20

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from zt_gate.domain import Evidence, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
-from zt_gate.scan.dependencies.lists import imitated, loaders
 from zt_gate.scan.dependencies.model import Dependency, DependencyError, Stated
 from zt_gate.scan.dependencies.requirements import read_requirements
 from zt_gate.scan.dependencies.structured import (
@@ -20,9 +19,10 @@ from zt_gate.scan.dependencies.structured import (
     read_python_env,
     read_toml_lock,
 )
+from zt_gate.scan.dependencies.typosquats import imitated, loaders
+from zt_gate.scan.examination import AskingCheck, Question
 from zt_gate.scan.interface import Examination
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import AskingCheck, Question
 
 _LARGEST = 16 << 20
 _MOST = 20_000

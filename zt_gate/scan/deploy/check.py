@@ -14,8 +14,8 @@ from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, Source
 from zt_gate.scan.deploy.backends import NAME, is_configuration, runs_python
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
+from zt_gate.scan.examination import AskingCheck, Question
 from zt_gate.scan.notes import Notes
-from zt_gate.scan.question import AskingCheck, Question
 
 _MAX_MANIFESTS = 5000
 _FIX_ELSEWHERE = "write the option out in the manifest, or render it with its value"

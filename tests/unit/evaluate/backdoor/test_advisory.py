@@ -5,8 +5,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.support.poisoned_models import TARGET, SmallAdapter, images, small_model  # noqa: E402
-from zt_gate.domain.backdoor import judge_backdoor  # noqa: E402
-from zt_gate.domain.backdoor_calibration import DEFAULT  # noqa: E402
 from zt_gate.domain.evidence import Status  # noqa: E402
 from zt_gate.evaluate.adapters.adapter import InputSpec  # noqa: E402
 from zt_gate.evaluate.backdoor import Budget, examine  # noqa: E402
@@ -15,6 +13,8 @@ from zt_gate.evaluate.backdoor.inversion import Clean  # noqa: E402
 from zt_gate.evaluate.backdoor.neurons import neurons  # noqa: E402
 from zt_gate.evaluate.backdoor.shift import shift  # noqa: E402
 from zt_gate.evaluate.backdoor.training_data import examine_training_data, outlier_scores  # noqa: E402
+from zt_gate.rulings.backdoor_calibration import DEFAULT  # noqa: E402
+from zt_gate.rulings.backdoor_ruling import judge_backdoor  # noqa: E402
 
 VOCABULARY, LENGTH, TRIGGER = 60, 14, 57
 

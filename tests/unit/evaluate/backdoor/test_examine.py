@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 from tests.support.poisoned_models import TARGET, SmallAdapter, images, small_model, stamp  # noqa: E402
-from zt_gate.domain.backdoor import judge_backdoor  # noqa: E402
-from zt_gate.domain.backdoor_calibration import DEFAULT  # noqa: E402
 from zt_gate.domain.evidence import Status  # noqa: E402
 from zt_gate.evaluate.backdoor import Budget, examine  # noqa: E402
+from zt_gate.rulings.backdoor_calibration import DEFAULT  # noqa: E402
+from zt_gate.rulings.backdoor_ruling import judge_backdoor  # noqa: E402
 
 SMALL = Budget(
     margin_images=4, margin_steps=30, clean_margin_steps=10, trigger_steps=60, trigger_batch=16, clean_images=200
@@ -132,6 +132,6 @@ def test_no_detector_begins_after_the_time_is_spent():
 
 
 def test_importing_it_needs_nothing_but_torch():
-    asked = "import sys, zt_gate.evaluate.backdoor, zt_gate.domain.backdoor_calibration; print(*sorted(sys.modules))"
+    asked = "import sys, zt_gate.evaluate.backdoor, zt_gate.rulings.backdoor_calibration; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert {"pydantic", "yaml", "sigstore", "mlflow", "scipy"} & set(done.stdout.split()) == set()

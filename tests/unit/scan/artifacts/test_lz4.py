@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zt_gate.corpus.opcodes import HOSTILE
+from zt_gate.corpus.records import lz4
 from zt_gate.scan.artifacts.archives.lz4_frame import Lz4Decoder, decode_block
-from zt_gate.scan.selftest.opcodes import HOSTILE
-from zt_gate.scan.selftest.records import lz4
 
 MATCHES = b"\x24ab\x02\x00\x50final"  # two literals, eight bytes copied from two bytes back, five literals
 

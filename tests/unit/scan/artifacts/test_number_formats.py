@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
-from zt_gate.scan.artifacts.tensors.thrift_compact import BadThriftError, CompactReader
-from zt_gate.scan.selftest.opcodes import HOSTILE, name, program, stack_name, text
-from zt_gate.scan.selftest.records import arrow, catboost, crfsuite, executorch, parquet, thrift
+from zt_gate.corpus.opcodes import HOSTILE, name, program, stack_name, text
+from zt_gate.corpus.records import arrow, catboost, crfsuite, executorch, parquet, thrift
+from zt_gate.scan.artifacts.encodings.thrift_compact import BadThriftError, CompactReader
 
 COLUMN = {2: 4, 3: {1: 1, 4: 0, 5: 1, 6: 8, 7: 8, 9: 4}}
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from zt_gate.corpus.opcodes import call, program, stack_name, text
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.piece import Piece
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.selftest.opcodes import call, program, stack_name, text
 
 
 def rules(body, protocol=4):

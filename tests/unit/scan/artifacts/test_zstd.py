@@ -9,11 +9,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zt_gate.corpus.opcodes import HOSTILE
+from zt_gate.corpus.records import skippable, zstd
 from zt_gate.errors import TargetError
 from zt_gate.scan.artifacts.archives.zstd_frame import MAX_WINDOW, ZstdDecoder, is_zstd
 from zt_gate.scan.interface import BrokenFileError
-from zt_gate.scan.selftest.opcodes import HOSTILE
-from zt_gate.scan.selftest.records import skippable, zstd
 
 HONEST = b"\x80\x04](" + b"K\x01" * 20 + b"e."
 

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from zt_gate.scan.code.names import NamesError
+from zt_gate.scan.code.name_resolution import NamesError
 from zt_gate.scan.code.rules import RULES, apply_rules
 from zt_gate.scan.code.source import SourceError, read_unit
 

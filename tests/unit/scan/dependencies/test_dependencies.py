@@ -6,7 +6,7 @@ import pytest
 
 from zt_gate.intake import Freeze, Limits, freeze
 from zt_gate.scan.dependencies.check import DependencyCheck
-from zt_gate.scan.dependencies.lists import imitated, popular_names
+from zt_gate.scan.dependencies.typosquats import imitated, popular_names
 
 CONDA = b"""\
 channels:

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from zt_gate.corpus.opcodes import HOSTILE, OLD_HOSTILE, SYSTEM, call, name, program, stack_name, text
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, MemorySource, freeze
 from zt_gate.scan.artifacts.pickles.machine import Machine
@@ -27,7 +28,6 @@ from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.engines.table import UnpicklerCheck
 from zt_gate.scan.engines.unpickler_worker import Reading, compare, disagreement, our_reading, their_reading
 from zt_gate.scan.engines.unpickler_worker import _Names as Silent
-from zt_gate.scan.selftest.opcodes import HOSTILE, OLD_HOSTILE, SYSTEM, call, name, program, stack_name, text
 
 ORDERED = ("collections", "OrderedDict")
 VALUES = [collections.OrderedDict(a=1), dt.date(2020, 1, 1), {1, 2}, b"x" * 300, Decimal("1.5"), 2.5, None, 1 << 80]

@@ -10,8 +10,8 @@ from typing import Any
 from zt_gate.domain import Severity
 from zt_gate.intake import MemorySource, Source
 from zt_gate.scan.artifacts.archives import lz4_frame, zstd_frame
+from zt_gate.scan.artifacts.format import Format, Piece, member_name
 from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
-from zt_gate.scan.artifacts.piece import Format, Piece, member_name
 from zt_gate.scan.interface import BrokenFileError, Head
 
 _CHUNK = 1 << 20

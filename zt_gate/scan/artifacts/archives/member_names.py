@@ -8,7 +8,7 @@ from typing import Protocol
 
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.text import is_unsafe
-from zt_gate.scan.artifacts.piece import Piece, member_name
+from zt_gate.scan.artifacts.format import Piece, member_name
 
 
 class Named(Protocol):

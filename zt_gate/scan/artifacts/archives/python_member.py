@@ -7,7 +7,7 @@ bandit, and is a finding by itself: nobody who looks at the release sees it.
 from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 _MAX_SHOWN = 100

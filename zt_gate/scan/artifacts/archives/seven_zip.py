@@ -27,7 +27,7 @@ from zt_gate.scan.artifacts.archives.seven_zip_header import (
     read_header,
     read_streams,
 )
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
 from zt_gate.scan.interface import BrokenFileError, Head
 
 MAGIC = b"7z\xbc\xaf\x27\x1c"

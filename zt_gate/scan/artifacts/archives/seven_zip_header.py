@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zt_gate.errors import TargetError
-from zt_gate.scan.artifacts.piece import MAX_MEMBERS
+from zt_gate.scan.artifacts.format import MAX_MEMBERS
 from zt_gate.scan.interface import BrokenFileError
 
 (_END, _HEADER, _ARCHIVE, _ADDITIONAL, _MAIN, _FILES, _PACK, _UNPACK, _SUB, _SIZE, _CRC, _FOLDER, _UNPACK_SIZE,

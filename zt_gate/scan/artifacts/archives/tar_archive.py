@@ -18,7 +18,7 @@ from zt_gate.scan.artifacts.archives.tar_header import (
     parse_header,
     pax_records,
 )
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
 from zt_gate.scan.interface import Head
 
 _MAX_EXTENDED = 1 << 20

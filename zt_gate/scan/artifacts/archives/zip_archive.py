@@ -28,6 +28,7 @@ from zt_gate.scan.artifacts.archives.zip_records import (
     read_directory,
     read_local,
 )
+from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
 from zt_gate.scan.artifacts.graphs.torch_export import (
     examine_export_member,
     is_export_member,
@@ -36,7 +37,6 @@ from zt_gate.scan.artifacts.graphs.torch_export import (
 )
 from zt_gate.scan.artifacts.graphs.torchscript import examine_script_member, is_script_member
 from zt_gate.scan.artifacts.pickles.stream import ITEM_SIZES
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
 from zt_gate.scan.interface import Head
 
 _STORED, _DEFLATED = 0, 8

@@ -6,9 +6,9 @@ import re
 import struct
 
 from zt_gate.domain import Severity, printable
+from zt_gate.scan.artifacts.encodings.protobuf import Handler, Record, Schema, Walker, note_unknowns, top_level
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.external_data import leads_out
-from zt_gate.scan.artifacts.graphs.protobuf_wire import Handler, Record, Schema, Walker, note_unknowns, top_level
-from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Head
 
 # Model types by field number; those that are only tables of numbers are passed over.

@@ -6,9 +6,9 @@ Source: schema/program.fbs and schema/extended_header.cpp of pytorch/executorch.
 from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.graphs.flatbuffer import BadFlatbufferError, Table
+from zt_gate.scan.artifacts.encodings.flatbuffers import BadFlatbufferError, Table
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.torch_export import judge_target
-from zt_gate.scan.artifacts.piece import Format, Piece
 
 _IDENTIFIER = b"ET12"
 _EXTENDED = b"eh00"

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import FrozenFile, Source
-from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
-from zt_gate.scan.artifacts.graphs.protobuf_wire import (
+from zt_gate.scan.artifacts.encodings.protobuf import (
     BadProtobufError,
     Handler,
     Record,
@@ -16,7 +15,8 @@ from zt_gate.scan.artifacts.graphs.protobuf_wire import (
     note_unknowns,
     top_level,
 )
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
 from zt_gate.scan.interface import Head
 
 _PAIR = {1: "text", 2: "skip"}

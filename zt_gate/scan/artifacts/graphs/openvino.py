@@ -7,8 +7,8 @@ import re
 
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import FrozenFile, Source
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
-from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Head
 
 _MAX_XML = 1 << 30

@@ -6,8 +6,8 @@ import math
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.graphs.protobuf_wire import Record, Schema, Walker, note_unknowns, top_level
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.encodings.protobuf import Record, Schema, Walker, note_unknowns, top_level
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 SCHEMA: Schema = {

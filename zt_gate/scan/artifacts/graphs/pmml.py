@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 _MAX_XML = 256 << 20

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zt_gate.domain import Severity, printable
+from zt_gate.scan.artifacts.encodings.protobuf import Handler, Record, Span, Walker, note_unknowns, top_level
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.external_data import leads_out
 from zt_gate.scan.artifacts.graphs.operators import load_operators
-from zt_gate.scan.artifacts.graphs.protobuf_wire import Handler, Record, Span, Walker, note_unknowns, top_level
 from zt_gate.scan.artifacts.graphs.tensorflow_schema import SCHEMA
-from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Head
 
 _SAVER = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "Save", "SaveSlices", "Restore", "RestoreSlice"})

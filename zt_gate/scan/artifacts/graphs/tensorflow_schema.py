@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zt_gate.scan.artifacts.graphs.protobuf_wire import Schema
+from zt_gate.scan.artifacts.encodings.protobuf import Schema
 
 SCHEMA: Schema = {
     "SavedModel": {1: "int", 2: "MetaGraph*"},

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from zt_gate.domain import Severity, printable
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.operators import load_operators
-from zt_gate.scan.artifacts.piece import Format, Piece
 
 _MAX_TEXT = 256 << 20
 _OPERATOR = re.compile(rb"""\bop\s*:\s*["']([^"'\n]{1,200})["']""")

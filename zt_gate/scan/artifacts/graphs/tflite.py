@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
 from zt_gate.scan.artifacts.archives.zip_records import find_end
-from zt_gate.scan.artifacts.graphs.flatbuffer import Table
+from zt_gate.scan.artifacts.encodings.flatbuffers import Table
+from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
 from zt_gate.scan.artifacts.graphs.operators import load_operators
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
 from zt_gate.scan.interface import Head
 
 _CUSTOM, _DELEGATE, _PLACEHOLDER = 32, 51, 127

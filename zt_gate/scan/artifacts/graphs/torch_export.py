@@ -9,9 +9,9 @@ from typing import Any
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import Source
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.graphs.export_texts import is_size_expression, problem_with_tree
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
-from zt_gate.scan.artifacts.piece import Piece
 
 _MAX_MODEL = 512 << 20
 _CONFIG = re.compile(r"(data/(?:weights|constants)/)[^/]+_config\.json")

@@ -12,11 +12,11 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import Source
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge
 from zt_gate.scan.artifacts.pickles.values import Global, Instance
-from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.interface import Examination
 
 _MAX_CODE = 64 << 20

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from zt_gate.domain import Severity, printable
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.hdf5.keras_names import CLASSES, FUNCTIONS, VALUES, WITH_VOCABULARY, is_keras_module
-from zt_gate.scan.artifacts.piece import Piece
 
 _CODE = frozenset({"Lambda", "__lambda__", "TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod"})
 _FETCH = frozenset({"get_file", "load_data", "load_img", "load_model", "load_weights", "save_model"})

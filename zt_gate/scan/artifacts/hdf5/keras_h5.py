@@ -9,9 +9,9 @@ from __future__ import annotations
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import MemorySource
+from zt_gate.scan.artifacts.format import Format, Piece, member_name
 from zt_gate.scan.artifacts.hdf5.keras_config import judge_config
 from zt_gate.scan.artifacts.hdf5.reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Oddity
-from zt_gate.scan.artifacts.piece import Format, Piece, member_name
 from zt_gate.scan.interface import Head
 
 _CONFIGS = frozenset({"model_config", "training_config", "optimizer_config", "build_config", "compile_config"})

@@ -6,12 +6,12 @@ import re
 
 from zt_gate.domain import Severity
 from zt_gate.intake import MemorySource, Source
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.pickles.machine import Listener, Machine
 from zt_gate.scan.artifacts.pickles.prefilter import WORTHWHILE, data_only_end
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge, PlainReading
 from zt_gate.scan.artifacts.pickles.values import Global, Instance
 from zt_gate.scan.artifacts.pickles.window import MalformedError
-from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Examination, Head
 
 _MAX_PICKLES = 10_000

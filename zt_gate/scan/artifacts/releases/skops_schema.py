@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from zt_gate.domain import Severity, printable
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.pickles.globals import load_globals
-from zt_gate.scan.artifacts.piece import Piece
 
 _NODES_TEXT = """
 BytearrayNode BytesNode CachedNode DTypeNode DateTimeNode DefaultDictNode DictNode JsonNode ListNode LossNode

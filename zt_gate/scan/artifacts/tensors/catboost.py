@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.graphs.flatbuffer import BadFlatbufferError, Table
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice
+from zt_gate.scan.artifacts.encodings.flatbuffers import BadFlatbufferError, Table
+from zt_gate.scan.artifacts.format import Format, Piece, Slice
 
 _MAGIC = b"CBM1"
 _VERSION = "FlabuffersModel_v1"

@@ -10,7 +10,7 @@ import struct
 
 from zt_gate.domain import Severity
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 _HEADER = struct.Struct("<4sL4sL8L")

@@ -9,7 +9,7 @@ from typing import Any
 from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import Source
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.texts.jinja_template import examine_template
 from zt_gate.scan.interface import Head
 

@@ -9,7 +9,7 @@ import math
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 _MAX_VALUES = 50_000_000

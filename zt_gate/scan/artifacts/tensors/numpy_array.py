@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from zt_gate.domain import Severity
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice
+from zt_gate.scan.artifacts.format import Format, Piece, Slice
 from zt_gate.scan.interface import BrokenFileError, Head
 
 _MAGIC = b"\x93NUMPY"

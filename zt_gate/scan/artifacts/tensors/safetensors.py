@@ -10,7 +10,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.interface import Head
 
 _MAX_HEADER = 100_000_000

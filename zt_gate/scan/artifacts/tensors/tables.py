@@ -14,9 +14,9 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
-from zt_gate.scan.artifacts.graphs.flatbuffer import Table
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice
-from zt_gate.scan.artifacts.tensors.thrift_compact import BadThriftError, CompactReader
+from zt_gate.scan.artifacts.encodings.flatbuffers import Table
+from zt_gate.scan.artifacts.encodings.thrift_compact import BadThriftError, CompactReader
+from zt_gate.scan.artifacts.format import Format, Piece, Slice
 from zt_gate.scan.interface import BrokenFileError, Head
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"

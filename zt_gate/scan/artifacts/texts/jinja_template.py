@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from zt_gate.domain import Digest, Severity, printable
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError, Token, literal, tokens_of
 
 _MAX_TEMPLATE = 4 << 20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from zt_gate.scan.artifacts.format import Piece
 from zt_gate.scan.artifacts.hdf5.keras_config import is_keras_object, judge_config
-from zt_gate.scan.artifacts.piece import Piece
 from zt_gate.scan.artifacts.releases.skops_schema import is_schema, judge_schema
 
 

@@ -10,7 +10,7 @@ from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.codecs.yaml_events import TIMESTAMP, Oddity
 from zt_gate.codecs.yaml_survey import SURVEYED, Entry, survey
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.piece import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
 from zt_gate.scan.artifacts.texts.json_rules import judge_json
 from zt_gate.scan.interface import Head

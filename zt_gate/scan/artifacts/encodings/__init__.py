@@ -1,0 +1,1 @@
+"""Readers of the encodings below several formats: protobuf, FlatBuffers, Thrift."""

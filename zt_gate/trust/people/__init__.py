@@ -1,0 +1,1 @@
+"""Who may do what: signers, logins, roles, waivers, break-glass, separation of duties."""

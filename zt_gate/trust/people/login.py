@@ -1,0 +1,167 @@
+"""Logins: does the ID token inside an act show that its person logged in as the policy asks?
+
+A token is verified offline, with the keys that the policy pins, as of the time of the act; it may have expired since.
+Its `nonce` names the act and the bytes, so that it is worth nothing in any other statement. Sources: OpenID Connect
+Core 1.0 sections 2 and 3.1.3.7, RFC 8176, and RFC 8725 for what goes wrong with JSON Web Tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from zt_gate.domain import Digest, canonical_json, printable
+from zt_gate.policy.login import NeededLogin, jwks_keys
+from zt_gate.trust.context import Question
+from zt_gate.trust.requirements.requirement import MAX_SKEW, Outcome, instant
+from zt_gate.trust.verify import Item
+
+FIELD = "idToken"
+"""Where a token stands in the predicate of an act."""
+MAX_TOKEN = 16 << 10
+WINDOW = timedelta(minutes=10)
+"""How long after the time of its act a token may be issued: the person needs the nonce first."""
+_MIN_RSA_BITS = 2048
+_ALGORITHMS: dict[tuple[Any, Any], str] = {
+    ("RSA", None): "RS256",
+    ("EC", "P-256"): "ES256",
+    ("OKP", "Ed25519"): "EdDSA",
+}
+"""By `kty` and `crv`: the one algorithm that a key is used with. The token's header never chooses (RFC 8725, 3.1)."""
+
+
+class _NotShownError(Exception):
+    """The token does not show the login; says why."""
+
+
+def act_nonce(subject: Digest, predicate: Mapping[str, Any]) -> str:
+    """Return the nonce that a token for an act has to carry: hexadecimal SHA-256 of the act and the bytes it is about.
+
+    Raises:
+        ValueError: the predicate has no canonical form.
+        TypeError: as ValueError.
+    """
+    act = {name: value for name, value in predicate.items() if name != FIELD}
+    return Digest.of(canonical_json({"predicate": act, "subject": {"sha256": subject.hex}})).hex
+
+
+def stated_nonce(token: str) -> str | None:
+    """Return what a token says as its nonce, unverified; None where it says none or is no token."""
+    import jwt
+
+    try:
+        value = jwt.decode(token, options={"verify_signature": False}).get("nonce")
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not a token for this act
+        return None
+    return value if isinstance(value, str) else None
+
+
+def by_login(item: Item, by: Sequence[str], question: Question) -> Iterator[tuple[Item, Outcome]]:
+    """Yield an item with those signers of a `by` list who showed the needed login, and one with what others lack.
+
+    Apart, so that taking one of two signatures off an envelope never helps.
+    """
+    signers, lacking = item.signers_of(by), Outcome(item.name)
+    shown = frozenset(signer for signer in signers if _shows(signer.id, signer.login, item, question, lacking))
+    if shown:
+        yield replace(item, signers=shown), Outcome(item.name)
+    if not lacking.ok:
+        yield replace(item, signers=frozenset()), lacking
+
+
+def _shows(name: str, login: NeededLogin | None, item: Item, question: Question, lacking: Outcome) -> bool:
+    if login is None:
+        return True
+    predicate = item.statement.predicate if item.statement is not None else {}
+    if predicate.get(FIELD) is None:
+        fix = "let them sign again with zt-gate approve --id-token-file (docs/people.md, Logins)"
+        lacking.gap(f"no ID token shows how {name} logged in, and the policy asks {name} for one", fix)
+        return False
+    try:
+        _check(login, predicate, question)
+    except _NotShownError as error:
+        lacking.finding("ACC-007", f"the ID token does not show the login that {name} needs: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever a hostile token provokes, it shows nothing
+        reason = f"{type(error).__name__}: {printable(str(error), 120)}"
+        lacking.finding("ACC-007", f"the ID token of {name} does not verify: {reason}")
+    else:
+        return True
+    return False
+
+
+def _check(login: NeededLogin, predicate: Mapping[str, Any], question: Question) -> None:
+    token, made = predicate[FIELD], instant(predicate.get("approvedOn"))
+    _demand(isinstance(token, str) and len(token) <= MAX_TOKEN, f"it is no text of at most {MAX_TOKEN} characters")
+    if made is None:
+        raise _NotShownError("the statement has no time")
+    claims = _verified(login, token)
+    _demand(claims["nonce"] == act_nonce(question.subject.digest, predicate), "its nonce is not of this act")
+    _demand(_is_of(login.account, claims), "it is another account's, or its e-mail address is not verified")
+    _check_times(claims, made.timestamp(), question.now.timestamp())
+    amr = claims.get("amr")
+    methods = [item for item in amr if isinstance(item, str)] if isinstance(amr, list) else []
+    _demand(not login.amr or bool(set(methods) & set(login.amr)), f"its amr holds none of {', '.join(login.amr)}")
+    _demand(not login.acr or claims.get("acr") in login.acr, f"its acr is none of {', '.join(login.acr)}")
+
+
+def _verified(login: NeededLogin, token: str) -> dict[str, Any]:
+    """Return the claims of a token after its signature, issuer and audience were verified; times are not yet."""
+    import jwt
+
+    header = jwt.get_unverified_header(token)
+    _demand("crit" not in header, "its header has critical extensions")
+    key = _key(login, header.get("kid"))
+    options: Any = {
+        "require": ["iss", "aud", "sub", "iat", "exp", "nonce"],
+        "verify_exp": False,
+        "verify_nbf": False,
+        "verify_iat": False,
+    }
+    pinned, algorithms = login.issuer, [key.algorithm_name]
+    return jwt.decode(
+        token, key, algorithms=algorithms, audience=pinned.audience, issuer=pinned.issuer, options=options
+    )
+
+
+def _key(login: NeededLogin, kid: object) -> Any:
+    """Return the one pinned key of a name, tied to its own algorithm."""
+    import jwt
+
+    keys = [item for item in jwks_keys((login.issuer.jwks_json or "").encode()) if item.get("kid") == kid]
+    _demand(isinstance(kid, str) and len(keys) == 1, "its key is not in the pinned key set, or twice")
+    (value,) = keys
+    algorithm = _ALGORITHMS.get((value.get("kty"), value.get("crv")))
+    if algorithm is None or value.get("alg", algorithm) != algorithm or value.get("use", "sig") != "sig":
+        raise _NotShownError(f"its key is not for signatures with {', '.join(_ALGORITHMS.values())}")
+    key = jwt.PyJWK(value, algorithm)
+    _demand(algorithm != "RS256" or key.key.key_size >= _MIN_RSA_BITS, f"its key has less than {_MIN_RSA_BITS} bits")
+    return key
+
+
+def _is_of(account: str, claims: Mapping[str, Any]) -> bool:
+    """Whether a token is an account's. Anybody can enter an address, so an unverified one says nothing."""
+    return claims["sub"] == account or (claims.get("email") == account and claims.get("email_verified") is True)
+
+
+def _check_times(claims: Mapping[str, Any], made: float, now: float) -> None:
+    """Demand that a token was issued for the act just after it was dated, and was valid then.
+
+    Args:
+        claims: of the token; times in seconds since 1970 (RFC 7519, NumericDate).
+        made: the time of the act.
+        now: the clock.
+    """
+    skew = MAX_SKEW.total_seconds()
+    issued, ends, begins = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
+    numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (issued, ends, begins))
+    _demand(numbers, "its times are no numbers")
+    latest = min(made + WINDOW.total_seconds(), now + skew)
+    _demand(made - skew <= issued <= latest, "it was not issued within 10 minutes of the act")
+    _demand(begins <= latest and ends > max(issued, made), "it was not valid at the time of the act")
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise _NotShownError(otherwise)

@@ -1,0 +1,207 @@
+"""Everybody whom a policy knows, ready to verify with; and who of them is one and the same person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from zt_gate.domain import printable
+from zt_gate.errors import EvidenceError, PolicyError
+from zt_gate.policy.fields import parse_instant
+from zt_gate.policy.login import NeededLogin
+from zt_gate.policy.trust_roots import Trust
+from zt_gate.trust.signatures.certificate import ChainVerifier, VerifiedChain, chain_verifier
+from zt_gate.trust.signatures.identity import may_bear, may_overlap
+from zt_gate.trust.signatures.keys import PublicKey, load_public
+from zt_gate.trust.signatures.sigstore_bundle import BundleVerifier, VerifiedBundle, bundle_verifier
+from zt_gate.trust.signatures.timestamp import MAX_SKEW, verified_times
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Signer:
+    """Somebody of the policy whose signature verified."""
+
+    id: str
+    """The policy's name for the entry; what `by` lists say."""
+    person: str
+    """Who counts: two signers with one person are one."""
+    name: str
+    """What was really used: `key sha256:…`, or subject and issuer of the certificate; printable."""
+    login: NeededLogin | None = field(default=None, compare=False)
+    """What an act of theirs has to show about the login besides."""
+
+
+class UndecidedError(EvidenceError):
+    """It cannot be said whether a signature counts, because the policy's own material is out of date."""
+
+
+def persons(signers: Iterable[Signer]) -> dict[str, str]:
+    """Map each different person to one of their ids."""
+    return {signer.person: signer.id for signer in sorted(signers, reverse=True)}
+
+
+class Signers:
+    """Everybody whom a policy knows.
+
+    Raises:
+        PolicyError: a key of the policy cannot be read, two entries have one id, one key belongs to two persons, or
+            an entry asks for a login at an issuer that is not pinned.
+    """
+
+    def __init__(self, trust: Trust, now: datetime) -> None:
+        if len(set(trust.ids)) != len(trust.ids):
+            raise PolicyError("two entries under trust have one id", "give every key and identity an id of its own")
+        self._trust = trust
+        self._now = now
+        self._keys = {item.id: _policy_key(item.id, item.pem) for item in trust.keys}
+        self._persons = _owners(trust, self._keys)
+        self._logins = _logins(trust)
+
+    @cached_property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The policy's keys, each once."""
+        return tuple({key.id: key for key in self._keys.values()}.values())
+
+    @cached_property
+    def bundles(self) -> BundleVerifier | None:
+        """The verifier of Sigstore bundles; None where the policy lists no identity.
+
+        Raises:
+            PolicyError: there are identities, and the trusted root is absent or unusable.
+            UndecidedError: the trusted root is too old to be relied on.
+        """
+        if not self._trust.identities:
+            return None
+        self._demand_fresh_root()
+        if self._trust.trusted_root is None:
+            raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
+        return bundle_verifier(self._trust.trusted_root, self._trust.identities, self._now)
+
+    def of_keys(self, keyids: frozenset[str]) -> frozenset[Signer]:
+        """Return the signers who hold keys, given the keys' fingerprints."""
+        held = {name: key.id for name, key in self._keys.items() if key.id in keyids}
+        return frozenset(self._signer(name, f"key sha256:{key}") for name, key in held.items())
+
+    def of_bundle(self, verified: VerifiedBundle) -> frozenset[Signer]:
+        """Return the signers whose identity a verified certificate shows."""
+        return frozenset(self._signer(name, verified.certificate_name) for name in verified.identities)
+
+    @cached_property
+    def chains(self) -> ChainVerifier | None:
+        """The verifier of X.509 chains; None where the policy lists no certificate.
+
+        Raises:
+            PolicyError: an authority of the policy cannot be read.
+        """
+        return chain_verifier(self._trust.certificates) if self._trust.certificates else None
+
+    def of_chain(
+        self, chain: Sequence[bytes], signed: bytes, signature: bytes, timestamps: Sequence[bytes] = ()
+    ) -> frozenset[Signer]:
+        """Return the signers whose certificate made a signature; none where the policy lists nobody of that name.
+
+        Args:
+            chain: certificates in DER, the leaf first.
+            signed: the bytes that were signed, such as the PAE of an envelope.
+            signature: over `signed`.
+            timestamps: RFC 3161 `TimeStampResp` messages over `signature`. Without any the chain must hold now.
+
+        Raises:
+            EvidenceError: the signature, the chain or a timestamp does not verify.
+            UndecidedError: there are timestamps, and the trusted root is too old to be relied on.
+            PolicyError: the policy lists no certificate, or an authority cannot be read.
+        """
+        return self.of_entries(self.verified_chain(chain, signed, signature, timestamps))
+
+    def of_entries(self, verified: VerifiedChain) -> frozenset[Signer]:
+        """Return the signers whose name a verified chain's leaf bears."""
+        return frozenset(self._signer(name, verified.name) for name in verified.entries)
+
+    def _signer(self, name: str, used: str) -> Signer:
+        return Signer(name, self._persons[name], used, self._logins[name])
+
+    def verified_chain(
+        self, chain: Sequence[bytes], signed: bytes, signature: bytes, timestamps: Sequence[bytes] = ()
+    ) -> VerifiedChain:
+        """Verify a chain and its leaf's signature, whoever that is; arguments and errors as `of_chain`."""
+        if self.chains is None:
+            raise PolicyError("the policy lists no certificate", "add one under trust.certificates")
+        if timestamps:
+            self._demand_fresh_root()
+        times = verified_times(timestamps, signature, self._trust.trusted_root, self._now)
+        return self.chains.verify(chain, signed, signature, times or [self._now])
+
+    def _demand_fresh_root(self) -> None:
+        root = self._trust.trusted_root
+        if root is None or root.fetched is None or root.max_age_days is None:
+            return
+        fetched = parse_instant(root.fetched)
+        if not fetched - MAX_SKEW <= self._now <= fetched + timedelta(days=root.max_age_days):
+            age = f"was fetched on {root.fetched} and is relied on for {root.max_age_days} days"
+            advice = "compare the file with its source, and set trust.trusted_root.fetched and sha256 anew"
+            raise UndecidedError(f"the trusted root {printable(root.file)} {age}", advice)
+
+    def people(self) -> dict[str, tuple[str, ...]]:
+        """Return everybody, each person with all ids that are theirs; named by these."""
+        owned: dict[str, list[str]] = {}
+        for name, person in sorted(self._persons.items()):
+            owned.setdefault(person, []).append(name)
+        return {", ".join(ids): tuple(ids) for ids in owned.values()}
+
+    def person_of(self, name: str) -> str | None:
+        """Return who somebody is, by the id of an entry or by a `person`; None where the policy knows nobody so."""
+        if name in self._persons:
+            return self._persons[name]
+        return f"person {name}" if f"person {name}" in self._persons.values() else None
+
+    def demand(self, names: Sequence[str]) -> None:
+        """Check that the policy can verify the signers whom a requirement names.
+
+        Raises:
+            PolicyError: a name that `trust` does not define, or an identity without a pinned trusted root.
+        """
+        unknown = sorted(set(names) - set(self._trust.ids))
+        if unknown:
+            raise PolicyError(f"`by` names {printable(unknown[0])}, which is not under trust", "add it, or correct it")
+        if self._trust.trusted_root is None and any(item.id in names for item in self._trust.identities):
+            raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
+
+
+def _logins(trust: Trust) -> dict[str, NeededLogin | None]:
+    try:
+        return {entry.id: trust.login_of(entry) for entry in trust.entries}
+    except ValueError as error:
+        raise PolicyError(printable(str(error)), "see docs/people.md, Logins") from None
+
+
+def _owners(trust: Trust, keys: dict[str, PublicKey]) -> dict[str, str]:
+    """Map ids to persons. An entry without a person is one of its own: its key, its certified name, its identity.
+
+    Entries that one certificate could show both are one person, so that no signature counts twice.
+    """
+    principals = {name: f"key {key.id}" for name, key in keys.items()}
+    principals |= {item.id: f"certificate {item.subject}" for item in trust.certificates}
+    for number, item in enumerate(trust.identities):
+        same = [other.id for other in trust.identities[:number] if may_overlap(item, other)]
+        same += [other.id for other in trust.certificates if may_bear(item, other.subject)]
+        principals[item.id] = f"identity {item.id}"
+        joined = {principals[name] for name in same}
+        principals |= {name: principals[item.id] for name, old in principals.items() if old in joined}
+    owners: dict[str, str | None] = {}
+    for entry in trust.entries:
+        if owners.setdefault(principals[entry.id], entry.person) != entry.person:
+            advice = "give both entries the same `person`"
+            raise PolicyError(f"{entry.id} is listed twice, with different persons", advice)
+    persons = {entry.id: entry.person for entry in trust.entries}
+    return {name: f"person {persons[name]}" if persons[name] else who for name, who in principals.items()}
+
+
+def _policy_key(name: str, pem: str | None) -> PublicKey:
+    if pem is None:
+        raise PolicyError(f"the key {name} of the policy was not read", "check its `file`")
+    try:
+        return load_public(pem, f"the key {name} of the policy")
+    except EvidenceError as error:
+        raise PolicyError(error.message, error.advice) from error

@@ -1,0 +1,1 @@
+"""One file per requirement of a stage: how verified statements meet it."""

@@ -1,0 +1,117 @@
+"""The requirement `provenance`: SLSA provenance from a listed signer, builder, source and materials, fresh enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zt_gate.domain import Evidence
+from zt_gate.policy.requirements import Provenance
+from zt_gate.trust.context import Question
+from zt_gate.trust.requirements.requirement import (
+    Outcome,
+    admit,
+    check_age,
+    check_subject,
+    missing,
+    settle,
+    signer_ids,
+    text,
+)
+from zt_gate.trust.signatures.identity import pattern_matches
+from zt_gate.trust.statements.build import PROVENANCE_TYPES, Build, Material, parse_build
+from zt_gate.trust.verify import Item
+
+CHECK = "provenance"
+VERSION = "2"
+KINDS = PROVENANCE_TYPES
+"""Predicate types that the requirement looks at."""
+_MAX_MATERIALS = 20
+
+
+def provenance_evidence(question: Question, wanted: Provenance, items: Sequence[Item]) -> Evidence:
+    """Judge the provenance statements; one that meets everything is enough."""
+    relevant = [item for item in items if item.kind in PROVENANCE_TYPES]
+    if not relevant:
+        command = "let the builder attest: zt-gate attest provenance TARGET --key KEY --builder ID --build-type URI"
+        return missing(CHECK, question.subject, "provenance", command, items)
+    outcomes = [_judge(item, question, wanted) for item in relevant]
+    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
+    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
+    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+
+
+def verified_materials(question: Question, wanted: Provenance, items: Sequence[Item]) -> frozenset[str] | None:
+    """Return what went into the release by provenance that meets a demand, `sha256:…` each; None without any such."""
+    good = [item.statement for item in items if item.kind in PROVENANCE_TYPES and _judge(item, question, wanted).ok]
+    if not good:
+        return None
+    return frozenset(part.sha256 for found in good if found is not None for part in parse_build(found).materials)
+
+
+def _judge(item: Item, question: Question, wanted: Provenance) -> Outcome:
+    outcome = admit(item, wanted.by)
+    check_subject(item, question.subject, "PRV-006", outcome)
+    if not outcome.ok or item.statement is None:
+        return outcome
+    try:
+        build = parse_build(item.statement)
+    except ValueError as error:
+        outcome.finding("PRV-004", f"is no SLSA provenance: {text(str(error))}")
+        return outcome
+    _check_builder(build, wanted, outcome)
+    accepted = _check_source(build, wanted, outcome)
+    _check_materials(build, wanted, outcome, source_accepted=accepted)
+    check_age(build.finished, wanted.max_age_days, question.now, ("PRV-003", "PRV-005"), outcome)
+    return outcome
+
+
+def _check_builder(build: Build, wanted: Provenance, outcome: Outcome) -> None:
+    if build.builder not in wanted.builders:
+        accepted = ", ".join(wanted.builders) or "none; list it under provenance.builders"
+        outcome.finding(
+            "PRV-001", f"was built by {text(build.builder)}; the policy accepts {accepted}", text(build.builder)
+        )
+    if wanted.build_types and build.build_type not in wanted.build_types:
+        shown = text(build.build_type)
+        outcome.finding("PRV-007", f"has the build type {shown}, which the policy does not list", shown)
+
+
+def _check_source(build: Build, wanted: Provenance, outcome: Outcome) -> bool:
+    """Note a source that is not listed; return whether one was asked for and accepted."""
+    if not wanted.sources:
+        return False
+    if build.source is None:
+        outcome.finding("PRV-008", "names no source, and the policy lists which ones may be built", "none")
+        return False
+    for listed in wanted.sources:
+        if listed.repository.removeprefix("git+") == build.source.repository and (
+            not listed.refs or any(pattern_matches(ref, build.source.ref) for ref in listed.refs)
+        ):
+            return True
+    shown = text(str(build.source), 200)
+    outcome.finding("PRV-008", f"was built from {shown}, which the policy does not list", shown)
+    return False
+
+
+def _check_materials(build: Build, wanted: Provenance, outcome: Outcome, *, source_accepted: bool) -> None:
+    """Every material must be listed by its sha256; one without a sha256 cannot be, so it is refused.
+
+    The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has judged it.
+    """
+    if not wanted.materials:
+        return
+    checkout = build.source if source_accepted else None
+    materials = [item for item in build.materials if checkout is None or not item.is_checkout(checkout)]
+    if not materials:
+        outcome.finding("PRV-002", "names no material, and the policy lists which ones may go in", "none")
+        return
+    unlisted = sorted({_shown(item) for item in materials if item.sha256 not in wanted.materials})
+    for shown in unlisted[:_MAX_MATERIALS]:
+        outcome.finding("PRV-002", f"the material {shown} is not listed in the policy", shown)
+    if len(unlisted) > _MAX_MATERIALS:
+        more = len(unlisted) - _MAX_MATERIALS
+        outcome.finding("PRV-002", f"{more} more materials are not listed in the policy", "more")
+
+
+def _shown(item: Material) -> str:
+    return f"{text(item.name or item.uri or '(unnamed)')} {text(item.sha256) or '(no sha256)'}"

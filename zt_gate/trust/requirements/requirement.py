@@ -1,0 +1,142 @@
+"""What the kinds of requirement have in common: admission by signer, and settling on a status.
+
+A requirement is met when *some* statements meet it, never when all do. So taking an item away can only lose
+evidence, and whoever can drop a file into the evidence folder cannot block a release with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from zt_gate.domain import Evidence, Finding, Gap, Severity, Subject, printable
+from zt_gate.trust.verify import Item
+
+MAX_SKEW = timedelta(minutes=5)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one item lacks; nothing when it meets the requirement."""
+
+    name: str
+    findings: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the item meets the requirement."""
+        return not self.findings and not self.gaps
+
+    def finding(self, rule: str, message: str, symbol: str = "") -> None:
+        """Note what is wrong with the item.
+
+        Always critical: an unmet requirement blocks whatever threshold a stage sets for findings.
+        """
+        self.findings.append(Finding(rule, Severity.CRITICAL, f"{self.name}: {message}", symbol=symbol or self.name))
+
+    def gap(self, reason: str, fix: str) -> None:
+        """Note what could not be established."""
+        self.gaps.append(Gap(f"{self.name}: {reason}", fix=fix))
+
+
+def admit(item: Item, by: Sequence[str]) -> Outcome:
+    """Judge an item by its signature alone: SIG-002 where it is worth nothing, SIG-003 where a stranger signed."""
+    outcome = Outcome(item.name)
+    if item.undecided:
+        outcome.gap(item.undecided, item.remedy)
+    elif item.problem:
+        outcome.finding("SIG-002", item.problem)
+    elif item.stranger:
+        outcome.finding("SIG-003", f"signed by {item.stranger}, which this policy does not trust")
+    elif not item.signers_of(by):
+        names = ", ".join(sorted(signer.id for signer in item.signers))
+        outcome.finding("SIG-003", f"signed by {names}, which this policy does not trust for this")
+    return outcome
+
+
+def check_subject(item: Item, subject: Subject, rule: str, outcome: Outcome) -> None:
+    """Note an item that is not about the subject's digest."""
+    if outcome.ok and (item.statement is None or not item.statement.is_about(subject.digest)):
+        outcome.finding(rule, f"is not about {subject.digest.short} (or names it twice)")
+
+
+def check_age(
+    value: object,
+    max_age_days: int | None,
+    now: datetime,
+    rules: tuple[str, str],
+    outcome: Outcome,
+    field_name: str = "finishedOn",
+) -> None:
+    """Note an item that is too old, dated in the future, or of unknown age where age matters.
+
+    Args:
+        value: the timestamp as it stands in the statement.
+        max_age_days: from the policy; None where age does not matter.
+        now: the clock.
+        rules: ids of the rules "too old" and "in the future".
+        outcome: where to note it.
+        field_name: what the timestamp is called there.
+    """
+    finished = instant(value)
+    if finished is None:
+        if max_age_days is not None:
+            fix = "let the producer write an RFC 3339 time, such as 2026-01-31T12:00:00Z"
+            outcome.gap(f"no readable {field_name}, so its age is unknown", fix)
+    elif finished > now + MAX_SKEW:
+        outcome.finding(rules[1], f"is dated {finished:%Y-%m-%dT%H:%M:%SZ}, which is in the future")
+    elif max_age_days is not None and now - finished > timedelta(days=max_age_days):
+        days = (now - finished).days
+        outcome.finding(rules[0], f"is {days} days old; the policy accepts {max_age_days}")
+
+
+def settle(
+    check: str,
+    version: str,
+    subject: Subject,
+    outcomes: Iterable[Outcome],
+    *,
+    satisfied: bool,
+    metrics: dict[str, str],
+) -> Evidence:
+    """Build the evidence: what is left over is shown as information where the requirement is met."""
+    outcomes = list(outcomes)
+    findings = [finding for outcome in outcomes for finding in outcome.findings]
+    gaps = [gap for outcome in outcomes for gap in outcome.gaps]
+    if satisfied:
+        findings = [replace(finding, severity=Severity.INFO) for finding in findings]
+        gaps = []
+    elif not gaps and not any(finding.severity > Severity.INFO for finding in findings):
+        gaps = [Gap("the requirement is not met")]  # nothing may pass by default
+    return Evidence.of(check, version, subject.digest, findings=findings, gaps=gaps, metrics=metrics)
+
+
+def missing(check: str, subject: Subject, what: str, command: str, items: Sequence[Item]) -> Evidence:
+    """Say that nobody brought anything of the kind, and how to make it."""
+    unread = sum(not item.kind for item in items)
+    note = f"; {unread} statements could not be read" if unread else ""
+    return Evidence.missing(check, subject.digest, f"no {what} found{note}", command)
+
+
+def text(value: object, limit: int = 120) -> str:
+    """Return a value from a statement in a form that may be printed."""
+    return printable(value, limit) if isinstance(value, str) else f"({type(value).__name__})"
+
+
+def signer_ids(items: Iterable[Item], by: Sequence[str]) -> str:
+    """Name those of a `by` list who signed any of the items, for people."""
+    return ", ".join(sorted({signer.id for item in items for signer in item.signers_of(by)}))
+
+
+def instant(value: object) -> datetime | None:
+    """Read an RFC 3339 time with its zone; None where it is none."""
+    if not isinstance(value, str) or not _RFC3339.match(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None

@@ -1,0 +1,124 @@
+"""The requirement `scanners`: signed results of other scanners. The signature makes them evidence; they count in full.
+
+A SARIF file that nobody signed proves nothing by its silence. Here a listed signer says that a scanner ran over this
+very digest, finished, and found these things: `zt-gate attest sarif` reads the SARIF file, refuses one that is
+unfinished or about other bytes, and signs what is left. What was found is judged as any finding is, by its severity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from zt_gate.domain import Evidence, Finding, Severity, Subject
+from zt_gate.policy.requirements import Scanners
+from zt_gate.trust.context import Question
+from zt_gate.trust.requirements.requirement import (
+    Outcome,
+    admit,
+    check_age,
+    check_subject,
+    missing,
+    settle,
+    signer_ids,
+    text,
+)
+from zt_gate.trust.statements.statement import SARIF_TYPE
+from zt_gate.trust.verify import Item
+
+CHECK = "scanners"
+VERSION = "1"
+KINDS = (SARIF_TYPE,)
+"""Predicate types that the requirement looks at."""
+FOUND = "ENG-301"
+MAX_RESULTS = 50_000
+
+
+def scanners_evidence(question: Question, wanted: Scanners, items: Sequence[Item]) -> Evidence:
+    """Judge the signed results: a sound statement for every scanner that the policy names, and what they found."""
+    relevant = [item for item in items if item.kind == SARIF_TYPE]
+    if not relevant:
+        command = "sign one: zt-gate attest sarif TARGET --sarif FILE --key KEY"
+        return missing(CHECK, question.subject, "signed result of a scanner", command, items)
+    outcomes = [_judge(item, question, wanted) for item in relevant]
+    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
+    ran = {tool["name"] for predicate in _predicates(good) for tool in predicate["tools"]}
+    release = Outcome("release")
+    for name in sorted(set(wanted.tools) - ran):
+        release.finding("SCN-002", f"no valid result of {text(name)} found", symbol=text(name))
+    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
+    met = settle(CHECK, VERSION, question.subject, [*outcomes, release], satisfied=bool(good) and release.ok,
+                 metrics=metrics)  # fmt: skip
+    found = [finding for predicate in _predicates(good) for finding in _findings(predicate)]
+    return Evidence.of(
+        CHECK, VERSION, question.subject.digest, findings=[*met.findings, *found], gaps=met.gaps, metrics=metrics
+    )
+
+
+def _predicates(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    return (item.statement.predicate for item in items if item.statement is not None)
+
+
+def _judge(item: Item, question: Question, wanted: Scanners) -> Outcome:
+    outcome = admit(item, wanted.by)
+    check_subject(item, question.subject, "SCN-005", outcome)
+    if not outcome.ok or item.statement is None:
+        return outcome
+    predicate = item.statement.predicate
+    try:
+        check_results(predicate, question.subject)
+    except ValueError as error:
+        outcome.finding("SCN-001", f"is no signed result of a scanner: {text(str(error))}")
+        return outcome
+    check_age(predicate["finishedOn"], wanted.max_age_days, question.now, ("SCN-003", "SCN-004"), outcome)
+    return outcome
+
+
+def check_results(predicate: dict[str, Any], subject: Subject) -> None:
+    """Check the form of a predicate, and that its results are about files of the subject.
+
+    Raises:
+        ValueError: the requirement would not accept it; the text says why.
+    """
+    tools, results = predicate.get("tools"), predicate.get("results")
+    if not isinstance(tools, list) or not tools or not all(_is_tool(tool) for tool in tools):
+        raise ValueError("`tools` is no list of names and versions")
+    if not isinstance(predicate.get("finishedOn"), str):
+        raise ValueError("`finishedOn` is missing")  # noqa: TRY004 - one error type for all that is malformed
+    if not isinstance(results, list) or len(results) > MAX_RESULTS:
+        raise ValueError(f"`results` is no list of at most {MAX_RESULTS}")
+    files = {"", *(entry.path for entry in subject.manifest.content)}
+    for number, result in enumerate(results, 1):
+        if not _is_result(result):
+            raise ValueError(f"result {number} lacks rule, severity, message or path")
+        if result["path"] not in files:
+            raise ValueError(f"result {number} is about a file that the release does not hold")
+
+
+def _is_tool(tool: object) -> bool:
+    return isinstance(tool, dict) and all(isinstance(tool.get(key), str) and tool[key] for key in ("name", "version"))
+
+
+def _is_result(result: object) -> bool:
+    if not isinstance(result, dict) or not all(
+        isinstance(result.get(key), str) for key in ("rule", "severity", "message", "path")
+    ):
+        return False
+    try:
+        Severity.parse(result["severity"])
+    except ValueError:
+        return False
+    line = result.get("line")
+    return line is None or (type(line) is int and line > 0)
+
+
+def _findings(predicate: dict[str, Any]) -> Iterator[Finding]:
+    for result in predicate["results"]:
+        yield Finding(
+            rule=FOUND,
+            severity=Severity.parse(result["severity"]),
+            message=text(result["message"], 400),
+            path=result["path"],
+            line=result.get("line"),
+            symbol=text(result["rule"]),
+        )

@@ -1,0 +1,193 @@
+"""The verdict as a signed summary: SLSA Verification Summary Attestation v1 in a DSSE envelope.
+
+It is what the gate hands to whoever enforces: the registry, the admission controller, the deploy job. A blocked
+release gets one too, so that a refusal can be shown and cannot be taken for an absence.
+
+Source: https://slsa.dev/spec/v1.0/verification_summary; its seven verification steps are those of `verify_summary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from zt_gate.domain import Decision, Digest, Subject, Verdict, printable
+from zt_gate.errors import EvidenceError
+from zt_gate.intake.blake3_digest import FastDigest
+from zt_gate.policy.fields import parse_instant
+from zt_gate.trust.signatures.envelope import read_envelope, sign_payload
+from zt_gate.trust.signatures.keys import PrivateKey, PublicKey
+from zt_gate.trust.statements.statement import parse_statement, statement
+
+SUMMARY_TYPE = "https://slsa.dev/verification_summary/v1"
+VERIFIER = "https://zt-gate.dev/verifier"
+EXTENSION = "https://zt-gate.dev/summary/v1"
+"""Key of our own fields in the predicate: stage, expiry, verdict digest, and what it rests on."""
+MAX_SKEW = timedelta(minutes=5)
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What goes into a summary besides the verdict."""
+
+    verified: datetime
+    """When the verdict was reached."""
+    expires: datetime
+    """Until when it may be acted on."""
+    versions: Mapping[str, str]
+    """Version of zt-gate and of each check."""
+    inputs: Sequence[Digest] = ()
+    """Digest of every signed statement that was considered."""
+    rules: Digest | None = None
+    """Of the rule files that were applied."""
+    trusted_root: Digest | None = None
+    """Of the Sigstore trusted root that the policy pins."""
+    fast: FastDigest | None = None
+    """The subject's fast digest, for `zt-gate admit --fast`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What an enforcement point demands of a summary."""
+
+    keys: tuple[PublicKey, ...]
+    """Whose signature counts."""
+    stage: str
+    now: datetime
+    policy: Digest | None = None
+    """The policy that must have been applied; any when None."""
+
+
+def sign_summary(subject: Subject, verdict: Verdict, summary: Summary, key: PrivateKey) -> bytes:
+    """Return the signed summary of a verdict.
+
+    Raises:
+        ValueError: the verdict is about another subject.
+    """
+    if verdict.subject != subject.digest:
+        raise ValueError("the verdict is about another subject")
+    predicate = {
+        "verifier": {"id": VERIFIER, "version": dict(sorted(summary.versions.items()))},
+        "timeVerified": summary.verified.astimezone(UTC).strftime(_FORMAT),
+        "resourceUri": f"urn:zt-gate:{subject.digest}",
+        "policy": {"digest": {"sha256": verdict.policy.hex}},
+        "inputAttestations": [{"digest": {"sha256": digest.hex}} for digest in sorted(set(summary.inputs))],
+        "verificationResult": "PASSED" if verdict.decision is Decision.ALLOW else "FAILED",
+        "verifiedLevels": [f"ZTGATE_{verdict.stage.upper()}"] if verdict.decision is Decision.ALLOW else [],
+        EXTENSION: _extension(verdict, summary),
+    }
+    return sign_payload(statement(SUMMARY_TYPE, predicate, subject), key)
+
+
+def _extension(verdict: Verdict, summary: Summary) -> dict[str, Any]:
+    signers = {name for item in verdict.evidence for name in item.signers}
+    ours: dict[str, Any] = {
+        "stage": verdict.stage,
+        "expires": _expires(verdict, summary).astimezone(UTC).strftime(_FORMAT),
+        "verdict": str(verdict.digest),
+        "signers": sorted(signers),
+    }
+    if verdict.broken_glass is not None:
+        ours["brokenGlass"] = verdict.broken_glass.to_json()
+    known = {"rules": summary.rules, "trustedRoot": summary.trusted_root, "blake3": summary.fast}
+    return ours | {name: str(value) for name, value in known.items() if value is not None}
+
+
+def _expires(verdict: Verdict, summary: Summary) -> datetime:
+    """Until when it may be acted on; with broken glass no longer than that."""
+    glass = verdict.broken_glass
+    return summary.expires if glass is None else min(summary.expires, parse_instant(glass.until))
+
+
+def summarised(data: bytes, keys: Sequence[PublicKey]) -> tuple[Digest, frozenset[str]]:
+    """Return which subject a summary is about, and who vouches for it: the gate, and the signers that it counted.
+
+    The names are those of `Signer.name`, which revocation lists name as well.
+
+    Raises:
+        EvidenceError: it is signed by none of the keys, malformed, or about more than one subject.
+    """
+    envelope = read_envelope(data)
+    signed_by = envelope.verified_by(keys) if keys else frozenset()
+    stated = parse_statement(envelope.payload) if signed_by else None
+    if stated is None or len(stated.subjects) != 1:
+        raise EvidenceError("it is no summary, by one of the keys that count here, about one subject")
+    ours = stated.predicate.get(EXTENSION)
+    counted = ours.get("signers", []) if isinstance(ours, dict) else []
+    names = {name for name in counted if isinstance(name, str)} if isinstance(counted, list) else set()
+    return stated.subjects[0].digest, frozenset(names | {f"key sha256:{keyid}" for keyid in signed_by})
+
+
+def emergency_of(data: bytes) -> str:
+    """Say for which incident, and until when, people let through what a verified summary is about; usually nothing.
+
+    Raises:
+        EvidenceError: it is no summary; `verify_summary` says so first.
+    """
+    ours = parse_statement(read_envelope(data).payload).predicate.get(EXTENSION)
+    glass = ours.get("brokenGlass") if isinstance(ours, dict) else None
+    if not isinstance(glass, dict):
+        return ""
+    return f"the incident {printable(str(glass.get('incident')), 120)}, until {printable(str(glass.get('until')), 40)}"
+
+
+def verify_summary(data: bytes, digest: Digest | FastDigest, demand: Demand) -> list[str]:
+    """Say why a summary does not admit a subject; an empty list admits it.
+
+    Args:
+        data: the signed summary.
+        digest: of the bytes that are about to be used, computed by the caller from those bytes: the subject's own,
+            or the fast one, which the summary then has to carry.
+        demand: who must have signed what, for which stage, at which time.
+    """
+    try:
+        envelope = read_envelope(data)
+        if not demand.keys or not envelope.verified_by(demand.keys):
+            return ["its signature is by none of the keys that count here"]
+        stated = parse_statement(envelope.payload)
+        if stated.predicate_type != SUMMARY_TYPE:
+            return [f"it is a {printable(stated.predicate_type, 120)}, not a verification summary"]
+        if isinstance(digest, FastDigest):
+            if reason := _other_bytes(stated.predicate[EXTENSION].get("blake3"), digest):
+                return [reason]
+            digest = summarised(data, demand.keys)[0]
+        if not stated.is_about(digest):
+            about = ", ".join(named.digest.short for named in stated.subjects[:3])
+            return [f"it is about {about}; these bytes are {digest.short}"]
+        return _unmet(stated.predicate, digest, demand)
+    except EvidenceError as error:
+        return [error.message]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return [f"it is malformed: {type(error).__name__}: {printable(str(error), 120)}"]
+
+
+def _other_bytes(carried: object, digest: FastDigest) -> str:
+    if carried is None:
+        return "it carries no BLAKE3 digest: leave out --fast, or let zt-gate check write one with --summary-fast"
+    return "" if carried == str(digest) else f"these bytes are {digest}, and it carries another BLAKE3 digest"
+
+
+def _unmet(predicate: dict[str, Any], digest: Digest, demand: Demand) -> list[str]:
+    ours = predicate[EXTENSION]
+    verified, expires = parse_instant(predicate["timeVerified"]), parse_instant(ours["expires"])
+    reasons = []
+    if predicate["verifier"]["id"] != VERIFIER:
+        reasons.append(f"it was written by {printable(str(predicate['verifier']['id']), 120)}, not by zt-gate")
+    if predicate["resourceUri"] != f"urn:zt-gate:{digest}":
+        reasons.append("its resource is another one than its subject")
+    if predicate["verificationResult"] != "PASSED":
+        reasons.append("the gate blocked this release")
+    if ours["stage"] != demand.stage:
+        reasons.append(f"it is for the stage {printable(str(ours['stage']), 60)}, not for {demand.stage}")
+    if f"ZTGATE_{demand.stage.upper()}" not in predicate["verifiedLevels"]:
+        reasons.append(f"it does not state the level ZTGATE_{demand.stage.upper()}")
+    if demand.now >= expires:
+        reasons.append(f"it expired at {ours['expires']}")
+    if verified > demand.now + MAX_SKEW:
+        reasons.append(f"it was written at {predicate['timeVerified']}, which is in the future")
+    if demand.policy is not None and predicate["policy"]["digest"]["sha256"] != demand.policy.hex:
+        reasons.append("it was judged by another policy")
+    return reasons
