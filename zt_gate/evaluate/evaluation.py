@@ -31,7 +31,7 @@ from zt_gate.evaluate.tally import Tally
 from zt_gate.evaluate.text_codes import LAST_CODE_POINT
 from zt_gate.evaluate.trigger_pictures import trigger_pictures
 from zt_gate.intake import Frozen
-from zt_gate.policy.fields import parse_amount
+from zt_gate.rulings.amounts import parse_amount
 from zt_gate.rulings.attacks import STRENGTH, withstood_plan
 from zt_gate.rulings.robustness_ruling import MIN_SAMPLES, Thresholds
 from zt_gate.rulings.sandbox_levels import LEAST, reaches

@@ -22,7 +22,7 @@ from zt_gate.evaluate.sample import Sample, unpack
 from zt_gate.evaluate.sandbox.parent import Sandbox
 from zt_gate.intake import Freeze, freeze
 from zt_gate.isolation.serve import serve
-from zt_gate.policy.fields import parse_amount
+from zt_gate.rulings.amounts import parse_amount
 from zt_gate.rulings.attacks import MISCLASSIFIED
 
 INPUTS = 32

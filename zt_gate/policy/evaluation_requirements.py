@@ -7,8 +7,9 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest
-from zt_gate.policy.fields import STRICT, Amount, Checked, Days, Identifier, Share, between, parse_amount
+from zt_gate.policy.fields import STRICT, Amount, Checked, Days, Identifier, Share, between
 from zt_gate.policy.strictness import NO_DEFAULT, Accepted, Granted, Less, More, Pinned, always, amount, ordered
+from zt_gate.rulings.amounts import parse_amount
 from zt_gate.rulings.attacks import STRENGTH
 from zt_gate.rulings.robustness_ruling import ALPHA, MIN_SAMPLES, usual_drop
 from zt_gate.rulings.sandbox_levels import LEAST, LEVELS

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Annotated, Any
 
 from zt_gate.domain import Severity
+from zt_gate.rulings.amounts import AMOUNT_PATTERN, parse_amount
 
 STRICT: dict[str, Any] = {"strict": True, "extra": "forbid"}
 
@@ -46,20 +46,6 @@ def parse_instant(text: str) -> datetime:
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
         raise ValueError(f"{text!r} is not a UTC instant such as 2027-06-30T00:00:00Z")
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-_AMOUNT = r"^(\d{1,9}(\.\d{1,9})?%?|\d{1,9}/[1-9]\d{0,8})$"
-
-
-def parse_amount(text: str) -> Fraction:
-    """Read a number without rounding it: `40%`, `8/255`, `"0.3"`.
-
-    Raises:
-        ValueError: another form.
-    """
-    if not re.fullmatch(_AMOUNT, text):
-        raise ValueError(f'{text!r} is no number such as 40%, 8/255 or "0.3"')
-    return Fraction(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
 
 
 def _positive(text: str) -> None:
@@ -104,8 +90,8 @@ SeverityName = Annotated[str, Checked(Severity.parse, {"enum": [str(severity) fo
 Instant = Annotated[str, Checked(parse_instant, {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"})]
 Identifier = Annotated[str, Checked(_identifier, {"pattern": _IDENTIFIER})]
 Text = Annotated[str, at_least(1)]
-Amount = Annotated[str, Checked(_positive, {"pattern": _AMOUNT})]
+Amount = Annotated[str, Checked(_positive, {"pattern": AMOUNT_PATTERN})]
 """A positive number as text, since a policy's digest has no place for rounding."""
-Share = Annotated[str, Checked(_share, {"pattern": _AMOUNT})]
+Share = Annotated[str, Checked(_share, {"pattern": AMOUNT_PATTERN})]
 """A share between 0 and 1, without either, as text."""
 Days = Annotated[int, between(1, 3650)]

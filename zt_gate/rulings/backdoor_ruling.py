@@ -1,8 +1,8 @@
 """Judge the raw numbers of a backdoor examination. Whoever measured them is not asked what they mean.
 
-Every detector's numbers become one statistic (`zt_gate.rulings.backdoor_scores`): how far each class lies from the other
+Every detector's numbers become one statistic (`backdoor_scores`): how far each class lies from the other
 classes, or from the same class of the approved release. What honest models reach was measured (`Calibration`,
-`zt_gate.rulings.backdoor_null_model`); a statistic's p-value is that of one more honest model under a normal spread, and
+`backdoor_null_model`); a statistic's p-value is that of one more honest model under a normal spread, and
 Holm's procedure keeps the chance of any false alarm over all detectors at `alpha`. A trigger must besides have worked
 on images that the search never saw. Margins show no trigger: where triggers were searched, they only add to the sum.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from zt_gate.policy.fields import parse_amount
+from zt_gate.rulings.amounts import parse_amount
 from zt_gate.rulings.attacks import CORRUPTIONS, MISCLASSIFIED, ROBUST, SEVERITIES, corruption_loss, withstood_plan
 from zt_gate.rulings.sampling import drawn
 

@@ -6,7 +6,7 @@ import pytest
 
 numpy = pytest.importorskip("numpy")
 
-from zt_gate.cli.evaluate import run
+from zt_gate.cli.evaluate import run  # noqa: E402 - numpy has to be there first
 
 
 def test_triggers_become_pictures_and_oversized_or_empty_ones_are_left_out(tmp_path):

@@ -1,4 +1,4 @@
-"""What an examination measured: raw numbers, never a verdict, which is the gate's (`zt_gate.rulings.backdoor_ruling`)."""
+"""What an examination measured: raw numbers, never a verdict: see `zt_gate.rulings.backdoor_ruling`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ An act is a statement with the predicate type `https://zt-gate.dev/predicate/app
      "approvedOn": "…Z", "expires": "…Z"}
 
 `act` is `approve`, `promote`, `waive` or `break-glass`; the last has an `incident` as well. An `idToken` shows how the
-person logged in (`zt_gate.trust.people.login`). An act is bound to what its person saw: change the bytes, the stage or the
+person logged in (`trust.people.login`). An act is bound to what its person saw: change the bytes, the stage or the
 effective policy, which covers its waivers, and it says nothing.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from zt_gate.domain import Digest, Evidence, Picture
 from zt_gate.policy.evaluation_requirements import Robustness
-from zt_gate.policy.fields import parse_amount
+from zt_gate.rulings.amounts import parse_amount
 from zt_gate.rulings.attacks import AUTOATTACK, MAX_SAMPLE, NO_GRADIENTS, lacking
 from zt_gate.rulings.robustness_measurement import MAX_CLASSES, Measurement, parse_measurement
 from zt_gate.rulings.robustness_pictures import robustness_pictures
