@@ -61,7 +61,7 @@ def run_suggest(args: argparse.Namespace, console: Console) -> int:
         AuditLogError: the log is not intact, so nothing is concluded from it.
     """
     from zt_gate.audit.reader import read_events
-    from zt_gate.cli.audit_acts import require_file
+    from zt_gate.cli.audit.acts import require_file
     from zt_gate.cli.common.audit_log import held_checkpoints
     from zt_gate.cli.policy.lint import changes_shown
     from zt_gate.policy.diff import compare

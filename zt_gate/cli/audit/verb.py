@@ -9,16 +9,16 @@ from pathlib import Path
 from zt_gate.cli.common.console import Console
 
 _ACTS = {
-    "verify": ("audit_acts", "read the log to its end; 0 when it is intact, 1 when it is not"),
-    "show": ("audit_acts", "print a line per event"),
-    "record": ("audit_acts", "put an incident, a breach, an approval or a promotion on record"),
-    "prove": ("audit_proof", "write a proof that one event is in the log, for somebody who has only the public key"),
-    "verify-proof": ("audit_proof", "verify such a proof; 0 when it holds, 1 when it does not"),
-    "merge": ("audit_acts", "bring the logs of short-lived runners together in one"),
-    "export": ("audit_views", "print the events in a format of other systems: OCSF, CEF, ECS, OTLP"),
-    "metrics": ("audit_views", "compute figures for Prometheus"),
-    "report": ("audit_views", "write a page that compares teams or months"),
-    "anomalies": ("audit_views", "list what is unlike the rest of the log; advice, never a verdict"),
+    "verify": ("audit.acts", "read the log to its end; 0 when it is intact, 1 when it is not"),
+    "show": ("audit.acts", "print a line per event"),
+    "record": ("audit.acts", "put an incident, a breach, an approval or a promotion on record"),
+    "prove": ("audit.proof", "write a proof that one event is in the log, for somebody who has only the public key"),
+    "verify-proof": ("audit.proof", "verify such a proof; 0 when it holds, 1 when it does not"),
+    "merge": ("audit.acts", "bring the logs of short-lived runners together in one"),
+    "export": ("audit.views", "print the events in a format of other systems: OCSF, CEF, ECS, OTLP"),
+    "metrics": ("audit.views", "compute figures for Prometheus"),
+    "report": ("audit.views", "write a page that compares teams or months"),
+    "anomalies": ("audit.views", "list what is unlike the rest of the log; advice, never a verdict"),
 }
 
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             sub.add_argument("--key", type=Path, metavar="PUB", required=True, help="public key of the log")
         else:
             sub.add_argument("--log", type=Path, required=True, metavar="FILE", help="the log of check --audit-log")
-        if module == "audit_views" or act in ("verify", "show"):
+        if module == "audit.views" or act in ("verify", "show"):
             sub.add_argument("--checkpoint", type=Path, metavar="HELD", help="a checkpoint that you kept elsewhere")
             sub.add_argument("--key", type=Path, metavar="PUB", help="public key of the log; verifies checkpoints")
         importlib.import_module(f"zt_gate.cli.{module}").add_arguments(sub, act)

@@ -22,7 +22,7 @@ def _prove(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit.proof import prove
     from zt_gate.audit.sign_checkpoint import checkpoint_file
     from zt_gate.audit.storage import read_small
-    from zt_gate.cli.audit_acts import require_file
+    from zt_gate.cli.audit.acts import require_file
     from zt_gate.cli.common.files import write_atomically
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError

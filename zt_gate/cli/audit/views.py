@@ -46,7 +46,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     """
     from zt_gate.audit.event import happened
     from zt_gate.audit.reader import OpenRuns, Position, Summary, read_events
-    from zt_gate.cli.audit_acts import require_file
+    from zt_gate.cli.audit.acts import require_file
     from zt_gate.cli.common.audit_log import held_checkpoints
 
     require_file(args.log)
