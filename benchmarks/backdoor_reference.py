@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from zt_gate.evaluate.backdoor import Budget
-from zt_gate.evaluate.backdoor.detectors import intrinsic_directions, margins
+from zt_gate.evaluate.backdoor.detectors import intrinsic_directions, margins, neurons, shift
 from zt_gate.evaluate.backdoor.inversion import Clean, invert
-from zt_gate.evaluate.backdoor.neurons import neurons
-from zt_gate.evaluate.backdoor.shift import shift
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES
 
 

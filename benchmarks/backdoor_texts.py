@@ -27,7 +27,7 @@ from zt_gate.evaluate.adapters.architecture import build_network
 from zt_gate.evaluate.adapters.text_adapter import text_adapter
 from zt_gate.evaluate.adapters.torch_adapter import ready
 from zt_gate.evaluate.backdoor import examine
-from zt_gate.evaluate.text_codes import to_codes
+from zt_gate.evaluate.data import to_codes
 from zt_gate.rulings.backdoor_calibration import DEFAULT
 from zt_gate.rulings.backdoor_ruling import judge_backdoor
 from zt_gate.rulings.sequential_tests import wilson

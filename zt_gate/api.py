@@ -124,7 +124,7 @@ def scan(
     from zt_gate.cli.scan import scan_policy
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
-    from zt_gate.intake.target import frozen_target
+    from zt_gate.intake.remote import frozen_target
 
     targets = _paths(paths)
     named = _one(osv)
@@ -208,7 +208,7 @@ def check(
 def _report(request: Request, folder: Path | None, log: Any = None) -> dict[str, Any]:
     from dataclasses import replace
 
-    from zt_gate.cli.output import cache
+    from zt_gate.cli.common.check_and_report import cache
     from zt_gate.gate import check as decide
     from zt_gate.report.model import build
 

@@ -21,7 +21,7 @@ from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, V
 from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, Limits
 from zt_gate.intake.containment import refuse_policy_inside
-from zt_gate.intake.target import frozen_target
+from zt_gate.intake.remote import frozen_target
 from zt_gate.log import info
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
@@ -191,7 +191,7 @@ def _prepared(request: Request, stage: Stage, now: datetime) -> Mapping[str, Che
     """Make the checks that need something of the operator's."""
     if request.osv is None and not request.sarif:
         return request.prepared
-    from zt_gate.scan.prepared import prepare
+    from zt_gate.scan.plan import prepare
 
     return {**request.prepared, **prepare(request.stage, stage, request.osv, request.sarif, now)}
 

@@ -19,7 +19,7 @@ from support.verbs import call
 from zt_gate.cli import check, scan
 from zt_gate.domain import printable
 from zt_gate.domain.text import BIDI
-from zt_gate.intake.names import manifest_path
+from zt_gate.intake.walk import manifest_path
 from zt_gate.report import handover
 from zt_gate.report.model import SCHEMA
 

@@ -5,10 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.scan.code.commands import command_hits
 from zt_gate.scan.code.notebook import Command
 from zt_gate.scan.code.rules import RULE_IDS
-from zt_gate.scan.code.source import SourceError, read_unit
+from zt_gate.scan.code.source import SourceError, command_hits, read_unit
 from zt_gate.scan.code.torch_version import oldest_torch
 
 names = st.sampled_from(["a", "b", "os", "eval", "torch", "kw", "getattr", "load", "x.y", "a.b", "dict"])

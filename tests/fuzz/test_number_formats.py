@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support.seven_zip_files import WRITTEN
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
+from zt_gate.corpus.archives import seven_zip
 from zt_gate.corpus.records import arrow, catboost, crfsuite, executorch, lz4, parquet, zstd
-from zt_gate.corpus.seven_zip import seven_zip
 from zt_gate.errors import TargetError
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.archives.lz4_frame import Lz4Decoder, decode_block

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from zt_gate.evaluate.adapters.adapter import InputSpec
-from zt_gate.evaluate.adapters.layer_kinds import layer_kinds
+from zt_gate.evaluate.adapters.architecture import layer_kinds
 
 SIDE = 12
 TARGET = 2

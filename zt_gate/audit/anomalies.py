@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from zt_gate.audit.details import split
-from zt_gate.audit.event import happened
+from zt_gate.audit.event import happened, split
 from zt_gate.domain import printable
 
 _KEPT = 500

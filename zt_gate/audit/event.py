@@ -9,14 +9,44 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from zt_gate.audit.redact import redact
-from zt_gate.domain import canonical_json, printable
+from zt_gate.domain import Evidence, Status, Subject, Verdict, canonical_json, printable
+from zt_gate.domain.secret_shapes import mask
 from zt_gate.errors import AuditLogError
+
+REDACTED = "[redacted]"
+_SHORTEST = 8
+"""A shorter value of a variable is more likely an ordinary word than a secret."""
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY", re.IGNORECASE)
+_LOOSE = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bsk-[A-Za-z0-9_-]{20,}|\bxox[abeoprs]-[A-Za-z0-9-]{10,}"
+    r"|\bpypi-[A-Za-z0-9_-]{20,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?i:(?<=bearer )[A-Za-z0-9._~+/=-]{8,})",
+    re.DOTALL,
+)
+"""What is removed beyond the exact shapes of `domain.secret_shapes`: bearer tokens, and forms that a search would have
+to be stricter about, since here a false alarm costs a word and a miss costs a secret."""
+
+
+def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of the variables whose names say that they are secret, longest first."""
+    values = {value for name, value in environment.items() if len(value) >= _SHORTEST and _SECRET_NAME.search(name)}
+    return tuple(sorted(values, key=len, reverse=True))
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return the text without these values and without anything else that looks like a secret."""
+    for value in secrets:
+        text = text.replace(value, REDACTED)
+    return mask(_LOOSE.sub(REDACTED, text), REDACTED)
+
 
 SCHEMA = "zt-gate/audit/v1"
 GENESIS = "0" * 64
@@ -166,3 +196,88 @@ def _details(value: Any) -> bool:
 
 def _clean(text: str, secrets: Iterable[str]) -> str:
     return printable(redact(text, secrets), _MAX_TEXT)
+
+
+_MOST = 50
+"""Names in one detail. A release with more different rules against it is not told apart by the rest."""
+
+
+def run_details(
+    subject: Subject,
+    verdict: Verdict,
+    evidence: Sequence[Evidence],
+    *,
+    team: str,
+    waivers: Mapping[str, str],
+    seconds: Mapping[str, float],
+) -> dict[str, str]:
+    """Return the details of a finished run, without the empty ones.
+
+    Args:
+        subject: what was judged.
+        verdict: the verdict on it.
+        evidence: all evidence.
+        team: who owns the release; empty when nobody said so.
+        waivers: for each waiver of the policy, when it expires.
+        seconds: wall time by step.
+    """
+    manifest = subject.manifest
+    blocked = Counter(reason.rule for reason in verdict.reasons if reason.rule)
+    passed = Counter(item.finding.rule for item in verdict.waived)
+    facts = {
+        "subject": str(subject.digest),
+        "name": release_name(subject.name),
+        "stage": verdict.stage,
+        "policy": str(verdict.policy),
+        "verdict": str(verdict.digest),
+        "decision": str(verdict.decision),
+        "team": team,
+        "files": str(len(manifest.content)),
+        "bytes": str(manifest.total_bytes),
+        "signers": _signers(evidence),
+        "tensors": _tensors(evidence),
+        "reasons": _joined({f"{reason.check or 'policy'}/{reason.code}" for reason in verdict.reasons}),
+        "rules": _counted(blocked),
+        "waived": _counted(passed),
+        "waivers": _joined({f"{item.waiver}@{waivers.get(item.waiver, '')}" for item in verdict.waived}),
+        "checks": _joined({f"{item.check}:{item.status}" for item in evidence}),
+        "milliseconds": _joined({f"{name}:{round(value * 1000)}" for name, value in seconds.items()}),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def split(text: str) -> list[str]:
+    """Return the parts of a joined detail."""
+    return [part for part in text.split(" ") if part]
+
+
+def release_name(name: str) -> str:
+    """Return what the release is called wherever it was put: runs on different machines see different folders."""
+    if name.startswith("models:/"):
+        return name.split("/")[1]
+    return name.rstrip("/").rpartition("/")[2] or name
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " ".join(sorted(parts)[:_MOST])
+
+
+def _counted(counts: Counter[str]) -> str:
+    return _joined(f"{rule}:{count}" for rule, count in counts.items())
+
+
+def _signers(evidence: Sequence[Evidence]) -> str:
+    """Who signed, as the signature check found out; never what an unverified signature claims."""
+    found = {
+        name.strip()
+        for item in evidence
+        if item.check == "signature" and item.status is Status.PASS
+        for name in item.metrics.get("signers", "").split(",")
+    }
+    return " ".join(sorted(name.replace(" ", "_") for name in found if name)[:_MOST])
+
+
+def _tensors(evidence: Sequence[Evidence]) -> str:
+    """Number of tensors, where a check counted them."""
+    counts = [item.metrics["tensors"] for item in evidence if item.metrics.get("tensors", "").isdecimal()]
+    return str(sum(map(int, counts))) if counts else ""

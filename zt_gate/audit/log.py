@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.audit.event import MAX_FRESH, Event, digest, encode
-from zt_gate.audit.redact import secret_values
+from zt_gate.audit.event import MAX_FRESH, Event, digest, encode, secret_values
 from zt_gate.audit.storage import Tail, locked, read_tail, write_lines
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from zt_gate.audit.details import split
-from zt_gate.audit.event import happened
+from zt_gate.audit.event import happened, split
 from zt_gate.errors import UsageError
 
 AUTHN = frozenset(

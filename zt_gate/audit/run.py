@@ -3,15 +3,82 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
-from zt_gate.audit.details import run_details
-from zt_gate.audit.event import Event
-from zt_gate.audit.incidents import emergency_events
+from zt_gate.audit.event import Event, release_name, run_details
 from zt_gate.audit.log import AuditLog
-from zt_gate.domain import Evidence, Subject, Verdict
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.domain import Decision, Evidence, Subject, Verdict
+from zt_gate.errors import AuditLogError
+
+USED, OPENED, CLOSED = "breakglass.used", "incident.opened", "incident.closed"
+_MARKS = tuple(f'"event":"{kind}"'.encode() for kind in (OPENED, CLOSED))
+
+
+def emergency_events(log: AuditLog, run: str, who: str, subject: Subject, verdict: Verdict) -> list[Event]:
+    """Return the events that a verdict calls for, besides those of every run.
+
+    A broken glass is always recorded, and opens its incident unless that is open. A later allow for the same release
+    and stage, without a broken glass, closes what is open.
+
+    Raises:
+        AuditLogError: the log cannot be read.
+    """
+    facts = {"subject": str(subject.digest), "name": release_name(subject.name), "stage": verdict.stage}
+    still_open = open_incidents(log.path, facts["name"], verdict.stage)
+    glass = verdict.broken_glass
+    if glass is not None:
+        facts |= {"incident": glass.incident, "persons": " ".join(glass.persons), "until": glass.until}
+        why = f"incident {glass.incident}: {', '.join(glass.persons)} broke the glass until {glass.until}"
+        used = Event(USED, run, who, str(subject.digest), why, "allow", facts)
+        new = Event(OPENED, run, who, glass.incident, why, "opened", facts)
+        return [used] if glass.incident in still_open else [used, new]
+    if verdict.decision is not Decision.ALLOW:
+        return []
+    why = "the release was allowed without breaking the glass"
+    return [Event(CLOSED, run, who, incident, why, "closed", facts) for incident in still_open]
+
+
+def open_incidents(path: Path, name: str, stage: str) -> list[str]:
+    """Return the incidents that breaking the glass opened for a release and stage, and that nothing closed yet.
+
+    Args:
+        path: the log. It is read as it stands; whether it is intact is for `zt-gate audit verify` to say.
+        name: of the release, as the details of its runs have it.
+        stage: the stage.
+
+    Raises:
+        AuditLogError: it cannot be read.
+    """
+    found: dict[str, None] = {}
+    for event in _events(path):
+        details = event.get("details", {})
+        if details.get("name") != name or details.get("stage") != stage:
+            continue
+        if event["event"] == OPENED:
+            found[event["what"]] = None
+        else:
+            found.pop(event["what"], None)
+    return list(found)
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events that open or close; other lines are not even parsed, for the log may be long."""
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                if any(mark in line for mark in _MARKS):
+                    event = parse_json(line)
+                    if event.get("event") in (OPENED, CLOSED):
+                        yield event
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, AttributeError) as error:
+        raise AuditLogError(f"cannot read the audit log: {error}", "zt-gate audit verify --log FILE") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _OUTSIDE = ("summary", "summary_key", "out", "audit_log", "seal", "osv")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from zt_gate.cli.common.audit_log import add_audit_key
-    from zt_gate.cli.output import add_output_arguments
+    from zt_gate.cli.common.check_and_report import add_output_arguments
 
     parser.add_argument(
         "target", type=Path, metavar="TARGET", help="a model file, an MLflow model folder, a snapshot folder"
@@ -79,8 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
     from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor, answer
-    from zt_gate.cli.output import cache, expect_reports, limits
+    from zt_gate.cli.common.check_and_report import actor, answer, cache, expect_reports, limits
     from zt_gate.cli.policy.sign import with_signature
     from zt_gate.gate import Request
     from zt_gate.intake.containment import refuse_files_inside

@@ -10,7 +10,7 @@ from zt_gate.cli.common.console import Console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.output import add_output_arguments
+    from zt_gate.cli.common.check_and_report import add_output_arguments
 
     parser.add_argument(
         "root", type=Path, nargs="?", default=Path(), metavar="ROOT", help="the repository (default: .)"
@@ -30,13 +30,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: there is no CI file.
     """
-    from zt_gate.cli.common.check_and_report import answer
-    from zt_gate.cli.output import expect_reports, limits
+    from zt_gate.cli.common.check_and_report import answer, expect_reports, limits
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
     from zt_gate.gate import Request
     from zt_gate.intake import Freeze
-    from zt_gate.intake.target import frozen_target
+    from zt_gate.intake.remote import frozen_target
     from zt_gate.pipelines.check import PipelineCheck
     from zt_gate.pipelines.files import pipeline_files
     from zt_gate.pipelines.model import Wishes

@@ -157,7 +157,7 @@ def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
     if wanted or console.reports is not None:
         from datetime import UTC, datetime
 
-        from zt_gate.cli import reports
+        from zt_gate.cli.common import check_and_report
         from zt_gate.report import formats
         from zt_gate.report.model import build_error
 
@@ -167,7 +167,7 @@ def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
         if console.reports is not None:
             # Where the folder itself is what is wrong, the words below still tell why.
             with contextlib.suppress(ZtGateError):
-                reports.leave(console.reports, report)
+                check_and_report.leave(console.reports, report)
     console.error(error)
     return UNDECIDED
 

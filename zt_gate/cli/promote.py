@@ -125,7 +125,7 @@ def _record(args: argparse.Namespace, version: Version | None, kind: str, outcom
     from zt_gate.audit import Event
     from zt_gate.cli.common.audit_log import audit_log
     from zt_gate.cli.common.check_and_report import actor
-    from zt_gate.registry.record import new_run
+    from zt_gate.registry.refusal import new_run
 
     log = audit_log(args.audit_log, args.audit_key)
     if log is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.output import add_output_arguments
+    from zt_gate.cli.common.check_and_report import add_output_arguments
     from zt_gate.scan.engines import ENGINES
 
     parser.add_argument("target", type=Path, nargs="+", metavar="PATH", help="files and folders")
@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Scan the named paths as one bundle."""
-    from zt_gate.cli.output import cache, expect_reports, limits
+    from zt_gate.cli.common.check_and_report import cache, expect_reports, limits
     from zt_gate.intake import Freeze
-    from zt_gate.intake.target import frozen_target
+    from zt_gate.intake.remote import frozen_target
 
     expect_reports(args, console)
     # Held first: the files are hashed beside this process while it imports the gate and examines them.

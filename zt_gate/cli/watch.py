@@ -79,7 +79,7 @@ def _look(
     from zt_gate.policy.registry import Registry
     from zt_gate.registry.protected import Protected
     from zt_gate.registry.reconciliation import reconcile
-    from zt_gate.registry.record import new_run
+    from zt_gate.registry.refusal import new_run
 
     registry, code, log = loaded.policy.registry or Registry(), 0, audit_log(args.audit_log, args.audit_key)
     recheck = _recheck(args, client) if args.recheck else None

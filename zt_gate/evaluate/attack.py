@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zt_gate.evaluate.data import to_text
 from zt_gate.evaluate.remote import RemoteModel, TroubleError
 from zt_gate.evaluate.sample import Sample
-from zt_gate.evaluate.text_codes import to_text
 from zt_gate.rulings.attacks import CORRUPTIONS, MISCLASSIFIED, SEVERITIES
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,27 @@ import numpy as np
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.evaluate.adapters.declaration import Declaration
-from zt_gate.evaluate.text_codes import LAST_CODE_POINT, to_codes
 from zt_gate.intake import Freeze, freeze
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.sandbox.wire import Array
+
+LAST_CODE_POINT = 0x10FFFF
+
+
+def to_codes(texts: Sequence[str] | Array, length: int) -> Array:
+    """Return texts as rows of code points, cut or filled up with 0."""
+    rows = np.zeros((len(texts), length), np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        points = [ord(letter) for letter in str(text)[:length]]
+        row[: len(points)] = points
+    return rows
+
+
+def to_text(row: Iterable[float]) -> str:
+    """Return the text that a row of code points stands for; 0 stands for no character."""
+    return "".join(chr(int(point)) for point in row if 0 < point <= LAST_CODE_POINT and not 0xD800 <= point <= 0xDFFF)
+
 
 MAX_CHARACTERS = 2000
 _ADVICE = "docs/evaluate.md says what a test set looks like"

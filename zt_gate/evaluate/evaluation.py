@@ -17,8 +17,8 @@ from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
 from zt_gate.evaluate.adapters.recognise import Recognised, recognise
 from zt_gate.evaluate.attack import Attacker
-from zt_gate.evaluate.backdoor_check import Search, Training, look_for_backdoors, nothing_ran
-from zt_gate.evaluate.data import declared_for, prepared, read_test_set
+from zt_gate.evaluate.backdoor_check import Search, Training, look_for_backdoors, nothing_ran, trigger_pictures
+from zt_gate.evaluate.data import LAST_CODE_POINT, declared_for, prepared, read_test_set
 from zt_gate.evaluate.journal import Journal
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
 from zt_gate.evaluate.robustness_check import Job, measure
@@ -28,8 +28,6 @@ from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
 from zt_gate.evaluate.stopping_rule import Aim
 from zt_gate.evaluate.tally import Tally
-from zt_gate.evaluate.text_codes import LAST_CODE_POINT
-from zt_gate.evaluate.trigger_pictures import trigger_pictures
 from zt_gate.intake import Frozen
 from zt_gate.rulings.amounts import parse_amount
 from zt_gate.rulings.attacks import STRENGTH, withstood_plan

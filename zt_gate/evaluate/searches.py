@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from zt_gate.evaluate.data import to_codes, to_text
 from zt_gate.evaluate.robustness import (
     PLANS,
     Feasible,
@@ -20,7 +21,6 @@ from zt_gate.evaluate.robustness import (
     attack_texts,
     masking_flags,
 )
-from zt_gate.evaluate.text_codes import to_codes, to_text
 from zt_gate.rulings.attacks import QUERIES, WORDS
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 import sys
 
-from zt_gate.evaluate.sandbox.channel import Channel
 from zt_gate.evaluate.sandbox.confine import Bounds, confine
-from zt_gate.evaluate.sandbox.wire import Message
+from zt_gate.evaluate.sandbox.wire import Channel, Message
 from zt_gate.isolation.limits import die_with_parent
 
 

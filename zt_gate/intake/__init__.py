@@ -2,8 +2,8 @@
 
 from zt_gate.intake.blake3_digest import FastDigest, FastFrozen
 from zt_gate.intake.frozen import Freeze, Frozen, freeze, freeze_fast
-from zt_gate.intake.limits import Limits
 from zt_gate.intake.source import FrozenFile, MemorySource, Source
+from zt_gate.intake.walk import Limits
 
 __all__ = [
     "FastDigest",

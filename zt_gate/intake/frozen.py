@@ -21,11 +21,9 @@ from zt_gate.errors import TargetError
 from zt_gate.intake.blake3_digest import FastDigest, FastFrozen, fast_digest
 from zt_gate.intake.hash_cache import HashMemory
 from zt_gate.intake.hasher import Algorithm
-from zt_gate.intake.identity import Identity
-from zt_gate.intake.limits import Limits
 from zt_gate.intake.parallel_hashing import Hashing
-from zt_gate.intake.source import FrozenFile
-from zt_gate.intake.walk import Manner, Walk, now, release, why
+from zt_gate.intake.source import FrozenFile, Identity
+from zt_gate.intake.walk import Limits, Manner, Walk, now, release, why
 from zt_gate.isolation.private_folder import disk_errors, make_read_only, private_folder, remove
 
 _CHUNK = 1 << 20

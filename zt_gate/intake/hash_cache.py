@@ -22,7 +22,7 @@ from functools import cached_property
 
 from zt_gate.domain import Digest
 from zt_gate.intake.authenticated_cache import KeyedFolder
-from zt_gate.intake.identity import Identity
+from zt_gate.intake.source import Identity
 
 WORTHWHILE = 1 << 20
 """Bytes below which a file is hashed again about as quickly as it is looked up."""

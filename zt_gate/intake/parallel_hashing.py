@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.identity import Identity
+from zt_gate.intake.source import Identity
 from zt_gate.isolation.fork import Worker
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure

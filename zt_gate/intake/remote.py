@@ -17,6 +17,9 @@ from urllib.parse import unquote, urlparse
 
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError
+from zt_gate.intake.frozen import Freeze, Frozen, freeze
+from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.walk import Limits
 from zt_gate.isolation.private_folder import private_folder, remove
 
 _REMOTE = re.compile(r"(models|runs):/+(?P<rest>.+)", re.DOTALL)
@@ -88,3 +91,29 @@ def _mlflow(name: str) -> Any:
 def _lost(uri: str, error: Exception) -> TargetError:
     advice = "set MLFLOW_TRACKING_URI to the server, and check the name"
     return TargetError(f"cannot fetch {printable(uri, 120)}: {printable(str(error), 160)}", advice)
+
+
+@contextmanager
+def frozen_target(
+    targets: Sequence[Path],
+    mode: Freeze,
+    limits: Limits,
+    *,
+    fast: bool = False,
+    memory: HashMemory | None = None,
+    into: Path | None = None,
+    base: Path | None = None,
+) -> Iterator[Frozen]:
+    """Freeze paths and URIs of MLflow; the arguments are those of `freeze`. Downloads are gone at the end.
+
+    Raises:
+        TargetError: a path or URI leads nowhere, or the target exceeds the limits.
+        ToolError: this machine lacks disk space, BLAKE3, or MLflow for a target of its own.
+    """
+    with (
+        fetched(targets) as local,
+        freeze(local, mode, limits, fast=fast, memory=memory, into=into, base=base) as frozen,
+    ):
+        if len(targets) == 1 and (uri := remote_uri(targets[0])) is not None:
+            frozen.name = printable(uri)
+        yield frozen

@@ -162,3 +162,19 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def _unreadable(path: str, error: OSError) -> ToolError:
     return ToolError(f"cannot read {path}: {error.strerror}", "check the disk and try again")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What changes when anybody writes to a file; change time cannot be set back short of the machine's clock."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        """Take the identity from what `stat` says."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

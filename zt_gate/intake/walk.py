@@ -13,20 +13,64 @@ import errno
 import os
 import resource
 import stat
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
+from zt_gate.domain.text import BIDI
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.hash_cache import HashMemory
 from zt_gate.intake.hasher import Algorithm, Hasher
-from zt_gate.intake.identity import Identity
-from zt_gate.intake.limits import Limits
-from zt_gate.intake.names import manifest_path
 from zt_gate.intake.parallel_hashing import HEARD, Held
-from zt_gate.intake.source import FrozenFile
+from zt_gate.intake.source import FrozenFile, Identity
 from zt_gate.isolation.private_folder import disk_errors, private_folder, remove
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds for one target."""
+
+    max_files: int = 200_000
+    max_bytes: int = 4 << 40
+    max_depth: int = 64
+    """Nested directories."""
+    max_path: int = 1024
+    """Bytes of UTF-8 in one manifest path."""
+
+
+def manifest_path(parent: str, name: str, longest: int) -> tuple[str, str]:
+    """Return the manifest path of a directory entry, and what is wrong with its name if anything.
+
+    Args:
+        parent: manifest path of the folder; empty for the root.
+        name: the entry's name as the operating system gives it.
+        longest: bytes of UTF-8 that a path may have.
+    """
+    raw = os.fsencode(name)
+    try:
+        problem = _problem(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        problem = "has a name that is not UTF-8"
+    text = printable(name, limit=longest) if problem else name
+    path = f"{parent}/{text}" if parent else text
+    if not problem and len(path.encode()) > longest:
+        problem = f"has a path longer than {longest} bytes"
+    return path, problem
+
+
+def _problem(name: str) -> str:
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in name):
+        return "has control characters in its name"
+    if any(char in BIDI for char in name):
+        return "has text-direction characters in its name (CVE-2021-42574)"
+    if "\\" in name:
+        return "has a backslash in its name, which some loaders read as a folder"
+    if unicodedata.normalize("NFC", name) != name:
+        return "has a name that is not in Unicode normal form C"
+    return ""
+
 
 _SPARE_DESCRIPTORS = 128
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

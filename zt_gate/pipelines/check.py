@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from zt_gate.codecs.strict_yaml import LOADED, Mapping, load
-from zt_gate.domain import Claim, Evidence, Finding, Gap, printable
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, Source
 from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits
 from zt_gate.pipelines import files
@@ -20,9 +20,22 @@ from zt_gate.pipelines.gitlab import read_gitlab
 from zt_gate.pipelines.jenkins import read_jenkins
 from zt_gate.pipelines.model import Hit, Reading, Wishes
 from zt_gate.pipelines.prove import prove
-from zt_gate.pipelines.rules import SEVERITIES
-from zt_gate.scan.examination import AskingCheck, Question
-from zt_gate.scan.notes import Notes
+from zt_gate.scan.examination import AskingCheck, Notes, Question
+
+SEVERITIES: dict[str, Severity] = {
+    "PIP-101": Severity.CRITICAL,
+    "PIP-102": Severity.HIGH,
+    "PIP-103": Severity.HIGH,
+    "PIP-104": Severity.HIGH,
+    "PIP-105": Severity.HIGH,
+    "PIP-106": Severity.HIGH,
+    "PIP-201": Severity.MEDIUM,
+    "PIP-202": Severity.HIGH,
+    "PIP-203": Severity.MEDIUM,
+    "PIP-204": Severity.HIGH,
+    "PIP-205": Severity.LOW,
+}
+
 
 _COUNTS = ("jobs", "deploys", "gates")
 

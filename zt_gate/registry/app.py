@@ -26,8 +26,7 @@ from zt_gate.registry.gatekeeper import PAGES
 from zt_gate.registry.page import BASIC_AUTH, add_pages
 from zt_gate.registry.places import leads_to_sealed
 from zt_gate.registry.protected import DEFAULT
-from zt_gate.registry.record import DENIED, new_run
-from zt_gate.registry.refusal import sentence
+from zt_gate.registry.refusal import DENIED, new_run, sentence
 from zt_gate.registry.settings import Settings
 from zt_gate.registry.verdicts import utc_now
 

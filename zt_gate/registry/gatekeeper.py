@@ -23,8 +23,7 @@ from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.ledger import Act, Kept, Ledger
 from zt_gate.registry.origins import CHANGED, Origins
 from zt_gate.registry.protected import DEFAULT, Protected
-from zt_gate.registry.record import ALLOWED, DENIED, DONE, FAILED, REMOVED, actor, new_run
-from zt_gate.registry.refusal import LOOK, refuse, sentence
+from zt_gate.registry.refusal import ALLOWED, DENIED, DONE, FAILED, LOOK, REMOVED, actor, new_run, refuse, sentence
 from zt_gate.registry.settings import Rules, Settings
 from zt_gate.registry.sql_triggers import install
 from zt_gate.registry.verdicts import Verdicts, read_summary, utc_now

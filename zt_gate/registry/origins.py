@@ -13,9 +13,7 @@ import sqlalchemy as sa
 
 from zt_gate.errors import TargetError
 from zt_gate.policy.registry import fold
-from zt_gate.registry.ledger import Ledger, facts
-from zt_gate.registry.protected import PROMPT_TAG, Protected
-from zt_gate.registry.tables import (
+from zt_gate.registry.ledger import (
     ALIASES,
     BOUND,
     MODEL_TAGS,
@@ -25,7 +23,10 @@ from zt_gate.registry.tables import (
     PROMPTS,
     VERSION_TAGS,
     VERSIONS,
+    Ledger,
+    facts,
 )
+from zt_gate.registry.protected import PROMPT_TAG, Protected
 
 PLACEHOLDERS = frozenset({"prompt-template", "dummy-source"})
 """What MLflow's server and its client store as the source of a prompt, which has no files that anything could load."""

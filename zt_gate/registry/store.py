@@ -19,7 +19,29 @@ from zt_gate.registry.origins import NO_PROMPT, PLACEHOLDERS, says_prompt, unmar
 from zt_gate.registry.protected import PROMPT, SUMMARY_TAG, is_reserved
 from zt_gate.registry.refusal import refuse, sentence
 from zt_gate.registry.settings import Settings
-from zt_gate.registry.sources import logged_location
+
+
+def logged_location(source: str) -> str:
+    """Return where the bytes of a source lie. Asks the tracking store for `models:/m-…` and `runs:/…`.
+
+    Raises:
+        TargetError: the logged model or run cannot be found.
+    """
+    if not source.startswith(("models:/m-", "runs:/")):
+        return source
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+
+    try:
+        if source.startswith("runs:/"):
+            return str(RunsArtifactRepository.get_underlying_uri(source))
+        model, _, path = source.removeprefix("models:/").partition("/")
+        location = str(MlflowClient().get_logged_model(model).artifact_location)
+    except MlflowException as error:
+        raise TargetError(f"{printable(source, 60)} cannot be found: {printable(str(error), 60)}") from error
+    return f"{location}/{path}" if path else location
+
 
 PREFIX = "ztgate+"
 
@@ -267,7 +289,7 @@ def build_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # noqa
         store_uri: the scheme of the database behind `ztgate+`.
         tracking_uri: of the tracking store; not used.
     """
-    from zt_gate.registry.unknown import closed
+    from zt_gate.registry.conformance import closed
 
     base = _base()
     made: Any = type("ZtGateStore", (GatedStore, base), closed(base))(store_uri.removeprefix(PREFIX))

@@ -18,7 +18,7 @@ import zt_gate
 from zt_gate.domain import Entry
 from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.policy.rules_folder import rules_folder
-from zt_gate.scan.notes import Notes
+from zt_gate.scan.examination import Notes
 
 WORTHWHILE = 1 << 16
 """Bytes below which a file is examined again more quickly than it is looked up."""

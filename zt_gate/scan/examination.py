@@ -6,17 +6,133 @@ answer for all of them, while the files are still being hashed.
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from zt_gate.domain import Evidence, Gap, printable
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure
-from zt_gate.scan.notes import Notes
+
+_RULE = re.compile(r"[A-Za-z]{1,16}[-.][A-Za-z0-9_-]{1,40}")
+_LONGEST = 4096
+_KEYS = frozenset({"findings", "gaps", "claims", "metrics"})
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Findings, gaps and claims, not yet sorted, and figures for people."""
+
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "findings": [
+                [f.rule, int(f.severity), f.message, f.path, f.member, f.offset, f.line, f.symbol, f.fix]
+                for f in self.findings
+            ],
+            "gaps": [[gap.reason, gap.path, gap.fix] for gap in self.gaps],
+            "claims": [[claim.path, claim.size, claim.by] for claim in self.claims],
+            "metrics": dict(self.metrics),
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the notes as JSON text."""
+        return json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, sizes: Mapping[str, int]) -> Notes:
+        """Read JSON text.
+
+        Args:
+            data: what a worker wrote.
+            sizes: the paths that it may speak of, with the size of each.
+
+        Raises:
+            ValueError: it is not what `to_bytes` writes, or speaks of something else.
+        """
+        return cls.from_json(parse_json(data), sizes)
+
+    @classmethod
+    def from_json(cls, value: Any, sizes: Mapping[str, int]) -> Notes:
+        """Read a parsed object.
+
+        Raises:
+            ValueError: as for `from_bytes`.
+        """
+        if not isinstance(value, dict) or value.keys() != _KEYS:
+            raise ValueError("it is no set of notes")
+        findings, gaps = _rows(value["findings"], 9), _rows(value["gaps"], 3)
+        return cls(
+            tuple(_finding(row, sizes) for row in findings),
+            tuple(Gap(_text(reason), _path(path, sizes), _text(fix)) for reason, path, fix in gaps),
+            tuple(_claim(row, sizes) for row in _rows(value["claims"], 3)),
+            _metrics(value["metrics"]),
+        )
+
+
+def _rows(value: Any, width: int) -> list[list[Any]]:
+    if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == width for row in value):
+        raise ValueError(f"it has rows that are not {width} wide")
+    return value
+
+
+def _metrics(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("figures that have no names")  # noqa: TRY004 - one kind of error for bad input
+    return {_text(name): _text(figure) for name, figure in value.items()}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} in place of text")  # noqa: TRY004 - one kind of error for bad input
+    return printable(value, _LONGEST)
+
+
+def _path(value: Any, sizes: Mapping[str, int]) -> str:
+    if not isinstance(value, str) or value not in sizes:
+        raise ValueError("it speaks of a file that it was not asked about")
+    return value
+
+
+def _number(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise ValueError("a place that is no number")
+    return value
+
+
+def _finding(row: list[Any], sizes: Mapping[str, int]) -> Finding:
+    rule, severity, message, path, member, offset, line, symbol, fix = row
+    if not isinstance(rule, str) or not _RULE.fullmatch(rule) or type(severity) is not int:
+        raise ValueError("a finding without a rule or a severity")
+    return Finding(
+        rule=rule,
+        severity=Severity(severity),
+        message=_text(message),
+        path=_path(path, sizes),
+        member=_text(member),
+        offset=_number(offset),
+        line=_number(line),
+        symbol=_text(symbol),
+        fix=_text(fix),
+    )
+
+
+def _claim(row: list[Any], sizes: Mapping[str, int]) -> Claim:
+    path, size, by = _path(row[0], sizes), row[1], _text(row[2])
+    if size != sizes[path] or type(size) is not int or not by:
+        raise ValueError("a claim over another size than the file has")
+    return Claim(path, size, by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ import pytest
 from support.mlflow_server import ENV2, ENV3, Server, demand
 
 from zt_gate.registry import artifacts
-from zt_gate.registry.conformance import known_mutations, known_routes
-from zt_gate.registry.unknown import known_methods
+from zt_gate.registry.conformance import known_methods, known_mutations, known_routes
 
 PROGRAM = """
 import json
@@ -17,7 +16,7 @@ from mlflow.server import app as flask_app
 from mlflow.store.model_registry.abstract_store import AbstractStore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from zt_gate.registry.conformance import graphql_mutations, mutating_routes
-from zt_gate.registry.unknown import unknown_methods
+from zt_gate.registry.conformance import unknown_methods
 {app}
 print("@" + json.dumps({{
     "routes": mutating_routes(flask_app, inner),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from zt_gate.audit.details import run_details
+from zt_gate.audit.event import run_details
 from zt_gate.domain import Claim, Entry, Evidence, Finding, Manifest, Mode, Severity, Status, Subject
 from zt_gate.policy.judge import judge
 from zt_gate.policy.model import SCAN

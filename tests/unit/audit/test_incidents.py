@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from zt_gate.audit import AuditLog
-from zt_gate.audit.incidents import emergency_events, open_incidents
+from zt_gate.audit.run import emergency_events, open_incidents
 from zt_gate.domain import BrokenGlass, Decision, Digest, Entry, Manifest, Mode, Subject, Verdict
 from zt_gate.errors import AuditLogError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zt_gate.evaluate.attack import Attacker, attack, masking
+from zt_gate.evaluate.data import to_codes
 from zt_gate.evaluate.remote import OutOfMemoryError, TroubleError
-from zt_gate.evaluate.text_codes import to_codes
 
 X = np.full((4, 1, 2, 2), 0.5, np.float32)
 Y = np.array([0, 1, 0, 1])

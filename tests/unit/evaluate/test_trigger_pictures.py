@@ -5,7 +5,7 @@ import pytest
 
 from zt_gate.domain import parse_picture
 from zt_gate.evaluate.adapters.declaration import Declaration
-from zt_gate.evaluate.trigger_pictures import trigger_pictures
+from zt_gate.evaluate.backdoor_check import trigger_pictures
 
 
 def drawn(channels, side, *, low=0.0, high=1.0, **arrays):

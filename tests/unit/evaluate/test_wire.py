@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.evaluate.sandbox.incoming import Incoming
-from zt_gate.evaluate.sandbox.wire import MAX_HEADER, Message, WireError, encode
+from zt_gate.evaluate.sandbox.wire import MAX_HEADER, Incoming, Message, WireError, encode
 
 DTYPES = ("float32", "float64", "int64", "int32", "uint8")
 

@@ -12,8 +12,8 @@ import pytest
 
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake import Freeze, freeze, parallel_hashing
-from zt_gate.intake.identity import Identity
 from zt_gate.intake.parallel_hashing import HEARD, Hashing, Held
+from zt_gate.intake.source import Identity
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
 

@@ -16,9 +16,8 @@ from support.pipelines import (
 
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
-from zt_gate.pipelines.check import PipelineCheck
+from zt_gate.pipelines.check import SEVERITIES, PipelineCheck
 from zt_gate.pipelines.model import Wishes
-from zt_gate.pipelines.rules import SEVERITIES
 from zt_gate.policy.catalog import rule_ids, rule_page
 
 

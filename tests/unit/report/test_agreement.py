@@ -2,8 +2,8 @@
 
 from zt_gate.domain import Digest, Evidence, Finding, Gap, Severity
 from zt_gate.report import terminal
-from zt_gate.report.agreement import agreement
 from zt_gate.report.lines import plain
+from zt_gate.report.model import agreement
 
 SUBJECT = Digest.of(b"x")
 

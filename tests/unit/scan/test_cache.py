@@ -14,7 +14,7 @@ from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.scan import cache as cache_module
 from zt_gate.scan.artifacts import ArtifactCheck
 from zt_gate.scan.cache import ExaminationCache
-from zt_gate.scan.notes import Notes
+from zt_gate.scan.examination import Notes
 
 HOSTILE = b"\x80\x02cos\nsystem\n(S'true'\ntR"
 PADDING = b"C" + b"\xff" + bytes(255) + b"0"

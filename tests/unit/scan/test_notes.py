@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zt_gate.domain import Claim, Finding, Gap, Severity
-from zt_gate.scan.notes import Notes
+from zt_gate.scan.examination import Notes
 
 SIZES = {"a.pkl": 7, "b": 0}
 NOTES = Notes(

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zt_gate import __version__
-from zt_gate.audit.details import split
-from zt_gate.audit.event import TIME, happened
+from zt_gate.audit.event import TIME, happened, split
 from zt_gate.audit.export.kinds import PRODUCT, VENDOR, denied, severity, title
 
 ECS_VERSION = "8.11.0"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from zt_gate import __version__
-from zt_gate.audit.details import split
+from zt_gate.audit.event import split
 from zt_gate.audit.export.kinds import PRODUCT, VENDOR, denied, milliseconds, severity, title
 
 OCSF_VERSION = "1.3.0"

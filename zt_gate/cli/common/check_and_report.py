@@ -3,25 +3,95 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from zt_gate.cli import reports
 from zt_gate.cli.common.console import Console, link
-from zt_gate.cli.output import expect_reports
+from zt_gate.cli.common.files import write_atomically
 from zt_gate.domain import printable
+from zt_gate.errors import ToolError, UsageError
 from zt_gate.gate import Outcome, Progress, Request, check
+from zt_gate.intake import Limits
 from zt_gate.intake.parallel_hashing import HEARD
-from zt_gate.report import formats, terminal
+from zt_gate.report import cyclonedx, formats, terminal
+from zt_gate.report.formats import FILES
 from zt_gate.report.model import ALLOWED, build, exit_code
 
 if TYPE_CHECKING:
     from zt_gate.audit import AuditLog
+    from zt_gate.cli.common.console import Console
+    from zt_gate.gate import Outcome
+    from zt_gate.scan.cache import ExaminationCache
+
+FORMATS = ("terminal", *FILES)
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the answer is shown."""
+    parser.add_argument(
+        "--format", choices=FORMATS, default="terminal", help="what to print; never changes the exit code"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write the report in every format here, the verdict, the manifest"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep what was found out about single files in this private folder"
+    )
+    parser.add_argument("--report-only", action="store_true", help="exit 0 whatever is decided, and say so loudly")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show every reason and finding; log steps and timings"
+    )
+    parser.add_argument("--max-files", type=int, default=Limits().max_files, metavar="N", help="refuse larger targets")
+    parser.add_argument("--max-bytes", type=int, default=Limits().max_bytes, metavar="N", help="refuse larger targets")
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    """Return the limits that were typed."""
+    return Limits(max_files=args.max_files, max_bytes=args.max_bytes)
+
+
+@contextmanager
+def cache(folder: Path | None, targets: Sequence[Path]) -> Iterator[ExaminationCache | None]:
+    """Yield the cache that was named, if one was.
+
+    Raises:
+        UsageError: it lies inside a target, whose author would be the author of its key, or others can write to it.
+        ToolError: it cannot be used.
+    """
+    if folder is None:
+        yield None
+        return
+    from zt_gate.scan.cache import ExaminationCache
+
+    place = folder.resolve()
+    if any(place.is_relative_to(target.resolve()) for target in targets):
+        raise UsageError(
+            f"the cache {printable(folder)} lies inside the target",
+            "keep it where the model's author cannot write",
+        )
+    opened = ExaminationCache(folder)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def expect_reports(args: argparse.Namespace, console: Console) -> None:
+    """Empty the folder that `--out` names; from here on a failure is reported there, too.
+
+    Raises:
+        ToolError: something of an earlier run cannot be removed.
+    """
+    if args.out is not None:
+        clear(args.out)
+        console.reports = args.out
+
 
 _MAX_WARNINGS = 12
 
@@ -52,7 +122,7 @@ def answer(
     report_only = args.report_only or mode != "enforce"
     report = build(outcome, report_only=report_only)
     if args.out is not None:
-        reports.leave(args.out, report, outcome)
+        leave(args.out, report, outcome)
     if args.format == "terminal":
         console.first_that_fits(terminal.versions(report, verbose=args.verbose))
     else:
@@ -105,7 +175,7 @@ def _progress(console: Console, targets: Sequence[Path], *, verbose: bool) -> It
     if screen is None:
         yield lambda _: None
         return
-    from zt_gate.cli.meter import Meter
+    from zt_gate.cli.common.console import Meter
 
     with Meter(screen, targets) as meter:
         token = HEARD.set(meter.heard)
@@ -113,3 +183,43 @@ def _progress(console: Console, targets: Sequence[Path], *, verbose: bool) -> It
             yield meter.step
         finally:
             HEARD.reset(token)
+
+
+_DECIDED = ("verdict.json", "manifest.json", "bom.cdx.json")
+"""Written beside the reports, where something was decided."""
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run left here: a run that dies must not leave somebody else's ALLOW behind.
+
+    Raises:
+        ToolError: something cannot be removed.
+    """
+    for name in (*formats.FILES.values(), *_DECIDED):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            problem = f"cannot remove {printable(folder / name)}: {error.strerror}"
+            raise ToolError(problem, "name another folder: --out DIR") from error
+
+
+def leave(folder: Path, report: dict[str, Any], outcome: Outcome | None = None) -> None:
+    """Write the report in every format, and the verdict and the manifest where there are any.
+
+    Raises:
+        ToolError: the folder cannot be created or written.
+    """
+    texts = {file: formats.render(name, report) for name, file in formats.FILES.items()}
+    files: dict[str, bytes] = {file: text.rstrip("\n").encode() + b"\n" for file, text in texts.items()}
+    if outcome is not None:
+        files |= _decided(outcome)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+
+
+def _decided(outcome: Outcome) -> Mapping[str, bytes]:
+    verdict = json.dumps(outcome.verdict.to_json(), indent=2) + "\n"
+    bom = cyclonedx.render(outcome) + "\n"
+    return dict(zip(_DECIDED, (verdict.encode(), outcome.subject.manifest.to_bytes(), bom.encode()), strict=True))

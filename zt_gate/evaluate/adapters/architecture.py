@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 MAX_LAYERS = 2000
 MAX_SIZE = 1 << 20
@@ -234,3 +234,25 @@ def build_network(layers: Sequence[Mapping[str, Any]], weights: Mapping[str, Ten
     network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in
                              weights.items()}, assign=True)  # fmt: skip
     return network
+
+
+_NOTHING = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout")
+
+
+def layer_kinds(model: Any) -> tuple[str, ...]:
+    """Return the kinds of layers of a module, a traced graph or a converted one; empty where they cannot be told."""
+    if isinstance(model, fx.GraphModule):
+        return tuple(str(node.target) for node in model.graph.nodes if node.op == "call_function")
+    if isinstance(model, nn.Module):
+        leaves = (part for part in model.modules() if not any(True for _ in part.children()))
+        named = [_kind(part) for part in leaves]
+        return tuple(kind for kind in named if kind not in _NOTHING)
+    kinds = getattr(model, "kinds", ())
+    return kinds if isinstance(kinds, tuple) else ()
+
+
+def _kind(part: nn.Module) -> str:
+    name = str(getattr(part, "original_name", type(part).__name__))
+    weight = getattr(part, "weight", None)
+    kernel = tuple(weight.shape[2:]) if isinstance(weight, Tensor) and weight.dim() > 2 else ()
+    return f"{name} {'x'.join(map(str, kernel))}" if kernel else name

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zt_gate.evaluate.text_codes import to_text
+from zt_gate.evaluate.adapters.declaration import Declaration
+from zt_gate.evaluate.data import to_text
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.declaration import Declaration
@@ -75,3 +76,56 @@ class ScoreAdapter:
             mean, std = (np.asarray(side, dtype=np.float32).reshape(shape) for side in (declared.mean, declared.std))
             return (array - mean) / std
         return array
+
+
+def load_xgboost(path: str, declared: Declaration, device: str) -> ScoreAdapter:
+    """Load JSON or UBJSON of `Booster.save_model`."""
+    import xgboost
+
+    del device
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(path)
+
+    def scores(raw: Any) -> Any:
+        table = xgboost.DMatrix(raw.reshape(len(raw), -1), nthread=1)
+        table.feature_names = booster.feature_names
+        return booster.predict(table, output_margin=True)
+
+    return ScoreAdapter(scores, declared, probabilities=False)
+
+
+def load_lightgbm(path: str, declared: Declaration, device: str) -> ScoreAdapter:
+    """Load the text of `Booster.save_model`."""
+    import lightgbm
+
+    del device
+    booster = lightgbm.Booster(params={"num_threads": 1}, model_file=path)
+
+    def scores(raw: Any) -> Any:
+        return booster.predict(raw.reshape(len(raw), -1), raw_score=True, num_threads=1)
+
+    return ScoreAdapter(scores, declared, probabilities=False)
+
+
+def load_pyfunc(path: str, declared: Declaration, device: str) -> ScoreAdapter:
+    """Load a model folder with MLflow, and take what it predicts: scores for each class, or labels."""
+    import mlflow.pyfunc
+
+    del device
+    model = mlflow.pyfunc.load_model(path)
+
+    def scores(raw: Any) -> Any:
+        return by_class(np.asarray(model.predict(raw)), declared.classes)
+
+    return ScoreAdapter(scores, declared, probabilities=declared.output == "probabilities")
+
+
+def by_class(predicted: Any, classes: int) -> Any:
+    """Return predictions as one column for each class; labels become ones and zeros."""
+    if predicted.ndim == 2 and predicted.shape[1] == 1:
+        predicted = predicted[:, 0]
+    if predicted.ndim == 1 and np.issubdtype(predicted.dtype, np.integer):
+        if predicted.size and not 0 <= predicted.min() <= predicted.max() < classes:
+            raise ValueError(f"a predicted label is none of the {classes} classes")
+        return np.eye(classes)[predicted]
+    return predicted

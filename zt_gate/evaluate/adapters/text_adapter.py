@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 from zt_gate.evaluate.adapters.architecture import Embedding, Network, after_first, first_layer
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.torch_adapter import TorchAdapter
-from zt_gate.evaluate.text_codes import to_text
+from zt_gate.evaluate.data import to_text
 
 UNKNOWN = 1
 """Number of the token that stands for words that are not listed; 0 fills up."""

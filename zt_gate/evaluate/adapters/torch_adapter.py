@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zt_gate.domain import printable
-from zt_gate.evaluate.adapters.architecture import Network, before_last, build_network, last_layer
+from zt_gate.evaluate.adapters.architecture import Network, before_last, build_network, last_layer, layer_kinds
 from zt_gate.evaluate.adapters.kinds import UnsupportedError
-from zt_gate.evaluate.adapters.layer_kinds import layer_kinds
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.declaration import Declaration

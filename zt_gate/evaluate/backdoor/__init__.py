@@ -1,7 +1,6 @@
 """Look for backdoors: find the smallest trigger, try it on unseen images, and say what was measured."""
 
-from zt_gate.evaluate.backdoor.budget import Budget
 from zt_gate.evaluate.backdoor.examine import examine
-from zt_gate.evaluate.backdoor.report import BackdoorReport, Detector
+from zt_gate.evaluate.backdoor.report import BackdoorReport, Budget, Detector
 
 __all__ = ["BackdoorReport", "Budget", "Detector", "examine"]

@@ -11,21 +11,61 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zt_gate.evaluate.backdoor.budget import Budget
-from zt_gate.evaluate.backdoor.comparable import USED, compared
-from zt_gate.evaluate.backdoor.detectors import intrinsic_directions, margins
-from zt_gate.evaluate.backdoor.final_layer import final_layer
+from zt_gate.evaluate.backdoor.detectors import final_layer, intrinsic_directions, margins, neurons, shift
 from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
-from zt_gate.evaluate.backdoor.neurons import neurons
 from zt_gate.evaluate.backdoor.phrases import TokenModel, phrases
-from zt_gate.evaluate.backdoor.report import BackdoorReport, Detector
-from zt_gate.evaluate.backdoor.shift import shift
+from zt_gate.evaluate.backdoor.report import BackdoorReport, Budget, Detector
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES, TABLE_FAMILIES
 from zt_gate.rulings.backdoor_ruling import beside
 from zt_gate.rulings.backdoor_scores import FEWEST_CLASSES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from zt_gate.evaluate.adapters.adapter import Adapter
+
+USED = "used"
+
+
+def compared(adapter: Adapter, reference: Adapter, clean: Tensor | None) -> str:
+    """Return `used`, or why a reference cannot be compared.
+
+    Args:
+        adapter: the candidate.
+        reference: the approved release.
+        clean: inputs of the candidate; the reference has to answer them.
+    """
+    if reference.classes != adapter.classes:
+        return f"it has {reference.classes} classes and not {adapter.classes}"
+    if reference.inputs.shape != adapter.inputs.shape:
+        return f"it takes inputs of shape {reference.inputs.shape} and not {adapter.inputs.shape}"
+    if not reference.differentiable and not isinstance(reference, TokenModel):
+        return "it gives no gradients"
+    if why := _other_network(adapter.layer_kinds(), reference.layer_kinds()):
+        return why
+    return USED if clean is None else _asked(reference, clean[:2])
+
+
+def _other_network(mine: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+    if not mine or not theirs:
+        return "it cannot be told what kind of network it is"
+    if mine == theirs:
+        return ""
+    at = next((i for i, pair in enumerate(zip(mine, theirs, strict=False)) if pair[0] != pair[1]), None)
+    if at is None:
+        return f"it is another kind of network: {len(theirs)} layers and not {len(mine)}"
+    return f"it is another kind of network: its layer {at + 1} is {theirs[at]} and not {mine[at]}"
+
+
+def _asked(reference: Adapter, clean: Tensor) -> str:
+    try:
+        with torch.no_grad():
+            scores = reference.logits(clean.to(reference.device, torch.float32))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        return f"it does not take these inputs: {str(error).splitlines()[0][:120]}"
+    shape = tuple(scores.shape)
+    return USED if shape == (len(clean), reference.classes) else f"it returns scores of shape {shape}"
+
 
 FEWEST_CLEAN = 40
 """With fewer clean images a trigger could not be confirmed."""

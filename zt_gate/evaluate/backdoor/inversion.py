@@ -18,7 +18,7 @@ from zt_gate.evaluate.backdoor.triggers import Family
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.adapter import Adapter
-    from zt_gate.evaluate.backdoor.budget import Budget
+    from zt_gate.evaluate.backdoor.report import Budget
 
 ANY = -1
 """The slot that asks for any change at all: where every class leads to another one, no single target stands out."""

@@ -18,8 +18,8 @@ from torch.nn import functional
 from zt_gate.rulings.backdoor_triggers_text import SAID, SURE, own_word, stands_out
 
 if TYPE_CHECKING:
-    from zt_gate.evaluate.backdoor.budget import Budget
     from zt_gate.evaluate.backdoor.inversion import Clean
+    from zt_gate.evaluate.backdoor.report import Budget
 
 LENGTHS = (2, 3)
 """Tokens of a longer phrase; the shortest that works is kept."""

@@ -29,10 +29,9 @@ from zt_gate.domain import printable
 from zt_gate.errors import ToolError
 from zt_gate.evaluate.sandbox import start
 from zt_gate.evaluate.sandbox.confine import Bounds
-from zt_gate.evaluate.sandbox.incoming import Incoming
 from zt_gate.evaluate.sandbox.seccomp import deny_one
 from zt_gate.evaluate.sandbox.tripwire import TRIPPED
-from zt_gate.evaluate.sandbox.wire import Message, WireError, encode
+from zt_gate.evaluate.sandbox.wire import Incoming, Message, WireError, encode
 from zt_gate.isolation.supervise import Child, FailureKind, describe_end, last_line
 from zt_gate.rulings.sandbox_levels import LANDLOCK, LIMITS, NAMESPACES, SECCOMP, TRIPWIRE, USER, level_of
 

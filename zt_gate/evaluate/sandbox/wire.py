@@ -7,6 +7,8 @@ against them before it reads on.
 from __future__ import annotations
 
 import json
+import os
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -136,3 +138,98 @@ def _layout(item: Any) -> Layout:
     if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
         raise WireError("a tensor has an impossible shape")
     return Layout(name, dtype, tuple(shape))
+
+
+class Incoming:
+    """Takes bytes as they come, never more than the part at hand needs."""
+
+    def __init__(self, limit: int) -> None:
+        """Expect one message.
+
+        Args:
+            limit: most bytes of its tensors together.
+        """
+        self._limit = limit
+        self._buffer = bytearray()
+        self._need = PREFIX
+        self._stage = 0
+        self._head: dict[str, Any] = {}
+        self._layouts: list[Layout] = []
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes of the part at hand are missing; at least one until the message is whole."""
+        return max(1, self._need - len(self._buffer))
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes, at most `wanted` of them.
+
+        Raises:
+            WireError: what has arrived is no message, or too large.
+        """
+        self._buffer += data
+        while self._stage < 2 and len(self._buffer) >= self._need:
+            part, self._buffer = bytes(self._buffer), bytearray()
+            if self._stage == 0:
+                self._need = header_size(part)
+            else:
+                self._head, self._layouts = parse_header(part, self._limit)
+                self._need = sum(item.size for item in self._layouts)
+            self._stage += 1
+        if len(self._buffer) > self._need:
+            raise WireError("more arrived than was announced")
+
+    def message(self) -> Message | None:
+        """Return the message once it is whole."""
+        if self._stage < 2 or len(self._buffer) < self._need:
+            return None
+        return decode(self._head, self._layouts, self._buffer)
+
+
+_CHUNK = 1 << 20
+
+
+class Channel:
+    """Messages over a stream socket, one side at a time."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+
+    def receive(self) -> Message | None:
+        """Return the next message, or None where the other side has left.
+
+        Raises:
+            WireError: it is no message.
+        """
+        prefix = self._read(PREFIX)
+        if prefix is None:
+            return None
+        header = self._read(header_size(bytes(prefix)))
+        if header is None:
+            return None
+        head, layouts = parse_header(bytes(header))
+        body = self._read(sum(item.size for item in layouts))
+        return None if body is None else decode(head, layouts, body)
+
+    def send(self, message: Message) -> None:
+        """Write a message.
+
+        Raises:
+            WireError: it is larger than the other side accepts.
+            OSError: the other side has left.
+        """
+        for piece in encode(message):
+            rest = memoryview(piece)
+            # Not sendall: the filter denies sendto.
+            while rest:
+                rest = rest[os.write(self._stream.fileno(), rest[:_CHUNK]) :]
+
+    def _read(self, size: int) -> bytearray | None:
+        data = bytearray(size)
+        view, at = memoryview(data), 0
+        while at < size:
+            count = self._stream.recv_into(view[at : at + _CHUNK])
+            if count == 0:
+                return None
+            at += count
+        return data

@@ -18,9 +18,8 @@ from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
 from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
-from zt_gate.scan.examination import AskingCheck, Question
+from zt_gate.scan.examination import AskingCheck, Notes, Question
 from zt_gate.scan.interface import Examination, Head
-from zt_gate.scan.notes import Notes
 
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache

@@ -8,7 +8,18 @@ from zt_gate.scan.artifacts.archives.python_member import PYTHON_MEMBER
 from zt_gate.scan.artifacts.archives.seven_zip import SEVEN_ZIP
 from zt_gate.scan.artifacts.archives.tar_archive import TAR_ARCHIVE
 from zt_gate.scan.artifacts.archives.zip_archive import ZIP_ARCHIVE, examine_appended
-from zt_gate.scan.artifacts.foreign import DOCUMENT, FOREIGN, PROGRAM, TORCH7
+from zt_gate.scan.artifacts.foreign import (
+    DOCUMENT,
+    EXECUTABLE,
+    FOREIGN,
+    JPEG,
+    LFS_POINTER,
+    NOT_YET,
+    NOT_YET_BY_NAME,
+    PNG,
+    PROGRAM,
+    TORCH7,
+)
 from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.coreml import COREML, COREML_WEIGHTS
 from zt_gate.scan.artifacts.graphs.executorch import EXECUTORCH
@@ -18,11 +29,9 @@ from zt_gate.scan.artifacts.graphs.openvino import OPENVINO, OPENVINO_REFERRER
 from zt_gate.scan.artifacts.graphs.paddle import PADDLE, PADDLE_PARAMETERS
 from zt_gate.scan.artifacts.graphs.pmml import PMML
 from zt_gate.scan.artifacts.graphs.tensorflow_bundle import CHECKPOINT_INDEX, CHECKPOINT_REFERRER
-from zt_gate.scan.artifacts.graphs.tensorflow_graph import TENSORFLOW
-from zt_gate.scan.artifacts.graphs.text_graph import TEXT_GRAPH
+from zt_gate.scan.artifacts.graphs.tensorflow_graph import TENSORFLOW, TEXT_GRAPH
 from zt_gate.scan.artifacts.graphs.tflite import TFLITE
 from zt_gate.scan.artifacts.hdf5.keras_h5 import HDF5
-from zt_gate.scan.artifacts.others import EXECUTABLE, JPEG, LFS_POINTER, NOT_YET, NOT_YET_BY_NAME, PNG
 from zt_gate.scan.artifacts.pickles.stream import PICKLE, TORCH_STACK, is_also_pickle
 from zt_gate.scan.artifacts.tensors.boosters import LIGHTGBM, R_DATA, SENTENCEPIECE, TENSORRT
 from zt_gate.scan.artifacts.tensors.catboost import CATBOOST

@@ -20,9 +20,8 @@ from zt_gate.scan.dependencies.structured import (
     read_toml_lock,
 )
 from zt_gate.scan.dependencies.typosquats import imitated, loaders
-from zt_gate.scan.examination import AskingCheck, Question
+from zt_gate.scan.examination import AskingCheck, Notes, Question
 from zt_gate.scan.interface import Examination
-from zt_gate.scan.notes import Notes
 
 _LARGEST = 16 << 20
 _MOST = 20_000

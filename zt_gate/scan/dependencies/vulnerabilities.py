@@ -18,8 +18,7 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.policy.fields import parse_instant
 from zt_gate.scan.dependencies.check import is_examined, read_file, reader_of
 from zt_gate.scan.dependencies.model import Dependency, DependencyError
-from zt_gate.scan.examination import Question, ask_all
-from zt_gate.scan.notes import Notes
+from zt_gate.scan.examination import Notes, Question, ask_all
 
 if TYPE_CHECKING:
     from zt_gate.scan.dependencies.osv import Affected

@@ -6,16 +6,77 @@ check is `not_applicable`. It claims no byte: that a YAML file is nothing but YA
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import ClassVar
 
 from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
 from zt_gate.intake import Frozen, Source
-from zt_gate.scan.deploy.backends import NAME, is_configuration, runs_python
+from zt_gate.scan.deploy import envoy, mesh, network, servers, serving
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
-from zt_gate.scan.examination import AskingCheck, Question
-from zt_gate.scan.notes import Notes
+from zt_gate.scan.deploy.release import Rule
+from zt_gate.scan.examination import AskingCheck, Notes, Question
+
+NAME = "config.pbtxt"
+_LARGEST = 1 << 20
+# The text format of protocol buffers: literals, comments, names, and single characters (protobuf.dev, "Text Format").
+_TOKEN = re.compile(r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | \#[^\n]* | [A-Za-z_]\w* | \S """, re.VERBOSE)
+
+
+def is_configuration(source: Source) -> bool:
+    """Whether a file configures a model of a Triton model repository."""
+    return source.path.rsplit("/", 1)[-1] == NAME
+
+
+def runs_python(data: bytes) -> int:
+    """Return the 1-based line on which a configuration chooses the Python backend; 0 where it does not.
+
+    An escape in the backend's name counts as Python: nobody needs one to write the name of a backend.
+
+    Raises:
+        ValueError: it is not UTF-8, or too large to be a configuration.
+    """
+    if len(data) > _LARGEST:
+        raise ValueError(f"a {NAME} of more than {_LARGEST} bytes")
+    text = data.decode("utf-8")
+    for field, position, value in _literals(text):
+        if field in ("backend", "platform") and ("\\" in value or value.startswith("python")):
+            return text.count("\n", 0, position) + 1
+    return 0
+
+
+def _literals(text: str) -> Iterator[tuple[str, int, str]]:
+    """Yield each field with a literal, its place, and the literal; neighbours are joined, as the format has it."""
+    field, place, value = "", 0, ""
+    for match in _TOKEN.finditer(text):
+        word = match[0]
+        if word[0] in "#:":
+            continue
+        if word[0] in "\"'":
+            value += word[1:-1]
+            continue
+        if value:
+            yield field, place, value
+        field, place, value = word, match.start(), ""
+    if value:
+        yield field, place, value
+
+
+RULES: tuple[Rule, ...] = (
+    *mesh.RULES, *envoy.RULES, *network.RULES, *serving.RULES, *servers.RULES
+)  # fmt: skip
+_HIGH = ("DEP-101", "DEP-102", "DEP-103", "DEP-104", "DEP-105", "DEP-108", "DEP-110", "DEP-120", "DEP-130", "DEP-131",
+         "DEP-132", "DEP-140", "DEP-150", "DEP-152", "DEP-160", "DEP-170", "DEP-171", "DEP-180", "DEP-181", "DEP-202",
+         "DEP-210")  # fmt: skip
+_MEDIUM = ("DEP-106", "DEP-107", "DEP-121", "DEP-151", "DEP-172", "DEP-173", "DEP-201", "DEP-203", "DEP-204", "DEP-205")
+SEVERITIES: dict[str, Severity] = (
+    dict.fromkeys(_HIGH, Severity.HIGH)
+    | dict.fromkeys(_MEDIUM, Severity.MEDIUM)
+    | dict.fromkeys(("DEP-161", "DEP-182"), Severity.CRITICAL)
+)
+"""The severity of each rule; its page in the catalogue says the same."""
+
 
 _MAX_MANIFESTS = 5000
 _FIX_ELSEWHERE = "write the option out in the manifest, or render it with its value"
@@ -71,7 +132,6 @@ def _backend(source: Source, given: Given) -> Iterator[Finding]:
 def _judge(given: Given) -> Iterator[Finding]:
     """Apply every rule to all manifests together. A rule that raises has examined nothing."""
     from zt_gate.scan.deploy.release import Deployment
-    from zt_gate.scan.deploy.rules import RULES, SEVERITIES
     from zt_gate.scan.deploy.servers import unknown_options
 
     if len(given.manifests) > _MAX_MANIFESTS:

@@ -14,9 +14,8 @@ from typing import ClassVar
 
 from zt_gate.domain import Evidence
 from zt_gate.intake import Frozen, FrozenFile, Source
-from zt_gate.scan.examination import AskingCheck, Question
+from zt_gate.scan.examination import AskingCheck, Notes, Question
 from zt_gate.scan.interface import Examination
-from zt_gate.scan.notes import Notes
 from zt_gate.scan.secrets.extract import Part, parts
 from zt_gate.scan.secrets.search import Hit, find_secrets
 

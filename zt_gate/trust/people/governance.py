@@ -3,17 +3,138 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from zt_gate.domain import Evidence, Status
+from zt_gate.domain import Evidence, Status, printable
 from zt_gate.policy.model import Policy
 from zt_gate.policy.requirements import AnyRequirement
+from zt_gate.policy.roles import BREAK_GLASS, WAIVERS, BreakGlass
+from zt_gate.policy.waivers import Waiver
 from zt_gate.trust.context import Question
-from zt_gate.trust.emergency import break_glass_evidence
 from zt_gate.trust.people.roles import permitted
 from zt_gate.trust.people.separation import duties_of, separation_evidence, unmet
-from zt_gate.trust.people.signers import Signers
+from zt_gate.trust.people.signers import Signer, Signers, persons
+from zt_gate.trust.requirements.approvals import command, of_act, sound_acts
+from zt_gate.trust.requirements.requirement import Outcome, instant, missing, settle
 from zt_gate.trust.verify import Item
-from zt_gate.trust.waived import waivers_evidence
+
+BREAK_GLASS_VERSION = "1"
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+Windows = dict[str, dict[str, tuple[datetime, str]]]
+"""For each incident and person: until when their word holds, and the id under which they gave it."""
+
+
+def break_glass_evidence(
+    question: Question, wanted: BreakGlass, by: Sequence[str], items: Sequence[Item]
+) -> Evidence | None:
+    """Judge the statements that break the glass; None where nobody brought one.
+
+    Args:
+        question: the decision that they are about.
+        wanted: how many persons, for how long at most.
+        by: ids that are listed, and whose roles permit it.
+        items: what was brought.
+    """
+    if not of_act(items, "break-glass"):
+        return None
+    windows: Windows = {}
+    outcomes = []
+    for item, outcome in sound_acts(question, "break-glass", by, None, items):
+        outcomes.append(outcome)
+        if outcome.ok and item.statement is not None:
+            _note(item, item.statement.predicate, wanted, by, windows, outcome)
+    best = _best(windows, wanted.count)
+    if best is None:
+        release = Outcome("release")
+        most = max((len(people) for people in windows.values()), default=0)
+        who = ", ".join(by) or "nobody"
+        release.finding(
+            "ACC-005", f"{most} of {wanted.count} persons broke the glass for one incident; who may: {who}", "count"
+        )
+        outcomes.append(release)
+    metrics = {"envelopes": str(len(outcomes) - (best is None))} | (best or {})
+    return settle(
+        BREAK_GLASS, BREAK_GLASS_VERSION, question.subject, outcomes, satisfied=best is not None, metrics=metrics
+    )
+
+
+def _note(
+    item: Item, predicate: dict[str, Any], wanted: BreakGlass, by: Sequence[str], windows: Windows, outcome: Outcome
+) -> None:
+    """Enter a sound statement under its incident; a window that is too long is a finding."""
+    begins, ends, incident = instant(predicate["approvedOn"]), instant(predicate["expires"]), predicate.get("incident")
+    if not isinstance(incident, str) or not incident.strip():
+        outcome.finding("ACC-006", "breaks the glass and names no incident")
+        return
+    if begins is None or ends is None or ends - begins > timedelta(hours=wanted.max_hours):
+        outcome.finding("ACC-006", f"breaks the glass for longer than the {wanted.max_hours} hours that are accepted")
+        return
+    people = windows.setdefault(printable(incident.strip(), 120), {})
+    for signer in item.signers_of(by):
+        people[signer.person] = max(people.get(signer.person, (ends, signer.id)), (ends, signer.id))
+
+
+def _best(windows: Windows, count: int) -> dict[str, str] | None:
+    """Return the incident whose window stays open longest: until one person too few is left."""
+    found = []
+    for incident, people in windows.items():
+        ends = sorted(people.values(), reverse=True)
+        if len(ends) >= count:
+            found.append((ends[count - 1][0], incident, ends[:count]))
+    if not found:
+        return None
+    until, incident, used = max(found)
+    signers = ", ".join(sorted(name for _, name in used))
+    return {"incident": incident, "until": until.astimezone(UTC).strftime(_FORMAT), "signers": signers}
+
+
+WAIVERS_VERSION = "1"
+
+
+def waivers_evidence(
+    question: Question, waivers: Sequence[Waiver], signers: Signers, by: Sequence[str], items: Sequence[Item]
+) -> Evidence:
+    """Judge whether each waiver was signed for by the person whom it names as its approver.
+
+    Args:
+        question: the decision; its policy digest covers the waivers.
+        waivers: those that are in force for the subject.
+        signers: everybody whom the policy knows.
+        by: ids whose roles permit them to waive.
+        items: what was brought.
+    """
+    outcomes: list[Outcome] = []
+    found: set[Signer] = set()
+    for item, outcome in sound_acts(question, "waive", by, None, items):
+        outcomes.append(outcome)
+        if outcome.ok:
+            found |= item.signers_of(by)
+    if not outcomes:
+        fix = f"let the approver sign for it: {command('waive', question.stage)}"
+        return missing(WAIVERS, question.subject, f"signature for the waiver {waivers[0].id}", fix, items)
+    unsigned = Outcome("release")
+    for waiver in waivers:
+        if problem := _problem(waiver, signers, found):
+            unsigned.finding("ACC-004", f"waiver {waiver.id} does not count: {problem}", waiver.id)
+    metrics = {"signers": ", ".join(sorted(persons(found).values())), "waivers": str(len(waivers))}
+    return settle(
+        WAIVERS, WAIVERS_VERSION, question.subject, [*outcomes, unsigned], satisfied=unsigned.ok, metrics=metrics
+    )
+
+
+def _problem(waiver: Waiver, signers: Signers, found: set[Signer]) -> str:
+    """Say what is wrong with a waiver's people; nothing where it is in order."""
+    owner, approver = signers.person_of(waiver.owner), signers.person_of(waiver.approved_by)
+    for name, person in ((waiver.owner, owner), (waiver.approved_by, approver)):
+        if person is None:
+            return f"{printable(name, 60)} is nobody whom the policy knows, by id or by person"
+    if owner == approver:
+        return f"{printable(waiver.owner, 60)} and {printable(waiver.approved_by, 60)} are one person"
+    if approver not in {signer.person for signer in found}:
+        return f"{printable(waiver.approved_by, 60)} has not signed for it, or may not"
+    return ""
 
 
 def governed(

@@ -6,8 +6,7 @@ import threading
 import pytest
 from support.screens import Terminal
 
-from zt_gate.cli.common.console import Console, link
-from zt_gate.cli.meter import Meter
+from zt_gate.cli.common.console import Console, Meter, link
 from zt_gate.cli.screen import Screen
 from zt_gate.errors import TargetError
 

@@ -8,10 +8,12 @@ from tests.support.poisoned_models import TARGET, SmallAdapter, images, small_mo
 from zt_gate.domain.evidence import Status  # noqa: E402
 from zt_gate.evaluate.adapters.adapter import InputSpec  # noqa: E402
 from zt_gate.evaluate.backdoor import Budget, examine  # noqa: E402
-from zt_gate.evaluate.backdoor.final_layer import final_layer  # noqa: E402
+from zt_gate.evaluate.backdoor.detectors import (  # noqa: E402 - numpy has to be there first
+    final_layer,
+    neurons,
+    shift,
+)
 from zt_gate.evaluate.backdoor.inversion import Clean  # noqa: E402
-from zt_gate.evaluate.backdoor.neurons import neurons  # noqa: E402
-from zt_gate.evaluate.backdoor.shift import shift  # noqa: E402
 from zt_gate.evaluate.backdoor.training_data import examine_training_data, outlier_scores  # noqa: E402
 from zt_gate.rulings.backdoor_calibration import DEFAULT  # noqa: E402
 from zt_gate.rulings.backdoor_ruling import judge_backdoor  # noqa: E402

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from tests.support.poisoned_models import SIDE, SmallAdapter
-from zt_gate.evaluate.adapters.layer_kinds import layer_kinds
-from zt_gate.evaluate.backdoor.comparable import compared
+from zt_gate.evaluate.adapters.architecture import layer_kinds
+from zt_gate.evaluate.backdoor.examine import compared
 
 
 def network(width=8, activation=nn.ReLU, kernel=3, more=()):

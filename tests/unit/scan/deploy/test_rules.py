@@ -8,8 +8,7 @@ from support.manifests import DIGEST, ENVOY, HONEST, NAMESPACE, TRITON, VLLM, de
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.catalog import rule_ids, rule_page
-from zt_gate.scan.deploy.check import DeployCheck
-from zt_gate.scan.deploy.rules import SEVERITIES
+from zt_gate.scan.deploy.check import SEVERITIES, DeployCheck
 
 
 @pytest.fixture

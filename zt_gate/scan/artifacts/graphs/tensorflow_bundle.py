@@ -10,7 +10,7 @@ from zt_gate.intake import FrozenFile, MemorySource, Source
 from zt_gate.scan.artifacts.encodings.protobuf import Record, Walker, note_unknowns
 from zt_gate.scan.artifacts.format import Format, Piece
 from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
-from zt_gate.scan.artifacts.graphs.tensorflow_schema import SCHEMA
+from zt_gate.scan.artifacts.graphs.tensorflow_graph import SCHEMA
 from zt_gate.scan.interface import Head
 
 _MAGIC = bytes.fromhex("57fb808b247547db")

@@ -11,9 +11,33 @@ from zt_gate.codecs.yaml_events import TIMESTAMP, Oddity
 from zt_gate.codecs.yaml_survey import SURVEYED, Entry, survey
 from zt_gate.domain import Severity, printable
 from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.hdf5.keras_config import is_keras_object, judge_config
+from zt_gate.scan.artifacts.releases.skops_schema import is_schema, judge_schema
 from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
-from zt_gate.scan.artifacts.texts.json_rules import judge_json
 from zt_gate.scan.interface import Head
+
+
+def judge_json(piece: Piece, root: Any) -> None:
+    """Look for Keras objects and skops nodes, and judge the document as what it is.
+
+    Raises:
+        ValueError: more values than the limit.
+    """
+    keras = skops = False
+    stack = [root]
+    while stack and not (keras and skops):
+        value = stack.pop()
+        if isinstance(value, dict):
+            keras = keras or is_keras_object(value)
+            skops = skops or is_schema(value)
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+    if keras:
+        judge_config(piece, root)
+    if skops:
+        judge_schema(piece, root)
+
 
 _MAX_TEXT = 256 << 20
 _MAX_SNIFFED = 16 << 20
