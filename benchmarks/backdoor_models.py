@@ -15,10 +15,10 @@ from backdoor_zoo import CLASSES, Data, Recipe, build, colours, mnist, quality, 
 from torch import Tensor, nn
 
 from zt_gate.evaluate.adapters.adapter import InputSpec
-from zt_gate.evaluate.backdoor import Budget, examine
+from zt_gate.evaluate.backdoor import SearchBudget, examine
 
 KEPT = Path(__file__).parent.parent / "build" / "backdoor"
-BUDGET = Budget()
+BUDGET = SearchBudget()
 HOUSES = (("mnist", "plain"), ("colours", "normed"), ("mnist", "residual"))
 """Data and network; each has honest models of its own to calibrate with."""
 CALIBRATING, HONEST = 10, 4

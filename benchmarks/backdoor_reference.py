@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zt_gate.evaluate.backdoor import Budget
+from zt_gate.evaluate.backdoor import SearchBudget
 from zt_gate.evaluate.backdoor.detectors import intrinsic_directions, margins, neurons, shift
 from zt_gate.evaluate.backdoor.inversion import Clean, invert
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES
 
 
-def class_by_class(adapter: Any, images: Tensor, labels: Tensor, budget: Budget) -> None:
+def class_by_class(adapter: Any, images: Tensor, labels: Tensor, budget: SearchBudget) -> None:
     """Do the work of `examine` with the same steps and images, but one search after another."""
-    one_seed = Budget(**{**budget.to_json(), "margin_seeds": 1})  # type: ignore[arg-type]
+    one_seed = SearchBudget(**{**budget.to_json(), "margin_seeds": 1})  # type: ignore[arg-type]
     some, answers = images[: budget.clean_images], labels[: budget.clean_images]
     clean = Clean(some[::2], answers[::2], some[1::2], answers[1::2])
     own = intrinsic_directions(adapter, clean.images, clean.labels) if budget.clean_margin_steps else None

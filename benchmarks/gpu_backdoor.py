@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zt_gate.evaluate.adapters.adapter import InputSpec
-from zt_gate.evaluate.backdoor import Budget, examine
+from zt_gate.evaluate.backdoor import SearchBudget, examine
 from zt_gate.rulings.backdoor_ruling import beside, calibrate, judge_backdoor, suspicion
 
 RATES = {
@@ -38,10 +38,10 @@ RATES = {
     "dynamic": 0.1,
 }
 """Shares of poisoned training images; the first three kinds have one model with a fifth of it, at least 1 %."""
-EXAMINATION = Budget(
+EXAMINATION = SearchBudget(
     margin_images=12, margin_steps=100, trigger_steps=90, trigger_batch=32, clean_images=512, clean_margin_steps=0
 )
-TINY = Budget(margin_images=3, margin_steps=15, trigger_steps=30, trigger_batch=8, clean_images=120)
+TINY = SearchBudget(margin_images=3, margin_steps=15, trigger_steps=30, trigger_batch=8, clean_images=120)
 
 
 class OnDevice:

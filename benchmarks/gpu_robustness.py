@@ -29,7 +29,7 @@ import torch
 from robust_models import Shown, colour_classes, perturbed, resnet18, train, wide_resnet
 from torch import Tensor, nn
 
-from zt_gate.evaluate.robustness import CONFIRM, STANDARD, TRIAGE, Plan, Threat, attack_batch, stage_counts
+from zt_gate.evaluate.robustness import CONFIRM, STANDARD, TRIAGE, Plan, ThreatModel, attack_batch, stage_counts
 from zt_gate.evaluate.robustness.apgd import Prey, apgd
 from zt_gate.evaluate.robustness.ladder import run_stage
 from zt_gate.evaluate.robustness.objectives import spread
@@ -112,7 +112,7 @@ def ladder(net: nn.Module, x: Tensor, y: Tensor, eps: float, plan: Plan, device:
     """Climb the ladder."""
     adapter = Shown(net, tuple(x.shape[1:]), device)
     with watched(device) as seen:
-        result = attack_batch(adapter, x, y, Threat("Linf", eps), plan, 0)
+        result = attack_batch(adapter, x, y, ThreatModel("Linf", eps), plan, 0)
     robust = int(result.robust.sum())
     return {
         "n": len(x), "robust": robust, "robust_accuracy": robust / len(x),
@@ -174,7 +174,7 @@ def _plain(asked: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, eps: float, 
     for stage in AUTOATTACK:
         for target in range(stage.targets if stage.family == "apgd-t" else 1):
             rows = holds.nonzero()[:, 0]
-            ball = Ball.around(x[rows], Threat("Linf", eps), adapter.inputs)
+            ball = Ball.around(x[rows], ThreatModel("Linf", eps), adapter.inputs)
             prey = Prey(ball, y[rows], spread(logits[rows]), order[rows, target])
             if stage.family.startswith("apgd"):
                 noise = noise_like(ball.x, ball.threat, luck)

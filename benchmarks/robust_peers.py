@@ -53,18 +53,18 @@ def ours(plan: str) -> Callable[..., Tensor]:
     """Climb our ladder."""
 
     def run(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        from zt_gate.evaluate.robustness import PLANS, Threat, attack_batch
+        from zt_gate.evaluate.robustness import PLANS, ThreatModel, attack_batch
 
-        return attack_batch(Shown(net, tuple(x.shape[1:])), x, y, Threat("Linf", eps), PLANS[plan], 0).adversarial
+        return attack_batch(Shown(net, tuple(x.shape[1:])), x, y, ThreatModel("Linf", eps), PLANS[plan], 0).adversarial
 
     return run
 
 
 def gate(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     """Do what an evaluation does: look for masking first, and attack in full where a flag is up."""
-    from zt_gate.evaluate.robustness import CONFIRM, STANDARD, Threat, attack_batch, masking_flags
+    from zt_gate.evaluate.robustness import CONFIRM, STANDARD, ThreatModel, attack_batch, masking_flags
 
-    adapter, threat = Shown(net, tuple(x.shape[1:])), Threat("Linf", eps)
+    adapter, threat = Shown(net, tuple(x.shape[1:])), ThreatModel("Linf", eps)
     flags = masking_flags(adapter, x, y, threat, 0)
     said["flags"] = list(flags.raised)
     # Luck of its own makes every family of AutoAttack several times dearer; the mean of answers does more for it.
@@ -75,9 +75,9 @@ def gate(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
 
 def flags_only(net: nn.Module, x: Tensor, y: Tensor, eps: float) -> Tensor:
     """Only look for masking."""
-    from zt_gate.evaluate.robustness import Threat, masking_flags
+    from zt_gate.evaluate.robustness import ThreatModel, masking_flags
 
-    said["flags"] = list(masking_flags(Shown(net, tuple(x.shape[1:])), x, y, Threat("Linf", eps), 0).raised)
+    said["flags"] = list(masking_flags(Shown(net, tuple(x.shape[1:])), x, y, ThreatModel("Linf", eps), 0).raised)
     return x
 
 

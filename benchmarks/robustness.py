@@ -28,7 +28,7 @@ from robust_models import colour_classes, digits_cnn, perturbed, train
 from robust_peers import load, small_residual
 from torch import Tensor, nn
 
-from zt_gate.rulings.sequential_tests import Outcome, Sequential
+from zt_gate.rulings.sequential_tests import Sequential, TestOutcome
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build"
@@ -156,19 +156,19 @@ def judged(model: str, path: Path) -> dict[str, Any]:
 def sequential() -> list[dict[str, float]]:
     """Simulate the decision: how many images it takes at several distances from the threshold, how often it errs."""
     rule, rows = Sequential(0.4).rule, []
-    cache: dict[tuple[int, int], Outcome] = {}
+    cache: dict[tuple[int, int], TestOutcome] = {}
     for truth in (0.2, 0.3, 0.35, 0.39, 0.41, 0.45, 0.5, 0.6):
         luck, sizes, wrong, open_ = Random(11), 0, 0, 0
         for _ in range(RUNS_SIMULATED):
-            hits, n, outcome = 0, 0, Outcome.UNDECIDED
-            while n < 2000 and outcome is Outcome.UNDECIDED:
+            hits, n, outcome = 0, 0, TestOutcome.UNDECIDED
+            while n < 2000 and outcome is TestOutcome.UNDECIDED:
                 hits, n = hits + sum(luck.random() < truth for _ in range(32)), n + 32
                 if (hits, n) not in cache:
                     cache[hits, n] = rule(hits, n).outcome
                 outcome = cache[hits, n]
             sizes += n
-            open_ += outcome is Outcome.UNDECIDED
-            wrong += outcome is (Outcome.FAIL if truth >= 0.4 else Outcome.PASS)
+            open_ += outcome is TestOutcome.UNDECIDED
+            wrong += outcome is (TestOutcome.FAIL if truth >= 0.4 else TestOutcome.PASS)
         rows.append({"truth": truth, "mean_images": sizes / RUNS_SIMULATED, "undecided": open_ / RUNS_SIMULATED,
                      "false": wrong / RUNS_SIMULATED})  # fmt: skip
     return rows

@@ -101,7 +101,7 @@ def time_bundle(runs: int) -> dict[str, float]:
 
     from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
     from zt_gate.policy.trust_roots import Identity, Trust, TrustedRoot
-    from zt_gate.trust.evidence_folder import Brought
+    from zt_gate.trust.evidence_folder import EvidenceFile
     from zt_gate.trust.people.signers import Signers
     from zt_gate.trust.statements.statement import manifest_statement
     from zt_gate.trust.verify import examine
@@ -113,10 +113,10 @@ def time_bundle(runs: int) -> dict[str, float]:
     bundle = json.dumps(sigstore.sign_statement(manifest_statement(subject), who, issuer)).encode()
     root = TrustedRoot(file="root.json", sha256="0" * 64, json_text=sigstore.trusted_root())
     signers = Signers(Trust(identities=(Identity("ci", issuer, subject=who),), trusted_root=root), now)
-    item = examine(Brought("bundle.json", bundle), signers, subject)
+    item = examine(EvidenceFile("bundle.json", bundle), signers, subject)
     if not item.signers:
         raise SystemExit(f"the bundle does not verify: {item.problem or item.stranger}")
-    return timed(lambda: examine(Brought("bundle.json", bundle), signers, subject), max(runs, 50))
+    return timed(lambda: examine(EvidenceFile("bundle.json", bundle), signers, subject), max(runs, 50))
 
 
 def time_unchanged(folder: Path, runs: int) -> dict[str, float]:

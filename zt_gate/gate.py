@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, Verdict, printable
 from zt_gate.errors import UsageError
-from zt_gate.intake import FastDigest, Freeze, Frozen, Limits
+from zt_gate.intake import FastDigest, Freeze, Frozen, IntakeLimits
 from zt_gate.intake.containment import refuse_policy_inside
 from zt_gate.intake.remote import frozen_target
 from zt_gate.log import info
@@ -48,7 +48,7 @@ class Request:
     """Folders with signed statements: about the target, and what the operator keeps, such as revocation lists."""
     held: Frozen | None = None
     """The target, held by the caller, who closes it; None has the gate freeze it as a private copy."""
-    limits: Limits = field(default_factory=Limits)
+    limits: IntakeLimits = field(default_factory=IntakeLimits)
     cache: ExaminationCache | None = None
     """What earlier runs found out about single files; None examines every file."""
     store: Path | None = None
@@ -204,7 +204,7 @@ def _verify(
     policy = request.policy.policy
     if not policy.stated(stage, subject.digest, now) and policy.break_glass is None:
         return (), []
-    from zt_gate.trust.collect import Question, collect
+    from zt_gate.trust.collect import Context, collect
     from zt_gate.trust.evidence_folder import read_brought
 
     brought = tuple(item for folder in request.statements for item in read_brought(folder))
@@ -214,7 +214,7 @@ def _verify(
         from zt_gate.trust.replay import replayer
 
         replay = replayer(frozen, scanned=_sound(stage, scanned))
-    question = Question(subject, request.stage, request.policy.digest, now, replay)
+    question = Context(subject, request.stage, request.policy.digest, now, replay)
     return digests, collect(question, stage, policy.trust, brought, policy)
 
 

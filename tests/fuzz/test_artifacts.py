@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from zt_gate.intake import Freeze, MemorySource, freeze
 from zt_gate.scan.artifacts import ArtifactCheck
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge
 from zt_gate.scan.artifacts.pickles.window import MalformedError
@@ -33,7 +33,7 @@ def scan(name, data):
     source = MemorySource(name, "", data)
     exam = Examination(name, len(data))
     with exam.guarded(name):
-        examine(Piece(source, exam, Head.of(source), examine))
+        examine(Input(source, exam, Head.of(source), examine))
     return exam
 
 

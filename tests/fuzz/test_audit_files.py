@@ -99,12 +99,12 @@ def test_a_damaged_log_is_refused_or_a_part_of_the_log(log, tmp_path_factory, da
 @given(st.dictionaries(st.sampled_from(["rules", "waived", "waivers", "reasons", "milliseconds", "bytes", "tensors"]),
                        st.text(max_size=40)))  # fmt: skip
 def test_details_of_any_text_are_no_trouble(details):
-    from zt_gate.audit.anomalies import Detector
+    from zt_gate.audit.anomalies import AnomalyDetector
     from zt_gate.audit.prometheus import render
 
     event = {"event": "run.finished", "run": "r", "seq": 0, "who": "w", "what": "x", "why": "y", "outcome": "allow",
              "time": "2026-06-01T00:00:00Z", "details": details}  # fmt: skip
-    figures, detector = Figures(), Detector()
+    figures, detector = Figures(), AnomalyDetector()
     for _ in range(10):
         figures.see(event)
         list(detector.see(event))

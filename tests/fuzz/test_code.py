@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.scan.code.notebook import Command
+from zt_gate.scan.code.notebook import NotebookCommand
 from zt_gate.scan.code.rules import RULE_IDS
 from zt_gate.scan.code.source import SourceError, command_hits, read_unit
 from zt_gate.scan.code.torch_version import oldest_torch
@@ -53,7 +53,7 @@ def test_notebooks_are_examined_or_refused(cells):
 
 @given(st.text(max_size=100))
 def test_any_command_is_a_finding(text):
-    assert command_hits(Command(1, "!", text))[0].rule == "COD-120"
+    assert command_hits(NotebookCommand(1, "!", text))[0].rule == "COD-120"
 
 
 @given(st.lists(st.text(max_size=60), max_size=3))

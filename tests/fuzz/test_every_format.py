@@ -17,7 +17,7 @@ from fuzz.seeds import head_of, seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.registry import FORMATS, examine
 from zt_gate.scan.interface import Examination
 
@@ -36,7 +36,7 @@ def scan(name, data):
     head = head_of(name, data)
     exam = Examination(head.source.path, len(data))
     with exam.guarded(name):
-        examine(Piece(head.source, exam, head, examine))
+        examine(Input(head.source, exam, head, examine))
     return exam
 
 

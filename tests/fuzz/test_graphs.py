@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.protobuf import message
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError
 from zt_gate.scan.artifacts.texts.jinja_template import problems
@@ -34,7 +34,7 @@ def scan(name, data):
     exam = Examination(name, len(data))
     source = MemorySource(name, "", data)
     with exam.guarded(name):
-        examine(Piece(source, exam, Head.of(source), examine))
+        examine(Input(source, exam, Head.of(source), examine))
     return exam
 
 

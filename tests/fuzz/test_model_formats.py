@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.hdf5.reader import Hdf5File
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
@@ -25,7 +25,7 @@ def scan(name, data):
     source = MemorySource(name, "", data)
     exam = Examination(name, len(data))
     with exam.guarded(name):
-        examine(Piece(source, exam, Head.of(source), examine))
+        examine(Input(source, exam, Head.of(source), examine))
     return exam
 
 
@@ -144,7 +144,7 @@ def test_tar_members_are_those_that_tarfile_sees(names, style):
     seen = []
     source = MemorySource("m.tar", "", data)
     exam = Examination("m.tar", len(data))
-    piece = Piece(source, exam, Head.of(source), lambda inner: seen.append(inner.source.read_at(0, inner.source.size)))
+    piece = Input(source, exam, Head.of(source), lambda inner: seen.append(inner.source.read_at(0, inner.source.size)))
     from zt_gate.scan.artifacts.archives.tar_archive import TAR_ARCHIVE
 
     TAR_ARCHIVE.examine(piece)

@@ -15,7 +15,7 @@ from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.archives.lz4_frame import Lz4Decoder, decode_block
 from zt_gate.scan.artifacts.archives.zstd_frame import ZstdDecoder
 from zt_gate.scan.artifacts.encodings.thrift_compact import BadThriftError, CompactReader
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
 
@@ -43,7 +43,7 @@ def scan(name, data):
     source = MemorySource(name, "", data)
     exam = Examination(name, len(data))
     with exam.guarded(name):
-        examine(Piece(source, exam, Head.of(source), examine))
+        examine(Input(source, exam, Head.of(source), examine))
     return exam
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import ModelSigning
-from zt_gate.trust.requirements.requirement import Outcome
+from zt_gate.trust.requirements.requirement import Assessment
 from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, check_version, is_unlogged, read_unlogged
 from zt_gate.trust.signatures.model_signing import judge_model_signature
-from zt_gate.trust.statements.statement import MODEL_SIGNATURE_TYPE, Named, Statement
+from zt_gate.trust.statements.statement import MODEL_SIGNATURE_TYPE, Statement, StatementSubject
 
 SUBJECT = Subject(
     "m", Manifest.of([Entry("a.bin", 1, Mode.FILE, "11" * 32), Entry("b/c", 1, Mode.EXECUTABLE, "22" * 32)])
@@ -69,8 +69,8 @@ def test_a_bundle_is_read_or_refused(value) -> None:
 
 @given(predicates, st.sampled_from(["11" * 32, "33" * 32]), st.lists(st.text(max_size=4), max_size=3))
 def test_a_model_statement_is_judged_and_never_signs_what_it_does_not_name(predicate, root, unsigned) -> None:
-    stated = Statement((Named("m", Digest(root)),), MODEL_SIGNATURE_TYPE, predicate)
-    outcome = Outcome("x")
+    stated = Statement((StatementSubject("m", Digest(root)),), MODEL_SIGNATURE_TYPE, predicate)
+    outcome = Assessment("x")
     signs = judge_model_signature(stated, SUBJECT, ModelSigning(tuple(unsigned)), outcome)
     assert signs == outcome.ok
     if signs:

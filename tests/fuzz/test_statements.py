@@ -13,7 +13,7 @@ from zt_gate.errors import EvidenceError
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Approvals, Bom, Continuity, Provenance, Scanners, Source
 from zt_gate.policy.trust_roots import Key, Revocations, Trust
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
 from zt_gate.trust.statements.attest import KINDS
@@ -33,7 +33,7 @@ from zt_gate.trust.statements.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
 KEY = generate()
 TRUST = Trust(keys=(Key(id="a", pem=KEY.public.pem),), revocations=Revocations(by=("a",), max_age_days=1))
 SUBJECT = Subject("m", Manifest.of([Entry("w.bin", 1, Mode.FILE, Digest.of(b"w").hex)]))
-QUESTION = Question(SUBJECT, "production", Digest.of(b"p"), datetime(2026, 11, 1, tzinfo=UTC))
+QUESTION = Context(SUBJECT, "production", Digest.of(b"p"), datetime(2026, 11, 1, tzinfo=UTC))
 STAGE = Stage(
     provenance=Provenance(
         by=("a",), builders=("b",), sources=(Source(repository="r"),), materials=("sha256:" + "0" * 64,)
@@ -109,7 +109,7 @@ predicates = st.dictionaries(st.sampled_from([*WORDS, EXTENSION]), values, max_s
 @settings(deadline=None)
 def test_no_random_predicate_breaks_or_meets_a_requirement(predicate, kind) -> None:
     data = sign_payload(statement(kind, predicate, SUBJECT), KEY)
-    for item in collect(QUESTION, STAGE, TRUST, [Brought("x.json", data)]):
+    for item in collect(QUESTION, STAGE, TRUST, [EvidenceFile("x.json", data)]):
         assert item.status is not Status.PASS
 
 

@@ -17,7 +17,7 @@ from zt_gate.domain import Digest
 from zt_gate.intake import Freeze, freeze
 from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.intake.hash_cache import HashMemory
-from zt_gate.trust.requirements.revocation import Entry, RevocationList
+from zt_gate.trust.requirements.revocation import RevocationList, RevokedEntry
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import load_private, load_public
 from zt_gate.trust.statements.summary import EXTENSION
@@ -80,7 +80,7 @@ def keeps_change_times(place):
 
 
 def revoke(place, kind, value, issued=None):
-    entry = Entry(kind, value, "stolen", "2026-01-01T00:00:00Z")
+    entry = RevokedEntry(kind, value, "stolen", "2026-01-01T00:00:00Z")
     key = load_private((place / "keys" / "revoker.key").read_bytes(), None, "the revoker's key")
     listed = RevocationList(issued or datetime.now(UTC), 1, (entry,))
     (place / "revoked.json").write_bytes(sign_payload(listed.payload(), key))

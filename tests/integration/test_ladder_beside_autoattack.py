@@ -13,7 +13,7 @@ import torch
 from support.small_models import Shown
 from torch import nn
 
-from zt_gate.evaluate.robustness import STANDARD, TRIAGE, Threat, attack_batch, masking_flags
+from zt_gate.evaluate.robustness import STANDARD, TRIAGE, ThreatModel, attack_batch, masking_flags
 
 AUTOATTACK = {"Linf": (0.12, 32), "L2": (0.8, 29), "L1": (5.0, 0)}
 CLEAN = 65
@@ -36,7 +36,7 @@ def held():
 def test_the_standard_ladder_is_as_strong_as_autoattack(held, norm, slack):
     net, x, y = held
     eps, theirs = AUTOATTACK[norm]
-    result = attack_batch(Shown(net, (1, 14, 14), 10), x, y, Threat(norm, eps), STANDARD, 0)
+    result = attack_batch(Shown(net, (1, 14, 14), 10), x, y, ThreatModel(norm, eps), STANDARD, 0)
     assert int(result.correct.sum()) == CLEAN
     # Rounding differs between machines: a sample or two may stand on one and fall on the other.
     assert theirs - 3 <= int(result.robust.sum()) <= theirs + slack
@@ -46,14 +46,14 @@ def test_the_standard_ladder_is_as_strong_as_autoattack(held, norm, slack):
 def test_triage_comes_near_for_a_fraction_of_the_passes(held):
     net, x, y = held
     eps, theirs = AUTOATTACK["Linf"]
-    result = attack_batch(Shown(net, (1, 14, 14), 10), x, y, Threat("Linf", eps), TRIAGE, 0)
+    result = attack_batch(Shown(net, (1, 14, 14), 10), x, y, ThreatModel("Linf", eps), TRIAGE, 0)
     assert theirs - 3 <= int(result.robust.sum()) <= theirs + 2
     assert result.forwards / len(x) < 80  # AutoAttack: more than 3,000
 
 
 def test_an_adversarially_trained_net_raises_no_flag(held):
     net, x, y = held
-    assert masking_flags(Shown(net, (1, 14, 14), 10), x, y, Threat("Linf", 0.12), 0).raised == ()
+    assert masking_flags(Shown(net, (1, 14, 14), 10), x, y, ThreatModel("Linf", 0.12), 0).raised == ()
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_an_adversarially_trained_net_raises_no_flag(held):
 )
 def test_the_same_net_behind_a_mask_is_flagged(held, mask):
     net, x, y = held
-    assert masking_flags(Shown(mask(net), (1, 14, 14), 10), x, y, Threat("Linf", 0.12), 0).raised != ()
+    assert masking_flags(Shown(mask(net), (1, 14, 14), 10), x, y, ThreatModel("Linf", 0.12), 0).raised != ()

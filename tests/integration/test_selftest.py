@@ -9,7 +9,7 @@ import pytest
 
 from zt_gate.cli.common.console import Console
 from zt_gate.cli.main import build_parser
-from zt_gate.cli.selftest import SCHEMA, Answer, examine, run
+from zt_gate.cli.selftest import SCHEMA, ConstructAnswer, examine, run
 from zt_gate.corpus import registry
 from zt_gate.corpus.construct import Construct
 
@@ -37,7 +37,7 @@ def test_no_construct_passes():
 def test_what_is_examined_by_name_is_named_by_the_right_rules(family):
     kinds = ("MLF-", "DPD-") if family == "mlflow" else ("ART-1",)
     for result in examine(item for item in registry.all_constructs() if item.family == family):
-        if result.answer is Answer.NAMED:
+        if result.answer is ConstructAnswer.NAMED:
             assert any(rule.startswith((*kinds, "ART-1", "COD-")) for rule in result.rules), result
 
 

@@ -60,7 +60,7 @@ def test_a_pipe_never_imports_rich_and_two_modules_alone_name_it(tmp_path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_file_and_no_function_grows_out_of_hand(path):
     text = path.read_text()
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= 600
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"

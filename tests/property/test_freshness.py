@@ -14,10 +14,10 @@ from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Approvals, Bom, Continuity, Provenance, Signature, Source
 from zt_gate.policy.trust_roots import Key, Revocations, Trust
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.requirements.approvals import approval_predicate
-from zt_gate.trust.requirements.revocation import Entry as Revoked
 from zt_gate.trust.requirements.revocation import RevocationList
+from zt_gate.trust.requirements.revocation import RevokedEntry as Revoked
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
 from zt_gate.trust.statements.attest import provenance_predicate, result_predicate
@@ -60,7 +60,7 @@ def subject(content: bytes) -> Subject:
 
 
 SUBJECT, OTHER = subject(b"this"), subject(b"other")
-QUESTION = Question(SUBJECT, "production", POLICY, THEN)
+QUESTION = Context(SUBJECT, "production", POLICY, THEN)
 
 
 def statements(about: Subject) -> dict[str, bytes]:
@@ -96,7 +96,7 @@ SUMMARY = sign_payload(
 )
 SOUND = statements(SUBJECT) | {"summary": SUMMARY, "revocations": revocations()}
 ELSEWHERE = {f"{name} of another": data for name, data in statements(OTHER).items()}
-POOL = [Brought(f"{name}.json", data) for name, data in (SOUND | ELSEWHERE).items()]
+POOL = [EvidenceFile(f"{name}.json", data) for name, data in (SOUND | ELSEWHERE).items()]
 DATED = ("provenance", "tests", "approvals", "bom", "continuity", "revocations")
 """Every check whose statements have an age; a signature over the manifest has none."""
 CHECKS = ("signature", *DATED)
@@ -130,7 +130,7 @@ def test_outside_its_time_nothing_counts(seconds, later) -> None:
 @given(st.sets(st.sampled_from(sorted(ELSEWHERE))))
 @settings(max_examples=20, deadline=None)
 def test_nothing_about_another_subject_counts(names) -> None:
-    brought = [Brought(name, ELSEWHERE[name]) for name in names] + [Brought("r", SOUND["revocations"])]
+    brought = [EvidenceFile(name, ELSEWHERE[name]) for name in names] + [EvidenceFile("r", SOUND["revocations"])]
     passed = {check for check, status in judge(brought).items() if status is Status.PASS}
     assert passed == {"revocations"}
 
@@ -157,7 +157,7 @@ def test_taking_statements_away_never_meets_a_demand(brought, data) -> None:
 def test_without_a_fresh_list_nothing_can_be_gained_by_hiding_one() -> None:
     """Hiding a list is the one removal that could allow something, so whoever hides them all is blocked as well."""
     against = revocations(Revoked("digest", str(SUBJECT.digest), "stolen", STAMP))
-    listed = [Brought("a", SOUND["revocations"]), Brought("b", against)]
+    listed = [EvidenceFile("a", SOUND["revocations"]), EvidenceFile("b", against)]
     others = [item for item in POOL if not item.name.startswith("revocations")]
     assert judge([*others, *listed])["revocations"] is Status.FAIL
     assert judge(others)["revocations"] is Status.INCOMPLETE
@@ -173,8 +173,8 @@ REVOKED += [Revoked("digest", str(SUBJECT.digest), "wrong", STAMP)]
 def test_revoking_more_never_meets_a_demand(entries, data) -> None:
     fewer = data.draw(st.sets(st.sampled_from(sorted(entries)))) if entries else set()
     rest = [item for item in POOL if not item.name.startswith("revocations.")]
-    more = judge([*rest, Brought("list", revocations(*sorted(entries)))])
-    less = judge([*rest, Brought("list", revocations(*sorted(fewer)))])
+    more = judge([*rest, EvidenceFile("list", revocations(*sorted(entries)))])
+    less = judge([*rest, EvidenceFile("list", revocations(*sorted(fewer)))])
     assert {check for check in CHECKS if more[check] is Status.PASS} <= {
         check for check in CHECKS if less[check] is Status.PASS
     }

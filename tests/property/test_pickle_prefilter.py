@@ -167,7 +167,7 @@ def test_operands_of_every_length(width):
 
 
 def test_a_large_pickle_takes_the_short_way_and_a_call_in_it_is_found(monkeypatch, tmp_path):
-    from zt_gate.scan.artifacts.format import Piece
+    from zt_gate.scan.artifacts.format import Input
     from zt_gate.scan.artifacts.pickles import stream as pickle_stream
     from zt_gate.scan.artifacts.registry import examine
     from zt_gate.scan.interface import Head
@@ -175,7 +175,7 @@ def test_a_large_pickle_takes_the_short_way_and_a_call_in_it_is_found(monkeypatc
     def scan(data):
         source = MemorySource("m.pkl", "", data)
         exam = Examination("m.pkl", len(data))
-        examine(Piece(source, exam, Head.of(source), examine))
+        examine(Input(source, exam, Head.of(source), examine))
         return exam
 
     honest = pickle.dumps([{"k": (i, "x", 1.5)} for i in range(2000)])

@@ -13,7 +13,7 @@ from zt_gate.policy.judge import judge
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import MODES
 from zt_gate.policy.strictness import Loosening
-from zt_gate.policy.suggest import History, Record, suggest
+from zt_gate.policy.suggest import History, StageHistory, suggest
 
 SETTINGS = ("block_at", "checks", "audit_log", "reuse_hashes", *DEMANDS)
 times = st.sampled_from([datetime(2026, month, day, tzinfo=UTC) for month in (4, 5, 6, 7) for day in (1, 2)])
@@ -115,7 +115,7 @@ histories = st.builds(
 
 @given(policies(), histories, evidence(), times)
 def test_a_suggestion_only_takes_away(policy, history, found, now):
-    record = Record(loaded(policy))
+    record = StageHistory(loaded(policy))
     record.stages["s"] = history
     better = suggest(policy, record, least=10)
     assert guards(compare(policy, better))

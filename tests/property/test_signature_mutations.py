@@ -18,7 +18,7 @@ from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, certified_bundle, keyed_bundle
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import KeyType, generate
@@ -40,7 +40,7 @@ TRUST = Trust(
     trusted_root=TrustedRoot(file="root", sha256="0" * 64, json_text=SIGSTORE.trusted_root()),
 )
 STAGE = Stage(signature=Signature(tuple(TRUST.ids), model_signing=ModelSigning()))
-QUESTION = Question(SUBJECT, "production", Digest.of(b"policy"), NOW)
+QUESTION = Context(SUBJECT, "production", Digest.of(b"policy"), NOW)
 
 
 def bare(artifact: bytes) -> dict:
@@ -86,7 +86,7 @@ GOOD = {
 
 
 def judge(data: bytes):
-    (evidence,) = collect(QUESTION, STAGE, TRUST, [Brought("a.json", data)])
+    (evidence,) = collect(QUESTION, STAGE, TRUST, [EvidenceFile("a.json", data)])
     return evidence
 
 

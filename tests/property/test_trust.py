@@ -15,7 +15,7 @@ from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Provenance, Signature
 from zt_gate.policy.trust_roots import Key, Trust
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.envelope import read_envelope, sign_payload
 from zt_gate.trust.signatures.keys import KeyType, generate
 from zt_gate.trust.statements.statement import (
@@ -36,7 +36,7 @@ def subject(content: bytes) -> Subject:
 
 
 SUBJECT, OTHER = subject(b"this"), subject(b"other")
-QUESTION = Question(SUBJECT, "production", Digest.of(b"policy"), NOW)
+QUESTION = Context(SUBJECT, "production", Digest.of(b"policy"), NOW)
 TESTED = {"result": "PASSED", "passedTests": ["robustness"]}
 BUILT = {"buildDefinition": {"buildType": "t"}, "runDetails": {"builder": {"id": "builder"}}}
 STAGE = Stage(
@@ -95,7 +95,7 @@ def test_parsers_raise_nothing_but_evidence_errors(data) -> None:
         raise AssertionError("random bytes were accepted")
 
 
-def pool() -> list[Brought]:
+def pool() -> list[EvidenceFile]:
     items = [sign_payload(manifest_statement(who), key) for who in (SUBJECT, OTHER) for key in KEYS.values()]
     for key in KEYS.values():
         items.append(sign_payload(statement(PROVENANCE_TYPE, BUILT, SUBJECT), key))
@@ -104,7 +104,7 @@ def pool() -> list[Brought]:
         items.append(sign_payload(statement(TEST_RESULT_TYPE, TESTED | {"passedTests": ["backdoor"]}, SUBJECT), key))
         items.append(sign_payload(statement(TEST_RESULT_TYPE, TESTED | {"failedTests": ["x"]}, SUBJECT), key))
     items += [b"", b"{", b'{"payload": 1, "payloadType": 2, "signatures": 3}', b'{"verificationMaterial": {}}']
-    return [Brought(f"{number:02}.json", item) for number, item in enumerate(items)]
+    return [EvidenceFile(f"{number:02}.json", item) for number, item in enumerate(items)]
 
 
 POOL = pool()

@@ -22,7 +22,7 @@ from zt_gate.registry.freezing import (
 )
 from zt_gate.registry.places import leads_to_sealed
 from zt_gate.registry.protected import DEFAULT
-from zt_gate.registry.settings import Settings
+from zt_gate.registry.settings import ServerSettings
 
 WRITES = st.sampled_from(["PUT", "POST", "DELETE", "PATCH", "MKCOL"])
 
@@ -188,7 +188,7 @@ def test_a_body_is_read_once_and_given_on(monkeypatch):
         seen["body"] = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         return [b"ok"]
 
-    guard = WsgiGuard(server, Guard(Settings({})))
+    guard = WsgiGuard(server, Guard(ServerSettings({})))
 
     def post(body, **more):
         environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/2.0/mlflow/experiments/create", **more}

@@ -13,8 +13,8 @@ from zt_gate.policy.model import Stage
 from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.rulings.attacks import CORRUPTIONS, SEVERITIES, STAGES
 from zt_gate.rulings.sampling import drawn
-from zt_gate.trust.collect import Question, collect
-from zt_gate.trust.evidence_folder import Brought
+from zt_gate.trust.collect import Context, collect
+from zt_gate.trust.evidence_folder import EvidenceFile
 from zt_gate.trust.replay import Replay
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import PrivateKey, generate
@@ -105,9 +105,9 @@ class Bench:
         return sign_payload(statement(kind, predicate, subject), key or self.runner)
 
     def judge(self, wanted: Robustness | Backdoor, *data: bytes, subject: Subject = SUBJECT) -> Evidence:
-        question = Question(subject, "production", POLICY, NOW, self.replay)
+        question = Context(subject, "production", POLICY, NOW, self.replay)
         name = "robustness" if isinstance(wanted, Robustness) else "backdoor"
-        brought = [Brought(f"{number}.json", item) for number, item in enumerate(data)]
+        brought = [EvidenceFile(f"{number}.json", item) for number, item in enumerate(data)]
         (evidence,) = collect(question, Stage(**{name: wanted}), self.trust, brought)
         return evidence
 

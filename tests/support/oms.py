@@ -14,7 +14,7 @@ from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Key, Trust
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.bundle_without_log import keyed_bundle
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import PrivateKey, private_pem
@@ -94,8 +94,8 @@ def judge(
         trust = Trust(keys=(Key(id="release", pem=trust.public.pem),))
     stage = Stage(signature=Signature(tuple(trust.ids), model_signing=allowed))
     with freeze([str(model)], Freeze.HOLD) as frozen:
-        question = Question(frozen.subject, "production", Digest.of(b"policy"), now)
-        (evidence,) = collect(question, stage, trust, [Brought("model.sig", bundle)])
+        question = Context(frozen.subject, "production", Digest.of(b"policy"), now)
+        (evidence,) = collect(question, stage, trust, [EvidenceFile("model.sig", bundle)])
     return evidence
 
 

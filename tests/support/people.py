@@ -14,7 +14,7 @@ from zt_gate.policy.requirements import Approvals, Promotion, Signature
 from zt_gate.policy.roles import BreakGlass, Role, Separation
 from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.policy.waivers import Waiver
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.requirements.approvals import approval_predicate
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
@@ -114,8 +114,8 @@ def decide(
         logged: whether there is an audit log.
     """
     loaded = LoadedPolicy("t", rules)
-    question = Question(SUBJECT, stage, loaded.digest, now)
-    brought = [Brought(f"{number}.json", item) for number, item in enumerate(items)]
+    question = Context(SUBJECT, stage, loaded.digest, now)
+    brought = [EvidenceFile(f"{number}.json", item) for number, item in enumerate(items)]
     evidence = collect(question, rules.stages[stage], rules.trust, brought, rules)
     findings = [Finding(rule, Severity.HIGH, rule, path="w.bin") for rule in found]
     claims = [Claim("w.bin", 1, "test")]

@@ -14,7 +14,7 @@ from zt_gate.domain import Decision, Digest, Reason, Verdict
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.load import load_policy
 from zt_gate.trust.signatures.keys import generate
-from zt_gate.trust.statements.summary import Summary, sign_summary
+from zt_gate.trust.statements.summary import SummaryContent, sign_summary
 
 GATE, STRANGER = generate(), generate()
 POLICY = """\
@@ -74,7 +74,7 @@ class Site:
             subject = frozen.subject
         decision, reasons = (Decision.ALLOW, ()) if allow else (Decision.BLOCK, (Reason("finding", "bad"),))
         verdict = Verdict(decision, stage, subject.digest, load_policy(str(self.policy)).digest, reasons, ())
-        about = Summary(now, now + timedelta(days=days), {"zt-gate": "0"})
+        about = SummaryContent(now, now + timedelta(days=days), {"zt-gate": "0"})
         return sign_summary(subject, verdict, about, key).decode()
 
 

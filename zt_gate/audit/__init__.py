@@ -2,6 +2,6 @@
 
 from zt_gate.audit.event import Event
 from zt_gate.audit.log import AuditLog
-from zt_gate.audit.reader import Summary, read_events, verify
+from zt_gate.audit.reader import LogSummary, read_events, verify
 
-__all__ = ["AuditLog", "Event", "Summary", "read_events", "verify"]
+__all__ = ["AuditLog", "Event", "LogSummary", "read_events", "verify"]

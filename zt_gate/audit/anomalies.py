@@ -33,7 +33,7 @@ class Anomaly:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AnomalyThresholds:
     """From where on something is odd. The defaults keep to the budget that `tests/unit/audit` measures."""
 
     past: int = 8
@@ -59,15 +59,15 @@ class _Past:
     runs: int = 0
 
 
-class Detector:
+class AnomalyDetector:
     """Looks at one event after the other.
 
     Args:
         limits: from where on something is odd.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: AnomalyThresholds | None = None) -> None:
+        self._limits = limits or AnomalyThresholds()
         self._past: dict[tuple[str, str], _Past] = {}
         self._first: dict[str, datetime] = {}
 

@@ -17,7 +17,7 @@ NOBODY = "no team"
 
 
 @dataclass
-class Comparison:
+class LogComparison:
     """Figures by group.
 
     Args:

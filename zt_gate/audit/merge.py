@@ -24,7 +24,7 @@ from zt_gate.errors import AuditLogError, UsageError
 
 
 @dataclass
-class _Known:
+class _MergedSegment:
     """What the merged log already holds of one segment."""
 
     count: int = 0
@@ -34,19 +34,19 @@ class _Known:
     """Number of events of which a `segment.merged` tells."""
 
 
-def known_segments(path: Path, held: Sequence[Checkpoint] = ()) -> dict[str, _Known]:
+def known_segments(path: Path, held: Sequence[Checkpoint] = ()) -> dict[str, _MergedSegment]:
     """Return what a merged log holds, by the origin of the segment; nothing when there is no such file.
 
     Raises:
         AuditLogError: the log is not intact, or its merged events do not follow from each other.
     """
-    known: dict[str, _Known] = {}
+    known: dict[str, _MergedSegment] = {}
     # A torn last line is no obstacle: the next append removes it and says so.
     for event in read_events(path, held, torn=[]) if path.exists() else ():
         details = event.get("details", {})
         if "merged_from" not in details:
             continue
-        entry = known.setdefault(details["merged_from"], _Known())
+        entry = known.setdefault(details["merged_from"], _MergedSegment())
         if "merged_count" in details:
             entry.noted = int(details["merged_count"]) if details["merged_count"].isdecimal() else 0
         elif details.get("merged_seq") != str(entry.count):
@@ -57,7 +57,7 @@ def known_segments(path: Path, held: Sequence[Checkpoint] = ()) -> dict[str, _Kn
 
 
 def merge(
-    out: AuditLog, known: dict[str, _Known], segment: Path, held: Sequence[Checkpoint], who: str, now: datetime
+    out: AuditLog, known: dict[str, _MergedSegment], segment: Path, held: Sequence[Checkpoint], who: str, now: datetime
 ) -> int:
     """Append what a segment holds and the merged log does not; return how many events that is.
 
@@ -81,7 +81,7 @@ def merge(
     if not whole.count:
         return 0
     origin = origin_of(whole.first)
-    entry = known.setdefault(origin, _Known())
+    entry = known.setdefault(origin, _MergedSegment())
     if entry.count > whole.count:
         raise AuditLogError(f"{printable(segment)} is shorter than when it was merged", "bring back the whole segment")
     fresh = out.extend(_fresh(segment, origin, entry, whole.count), now, room=MAX_LINE)
@@ -91,7 +91,7 @@ def merge(
     return fresh
 
 
-def _fresh(segment: Path, origin: str, entry: _Known, count: int) -> Iterator[Event]:
+def _fresh(segment: Path, origin: str, entry: _MergedSegment, count: int) -> Iterator[Event]:
     """Yield the events of a segment that were not merged yet, after comparing the last that was."""
     done = entry.count
     for event in read_events(segment, torn=[]):

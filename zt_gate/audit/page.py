@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from zt_gate import __version__
-from zt_gate.audit.compare import COLUMNS, Comparison, row
+from zt_gate.audit.compare import COLUMNS, LogComparison, row
 from zt_gate.audit.metrics import Figures
-from zt_gate.audit.reader import Summary
+from zt_gate.audit.reader import LogSummary
 from zt_gate.domain import printable
-from zt_gate.pages import Line, Markup, bars, document, element, join, lines, shown
+from zt_gate.pages import ChartLine, Markup, bars, document, element, join, lines, shown
 from zt_gate.pages.charts import MOST_LINES
 
 _MOST_BARS = 12
@@ -40,7 +40,7 @@ tfoot td{font-weight:600}footer{margin-top:32px;font-size:13px;color:var(--soft)
 """.replace("\n", "")
 
 
-def page(comparison: Comparison, summary: Summary, covered: int, now: datetime) -> str:
+def page(comparison: LogComparison, summary: LogSummary, covered: int, now: datetime) -> str:
     """Return the page as HTML.
 
     Args:
@@ -61,7 +61,7 @@ def page(comparison: Comparison, summary: Summary, covered: int, now: datetime) 
     )
 
 
-def _ordered(comparison: Comparison) -> list[tuple[str, Figures]]:
+def _ordered(comparison: LogComparison) -> list[tuple[str, Figures]]:
     """Months in their order; teams by the number of their runs."""
     if comparison.by == "month":
         return sorted(comparison.groups.items())
@@ -74,7 +74,7 @@ def _period(total: Figures) -> str:
     return f"{runs} runs, {total.count('block')} of them blocked; last event {last}."
 
 
-def _trend(comparison: Comparison) -> Markup | None:
+def _trend(comparison: LogComparison) -> Markup | None:
     months = sorted({month for line in comparison.trend.values() for month in line})
     if not months:
         return None
@@ -83,7 +83,7 @@ def _trend(comparison: Comparison) -> Markup | None:
         chosen = dict(most[:MOST_LINES])
     else:
         chosen = {"all runs": _together(comparison)}
-    series = [Line(name, tuple(_share(line.get(month)) for month in months)) for name, line in chosen.items()]
+    series = [ChartLine(name, tuple(_share(line.get(month)) for month in months)) for name, line in chosen.items()]
     note = f" The {MOST_LINES} with the most runs are shown." if len(comparison.trend) > len(series) > 1 else ""
     return element(
         "figure",
@@ -94,7 +94,7 @@ def _trend(comparison: Comparison) -> Markup | None:
     )
 
 
-def _together(comparison: Comparison) -> dict[str, list[int]]:
+def _together(comparison: LogComparison) -> dict[str, list[int]]:
     result: dict[str, list[int]] = {}
     for line in comparison.trend.values():
         for month, (blocked, runs) in line.items():
@@ -107,7 +107,7 @@ def _share(counts: list[int] | None) -> float | None:
     return counts[0] / counts[1] if counts and counts[1] else None
 
 
-def _bars(comparison: Comparison) -> Markup:
+def _bars(comparison: LogComparison) -> Markup:
     groups = _ordered(comparison)
     chosen = groups[:_MOST_BARS] if comparison.by == "team" else groups[-_MOST_BARS:]
     figures = []
@@ -118,7 +118,7 @@ def _bars(comparison: Comparison) -> Markup:
     return join(*figures)
 
 
-def _table(comparison: Comparison) -> Markup:
+def _table(comparison: LogComparison) -> Markup:
     first = "Team" if comparison.by == "team" else "Month"
     titles = (first, *(column.title for column in COLUMNS))
     head = element("tr", (element("th", title, scope="col") for title in titles))
@@ -132,7 +132,7 @@ def _row(name: str, figures: Figures) -> Markup:
     return element("tr", (element("td", cell) for cell in (name, *cells)))
 
 
-def _footer(summary: Summary, covered: int, now: datetime) -> str:
+def _footer(summary: LogSummary, covered: int, now: datetime) -> str:
     signed = (
         f"the first {covered} of its {summary.count} events are covered by a signed checkpoint"
         if covered

@@ -17,7 +17,7 @@ Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricFamily:
     """One metric: its samples share name, type and meaning."""
 
     name: str
@@ -45,22 +45,22 @@ def render(figures: Figures, now: datetime, checkpoint: datetime | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def families(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[Family]:
+def families(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[MetricFamily]:
     """Yield every metric, also those without a sample, so that a dashboard can rely on the names."""
     yield from _incidents(figures)
     yield from _decisions(figures)
     yield from _state(figures, now, checkpoint)
 
 
-def _incidents(figures: Figures) -> Iterator[Family]:
-    yield Family(
+def _incidents(figures: Figures) -> Iterator[MetricFamily]:
+    yield MetricFamily(
         "zt_gate_incident_response_seconds",
         "summary",
         "Time from incident.opened to incident.contained, as recorded by people.",
         _summary(figures.responses),
     )
     yield _gauge("zt_gate_incidents_open", "Incidents that are recorded and not contained.", figures.open_incidents)
-    yield Family(
+    yield MetricFamily(
         "zt_gate_time_to_remediate_seconds",
         "summary",
         "Time from the first block of a release name at a stage to its next allow.",
@@ -74,7 +74,7 @@ def _incidents(figures: Figures) -> Iterator[Family]:
     )
 
 
-def _decisions(figures: Figures) -> Iterator[Family]:
+def _decisions(figures: Figures) -> Iterator[MetricFamily]:
     yield _counters(
         "zt_gate_authz_denied",
         "Runs and promotions that were refused for want of permission.",
@@ -100,14 +100,14 @@ def _decisions(figures: Figures) -> Iterator[Family]:
     )
 
 
-def _state(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[Family]:
+def _state(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[MetricFamily]:
     active, expiring = figures.waivers(now)
     yield _gauge("zt_gate_waivers_active", "Waivers that the last runs leaned on and that still hold.", active)
     yield _gauge("zt_gate_waivers_expiring", "Those of them that expire within 14 days.", expiring)
     yield _gauge("zt_gate_run_availability_ratio", "Finished runs by started runs.", figures.availability)
     last = figures.last_run.timestamp() if figures.last_run is not None else None
     yield _gauge("zt_gate_last_run_timestamp_seconds", "When the last run finished.", last)
-    yield Family(
+    yield MetricFamily(
         "zt_gate_step_duration_seconds",
         "summary",
         "Wall time of the steps of a run.",
@@ -122,16 +122,16 @@ def _state(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iter
     yield _gauge("zt_gate_checkpoint_age_seconds", "Age of the last event that a signed checkpoint covers.", age)
 
 
-def _gauge(name: str, text: str, value: float | None) -> Family:
-    return Family(name, "gauge", text, () if value is None else (("", {}, value),))
+def _gauge(name: str, text: str, value: float | None) -> MetricFamily:
+    return MetricFamily(name, "gauge", text, () if value is None else (("", {}, value),))
 
 
-def _counter(name: str, text: str, value: float) -> Family:
+def _counter(name: str, text: str, value: float) -> MetricFamily:
     return _counters(name, text, [({}, value)])
 
 
-def _counters(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> Family:
-    return Family(f"{name}_total", "counter", text, tuple(("", labels, value) for labels, value in samples))
+def _counters(name: str, text: str, samples: Sequence[tuple[Labels, float]]) -> MetricFamily:
+    return MetricFamily(f"{name}_total", "counter", text, tuple(("", labels, value) for labels, value in samples))
 
 
 def _summary(values: list[float]) -> tuple[tuple[str, Labels, float], ...]:

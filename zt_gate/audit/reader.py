@@ -42,7 +42,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class LogSummary:
     """What an intact log amounts to."""
 
     count: int
@@ -90,7 +90,7 @@ def read_events(
             raise AuditLogError(f"the log was cut short: it had {checkpoint.size} events, and has {at.count}", _RESTORE)
 
 
-def verify(path: Path, held: Sequence[Checkpoint] = ()) -> Summary:
+def verify(path: Path, held: Sequence[Checkpoint] = ()) -> LogSummary:
     """Read a log to its end.
 
     Args:
@@ -103,7 +103,7 @@ def verify(path: Path, held: Sequence[Checkpoint] = ()) -> Summary:
     position, running = Position(), OpenRuns()
     for event in read_events(path, held, position):
         running.see(event)
-    return Summary(position.count, position.last, position.checkpoint, tuple(running.names))
+    return LogSummary(position.count, position.last, position.checkpoint, tuple(running.names))
 
 
 class OpenRuns:

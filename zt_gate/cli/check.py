@@ -129,7 +129,7 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     from zt_gate.policy.fields import parse_instant
     from zt_gate.policy.rules_folder import rules_digest
     from zt_gate.trust.signatures.keys import load_private, passphrase_from, read_key_file
-    from zt_gate.trust.statements.summary import Summary, sign_summary
+    from zt_gate.trust.statements.summary import SummaryContent, sign_summary
 
     key = load_private(read_key_file(args.summary_key), passphrase_from(os.environ), printable(args.summary_key))
 
@@ -144,7 +144,7 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
             if "engine" in item.metrics
         }
         root = outcome.policy.policy.trust.trusted_root
-        summary = Summary(
+        summary = SummaryContent(
             outcome.judged,
             expires,
             versions,

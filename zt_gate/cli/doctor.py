@@ -32,7 +32,7 @@ FLOORS = (
 _SECONDS = 15
 
 
-def mlflow_lines(uri: str) -> Iterator[Line]:
+def mlflow_lines(uri: str) -> Iterator[DoctorLine]:
     """Yield a line per fact about a server.
 
     Args:
@@ -40,7 +40,7 @@ def mlflow_lines(uri: str) -> Iterator[Line]:
     """
     if not uri.startswith(("http://", "https://")):
         fix = "set MLFLOW_TRACKING_URI to the server"
-        yield Line(False, "server", f"{printable(uri or 'none is named', 80)}", fix)
+        yield DoctorLine(False, "server", f"{printable(uri or 'none is named', 80)}", fix)
         return
     yield _version(uri)
     yield _login(uri)
@@ -49,51 +49,53 @@ def mlflow_lines(uri: str) -> Iterator[Line]:
     yield from _environment()
 
 
-def _version(uri: str) -> Line:
+def _version(uri: str) -> DoctorLine:
     status, text = _ask(f"{uri}/version", headers=_credentials())
     numbers = text.strip().strip('"').split(".")[:3]
     if status != 200 or not all(part.isdecimal() for part in numbers):
-        return Line(False, "version", f"the server does not say ({status})", "is it MLflow, and does it answer?")
+        return DoctorLine(False, "version", f"the server does not say ({status})", "is it MLflow, and does it answer?")
     version = tuple(int(part) for part in numbers)
     for floor, advisories in FLOORS:
         if version < floor:
-            return Line(False, "version", ".".join(numbers), f"{advisories}: use {'.'.join(map(str, floor))} or newer")
-    return Line(True, "version", ".".join(numbers))
+            return DoctorLine(
+                False, "version", ".".join(numbers), f"{advisories}: use {'.'.join(map(str, floor))} or newer"
+            )
+    return DoctorLine(True, "version", ".".join(numbers))
 
 
-def _login(uri: str) -> Line:
+def _login(uri: str) -> DoctorLine:
     status, _ = _ask(f"{uri}/api/2.0/mlflow/registered-models/search?max_results=1")
     if status in (401, 403):
-        return Line(True, "login", "demanded")
+        return DoctorLine(True, "login", "demanded")
     fix = "add authentication: basic-auth below the wrapper (ZT_GATE_BASIC_AUTH=1), or a proxy"
-    return Line(False, "login", f"not demanded ({status}): the log knows addresses, not people", fix)
+    return DoctorLine(False, "login", f"not demanded ({status}): the log knows addresses, not people", fix)
 
 
-def _gate(uri: str) -> Iterator[Line]:
+def _gate(uri: str) -> Iterator[DoctorLine]:
     from zt_gate.registry.client import RegistryClient
 
     try:
         said = RegistryClient(uri).gate()
     except ZtGateError as error:
         fix = "start it with --registry-store-uri ztgate+…; is zt-gate installed there?"
-        yield Line(False, "store", error.message, fix)
+        yield DoctorLine(False, "store", error.message, fix)
         return
     if not said:
-        yield Line(False, "store", "not gated", "start it with --registry-store-uri ztgate+…")
+        yield DoctorLine(False, "store", "not gated", "start it with --registry-store-uri ztgate+…")
         return
     trouble = said.partition("trouble: ")[2]
-    yield Line(True, "store", said.partition("; trouble")[0])
+    yield DoctorLine(True, "store", said.partition("; trouble")[0])
     fix = "nothing protected is let through until this is fixed"
-    yield Line(trouble == "none", "policy", f"trouble: {trouble}", fix)
+    yield DoctorLine(trouble == "none", "policy", f"trouble: {trouble}", fix)
 
 
-def _wrapper(uri: str) -> Line:
+def _wrapper(uri: str) -> DoctorLine:
     # Deleting what is not there harms nobody, where nobody stands before it.
     place = f"{uri}/api/2.0/mlflow-artifacts/artifacts/ztgate-sealed/zt-gate-doctor/none"
     status, text = _ask(place, "DELETE", _credentials())
     if status == 403 and "zt-gate" in text:
-        return Line(True, "wrapper", "sealed copies cannot be written to")
-    return Line(False, "wrapper", f"not there ({status})", "start the server with --app-name ztgate")
+        return DoctorLine(True, "wrapper", "sealed copies cannot be written to")
+    return DoctorLine(False, "wrapper", f"not there ({status})", "start the server with --app-name ztgate")
 
 
 _WANTED = (
@@ -104,7 +106,7 @@ _WANTED = (
 )
 
 
-def _environment() -> Iterator[Line]:
+def _environment() -> Iterator[DoctorLine]:
     """Look at variables where this is the server's own machine, which has the gate's policy."""
     if not os.environ.get("ZT_GATE_POLICY"):
         return
@@ -112,7 +114,7 @@ def _environment() -> Iterator[Line]:
         value = os.environ.get(name)
         good = bool(value) if wanted is None else value == wanted or (value is None and "ASSISTANT" in name)
         shown = f"is {printable(value, 60)}" if value else "is not set"
-        yield Line(good, "environment", f"{name} {shown}", f"set it: {why}")
+        yield DoctorLine(good, "environment", f"{name} {shown}", f"set it: {why}")
 
 
 def _credentials() -> dict[str, str]:
@@ -136,7 +138,7 @@ def _ask(url: str, method: str = "GET", headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DoctorLine:
     """A fact about a machine or a server, and how to fix it where it is a bad one."""
 
     ok: bool
@@ -170,43 +172,47 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0 if all(line.ok for line in lines) else 1
 
 
-def _mlflow() -> list[Line]:
+def _mlflow() -> list[DoctorLine]:
 
     return list(mlflow_lines(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")))
 
 
-def _python() -> Iterator[Line]:
+def _python() -> Iterator[DoctorLine]:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    yield Line(sys.version_info >= (3, 11), "python", version, "install Python 3.11 or 3.12")
+    yield DoctorLine(sys.version_info >= (3, 11), "python", version, "install Python 3.11 or 3.12")
 
 
-def _packages() -> Iterator[Line]:
+def _packages() -> Iterator[DoctorLine]:
     for name in (*_REQUIRED, *_ENGINES):
         try:
-            yield Line(True, name, importlib.metadata.version(name))
+            yield DoctorLine(True, name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             fix = f"pip install {name}"
             if name == "modelscan" and sys.version_info >= (3, 13):
                 fix = "it needs Python 3.11 or 3.12; until then the policy's opinion `modelscan` stays silent"
-            yield Line(False, name, "not installed", fix)
+            yield DoctorLine(False, name, "not installed", fix)
     for name in _OPTIONAL:
         with suppress(importlib.metadata.PackageNotFoundError):  # nothing is missing where nobody asked for it
-            yield Line(True, name, importlib.metadata.version(name))
+            yield DoctorLine(True, name, importlib.metadata.version(name))
 
 
-def _machine() -> Iterator[Line]:
+def _machine() -> Iterator[DoctorLine]:
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     fact = f"{free / 1e9:.1f} GB free in {folder}"
-    yield Line(free >= _SPARE_DISK, "private copies", fact, "point TMPDIR at a disk that can hold a copy of the model")
+    yield DoctorLine(
+        free >= _SPARE_DISK, "private copies", fact, "point TMPDIR at a disk that can hold a copy of the model"
+    )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield Line(hard >= 1024, "open files", f"{soft} (may be raised to {hard})", "raise the limit: ulimit -n 65536")
-    yield Line(sys.platform == "linux", "platform", sys.platform, "the gate is built and tested on Linux")
+    yield DoctorLine(
+        hard >= 1024, "open files", f"{soft} (may be raised to {hard})", "raise the limit: ulimit -n 65536"
+    )
+    yield DoctorLine(sys.platform == "linux", "platform", sys.platform, "the gate is built and tested on Linux")
 
 
-def _rules() -> Iterator[Line]:
+def _rules() -> Iterator[DoctorLine]:
     from zt_gate.policy.catalog import rule_ids
     from zt_gate.policy.load import pack_names
 
     fact = f"{len(rule_ids())} rules, packs {', '.join(pack_names())}"
-    yield Line(True, "rules", fact)
+    yield DoctorLine(True, "rules", fact)

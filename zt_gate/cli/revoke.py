@@ -13,7 +13,7 @@ from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
-    from zt_gate.trust.requirements.revocation import Entry, RevocationList
+    from zt_gate.trust.requirements.revocation import RevocationList, RevokedEntry
     from zt_gate.trust.signatures.keys import PrivateKey
 
 _MAX_LIST = 64 << 20
@@ -75,8 +75,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _entries(args: argparse.Namespace, now: datetime) -> list[Entry]:
-    from zt_gate.trust.requirements.revocation import Entry
+def _entries(args: argparse.Namespace, now: datetime) -> list[RevokedEntry]:
+    from zt_gate.trust.requirements.revocation import RevokedEntry
     from zt_gate.trust.signatures.keys import load_public, read_key_file
 
     named = [(kind, getattr(args, kind)) for kind in ("identity", "certificate") if getattr(args, kind)]
@@ -88,7 +88,7 @@ def _entries(args: argparse.Namespace, now: datetime) -> list[Entry]:
     if wanted and not (args.reason or "").strip():
         raise UsageError("nothing is revoked without a reason", "say why with --reason TEXT")
     since = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return [Entry(kind, value, args.reason.strip(), since, issuer) for kind, value, issuer in wanted]
+    return [RevokedEntry(kind, value, args.reason.strip(), since, issuer) for kind, value, issuer in wanted]
 
 
 def _digest(text: str) -> Digest:

@@ -27,7 +27,7 @@ SCHEMA = "zt-gate/selftest/v1"
 _PASSED = 1
 
 
-class Answer(StrEnum):
+class ConstructAnswer(StrEnum):
     """What the gate said to a construct."""
 
     NAMED = "named"
@@ -39,11 +39,11 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ConstructResult:
     """One construct and what became of it."""
 
     construct: Construct
-    answer: Answer
+    answer: ConstructAnswer
     rules: tuple[str, ...]
     """Rules of the findings that block, or what could not be examined."""
 
@@ -77,10 +77,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.result(_json(results))
     else:
         _matrix(results, console, verbose=args.verbose)
-    return _PASSED if any(result.answer is Answer.PASSED for result in results) else 0
+    return _PASSED if any(result.answer is ConstructAnswer.PASSED for result in results) else 0
 
 
-def examine(constructs: Iterable[Construct]) -> Iterator[Result]:
+def examine(constructs: Iterable[Construct]) -> Iterator[ConstructResult]:
     """Scan constructs one after the other, each in a folder of its own."""
     for construct in constructs:
         with tempfile.TemporaryDirectory(prefix="zt-gate-selftest-") as folder:
@@ -88,7 +88,7 @@ def examine(constructs: Iterable[Construct]) -> Iterator[Result]:
             yield _result(construct, Path(folder))
 
 
-def _result(construct: Construct, folder: Path) -> Result:
+def _result(construct: Construct, folder: Path) -> ConstructResult:
     from zt_gate.domain import Decision
     from zt_gate.gate import Request, check
     from zt_gate.intake import Freeze, freeze
@@ -98,11 +98,13 @@ def _result(construct: Construct, folder: Path) -> Result:
         request = Request(targets=[folder], policy=SCAN, stage="scan", held=held)
         verdict = check(request, lambda: datetime.now(UTC), None, lambda _: None).verdict
     if verdict.decision is Decision.ALLOW:
-        return Result(construct, Answer.PASSED, ())
+        return ConstructResult(construct, ConstructAnswer.PASSED, ())
     rules = tuple(sorted({reason.rule for reason in verdict.reasons if reason.code == "finding"}))
     if rules:
-        return Result(construct, Answer.NAMED, rules)
-    return Result(construct, Answer.INCOMPLETE, tuple(sorted({reason.message for reason in verdict.reasons})))
+        return ConstructResult(construct, ConstructAnswer.NAMED, rules)
+    return ConstructResult(
+        construct, ConstructAnswer.INCOMPLETE, tuple(sorted({reason.message for reason in verdict.reasons}))
+    )
 
 
 def _chosen(family: str | None) -> tuple[Construct, ...]:
@@ -133,16 +135,16 @@ def _write(folder: Path, constructs: Iterable[Construct]) -> None:
         raise ToolError(f"cannot write {printable(folder)}: {error.strerror}", advice) from error
 
 
-def _matrix(results: list[Result], console: Console, *, verbose: bool) -> None:
+def _matrix(results: list[ConstructResult], console: Console, *, verbose: bool) -> None:
     """Print the matrix by family, then what passed, then what was blocked without a name."""
     rows: list[tuple[Part, ...]] = [("family", "constructs", "named", "incomplete", "PASSED")]
     for family, counts in [*_counts(results).items(), ("all", Counter(result.answer for result in results))]:
-        named, incomplete, passed = (f"{counts[answer]:>6}" for answer in Answer)
-        shown = (passed, "bad") if counts[Answer.PASSED] else passed
+        named, incomplete, passed = (f"{counts[answer]:>6}" for answer in ConstructAnswer)
+        shown = (passed, "bad") if counts[ConstructAnswer.PASSED] else passed
         rows.append((family, f"{counts.total():>10}", named, incomplete, shown))
     console.table(rows, headed=True)
-    holes = [result for result in results if result.answer is Answer.PASSED]
-    gaps = [result for result in results if result.answer is Answer.INCOMPLETE] if verbose else []
+    holes = [result for result in results if result.answer is ConstructAnswer.PASSED]
+    gaps = [result for result in results if result.answer is ConstructAnswer.INCOMPLETE] if verbose else []
     for item in holes:
         console.result(("PASSED", "bad"), f" {item.construct.id}: {item.construct.title}")
     for item in gaps:
@@ -151,19 +153,19 @@ def _matrix(results: list[Result], console: Console, *, verbose: bool) -> None:
     console.result(f"{len(results) - len(holes)} of {len(results)} constructs are blocked{let}")
 
 
-def _counts(results: Iterable[Result]) -> dict[str, Counter[Answer]]:
-    counts: dict[str, Counter[Answer]] = {}
+def _counts(results: Iterable[ConstructResult]) -> dict[str, Counter[ConstructAnswer]]:
+    counts: dict[str, Counter[ConstructAnswer]] = {}
     for result in results:
         counts.setdefault(result.construct.family, Counter())[result.answer] += 1
     return counts
 
 
-def _json(results: list[Result]) -> str:
+def _json(results: list[ConstructResult]) -> str:
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "exit_code": _PASSED if any(result.answer is Answer.PASSED for result in results) else 0,
+        "exit_code": _PASSED if any(result.answer is ConstructAnswer.PASSED for result in results) else 0,
         "families": {
-            family: {"constructs": counts.total(), **{str(answer): counts[answer] for answer in Answer}}
+            family: {"constructs": counts.total(), **{str(answer): counts[answer] for answer in ConstructAnswer}}
             for family, counts in _counts(results).items()
         },
         "constructs": [

@@ -15,7 +15,7 @@ from zt_gate.intake import Freeze, Frozen, freeze
 from zt_gate.intake.containment import refuse_inside
 from zt_gate.policy.model import LoadedPolicy, Metadata, Policy, Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
-from zt_gate.trust.collect import Question, collect, evidence_folder, read_brought
+from zt_gate.trust.collect import Context, collect, evidence_folder, read_brought
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     asked = Policy("zt-gate/v1", "Policy", Metadata("verify"), trust=trust, stages={"verify": stage})
     policy = LoadedPolicy("the command line", asked).digest
     with freeze(args.targets, Freeze.HOLD) as frozen:
-        question = Question(frozen.subject, "verify", policy, datetime.now(UTC))
+        question = Context(frozen.subject, "verify", policy, datetime.now(UTC))
         evidence = collect(question, stage, trust, brought)[0]
         reasons = _reasons(frozen, evidence)
         digest = frozen.subject.digest

@@ -21,7 +21,7 @@ _WEIGHT = 100
 """Characters of text that count as one node when an alias repeats them."""
 
 
-class Mapping(dict[str, Any]):
+class YamlMapping(dict[str, Any]):
     """A mapping that knows the 1-based line of each of its keys."""
 
     __slots__ = ("line", "lines")
@@ -36,7 +36,7 @@ class Mapping(dict[str, Any]):
         return self.lines.get(key, self.line)
 
 
-class Reference(list[Any]):
+class YamlReference(list[Any]):
     """A sequence with GitLab's tag `!reference`: the way to a value that stands elsewhere."""
 
     __slots__ = ()
@@ -54,14 +54,14 @@ def load(
 
     Args:
         data: the stream.
-        references: whether `!reference` is understood; each becomes a `Reference`.
+        references: whether `!reference` is understood; each becomes a `YamlReference`.
         tags: tags that are accepted beside those of the core schema; the value stays text.
         oddities: where to note tags, duplicate keys and aliases, which are refused (aliases: accepted) without it. The
             last of two equal keys counts then, as it does for PyYAML.
         bounds: what the file may cost, aliases expanded.
 
     Returns:
-        For each document a `Mapping`, a list, text or None. What an alias repeats is shared and not copied.
+        For each document a `YamlMapping`, a list, text or None. What an alias repeats is shared and not copied.
 
     Raises:
         ParseError: it is not UTF-8, not YAML, ambiguous, or larger than the bounds.
@@ -133,7 +133,7 @@ class _Builder:
             self._tag(event, refers)
             line = event.start_mark.line + 1
             self._anchors.open(event.anchor)
-            value = Reference() if refers else Mapping(line) if kind is Kind.MAPPING else []
+            value = YamlReference() if refers else YamlMapping(line) if kind is Kind.MAPPING else []
             self._stack.append(_Frame(value, event.anchor))
         elif kind is Kind.END:
             frame = self._stack.pop()
@@ -196,7 +196,7 @@ class _Builder:
         came = dict.fromkeys(frame.value, -1)  # from which merge key
         for number, sources in enumerate(frame.merges):
             for source in sources:
-                if not isinstance(source, Mapping):
+                if not isinstance(source, YamlMapping):
                     refuse(mark, "a merge key that names no mapping", "name a mapping")
                 self._count(len(source), mark)
                 for key, value in source.items():
@@ -218,15 +218,15 @@ def _equal(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
 
 
-def mapping(value: Any, *keys: str) -> Mapping:
+def mapping(value: Any, *keys: str) -> YamlMapping:
     """Follow keys through mappings and return the last one; an empty mapping where the way ends."""
-    line = value.line if isinstance(value, Mapping) else 0
+    line = value.line if isinstance(value, YamlMapping) else 0
     for key in keys:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, YamlMapping):
             break
         line = value.at(key)
         value = value.get(key)
-    return value if isinstance(value, Mapping) else Mapping(line)
+    return value if isinstance(value, YamlMapping) else YamlMapping(line)
 
 
 def items(value: Any, *keys: str) -> list[Any]:
@@ -251,15 +251,15 @@ def is_false(value: Any) -> bool:
     return isinstance(value, str) and value.strip().lower() in ("false", "no", "off", "n", "0")
 
 
-def walk(value: Any) -> Iterator[Mapping]:
+def walk(value: Any) -> Iterator[YamlMapping]:
     """Yield every mapping inside a value, outermost first; one that is repeated by an alias once."""
     stack, seen = [value], set[int]()
     while stack:
         item = stack.pop()
-        if not isinstance(item, (Mapping, list)) or id(item) in seen:
+        if not isinstance(item, (YamlMapping, list)) or id(item) in seen:
             continue
         seen.add(id(item))
-        if isinstance(item, Mapping):
+        if isinstance(item, YamlMapping):
             yield item
             stack.extend(reversed(list(item.values())))
         else:

@@ -13,7 +13,7 @@ SURVEYED = Bounds(16 << 20, 64, 500_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SurveyedEntry:
     """A key of a mapping with its value."""
 
     key: str
@@ -39,7 +39,9 @@ class _Open:
     line: int = 0
 
 
-def survey(data: bytes, *, tags: frozenset[str] = frozenset(), bounds: Bounds = SURVEYED) -> Iterator[Entry | Odd]:
+def survey(
+    data: bytes, *, tags: frozenset[str] = frozenset(), bounds: Bounds = SURVEYED
+) -> Iterator[SurveyedEntry | Odd]:
     """Yield every entry of every mapping, and what is odd, in the order in which they end in the text.
 
     Aliases are resolved and not expanded: each entry is yielded once, where it is written.
@@ -77,7 +79,7 @@ def survey(data: bytes, *, tags: frozenset[str] = frozenset(), bounds: Bounds = 
             anchors.clear()
 
 
-def _deliver(stack: list[_Open], value: str, scalar: bool, event: Any) -> Iterator[Entry | Odd]:
+def _deliver(stack: list[_Open], value: str, scalar: bool, event: Any) -> Iterator[SurveyedEntry | Odd]:
     """Hand a finished value to the collection around it."""
     if not stack:
         return
@@ -86,7 +88,7 @@ def _deliver(stack: list[_Open], value: str, scalar: bool, event: Any) -> Iterat
     if place.keys is None:
         return
     if place.key is not None:
-        yield Entry(place.key, value[:_SHOWN], place.line)
+        yield SurveyedEntry(place.key, value[:_SHOWN], place.line)
         place.key = None
         return
     # A collection as a key has no name that a rule could know.

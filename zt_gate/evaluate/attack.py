@@ -67,7 +67,7 @@ def _words_changed(old: str, new: str, share: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class AttackedBatch:
     """What became of a batch."""
 
     sample: Sample
@@ -96,7 +96,7 @@ def masking(model: RemoteModel, x: Array, y: Array, attacker: Attacker, seed: in
 
 def attack(
     model: RemoteModel, index: Array, x: Array, y: Array, attacker: Attacker, seed: int, done: Sequence[str] = ()
-) -> Batch:
+) -> AttackedBatch:
     """Attack a batch, and check every input that is said to fool the model.
 
     Args:
@@ -139,7 +139,7 @@ def attack(
     doubtful = _doubtful(model, adversarial, y, codes)
     forwards, unconfirmed = (value if type(value) is int and value >= 0 else 0 for value in counts)
     sample = Sample(index.astype(np.int64), y, codes, x, adversarial)
-    return Batch(sample, tuple(stages), forwards, unconfirmed + doubtful)
+    return AttackedBatch(sample, tuple(stages), forwards, unconfirmed + doubtful)
 
 
 def corruptions(model: RemoteModel, x: Array, y: Array, seed: int) -> Array:

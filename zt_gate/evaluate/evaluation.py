@@ -21,9 +21,9 @@ from zt_gate.evaluate.backdoor_check import Search, Training, look_for_backdoors
 from zt_gate.evaluate.data import LAST_CODE_POINT, declared_for, prepared, read_test_set
 from zt_gate.evaluate.journal import Journal
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError, UnmeasuredError
-from zt_gate.evaluate.robustness_check import Job, measure
+from zt_gate.evaluate.robustness_check import EvaluationJob, measure
 from zt_gate.evaluate.sample import pack
-from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.confine import SandboxBounds
 from zt_gate.evaluate.sandbox.parent import Level, Sandbox
 from zt_gate.evaluate.sandbox.start import device_files
 from zt_gate.evaluate.stopping_rule import Aim
@@ -41,7 +41,7 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EvaluationSettings:
     """What is to be done, and with what."""
 
     checks: tuple[str, ...]
@@ -93,7 +93,7 @@ class Evaluation:
 
 
 def evaluate(
-    frozen: Frozen, settings: Settings, reference: Frozen | None, progress: Callable[[str], None]
+    frozen: Frozen, settings: EvaluationSettings, reference: Frozen | None, progress: Callable[[str], None]
 ) -> Evaluation:
     """Evaluate a release whose static checks passed.
 
@@ -123,24 +123,24 @@ def evaluate(
     devices = tuple(device_files()) if settings.device != "cpu" else ()
     if settings.device != "cpu" and not devices:
         raise ToolError(f"there is no GPU for --device {settings.device}", "use --device cpu, or a runner with one")
-    bounds = Bounds(memory=settings.memory, threads=settings.threads, devices=devices)
+    bounds = SandboxBounds(memory=settings.memory, threads=settings.threads, devices=devices)
     with Sandbox(frozen.root, bounds, also=[reference.root] if reference and reference.root else []) as sandbox:
         _check_level(sandbox.level, settings)
         frame = _frame(settings, test.digest, found, declared, sandbox.level, started)
         whole = Evaluation(frame, least=_number(settings.plan.get("robustness", {}).get("least")))
         if found.unmeasured:
             whole.unmeasured.append(found.unmeasured)
-        walk = _Walk(settings, sandbox, found, declared, whole, progress, training)
+        walk = _EvaluationWalk(settings, sandbox, found, declared, whole, progress, training)
         walk.go(frozen.root, frozen.digest, x, test.y, reference)
     frame["finishedOn"] = datetime.now(UTC).strftime(_FORMAT)
     return whole
 
 
 @dataclass(slots=True)
-class _Walk:
+class _EvaluationWalk:
     """The checks, one after the other, until the model gives reason to stop."""
 
-    settings: Settings
+    settings: EvaluationSettings
     sandbox: Sandbox
     found: Recognised
     declared: Declaration
@@ -196,7 +196,7 @@ class _Walk:
             self.whole.unmeasured.append("corruptions are tried on images, and these are none")
         self.whole.results["robustness"] = {"robustness": tally.statement(job.attacker), **_stored(tally)}
 
-    def _run(self, subject: Digest, model: RemoteModel, job: Job) -> dict[str, Any]:
+    def _run(self, subject: Digest, model: RemoteModel, job: EvaluationJob) -> dict[str, Any]:
         """Return everything that the numbers of robustness depend on, as JSON without floating-point numbers."""
         declared = json.dumps(self.declared.to_json(), sort_keys=True).encode()
         return {
@@ -228,7 +228,7 @@ class _Walk:
             self.whole.unmeasured.append(why)
 
 
-def _permit(found: Recognised, settings: Settings) -> None:
+def _permit(found: Recognised, settings: EvaluationSettings) -> None:
     """Refuse what would be unpickled, unless every check's policy says that it may be."""
     if KINDS[found.kind].pickle and not all(settings.plan[check].get("pickle") for check in settings.checks):
         raise UsageError(
@@ -237,7 +237,7 @@ def _permit(found: Recognised, settings: Settings) -> None:
         )
 
 
-def _check_level(level: Level, settings: Settings) -> None:
+def _check_level(level: Level, settings: EvaluationSettings) -> None:
     for check in settings.checks:
         least = settings.plan[check].get("sandbox") or LEAST
         if not reaches(level.name, least):
@@ -250,7 +250,12 @@ def _check_level(level: Level, settings: Settings) -> None:
 
 
 def _frame(
-    settings: Settings, data: Digest, found: Recognised, declared: Declaration, level: Level, started: datetime
+    settings: EvaluationSettings,
+    data: Digest,
+    found: Recognised,
+    declared: Declaration,
+    level: Level,
+    started: datetime,
 ) -> dict[str, Any]:
     return {
         "ticket": settings.ticket,
@@ -269,7 +274,7 @@ def _frame(
     }
 
 
-def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
+def job_of(settings: EvaluationSettings, declared: Declaration, population: int) -> EvaluationJob:
     """Return what is measured by a ticket's plan.
 
     Raises:
@@ -303,7 +308,9 @@ def job_of(settings: Settings, declared: Declaration, population: int) -> Job:
     )
     most = min(max(settings.samples, aim.min_samples), population)
     smoothing = None if declared.task == "text" else settings.smoothing
-    return Job(settings.seed, attacker, aim, settings.batch, most, settings.seconds, settings.curve, smoothing)
+    return EvaluationJob(
+        settings.seed, attacker, aim, settings.batch, most, settings.seconds, settings.curve, smoothing
+    )
 
 
 def _approved(predicate: Mapping[str, Any] | None) -> dict[int, bool] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.domain import printable
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS, UnsupportedError
-from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.confine import SandboxBounds
 from zt_gate.evaluate.sandbox.tripwire import arm
 from zt_gate.evaluate.sandbox.wire import Message
 from zt_gate.evaluate.warmup import warm
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Jobs:
     """Answers questions, one after the other."""
 
-    def __init__(self, bounds: Bounds, events: int) -> None:
+    def __init__(self, bounds: SandboxBounds, events: int) -> None:
         self._bounds = bounds
         self._events = events
         self._adapter: Adapter | None = None
@@ -125,10 +125,10 @@ class Jobs:
         return Message({}, {"guess": guesses.numpy(), "radius": radii.float().numpy()})
 
     def _backdoor(self, message: Message) -> Message:
-        from zt_gate.evaluate.backdoor import Budget, examine
+        from zt_gate.evaluate.backdoor import SearchBudget, examine
 
         x, y = self._tensor(message.tensors["x"]), self._tensor(message.tensors["y"])
-        budget = Budget(**message.head["budget"])
+        budget = SearchBudget(**message.head["budget"])
         report = examine(self._loaded(), x, y, self._reference, budget, message.head["seed"])
         return Message({"report": report.to_json()}, {name: _plain(item) for name, item in report.tensors.items()})
 

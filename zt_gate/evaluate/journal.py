@@ -19,7 +19,7 @@ import numpy as np
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import canonical_json, printable
 from zt_gate.errors import ToolError, UsageError
-from zt_gate.evaluate.attack import Batch
+from zt_gate.evaluate.attack import AttackedBatch
 from zt_gate.evaluate.sample import pack, unpack
 
 if TYPE_CHECKING:
@@ -106,18 +106,18 @@ class Journal:
         self._write({"key": key, **value})
         self._known[key] = {"key": key, **value}
 
-    def recall_batch(self, key: str) -> Batch | None:
+    def recall_batch(self, key: str) -> AttackedBatch | None:
         """Return a batch that was attacked before, or None where that is not, or not wholly, written down."""
         entry = self.recall(key)
         if entry is None:
             return None
         try:
             sample = unpack(base64.b64decode(entry["sample"], validate=True))
-            return Batch(sample, tuple(entry["stages"]), entry["forwards"], entry["unconfirmed"])
+            return AttackedBatch(sample, tuple(entry["stages"]), entry["forwards"], entry["unconfirmed"])
         except (ValueError, KeyError, TypeError):
             return None
 
-    def note_batch(self, key: str, batch: Batch) -> None:
+    def note_batch(self, key: str, batch: AttackedBatch) -> None:
         """Write down what became of a batch.
 
         Raises:

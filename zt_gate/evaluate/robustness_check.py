@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zt_gate.evaluate.attack import VOTES, VOTES_ALPHA, Attacker, Batch, attack, certified, corruptions, masking
+from zt_gate.evaluate.attack import VOTES, VOTES_ALPHA, AttackedBatch, Attacker, attack, certified, corruptions, masking
 from zt_gate.evaluate.journal import Journal
 from zt_gate.evaluate.remote import RemoteModel
-from zt_gate.evaluate.stopping_rule import Aim, Standing, standing
+from zt_gate.evaluate.stopping_rule import Aim, StoppingState, standing
 from zt_gate.evaluate.tally import Tally
 from zt_gate.rulings.attacks import ROBUST
 from zt_gate.rulings.sampling import derived, drawn
@@ -35,7 +35,7 @@ _CLEAR, _BUDGET = "the answer is clear", "the budget is used up"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class EvaluationJob:
     """What is measured."""
 
     seed: str
@@ -54,7 +54,7 @@ class Job:
 Progress = Callable[[str], None]
 
 
-def measure(model: RemoteModel, x: Array, y: Array, job: Job, journal: Journal, progress: Progress) -> Tally:
+def measure(model: RemoteModel, x: Array, y: Array, job: EvaluationJob, journal: Journal, progress: Progress) -> Tally:
     """Measure robustness.
 
     Args:
@@ -79,7 +79,7 @@ class _Run:
     model: RemoteModel
     x: Array
     y: Array
-    job: Job
+    job: EvaluationJob
     journal: Journal
     progress: Progress
     tally: Tally = field(default_factory=Tally)
@@ -116,7 +116,7 @@ class _Run:
             return _BUDGET
         return "all samples were attacked" if len(order) == len(self.y) else "the most samples were attacked"
 
-    def _standing(self) -> Standing:
+    def _standing(self) -> StoppingState:
         return standing(self.tally, self.job.aim, differentiable=self.model.differentiable)
 
     def _batch(self, number: int, rows: Array) -> bool:
@@ -132,7 +132,7 @@ class _Run:
         self.progress(f"{robust} of {tried} samples withstood")
         return True
 
-    def _attacked(self, key: str, rows: Array, attacker: Attacker, done: tuple[str, ...] = ()) -> Batch | None:
+    def _attacked(self, key: str, rows: Array, attacker: Attacker, done: tuple[str, ...] = ()) -> AttackedBatch | None:
         """Attack some samples, unless the journal knows what came of it; None where there was no time."""
         batch = self.journal.recall_batch(key)
         if batch is None and not self._late():

@@ -10,12 +10,12 @@ import torch
 from zt_gate.evaluate.data import to_codes, to_text
 from zt_gate.evaluate.robustness import (
     PLANS,
+    AttackStage,
     Feasible,
     LadderResult,
     MaskingFlags,
     Plan,
-    Stage,
-    Threat,
+    ThreatModel,
     attack_batch,
     attack_table,
     attack_texts,
@@ -36,7 +36,7 @@ def flags(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, seed: i
     """Look for signs of masked gradients; where there are none to mask, that alone is the sign."""
     if norm == "words":
         return MaskingFlags(("no_gradients",), {}, 0, 0)
-    return masking_flags(adapter, x, y, Threat(norm, eps), seed)  # type: ignore[arg-type]  # it checks the norm itself
+    return masking_flags(adapter, x, y, ThreatModel(norm, eps), seed)  # type: ignore[arg-type]  # it checks the norm itself
 
 
 def attack(
@@ -70,14 +70,14 @@ def attack(
         raise ValueError(f"the norm {norm} does not suit a task of the kind {adapter.task}")
     if adapter.task == "text":
         return _texts(adapter, x, y, eps)
-    threat = Threat(norm, eps)  # type: ignore[arg-type]  # it checks the norm itself
+    threat = ThreatModel(norm, eps)  # type: ignore[arg-type]  # it checks the norm itself
     if adapter.differentiable:
         whole = PLANS[plan]
         rest = tuple(stage for stage in whole.stages if stage.name not in done)
         return attack_batch(adapter, x, y, threat, replace(whole, stages=rest), seed)
     if x.dim() == 2:
         return attack_table(adapter, x, y, threat, _feasible(adapter, x.shape[1], declared), QUERIES[plan], seed)
-    search = Plan("search", (Stage("square", QUERIES[plan]),), fast=False)
+    search = Plan("search", (AttackStage("square", QUERIES[plan]),), fast=False)
     return attack_batch(adapter, x, y, threat, search, seed)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from zt_gate.rulings.attacks import MISCLASSIFIED, NO_GRADIENTS, ROBUST, corruption_loss, lacking, withstood_plan
 from zt_gate.rulings.robustness_ruling import answer_classes, answer_corruptions, answer_least, compare, together
-from zt_gate.rulings.sequential_tests import Outcome
+from zt_gate.rulings.sequential_tests import TestOutcome
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.tally import Tally
@@ -36,10 +36,10 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoppingState:
     """What the numbers say so far."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TestOutcome, ...]
     enough: bool
     """Whether as many samples were tried as the policy asks for."""
     calls: tuple[str, ...]
@@ -48,27 +48,27 @@ class Standing:
     @property
     def failed(self) -> bool:
         """Whether one answer is a clear no; on fewer samples than asked for it would be one reason more, not less."""
-        return self.enough and any(outcome is Outcome.FAIL for outcome in self.outcomes)
+        return self.enough and any(outcome is TestOutcome.FAIL for outcome in self.outcomes)
 
     @property
     def clear(self) -> bool:
         """Whether more samples would change nothing."""
-        return self.failed or (self.enough and together(self.outcomes) is Outcome.PASS)
+        return self.failed or (self.enough and together(self.outcomes) is TestOutcome.PASS)
 
 
-def standing(tally: Tally, aim: Aim, *, differentiable: bool) -> Standing:
+def standing(tally: Tally, aim: Aim, *, differentiable: bool) -> StoppingState:
     """Say what the numbers so far amount to."""
     found = [*_least(tally, aim), *_worst_class(tally, aim), *_drop(tally, aim), *_corruptions(tally, aim)]
     outcomes = tuple(outcome for _, outcome, _ in found)
     enough = tally.tried >= min(aim.min_samples, aim.population)
     calls: tuple[str, ...] = ()
-    if lacking(tally.met, "confirm", differentiable=differentiable) and Outcome.FAIL not in outcomes:
+    if lacking(tally.met, "confirm", differentiable=differentiable) and TestOutcome.FAIL not in outcomes:
         flags = [flag for flag in tally.flags if differentiable or flag not in NO_GRADIENTS]
         calls = (*flags, *(name for name, _, close in found if close))
-    return Standing(outcomes, enough, calls if bool((tally.column("code") == ROBUST).any()) else ())
+    return StoppingState(outcomes, enough, calls if bool((tally.column("code") == ROBUST).any()) else ())
 
 
-Answer = tuple[str, Outcome, bool]
+Answer = tuple[str, TestOutcome, bool]
 """A question, its answer, and whether stronger attacks are called for: it is near, or no more samples made it clear."""
 
 
@@ -76,7 +76,7 @@ def _least(tally: Tally, aim: Aim) -> Iterator[Answer]:
     if aim.least is not None:
         tried, robust = tally.tried, int((tally.column("code") == ROBUST).sum())
         found = answer_least(aim.least, aim.alpha, robust, tried, aim.population)
-        yield "least", found.ruling.outcome, found.near or found.ruling.outcome is Outcome.UNDECIDED
+        yield "least", found.ruling.outcome, found.near or found.ruling.outcome is TestOutcome.UNDECIDED
 
 
 def _worst_class(tally: Tally, aim: Aim) -> Iterator[Answer]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zt_gate.evaluate.attack import Attacker, Batch
+from zt_gate.evaluate.attack import AttackedBatch, Attacker
 from zt_gate.evaluate.sample import Sample, select
 from zt_gate.rulings.attacks import AUTOATTACK, CORRUPTIONS, MISCLASSIFIED, ROBUST
 
@@ -63,13 +63,13 @@ class Tally:
         robust = np.cumsum([int((part.code == ROBUST).sum()) for part in self.parts])
         return np.stack([sizes, robust], axis=1).tolist()  # type: ignore[no-any-return]  # numpy's own stubs say Any
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: AttackedBatch) -> None:
         """Take in a batch."""
         self.parts.append(batch.sample)
         self.stages = batch.stages
         self._count(batch)
 
-    def deepen(self, rows: Array, batch: Batch | None) -> None:
+    def deepen(self, rows: Array, batch: AttackedBatch | None) -> None:
         """Take in what became of the next part under more attacks.
 
         Args:
@@ -88,7 +88,7 @@ class Tally:
         self.more = batch.stages
         self._count(batch)
 
-    def _count(self, batch: Batch) -> None:
+    def _count(self, batch: AttackedBatch) -> None:
         self.forwards += batch.forwards
         self.unconfirmed += batch.unconfirmed
 

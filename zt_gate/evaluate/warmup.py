@@ -42,9 +42,9 @@ def warm(checks: Sequence[str]) -> None:
         flags(adapter, x[:4], y[:4], "Linf", 0.01, 0)
         attack(adapter, x[:4], y[:4], "Linf", 0.01, "triage", 0)
     if "backdoor" in checks:
-        from zt_gate.evaluate.backdoor import Budget, examine
+        from zt_gate.evaluate.backdoor import SearchBudget, examine
         from zt_gate.evaluate.backdoor.training_data import examine_training_data
 
-        budget = Budget(margin_images=2, margin_steps=2, margin_seeds=1, trigger_steps=2, trigger_batch=4)
+        budget = SearchBudget(margin_images=2, margin_steps=2, margin_seeds=1, trigger_steps=2, trigger_batch=4)
         examine(adapter, x, y, adapter, budget, 0)
         examine_training_data(adapter, x, torch.arange(_SAMPLES) % 2)

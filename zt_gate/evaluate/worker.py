@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from zt_gate.evaluate.sandbox.confine import Bounds, confine
+from zt_gate.evaluate.sandbox.confine import SandboxBounds, confine
 from zt_gate.evaluate.sandbox.wire import Channel, Message
 from zt_gate.isolation.limits import die_with_parent
 
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     first = channel.receive()
     if first is None:
         return
-    bounds = Bounds.of(first.head)
+    bounds = SandboxBounds.of(first.head)
     channel.send(Message({"layers": confine(bounds, stream)}))
 
     from zt_gate.evaluate.jobs import Jobs

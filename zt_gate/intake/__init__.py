@@ -2,18 +2,18 @@
 
 from zt_gate.intake.blake3_digest import FastDigest, FastFrozen
 from zt_gate.intake.frozen import Freeze, Frozen, freeze, freeze_fast
-from zt_gate.intake.source import FrozenFile, MemorySource, Source
-from zt_gate.intake.walk import Limits
+from zt_gate.intake.source import ByteSource, FrozenFile, MemorySource
+from zt_gate.intake.walk import IntakeLimits
 
 __all__ = [
+    "ByteSource",
     "FastDigest",
     "FastFrozen",
     "Freeze",
     "Frozen",
     "FrozenFile",
-    "Limits",
+    "IntakeLimits",
     "MemorySource",
-    "Source",
     "freeze",
     "freeze_fast",
 ]

@@ -22,8 +22,8 @@ from zt_gate.intake.blake3_digest import FastDigest, FastFrozen, fast_digest
 from zt_gate.intake.hash_cache import HashMemory
 from zt_gate.intake.hasher import Algorithm
 from zt_gate.intake.parallel_hashing import Hashing
-from zt_gate.intake.source import FrozenFile, Identity
-from zt_gate.intake.walk import Limits, Manner, Walk, now, release, why
+from zt_gate.intake.source import FileIdentity, FrozenFile
+from zt_gate.intake.walk import IntakeLimits, Manner, Walk, now, release, why
 from zt_gate.isolation.private_folder import disk_errors, make_read_only, private_folder, remove
 
 _CHUNK = 1 << 20
@@ -56,7 +56,7 @@ class Frozen:
     """How many files were not read, since an earlier run had hashed them and nobody touched them since."""
     _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
     _hashing: Hashing = field(default_factory=Hashing, repr=False)
-    _identities: dict[str, Identity | None] = field(default_factory=dict, repr=False)
+    _identities: dict[str, FileIdentity | None] = field(default_factory=dict, repr=False)
     _scratch: list[Path] = field(default_factory=list, repr=False)
     _subject: Subject | None = field(default=None, repr=False)
 
@@ -141,7 +141,7 @@ class Frozen:
 def freeze(
     targets: Sequence[str | os.PathLike[str]],
     mode: Freeze = Freeze.COPY,
-    limits: Limits | None = None,
+    limits: IntakeLimits | None = None,
     *,
     fast: bool = False,
     memory: HashMemory | None = None,
@@ -157,7 +157,7 @@ def freeze(
         targets: existing files or folders. The named path itself may be a symlink, since the user typed it; nothing
             below it may.
         mode: copy or hold.
-        limits: upper bounds; the defaults of `Limits` when None.
+        limits: upper bounds; the defaults of `IntakeLimits` when None.
         fast: whether the fast digest is computed as well, in the same pass.
         memory: hashes of earlier runs, for files that are held and untouched since; None reads every byte.
         into: an empty private folder for the copies, which is removed like any other; under TMPDIR when None.
@@ -168,13 +168,13 @@ def freeze(
         ToolError: this machine ran out of disk space, or BLAKE3 is wanted and not installed.
     """
     algorithms = (Algorithm.SHA256, Algorithm.BLAKE3) if fast else (Algorithm.SHA256,)
-    manner = Manner(mode is Freeze.COPY, limits or Limits(), algorithms, None if fast else memory, into)
+    manner = Manner(mode is Freeze.COPY, limits or IntakeLimits(), algorithms, None if fast else memory, into)
     return _freeze(targets, manner, base)
 
 
-def freeze_fast(targets: Sequence[str | os.PathLike[str]], limits: Limits | None = None) -> FastFrozen:
+def freeze_fast(targets: Sequence[str | os.PathLike[str]], limits: IntakeLimits | None = None) -> FastFrozen:
     """Hold a target still and compute its fast digest alone; the arguments and errors are those of `freeze`."""
-    frozen = _freeze(targets, Manner(copies=False, limits=limits or Limits(), algorithms=(Algorithm.BLAKE3,)))
+    frozen = _freeze(targets, Manner(copies=False, limits=limits or IntakeLimits(), algorithms=(Algorithm.BLAKE3,)))
     if frozen.fast is None:
         raise AssertionError("BLAKE3 was asked for")
     return FastFrozen(frozen.fast, frozen)

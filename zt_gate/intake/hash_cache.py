@@ -22,7 +22,7 @@ from functools import cached_property
 
 from zt_gate.domain import Digest
 from zt_gate.intake.authenticated_cache import KeyedFolder
-from zt_gate.intake.source import Identity
+from zt_gate.intake.source import FileIdentity
 
 WORTHWHILE = 1 << 20
 """Bytes below which a file is hashed again about as quickly as it is looked up."""
@@ -52,7 +52,7 @@ class HashMemory:
         except (OSError, ValueError, IndexError):
             return frozenset()
 
-    def recall(self, identity: Identity) -> str | None:
+    def recall(self, identity: FileIdentity) -> str | None:
         """Return the SHA-256 that a file with this identity had, or None where it has to be read."""
         if identity.size < WORTHWHILE or identity.dev not in self._devices:
             return None
@@ -73,7 +73,7 @@ class HashMemory:
             return 0
         return started
 
-    def remember(self, identity: Identity, sha256: str, started: int) -> None:
+    def remember(self, identity: FileIdentity, sha256: str, started: int) -> None:
         """Keep the hash of a file that was the same before and after hashing, if it had been left alone before.
 
         Args:
@@ -85,7 +85,7 @@ class HashMemory:
             self._folder.put(_subject(identity), sha256)
 
 
-def _subject(identity: Identity) -> list[object]:
+def _subject(identity: FileIdentity) -> list[object]:
     return ["sha256", *(str(value) for value in dataclasses.astuple(identity))]
 
 

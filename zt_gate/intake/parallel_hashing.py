@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.source import Identity
+from zt_gate.intake.source import FileIdentity
 from zt_gate.isolation.fork import Worker
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure
@@ -57,7 +57,7 @@ class Held:
     path: str
     """For messages."""
     fd: int
-    identity: Identity
+    identity: FileIdentity
     """From before the first byte was read."""
     settled: int
     """What `HashMemory.settle` said about it; 0 where it cannot be kept."""
@@ -75,7 +75,7 @@ class Held:
             while part := os.pread(self.fd, min(_CHUNK, self.identity.size - at + 1), at):
                 digest.update(part)
                 at += len(part)
-            if at != self.identity.size or Identity.of(os.fstat(self.fd)) != self.identity:
+            if at != self.identity.size or FileIdentity.of(os.fstat(self.fd)) != self.identity:
                 return f"{_UNREAD}{self.path} changed while it was read"
         except OSError as error:
             return f"{_UNREAD}cannot read {self.path}: {error.strerror}"

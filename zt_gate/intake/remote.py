@@ -19,7 +19,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.frozen import Freeze, Frozen, freeze
 from zt_gate.intake.hash_cache import HashMemory
-from zt_gate.intake.walk import Limits
+from zt_gate.intake.walk import IntakeLimits
 from zt_gate.isolation.private_folder import private_folder, remove
 
 _REMOTE = re.compile(r"(models|runs):/+(?P<rest>.+)", re.DOTALL)
@@ -97,7 +97,7 @@ def _lost(uri: str, error: Exception) -> TargetError:
 def frozen_target(
     targets: Sequence[Path],
     mode: Freeze,
-    limits: Limits,
+    limits: IntakeLimits,
     *,
     fast: bool = False,
     memory: HashMemory | None = None,

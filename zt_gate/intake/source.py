@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from zt_gate.errors import ToolError
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Read-only bytes of a frozen file or of one archive member."""
 
     @property
@@ -165,7 +165,7 @@ def _unreadable(path: str, error: OSError) -> ToolError:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class FileIdentity:
     """What changes when anybody writes to a file; change time cannot be set back short of the machine's clock."""
 
     dev: int
@@ -175,6 +175,6 @@ class Identity:
     ctime_ns: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> Identity:
+    def of(cls, status: os.stat_result) -> FileIdentity:
         """Take the identity from what `stat` says."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -24,12 +24,12 @@ from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.hash_cache import HashMemory
 from zt_gate.intake.hasher import Algorithm, Hasher
 from zt_gate.intake.parallel_hashing import HEARD, Held
-from zt_gate.intake.source import FrozenFile, Identity
+from zt_gate.intake.source import FileIdentity, FrozenFile
 from zt_gate.isolation.private_folder import disk_errors, private_folder, remove
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class IntakeLimits:
     """Upper bounds for one target."""
 
     max_files: int = 200_000
@@ -85,7 +85,7 @@ class Manner:
 
     copies: bool
     """Whether every file is copied; otherwise descriptors are held, as far as there are enough of them."""
-    limits: Limits
+    limits: IntakeLimits
     algorithms: tuple[Algorithm, ...] = (Algorithm.SHA256,)
     memory: HashMemory | None = None
     """Hashes of earlier runs; None reads every byte."""
@@ -102,7 +102,7 @@ class Walk:
         self.entries: dict[str, Entry] = {}
         self.refusals: list[Finding] = []
         self.files: dict[str, FrozenFile] = {}
-        self.identities: dict[str, Identity | None] = {}
+        self.identities: dict[str, FileIdentity | None] = {}
         self.contents: dict[str, str] = {}
         self.unhashed: dict[str, Held] = {}
         """By the path of their entry, which has no digest yet."""
@@ -188,7 +188,7 @@ class Walk:
                 self._refuse("INT-002", path, "stopped being a file while it was opened", "find out who changes it")
                 return
             private = self._private_path(path)
-            identity = Identity.of(status)
+            identity = FileIdentity.of(status)
             waits = private is None and self._manner.algorithms == (Algorithm.SHA256,)
             hashes = self._recalled(identity) if waits else self._read(fd, path, private, status)
             mode = Mode.EXECUTABLE if status.st_mode & 0o111 else Mode.FILE
@@ -205,7 +205,7 @@ class Walk:
             if not keep:
                 os.close(fd)
 
-    def _recalled(self, identity: Identity) -> dict[Algorithm, str]:
+    def _recalled(self, identity: FileIdentity) -> dict[Algorithm, str]:
         """Return the hash that an earlier run took of the very same, untouched file, where that may be used."""
         self._count(identity.size)
         memory = self._manner.memory
@@ -251,7 +251,7 @@ class Walk:
                     with disk_errors(path, self.copy):
                         _write_all(out, part)
             hashes = digest.hexdigests()
-        if size != before.st_size or Identity.of(os.fstat(fd)) != Identity.of(before):
+        if size != before.st_size or FileIdentity.of(os.fstat(fd)) != FileIdentity.of(before):
             raise TargetError(f"{path} changed while it was read", "let the writer finish, then run the gate again")
         return hashes
 
@@ -289,10 +289,10 @@ def release(files: Iterable[FrozenFile], folders: Iterable[Path]) -> None:
         remove(folder)
 
 
-def now(file: FrozenFile) -> Identity | None:
+def now(file: FrozenFile) -> FileIdentity | None:
     """Return the identity that a frozen file has at this moment; None where it cannot be told."""
     try:
-        return Identity.of(os.fstat(file.fd) if file.private is None else os.lstat(file.private))
+        return FileIdentity.of(os.fstat(file.fd) if file.private is None else os.lstat(file.private))
     except OSError:
         return None
 

@@ -19,7 +19,7 @@ _NARROW, _WIDE = 34, 124
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One line of a line chart."""
 
     name: str
@@ -74,7 +74,7 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
     return picture(title, spoken, left + _ROOM + _RIGHT, height, parts)
 
 
-def lines(title: str, positions: Sequence[str], series: Sequence[Line]) -> Markup:
+def lines(title: str, positions: Sequence[str], series: Sequence[ChartLine]) -> Markup:
     """Return a chart of shares over time; a line differs from the others in colour, dashes and its name beside it."""
     width, height, left, bottom = _LINES, 260, 52, 30
     wide, high = width - left - 130, height - bottom - 14

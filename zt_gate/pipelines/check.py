@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from zt_gate.codecs.strict_yaml import LOADED, Mapping, load
+from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, load
 from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
-from zt_gate.intake import Frozen, Source
+from zt_gate.intake import ByteSource, Frozen
 from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits
 from zt_gate.pipelines import files
 from zt_gate.pipelines.github import read_github
 from zt_gate.pipelines.gitlab import read_gitlab
 from zt_gate.pipelines.jenkins import read_jenkins
-from zt_gate.pipelines.model import Hit, Reading, Wishes
+from zt_gate.pipelines.model import Hit, PipelineReading, Wishes
 from zt_gate.pipelines.prove import prove
-from zt_gate.scan.examination import AskingCheck, Notes, Question
+from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
 
 SEVERITIES: dict[str, Severity] = {
     "PIP-101": Severity.CRITICAL,
@@ -55,11 +55,11 @@ class PipelineCheck(AskingCheck):
         super().__init__(limits)
         self._wishes = wishes or Wishes()
 
-    def questions(self, frozen: Frozen) -> Sequence[Question]:
+    def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Ask about the files of each system together: what one of them says is followed into the others."""
         sources = dict(sorted(frozen.files.items()))
         sizes = {"": 0} | {path: source.size for path, source in sources.items()}  # "" is all of them together
-        acts: list[tuple[str, Callable[[Reading], None]]] = []
+        acts: list[tuple[str, Callable[[PipelineReading], None]]] = []
         if any(files.WORKFLOW.fullmatch(path) or files.ACTION.fullmatch(path) for path in sources):
             acts.append(("the GitHub workflows", partial(_github, sources, wishes=self._wishes)))
         if any(files.GITLAB.fullmatch(path) for path in sources):
@@ -68,7 +68,7 @@ class PipelineCheck(AskingCheck):
             if files.JENKINSFILE.fullmatch(path):
                 act = partial(_jenkins, path, source, wishes=self._wishes)
                 acts.append((path, partial(_proven, path=path, act=act)))
-        return [Question(what, sizes, partial(_notes, sizes, act)) for what, act in acts]
+        return [ExaminationJob(what, sizes, partial(_notes, sizes, act)) for what, act in acts]
 
     def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
         """Put what was read together; see `AskingCheck`."""
@@ -100,8 +100,8 @@ def _count(notes: Notes, name: str) -> int:
 # --- in the worker -----------------------------------------------------------------------------------------------
 
 
-def _notes(sizes: dict[str, int], act: Callable[[Reading], None]) -> Notes:
-    reading = Reading()
+def _notes(sizes: dict[str, int], act: Callable[[PipelineReading], None]) -> Notes:
+    reading = PipelineReading()
     act(reading)
     gapped = {gap.path for gap in reading.gaps}
     claims = [Claim(path, sizes[path], "pipeline") for path in sorted(reading.read - gapped)]
@@ -121,13 +121,13 @@ def _finding(hit: Hit) -> Finding:
     )
 
 
-def _proven(whole: Reading, path: str, act: Callable[[Reading], None]) -> None:
+def _proven(whole: PipelineReading, path: str, act: Callable[[PipelineReading], None]) -> None:
     """Run the reader of one pipeline, prove what it read, and add that to the whole.
 
     Whatever a reader raises on bytes that somebody chose is an unfinished examination. Each pipeline is proven by
     itself: a gate of one says nothing about a job of the same name in another.
     """
-    reading = Reading()
+    reading = PipelineReading()
     _guarded(reading, path, act)
     if len({job.name for job in reading.jobs}) != len(reading.jobs):
         reading.gap(path, 0, "two jobs have the same name", "rename one of them")
@@ -137,7 +137,7 @@ def _proven(whole: Reading, path: str, act: Callable[[Reading], None]) -> None:
     whole.read |= reading.read
 
 
-def _guarded(reading: Reading, path: str, act: Callable[[Reading], None]) -> None:
+def _guarded(reading: PipelineReading, path: str, act: Callable[[PipelineReading], None]) -> None:
     try:
         act(reading)
     except ValueError as error:
@@ -148,7 +148,9 @@ def _guarded(reading: Reading, path: str, act: Callable[[Reading], None]) -> Non
         reading.gap(path, 0, printable(f"stopped by {type(error).__name__}: {error}"), "report it with the file")
 
 
-def _documents(path: str, source: Source, reading: Reading, *, references: bool = False) -> list[Any] | None:
+def _documents(
+    path: str, source: ByteSource, reading: PipelineReading, *, references: bool = False
+) -> list[Any] | None:
     """Parse one file; None, and a gap, where it cannot be."""
     try:
         content = load(source.read_at(0, LOADED.size + 1), references=references)
@@ -159,7 +161,7 @@ def _documents(path: str, source: Source, reading: Reading, *, references: bool 
     return content
 
 
-def _github(sources: dict[str, Any], reading: Reading, *, wishes: Wishes) -> None:
+def _github(sources: dict[str, Any], reading: PipelineReading, *, wishes: Wishes) -> None:
     workflows, actions = dict[str, Any](), dict[str, tuple[str, Any]]()
     for path, source in sources.items():
         workflow = files.WORKFLOW.fullmatch(path)
@@ -168,7 +170,7 @@ def _github(sources: dict[str, Any], reading: Reading, *, wishes: Wishes) -> Non
         parsed = _documents(path, source, reading)
         if parsed is None:
             continue
-        if len(parsed) != 1 or not isinstance(parsed[0], Mapping):
+        if len(parsed) != 1 or not isinstance(parsed[0], YamlMapping):
             reading.gap(path, 0, "it is not one mapping", "fix the file")
         elif workflow:
             workflows[path] = parsed[0]
@@ -177,7 +179,7 @@ def _github(sources: dict[str, Any], reading: Reading, *, wishes: Wishes) -> Non
     _proven(reading, next(iter(workflows), ""), partial(read_github, workflows, actions, wishes=wishes))
 
 
-def _gitlab(sources: dict[str, Any], reading: Reading, *, wishes: Wishes) -> None:
+def _gitlab(sources: dict[str, Any], reading: PipelineReading, *, wishes: Wishes) -> None:
     roots = [path for path in sources if files.GITLAB.fullmatch(path)]
     others = (files.WORKFLOW, files.ACTION, files.JENKINSFILE, files.UNREAD)
     parsed: dict[str, list[Any]] = {}
@@ -190,6 +192,6 @@ def _gitlab(sources: dict[str, Any], reading: Reading, *, wishes: Wishes) -> Non
             _proven(reading, root, partial(read_gitlab, parsed, root, wishes=wishes))
 
 
-def _jenkins(path: str, source: Source, reading: Reading, *, wishes: Wishes) -> None:
+def _jenkins(path: str, source: ByteSource, reading: PipelineReading, *, wishes: Wishes) -> None:
     read_jenkins(path, source.read_at(0, LOADED.size + 1), reading, wishes)
     reading.read.add(path)

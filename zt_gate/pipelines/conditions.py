@@ -48,7 +48,7 @@ def read_condition(text: str) -> Condition:
         text = text[3:-2]
     if "${{" in text:
         raise ValueError("text with an expression inside is always true")
-    reader = _Reader(_split(text))
+    reader = _ConditionParser(_split(text))
     implied = reader.either(0)
     if not reader.ended():
         raise ValueError("something follows the expression")
@@ -67,7 +67,7 @@ def _split(text: str) -> list[str]:
     return tokens
 
 
-class _Reader:
+class _ConditionParser:
     """A recursive descent that returns, for each part, what it implies."""
 
     def __init__(self, tokens: list[str]) -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 
 from zt_gate.domain import printable
-from zt_gate.pipelines.model import ALLOWED_TO_FAIL, EXIT_LOST, SKIPPABLE, Act
-from zt_gate.pipelines.shell import Command
+from zt_gate.pipelines.model import ALLOWED_TO_FAIL, EXIT_LOST, SKIPPABLE, JobStep
+from zt_gate.pipelines.shell import ShellCommand
 
 VERBS = frozenset({"check", "admit", "promote"})
 """Verbs that decide about a release. `scan` looks at files alone and is no gate."""
@@ -86,14 +86,14 @@ def unwrapped(words: Sequence[str]) -> list[str]:
     return rest
 
 
-def act_of(command: Command, what: str = "") -> Act:
+def act_of(command: ShellCommand, what: str = "") -> JobStep:
     """Say what a command is to the proof."""
     verb = verb_of(command.words)
     if verb in VERBS:
         rule, flaw = _flaw(command)
-        return Act(command.line, what or f"zt-gate {verb}", gate=True, rule=rule, flaw=flaw)
+        return JobStep(command.line, what or f"zt-gate {verb}", gate=True, rule=rule, flaw=flaw)
     words = unwrapped(command.words)
-    return Act(
+    return JobStep(
         command.line,
         printable(" ".join(words), 80),
         deploys=not verb and _deploys(words),
@@ -101,7 +101,7 @@ def act_of(command: Command, what: str = "") -> Act:
     )
 
 
-def _flaw(command: Command) -> tuple[str, str]:
+def _flaw(command: ShellCommand) -> tuple[str, str]:
     """Return the rule and the reason where a gate that is called stops nothing."""
     if "--report-only" in command.words:
         return ALLOWED_TO_FAIL, "runs with --report-only and exits 0 whatever it decides"

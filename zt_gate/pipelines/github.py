@@ -19,13 +19,13 @@ from zt_gate.pipelines.gates import DEPLOYING_NAME
 from zt_gate.pipelines.github_steps import (
     IMAGE_PIN,
     PIN,
-    Place,
+    StepPlace,
     Steps,
     is_conditional,
     our_workflow,
     read_steps,
 )
-from zt_gate.pipelines.model import Hit, Job, Reading, Wishes
+from zt_gate.pipelines.model import Hit, PipelineJob, PipelineReading, Wishes
 
 FOLDER = ".github/workflows/"
 _GATE_MAY_WRITE = frozenset({"security-events", "id-token", "attestations"})
@@ -44,14 +44,14 @@ class _Workflows:
 
     files: Mapping[str, Any]
     actions: Mapping[str, tuple[str, Any]]
-    reading: Reading
+    reading: PipelineReading
     wishes: Wishes
     called: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
 
 
 def read_github(
-    files: Mapping[str, Any], actions: Mapping[str, tuple[str, Any]], reading: Reading, wishes: Wishes
+    files: Mapping[str, Any], actions: Mapping[str, tuple[str, Any]], reading: PipelineReading, wishes: Wishes
 ) -> None:
     """Read workflows.
 
@@ -105,7 +105,7 @@ def _jobs(tree: _Workflows, path: str, document: Any, prefix: str, waits: set[st
         tree.reading.gap(path, 0, "it has no jobs", "it is no workflow, or it is broken")
     certain: dict[str, bool] = {}
     for name, body in jobs.items():
-        job = Job(path, prefix + printable(name, 100), jobs.at(name))
+        job = PipelineJob(path, prefix + printable(name, 100), jobs.at(name))
         condition, needs = text(body, "if"), _needs(body)
         for other in set(needs) - set(jobs):
             tree.reading.gap(
@@ -139,7 +139,7 @@ def _needs(body: Any) -> list[str]:
     return [value] if isinstance(value, str) else [item for item in items(value) if isinstance(item, str)]
 
 
-def _required(tree: _Workflows, job: Job, body: Any, needs: list[str], condition: str) -> set[str]:
+def _required(tree: _Workflows, job: PipelineJob, body: Any, needs: list[str], condition: str) -> set[str]:
     """Return which of the jobs that it needs must have succeeded, by its condition."""
     if not condition:
         return set(needs)
@@ -156,7 +156,7 @@ def _required(tree: _Workflows, job: Job, body: Any, needs: list[str], condition
     return set(needs) & found.implies
 
 
-def _deployment(wishes: Wishes, job: Job, name: str, body: Any) -> None:
+def _deployment(wishes: Wishes, job: PipelineJob, name: str, body: Any) -> None:
     """Say what makes a job a deployment before its steps are read."""
     title = text(body, "name")
     if name in wishes.deploys:
@@ -167,13 +167,13 @@ def _deployment(wishes: Wishes, job: Job, name: str, body: Any) -> None:
         job.deploys = "its name says so"
 
 
-def _exempted(wishes: Wishes, job: Job) -> None:
+def _exempted(wishes: Wishes, job: PipelineJob) -> None:
     """Take a job that the operator answers for out of the proof."""
     if job.name.split(":", 1)[-1] in wishes.exempt or job.name in wishes.exempt:
         job.deploys = ""
 
 
-def _called(tree: _Workflows, job: Job, body: Any, nesting: int) -> None:
+def _called(tree: _Workflows, job: PipelineJob, body: Any, nesting: int) -> None:
     """A job that is a reusable workflow."""
     uses, line = text(body, "uses"), body.at("uses")
     name = uses.partition("@")[0]
@@ -196,12 +196,12 @@ def _called(tree: _Workflows, job: Job, body: Any, nesting: int) -> None:
             tree.reading.gap(job.path, line, reason, "read it there, then name the job with --exempt or --deploys")
 
 
-def _own_steps(tree: _Workflows, job: Job, body: Any, document: Any) -> None:
+def _own_steps(tree: _Workflows, job: PipelineJob, body: Any, document: Any) -> None:
     env = {**mapping(document, "env"), **mapping(body, "env")}
     shell = text(body, "defaults", "run", "shell") or text(document, "defaults", "run", "shell")
     if "windows" in str(body.get("runs-on", "")).lower() and not shell:
         shell = "pwsh"
-    steps = read_steps(items(body, "steps"), Place(job.path, tree.actions, tree.reading, shell, env))
+    steps = read_steps(items(body, "steps"), StepPlace(job.path, tree.actions, tree.reading, shell, env))
     job.assess(steps.acts, _weakened(body))
     _exempted(tree.wishes, job)
     hits = tree.reading.hits
@@ -240,7 +240,7 @@ def _unpinned(path: str, where: str, uses: str, line: int) -> Iterator[Hit]:
         yield Hit(model.UNPINNED, path, line, f"{where} {printable(name, 100)}", message)
 
 
-def _image(job: Job, body: Any) -> Iterator[Hit]:
+def _image(job: PipelineJob, body: Any) -> Iterator[Hit]:
     container = body.get("container")
     image = container if isinstance(container, str) else text(container, "image")
     if image and not IMAGE_PIN.search(image):
@@ -256,7 +256,7 @@ def _triggers(path: str, document: Any) -> Iterator[Hit]:
         yield Hit(model.FOREIGN_CODE, path, line, "pull_request_target", message)
 
 
-def _foreign_code(job: Job, steps: Steps, document: Any) -> Iterator[Hit]:
+def _foreign_code(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Hit]:
     if not _events(document) & {"pull_request_target", "workflow_run", "issue_comment"}:
         return
     for given, line in steps.checkouts:
@@ -286,7 +286,7 @@ def _permissions_of_workflow(path: str, document: Any) -> Iterator[Hit]:
             yield Hit(model.PERMISSIONS, path, own.line, f"{name} none", message)
 
 
-def _gate_permissions(job: Job, body: Any, document: Any) -> Iterator[Hit]:
+def _gate_permissions(job: PipelineJob, body: Any, document: Any) -> Iterator[Hit]:
     held = mapping(body, "permissions") if "permissions" in body else mapping(document, "permissions")
     for scope, value in held.items():
         if value == "write" and scope not in _GATE_MAY_WRITE:
@@ -294,7 +294,7 @@ def _gate_permissions(job: Job, body: Any, document: Any) -> Iterator[Hit]:
             yield job.hit(model.PERMISSIONS, held.at(scope), f"write {printable(scope, 40)}", message)
 
 
-def _policies(job: Job, steps: Steps, document: Any) -> Iterator[Hit]:
+def _policies(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Hit]:
     """PIP-204: whoever opens the pull request brings the policy that judges it."""
     if not _events(document) & {"pull_request", "pull_request_target", "merge_group"}:
         return

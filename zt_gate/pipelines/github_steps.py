@@ -14,8 +14,8 @@ from zt_gate.codecs.strict_yaml import is_false, items, mapping, text
 from zt_gate.domain import printable
 from zt_gate.pipelines.conditions import waits_for_all
 from zt_gate.pipelines.gates import DEPLOYING_NAME, act_of, policy_of
-from zt_gate.pipelines.model import ALLOWED_TO_FAIL, SKIPPABLE, Act, Reading
-from zt_gate.pipelines.shell import Command, commands
+from zt_gate.pipelines.model import ALLOWED_TO_FAIL, SKIPPABLE, JobStep, PipelineReading
+from zt_gate.pipelines.shell import ShellCommand, commands
 
 PIN = re.compile(r"[0-9a-f]{40}")
 IMAGE_PIN = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -27,7 +27,7 @@ _EXITS = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::-[1-9]\d*)?\}|([A-Za-z_]\w*))")
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class GatePolicyFile:
     """A policy file that a gate reads, as it was written."""
 
     path: str
@@ -38,10 +38,10 @@ class Policy:
 class Steps:
     """What the steps of a job do, and what the rules about files want to know of them."""
 
-    acts: list[Act] = field(default_factory=list)
+    acts: list[JobStep] = field(default_factory=list)
     uses: list[tuple[str, int]] = field(default_factory=list)
     """Every action with its line."""
-    policies: list[Policy] = field(default_factory=list)
+    policies: list[GatePolicyFile] = field(default_factory=list)
     checkouts: list[tuple[Any, int]] = field(default_factory=list)
     """The `with` of every checkout."""
     written: set[str] = field(default_factory=set)
@@ -49,13 +49,13 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepPlace:
     """Where steps stand."""
 
     path: str
     actions: Mapping[str, tuple[str, Any]]
     """Action files of the tree by folder, each with its path."""
-    reading: Reading
+    reading: PipelineReading
     shell: str = ""
     """What `defaults` says."""
     env: Mapping[str, Any] = field(default_factory=dict)
@@ -67,12 +67,12 @@ def our_workflow(name: str) -> bool:
     return _OUR_JOB.fullmatch(name) is not None
 
 
-def read_steps(steps: list[Any], place: Place) -> Steps:
+def read_steps(steps: list[Any], place: StepPlace) -> Steps:
     """Read the steps of a job or of a composite action.
 
     A gate whose failure a later step turns into the job's stands where that step stands: what comes between runs.
     """
-    result, later = Steps(), dict[int, list[Act]]()
+    result, later = Steps(), dict[int, list[JobStep]]()
     for index, step in enumerate(steps):
         anyway = _runs_anyway(mapping(step))
         acts = [replace(act, anyway=anyway or act.anyway) for act in _step(step, place, result)]
@@ -86,23 +86,23 @@ def read_steps(steps: list[Any], place: Place) -> Steps:
     return result
 
 
-def _step(step: Any, place: Place, result: Steps) -> Iterator[Act]:
+def _step(step: Any, place: StepPlace, result: Steps) -> Iterator[JobStep]:
     body = mapping(step)
     if "uses" in body:
         yield from _action(body, place, result)
     elif "run" in body:
         for command, act in _commands(body, place):
             if act.gate and (policy := policy_of(command.words)):
-                result.policies.append(Policy(_known(policy, body, place), act.line))
+                result.policies.append(GatePolicyFile(_known(policy, body, place), act.line))
             elif act.gate and "--policy-key" not in command.words:
                 policy = _environment(body, place).get("ZT_GATE_POLICY", "")
-                result.policies += [Policy(str(policy), act.line)] if policy else []
+                result.policies += [GatePolicyFile(str(policy), act.line)] if policy else []
             if command.words[:2] == ("git", "show"):
                 result.written |= set(command.writes)
             yield act
 
 
-def _commands(body: Any, place: Place) -> Iterator[tuple[Command, Act]]:
+def _commands(body: Any, place: StepPlace) -> Iterator[tuple[ShellCommand, JobStep]]:
     shell, script, line = text(body, "shell") or place.shell, text(body, "run"), body.at("run")
     options = _shell_options(shell)
     if options is None:
@@ -129,7 +129,7 @@ def _shell_options(shell: str) -> tuple[bool, bool] | None:
     return any("e" in flag for flag in flags), "pipefail" in words
 
 
-def _action(body: Any, place: Place, result: Steps) -> Iterator[Act]:
+def _action(body: Any, place: StepPlace, result: Steps) -> Iterator[JobStep]:
     uses, line = text(body, "uses"), body.at("uses")
     name, _, _ = uses.partition("@")
     given = mapping(body, "with")
@@ -140,7 +140,7 @@ def _action(body: Any, place: Place, result: Steps) -> Iterator[Act]:
     if name == "actions/checkout":
         result.checkouts.append((given, line))
     gate = OURS.fullmatch(name) is not None
-    yield Act(
+    yield JobStep(
         line,
         printable(name, 80),
         gate=gate,
@@ -156,7 +156,7 @@ def _enforced(given: Any) -> bool:
     return value is None or is_false(value)
 
 
-def _local(name: str, line: int, given: Any, place: Place, result: Steps) -> Iterator[Act]:
+def _local(name: str, line: int, given: Any, place: StepPlace, result: Steps) -> Iterator[JobStep]:
     """An action of the same tree: its steps stand in for it."""
     folder = name.removeprefix("./").strip("/")
     path, document = place.actions.get(folder, ("", None))
@@ -165,7 +165,7 @@ def _local(name: str, line: int, given: Any, place: Place, result: Steps) -> Ite
         return
     runs = mapping(document, "runs")
     if text(runs, "using") != "composite":
-        yield Act(line, printable(name, 80), deploys=DEPLOYING_NAME.search(name) is not None)
+        yield JobStep(line, printable(name, 80), deploys=DEPLOYING_NAME.search(name) is not None)
         return
     inner = read_steps(items(runs, "steps"), replace(place, path=path, nesting=place.nesting + 1, env={}, shell=""))
     gates = [act for act in inner.acts if act.gate]
@@ -175,7 +175,7 @@ def _local(name: str, line: int, given: Any, place: Place, result: Steps) -> Ite
     yield from (replace(act, line=line) for act in inner.acts)
 
 
-def _weakened(act: Act, step: Any) -> Act:
+def _weakened(act: JobStep, step: Any) -> JobStep:
     """What the step itself does to the gate in it."""
     body = mapping(step)
     if not act.gate or act.flaw:
@@ -240,11 +240,11 @@ def _enforced_after(gate: Any, later: list[Any]) -> int:
     return 0
 
 
-def _environment(body: Any, place: Place) -> dict[str, Any]:
+def _environment(body: Any, place: StepPlace) -> dict[str, Any]:
     return {**place.env, **mapping(body, "env")}
 
 
-def _known(policy: str, body: Any, place: Place) -> str:
+def _known(policy: str, body: Any, place: StepPlace) -> str:
     """Replace a variable by what `env` says it holds."""
     match = _EXITS.fullmatch(policy)
     value = _environment(body, place).get(match.group(1) or match.group(2)) if match else None

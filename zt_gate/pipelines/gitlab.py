@@ -12,13 +12,13 @@ from collections.abc import Mapping as Files
 from dataclasses import dataclass, field
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import Mapping, is_false, is_true, items, mapping, text
+from zt_gate.codecs.strict_yaml import YamlMapping, is_false, is_true, items, mapping, text
 from zt_gate.domain import printable
 from zt_gate.pipelines import model
 from zt_gate.pipelines.gates import DEPLOYING_NAME, act_of, policy_of
 from zt_gate.pipelines.github_steps import IMAGE_PIN
 from zt_gate.pipelines.gitlab_files import Assembler, lines_of, resolved
-from zt_gate.pipelines.model import Act, Hit, Job, Reading, Wishes
+from zt_gate.pipelines.model import Hit, JobStep, PipelineJob, PipelineReading, Wishes
 from zt_gate.pipelines.shell import commands
 
 ROOT = ".gitlab-ci.yml"
@@ -34,18 +34,18 @@ _MAX_NESTING = 3
 
 
 @dataclass(slots=True)
-class _Known:
+class _GitLabJob:
     """A job of a pipeline, with what decides what waits for it."""
 
-    job: Job
-    body: Mapping
+    job: PipelineJob
+    body: YamlMapping
     stage: int
     rules: str
     """When it is in a pipeline, as canonical text; empty where it always is."""
     needed: set[str] = field(default_factory=set)
 
 
-def read_gitlab(files: Files[str, list[Any]], path: str, reading: Reading, wishes: Wishes) -> None:
+def read_gitlab(files: Files[str, list[Any]], path: str, reading: PipelineReading, wishes: Wishes) -> None:
     """Read a pipeline from its root file.
 
     Args:
@@ -60,7 +60,7 @@ def read_gitlab(files: Files[str, list[Any]], path: str, reading: Reading, wishe
 def _read(
     files: Files[str, list[Any]],
     path: str,
-    reading: Reading,
+    reading: PipelineReading,
     wishes: Wishes,
     prefix: str,
     waits: set[str],
@@ -70,16 +70,16 @@ def _read(
     document = pipeline.document
     listed = [item for item in items(document, "stages") if isinstance(item, str)]
     stages = [".pre", *listed, ".post"] if listed else _STAGES
-    known: dict[str, _Known] = {}
+    known: dict[str, _GitLabJob] = {}
     for name, value in document.items():
         if name in _GLOBAL or name.startswith("."):
             continue
         where = pipeline.origins.get(name, path)
-        if not isinstance(value, Mapping):
+        if not isinstance(value, YamlMapping):
             reading.gap(where, document.at(name), f"{printable(name, 60)} is no job")
             continue
         body = _with_defaults(document, resolved(document, name, reading, where))
-        job = Job(where, prefix + printable(name, 100), document.at(name))
+        job = PipelineJob(where, prefix + printable(name, 100), document.at(name))
         stage = text(body, "stage") or "test"
         if stage not in stages:
             reading.gap(
@@ -87,7 +87,7 @@ def _read(
                 job.line,
                 f"job {printable(name, 60)} is in the stage {printable(stage, 60)}, which is not listed",
             )
-        known[name] = _Known(job, body, stages.index(stage) if stage in stages else -1, _presence(body))
+        known[name] = _GitLabJob(job, body, stages.index(stage) if stage in stages else -1, _presence(body))
     for inputs in pipeline.ours:
         _add_ours(known, inputs, stages, path, prefix)
     for name, item in known.items():
@@ -100,15 +100,17 @@ def _read(
     return {item.job.name for item in known.values() if not item.rules}
 
 
-def _add_ours(known: dict[str, _Known], inputs: Mapping, stages: list[str], path: str, prefix: str) -> None:
+def _add_ours(known: dict[str, _GitLabJob], inputs: YamlMapping, stages: list[str], path: str, prefix: str) -> None:
     """The job that the component of zt-gate adds."""
     name = text(inputs, "job-name") or "zt-gate"
     stage = text(inputs, "stage") or "test"
-    job = Job(path, prefix + printable(name, 100), inputs.line, gates=True)
-    known.setdefault(name, _Known(job, Mapping(inputs.line), stages.index(stage) if stage in stages else -1, ""))
+    job = PipelineJob(path, prefix + printable(name, 100), inputs.line, gates=True)
+    known.setdefault(
+        name, _GitLabJob(job, YamlMapping(inputs.line), stages.index(stage) if stage in stages else -1, "")
+    )
 
 
-def _with_defaults(document: Mapping, body: Mapping) -> Mapping:
+def _with_defaults(document: YamlMapping, body: YamlMapping) -> YamlMapping:
     """Add what `default` and the old global keywords say, unless the job does not inherit it."""
     inherit = mapping(body, "inherit").get("default")
     if is_false(inherit):
@@ -121,13 +123,13 @@ def _with_defaults(document: Mapping, body: Mapping) -> Mapping:
     return body
 
 
-def _presence(body: Mapping) -> str:
+def _presence(body: YamlMapping) -> str:
     """When the job is in a pipeline, as text that can be compared."""
     said = {key: body[key] for key in ("rules", "only", "except") if key in body}
     return json.dumps(said, sort_keys=True, default=str) if said else ""
 
 
-def _wait(name: str, item: _Known, known: dict[str, _Known], reading: Reading, waits: set[str]) -> None:
+def _wait(name: str, item: _GitLabJob, known: dict[str, _GitLabJob], reading: PipelineReading, waits: set[str]) -> None:
     """Work out which jobs must have succeeded before this one starts."""
     job, body = item.job, item.body
     job.requires = set(waits)
@@ -167,7 +169,7 @@ def _wait(name: str, item: _Known, known: dict[str, _Known], reading: Reading, w
     job.requires |= item.needed
 
 
-def _anyway(body: Mapping) -> tuple[str, int] | None:
+def _anyway(body: YamlMapping) -> tuple[str, int] | None:
     """Return the `when`, and its line, that makes a job run after a failure."""
     if text(body, "when") in _ANYWAY:
         return text(body, "when"), body.at("when")
@@ -177,7 +179,7 @@ def _anyway(body: Mapping) -> tuple[str, int] | None:
     return None
 
 
-def _work(item: _Known, reading: Reading, wishes: Wishes, name: str) -> None:
+def _work(item: _GitLabJob, reading: PipelineReading, wishes: Wishes, name: str) -> None:
     """Work out what a job does."""
     job, body = item.job, item.body
     acts = list(_acts(job, body, reading))
@@ -205,7 +207,7 @@ def _work(item: _Known, reading: Reading, wishes: Wishes, name: str) -> None:
         reading.hits.append(job.hit(model.UNPROTECTED, job.line, "environment", message))
 
 
-def _acts(job: Job, body: Mapping, reading: Reading) -> Iterator[Act]:
+def _acts(job: PipelineJob, body: YamlMapping, reading: PipelineReading) -> Iterator[JobStep]:
     """Yield what the scripts do. `before_script` and `script` are one script; `after_script` is another."""
     try:
         script = "\n".join(lines_of(body.get(key)) for key in ("before_script", "script") if key in body)
@@ -223,34 +225,34 @@ def _acts(job: Job, body: Mapping, reading: Reading) -> Iterator[Act]:
             shown = printable(policy, 80)
             message = f"reads the policy {shown} from the branch that it judges"
             reading.hits.append(job.hit(model.POLICY, line, "policy", message))
-        yield Act(line, act.what, act.gate, act.rule, act.flaw, act.deploys, act.prepares)
+        yield JobStep(line, act.what, act.gate, act.rule, act.flaw, act.deploys, act.prepares)
     for command in after:
         act = act_of(command)
         if act.gate:
             flaw = "stands in after_script, whose failure GitLab ignores"
-            yield Act(body.at("after_script"), act.what, gate=True, rule=model.EXIT_LOST, flaw=flaw)
+            yield JobStep(body.at("after_script"), act.what, gate=True, rule=model.EXIT_LOST, flaw=flaw)
         elif act.deploys:
-            yield Act(body.at("after_script"), act.what, deploys=True, anyway=True)
+            yield JobStep(body.at("after_script"), act.what, deploys=True, anyway=True)
 
 
-def _only_protected(body: Mapping) -> bool:
+def _only_protected(body: YamlMapping) -> bool:
     """Whether every rule asks for the default branch, a tag or a protected ref."""
     rules = items(body, "rules")
     return bool(rules) and all(_BRANCH.search(text(rule, "if")) or text(rule, "when") == "never" for rule in rules)
 
 
-def _weakened(body: Mapping) -> tuple[str, str, int] | None:
+def _weakened(body: YamlMapping) -> tuple[str, str, int] | None:
     """Return the rule, the reason and the line where a failure of the job stops nothing."""
     for place in (body, *items(body, "rules")):
         allowed = mapping(place).get("allow_failure")
-        if isinstance(allowed, Mapping) or is_true(allowed) or (isinstance(allowed, str) and not is_false(allowed)):
+        if isinstance(allowed, YamlMapping) or is_true(allowed) or (isinstance(allowed, str) and not is_false(allowed)):
             return model.ALLOWED_TO_FAIL, "the job may fail (allow_failure)", mapping(place).at("allow_failure")
     if text(body, "when") == "manual" and not is_false(body.get("allow_failure")):
         return model.ALLOWED_TO_FAIL, "nobody has to start the job (when: manual)", body.at("when")
     return None
 
 
-def _image(job: Job, body: Mapping) -> Iterator[Hit]:
+def _image(job: PipelineJob, body: YamlMapping) -> Iterator[Hit]:
     image = body.get("image")
     name = image if isinstance(image, str) else text(image, "name")
     if name and not IMAGE_PIN.search(name):
@@ -258,7 +260,9 @@ def _image(job: Job, body: Mapping) -> Iterator[Hit]:
         yield job.hit(model.UNPINNED, body.at("image"), "image", message)
 
 
-def _child(files: Files[str, list[Any]], item: _Known, reading: Reading, wishes: Wishes, nesting: int) -> None:
+def _child(
+    files: Files[str, list[Any]], item: _GitLabJob, reading: PipelineReading, wishes: Wishes, nesting: int
+) -> None:
     """A job that starts another pipeline: one of the same tree is read, one of another project is a gap."""
     trigger = item.body.get("trigger")
     if trigger is None:
@@ -276,7 +280,7 @@ def _child(files: Files[str, list[Any]], item: _Known, reading: Reading, wishes:
             reading.gap(job.path, job.line, reason, "read it there, then name the job with --exempt or --deploys")
 
 
-def _explain(item: _Known, known: dict[str, _Known]) -> None:
+def _explain(item: _GitLabJob, known: dict[str, _GitLabJob]) -> None:
     """Say of a job with `needs` that it leaves out a gate which its stage would have waited for."""
     if "needs" not in item.body or item.body["needs"] == []:
         return

@@ -12,9 +12,9 @@ from collections.abc import Mapping as Files
 from dataclasses import dataclass, field
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import Mapping, Reference, items, mapping, text
+from zt_gate.codecs.strict_yaml import YamlMapping, YamlReference, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.pipelines.model import UNPINNED, Hit, Reading
+from zt_gate.pipelines.model import UNPINNED, Hit, PipelineReading
 
 _INPUT = re.compile(r"\$\[\[\s*inputs\.([A-Za-z0-9_-]+)\s*\]\]")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -29,53 +29,53 @@ _FIX = "read it there, then add its jobs to a file of this tree, or name them wi
 class Pipeline:
     """One pipeline, all files merged and nothing resolved yet."""
 
-    document: Mapping
+    document: YamlMapping
     origins: dict[str, str] = field(default_factory=dict)
     """In which file each top-level key stands."""
-    ours: list[Mapping] = field(default_factory=list)
+    ours: list[YamlMapping] = field(default_factory=list)
     """The inputs of every include of the zt-gate component, with the line."""
 
 
 class Assembler:
     """Puts a pipeline together."""
 
-    def __init__(self, files: Files[str, list[Any]], reading: Reading) -> None:
+    def __init__(self, files: Files[str, list[Any]], reading: PipelineReading) -> None:
         self._files = files
         self._reading = reading
         self._count = 0
 
-    def assemble(self, path: str, inputs: Mapping | None = None) -> Pipeline:
+    def assemble(self, path: str, inputs: YamlMapping | None = None) -> Pipeline:
         """Read one file and all that it includes."""
-        pipeline = Pipeline(Mapping(1))
-        self._take(path, inputs or Mapping(1), pipeline, ())
+        pipeline = Pipeline(YamlMapping(1))
+        self._take(path, inputs or YamlMapping(1), pipeline, ())
         return pipeline
 
-    def _take(self, path: str, inputs: Mapping, pipeline: Pipeline, chain: tuple[str, ...]) -> None:
+    def _take(self, path: str, inputs: YamlMapping, pipeline: Pipeline, chain: tuple[str, ...]) -> None:
         self._count += 1
         documents = self._files[path]
         if path in chain or self._count > _MAX_FILES:
             self._reading.gap(path, 0, "files include each other in a circle, or there are too many")
             return
-        head = mapping(documents[0]) if documents else Mapping(1)
+        head = mapping(documents[0]) if documents else YamlMapping(1)
         has_head = len(documents) > 1 and "spec" in head
         if len(documents) > 1 + has_head:
             self._reading.gap(path, 0, "it holds more than one document")
         body = documents[1] if has_head else head
         if has_head:
             body = self._filled(path, body, mapping(head, "spec", "inputs"), inputs)
-        if not isinstance(body, Mapping):
+        if not isinstance(body, YamlMapping):
             self._reading.gap(path, 0, "it is no mapping of jobs")
             return
         for entry in _entries(body.get("include")):
             self._include(path, entry, body.at("include"), pipeline, (*chain, path))
-        own = Mapping(body.line)
+        own = YamlMapping(body.line)
         for key, value in body.items():
             if key != "include":
                 own[key], own.lines[key] = value, body.at(key)
                 pipeline.origins[key] = path
         pipeline.document = merged(pipeline.document, own)
 
-    def _filled(self, path: str, body: Any, specified: Mapping, inputs: Mapping) -> Any:
+    def _filled(self, path: str, body: Any, specified: YamlMapping, inputs: YamlMapping) -> Any:
         """Put inputs in their places."""
         values: dict[str, Any] = {}
         for name, about in specified.items():
@@ -93,7 +93,7 @@ class Assembler:
         given = mapping(entry)
         local = entry if isinstance(entry, str) else text(entry, "local")
         if isinstance(entry, str) and re.match(r"https?://", entry):
-            local, given = "", Mapping(line)
+            local, given = "", YamlMapping(line)
             given["remote"] = entry
         line = given.line or line
         if not local:
@@ -106,7 +106,7 @@ class Assembler:
         for name in found:
             self._take(name, mapping(given, "inputs"), pipeline, chain)
 
-    def _elsewhere(self, path: str, given: Mapping, line: int, pipeline: Pipeline) -> None:
+    def _elsewhere(self, path: str, given: YamlMapping, line: int, pipeline: Pipeline) -> None:
         """An include from elsewhere: is it pinned, and is it the component that comes with zt-gate."""
         component, template = text(given, "component"), text(given, "template")
         if template and _HARMLESS.match(template):
@@ -118,7 +118,7 @@ class Assembler:
             message = f"includes {printable(shown, 120)}, which is not pinned to a commit"
             self._reading.hits.append(Hit(UNPINNED, path, line, f"include {printable(shown, 100)}", message))
         if re.fullmatch(r"[^@]+/zt-gate/(?:check|zt-gate)", name):
-            inputs = Mapping(line)
+            inputs = YamlMapping(line)
             inputs.update(mapping(given, "inputs"))
             pipeline.ours.append(inputs)
             return
@@ -129,13 +129,15 @@ def _entries(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def merged(base: Mapping, over: Mapping) -> Mapping:
+def merged(base: YamlMapping, over: YamlMapping) -> YamlMapping:
     """Merge two mappings deeply; what stands in the second wins."""
-    result = Mapping(over.line or base.line)
+    result = YamlMapping(over.line or base.line)
     for source in (base, over):
         for key, value in source.items():
             old = result.get(key)
-            result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+            result[key] = (
+                merged(old, value) if isinstance(old, YamlMapping) and isinstance(value, YamlMapping) else value
+            )
             result.lines[key] = source.at(key)
     return result
 
@@ -147,8 +149,8 @@ def filled(value: Any, values: dict[str, Any]) -> Any:
         if whole and whole.group(1) in values:
             return values[whole.group(1)]
         return _INPUT.sub(lambda match: str(values.get(match.group(1), match.group())), value)
-    if isinstance(value, Mapping):
-        result = Mapping(value.line)
+    if isinstance(value, YamlMapping):
+        result = YamlMapping(value.line)
         for key, item in value.items():
             name = filled(key, values)
             name = name if isinstance(name, str) else key
@@ -159,15 +161,15 @@ def filled(value: Any, values: dict[str, Any]) -> Any:
     return value
 
 
-def resolved(document: Mapping, name: str, reading: Reading, path: str) -> Mapping:
+def resolved(document: YamlMapping, name: str, reading: PipelineReading, path: str) -> YamlMapping:
     """Return a job with `extends` and `!reference` resolved."""
     job = _extended(document, name, reading, path, 0)
     return _followed(document, job, reading, path, 0)  # type: ignore[no-any-return]  # a mapping stays one
 
 
-def _extended(document: Mapping, name: str, reading: Reading, path: str, depth: int) -> Mapping:
+def _extended(document: YamlMapping, name: str, reading: PipelineReading, path: str, depth: int) -> YamlMapping:
     body = mapping(document, name)
-    result = Mapping(body.line)
+    result = YamlMapping(body.line)
     for base in _entries(body.get("extends")):
         if not isinstance(base, str) or base not in document or depth >= _MAX_EXTENDS:
             shown = printable(str(base), 60)
@@ -177,18 +179,18 @@ def _extended(document: Mapping, name: str, reading: Reading, path: str, depth: 
     return merged(result, body)
 
 
-def _followed(document: Mapping, value: Any, reading: Reading, path: str, depth: int) -> Any:
-    if isinstance(value, Reference):
+def _followed(document: YamlMapping, value: Any, reading: PipelineReading, path: str, depth: int) -> Any:
+    if isinstance(value, YamlReference):
         target: Any = document
         for key in value:
-            target = target.get(key) if isinstance(target, Mapping) and isinstance(key, str) else None
+            target = target.get(key) if isinstance(target, YamlMapping) and isinstance(key, str) else None
         if target is None or depth >= _MAX_EXTENDS:
             shown = printable(", ".join(str(key) for key in value), 80)
             reading.gap(path, 0, f"the reference to {shown} leads nowhere")
             return None
         return _followed(document, target, reading, path, depth + 1)
-    if isinstance(value, Mapping):
-        result = Mapping(value.line)
+    if isinstance(value, YamlMapping):
+        result = YamlMapping(value.line)
         for key, item in value.items():
             result[key], result.lines[key] = _followed(document, item, reading, path, depth), value.at(key)
         return result
@@ -196,7 +198,7 @@ def _followed(document: Mapping, value: Any, reading: Reading, path: str, depth:
         flat: list[Any] = []
         for item in value:
             followed = _followed(document, item, reading, path, depth)
-            flat += followed if isinstance(item, Reference) and isinstance(followed, list) else [followed]
+            flat += followed if isinstance(item, YamlReference) and isinstance(followed, list) else [followed]
         return flat
     return value
 

@@ -18,7 +18,7 @@ _SLASHY_AFTER = frozenset({"(", ",", "=", ":", "[", "!", "==", "=~", "==~", "{",
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class GroovyToken:
     """A word, a string or an operator."""
 
     kind: str
@@ -28,11 +28,11 @@ class Token:
 
 
 @dataclass(slots=True)
-class Statement:
+class GroovyStatement:
     """Tokens up to the end of a line or a block, and the blocks that stand in it."""
 
-    tokens: list[Token] = field(default_factory=list)
-    blocks: list[list[Statement]] = field(default_factory=list)
+    tokens: list[GroovyToken] = field(default_factory=list)
+    blocks: list[list[GroovyStatement]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -50,11 +50,11 @@ class Statement:
         return next((token.text for token in self.tokens if token.kind == "string"), "")
 
     @property
-    def block(self) -> list[Statement]:
+    def block(self) -> list[GroovyStatement]:
         """The statements of its first block."""
         return self.blocks[0] if self.blocks else []
 
-    def named(self, key: str) -> Token | None:
+    def named(self, key: str) -> GroovyToken | None:
         """Return the token behind `key:`."""
         for index, token in enumerate(self.tokens[:-2]):
             if token.text == key and self.tokens[index + 1].text == ":":
@@ -67,7 +67,7 @@ class Statement:
         return " ".join(f"{token.kind[0]}{token.text}" for token in self.tokens) + inner
 
 
-def parse(data: bytes) -> list[Statement]:
+def parse(data: bytes) -> list[GroovyStatement]:
     """Return the statements of a file.
 
     Raises:
@@ -79,22 +79,22 @@ def parse(data: bytes) -> list[Statement]:
         source = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}") from None
-    builder = _Builder()
+    builder = _StatementBuilder()
     for token in _tokens(source):
         builder.take(token)
     return builder.end()
 
 
-class _Builder:
+class _StatementBuilder:
     """Puts tokens into statements. Inside round and square brackets a line break ends nothing."""
 
     def __init__(self) -> None:
-        self._blocks: list[list[Statement]] = [[]]
-        self._open: list[Statement] = [Statement()]
+        self._blocks: list[list[GroovyStatement]] = [[]]
+        self._open: list[GroovyStatement] = [GroovyStatement()]
         self._brackets: list[list[str]] = [[]]
         self._closed = False
 
-    def take(self, token: Token) -> None:
+    def take(self, token: GroovyToken) -> None:
         """Take the next token."""
         text = token.text if token.kind == "operator" else ""
         brackets = self._brackets[-1]
@@ -105,7 +105,7 @@ class _Builder:
             if len(self._blocks) >= _MAX_DEPTH:
                 raise ValueError(f"line {token.line}: nested deeper than {_MAX_DEPTH}")
             self._blocks.append([])
-            self._open.append(Statement())
+            self._open.append(GroovyStatement())
             self._brackets.append([])
         elif text == "}":
             if len(self._blocks) < 2 or brackets:
@@ -122,7 +122,7 @@ class _Builder:
             self._bracket(text, token)
             self._open[-1].tokens.append(token)
 
-    def _bracket(self, text: str, token: Token) -> None:
+    def _bracket(self, text: str, token: GroovyToken) -> None:
         if text in ("(", "["):
             if len(self._brackets[-1]) >= _MAX_DEPTH:
                 raise ValueError(f"line {token.line}: nested deeper than {_MAX_DEPTH}")
@@ -130,7 +130,7 @@ class _Builder:
         elif text in (")", "]") and (not self._brackets[-1] or self._brackets[-1].pop() != text):
             raise ValueError(f"line {token.line}: a bracket closes what is not open")
 
-    def _continues(self, token: Token) -> bool:
+    def _continues(self, token: GroovyToken) -> bool:
         """Whether a statement goes on behind a block: `else`, `catch`, an argument or a call on the result."""
         return token.text in ("else", "catch", "finally", ",", ")", ".", "?.", "{")
 
@@ -138,9 +138,9 @@ class _Builder:
         statement = self._open[-1]
         if statement.tokens or statement.blocks:
             self._blocks[-1].append(statement)
-        self._open[-1] = Statement()
+        self._open[-1] = GroovyStatement()
 
-    def end(self) -> list[Statement]:
+    def end(self) -> list[GroovyStatement]:
         """Return the statements of the file."""
         self._finish()
         if len(self._blocks) != 1 or self._brackets[-1]:
@@ -148,7 +148,7 @@ class _Builder:
         return self._blocks[0]
 
 
-def _tokens(source: str) -> Iterator[Token]:
+def _tokens(source: str) -> Iterator[GroovyToken]:
     position, line, before = 0, 1, "\n"
     if source.startswith("#!"):
         position = _line_end(source, 0)
@@ -156,7 +156,7 @@ def _tokens(source: str) -> Iterator[Token]:
         start, first = position, line
         char = source[position]
         if char == "\n":
-            yield Token("operator", "\n", line)
+            yield GroovyToken("operator", "\n", line)
             position, line, before = position + 1, line + 1, "\n"
             continue
         if char.isspace() or char == "\ufeff":
@@ -179,24 +179,24 @@ def _tokens(source: str) -> Iterator[Token]:
         yield token
 
 
-def _token_at(source: str, position: int, line: int, before: str) -> tuple[Token, int]:
+def _token_at(source: str, position: int, line: int, before: str) -> tuple[GroovyToken, int]:
     for quote in ("'''", '"""', "'", '"'):
         if source.startswith(quote, position):
             start = position + len(quote)
             end = _string_end(source, quote, start, line)
-            return Token("string", _unescaped(source[start : end - len(quote)]), line), end
+            return GroovyToken("string", _unescaped(source[start : end - len(quote)]), line), end
     if source.startswith("$/", position):
         end = _until(source, "/$", position + 2, line)
-        return Token("string", source[position + 2 : end - 2], line), end
+        return GroovyToken("string", source[position + 2 : end - 2], line), end
     if source[position] == "/" and before in _SLASHY_AFTER:
         end = _string_end(source, "/", position + 1, line)
-        return Token("string", source[position + 1 : end - 1], line), end
+        return GroovyToken("string", source[position + 1 : end - 1], line), end
     if match := _WORD.match(source, position):
-        return Token("word", match.group(), line), match.end()
+        return GroovyToken("word", match.group(), line), match.end()
     if match := _OPERATOR.match(source, position):
-        return Token("operator", match.group(), line), match.end()
+        return GroovyToken("operator", match.group(), line), match.end()
     if source[position].isalpha():
-        return Token("word", source[position], line), position + 1
+        return GroovyToken("word", source[position], line), position + 1
     raise ValueError(f"line {line}: a character that Groovy does not know")
 
 

@@ -13,8 +13,8 @@ from zt_gate.domain import printable
 from zt_gate.pipelines import model
 from zt_gate.pipelines.gates import DEPLOYING_NAME, act_of, policy_of
 from zt_gate.pipelines.github_steps import IMAGE_PIN
-from zt_gate.pipelines.groovy import Statement, parse
-from zt_gate.pipelines.model import Act, Hit, Job, Reading, Wishes
+from zt_gate.pipelines.groovy import GroovyStatement, parse
+from zt_gate.pipelines.model import Hit, JobStep, PipelineJob, PipelineReading, Wishes
 from zt_gate.pipelines.prove import before
 from zt_gate.pipelines.shell import commands
 
@@ -38,13 +38,13 @@ _LIBRARY_PIN = re.compile(r"@[0-9a-f]{40}$")
 
 
 @dataclass(slots=True)
-class _File:
+class _Jenkinsfile:
     path: str
-    reading: Reading
+    reading: PipelineReading
     wishes: Wishes
     names: set[str] = field(default_factory=set)
-    jobs: dict[str, Job] = field(default_factory=dict)
-    sometimes: dict[str, tuple[str, Job]] = field(default_factory=dict)
+    jobs: dict[str, PipelineJob] = field(default_factory=dict)
+    sometimes: dict[str, tuple[str, PipelineJob]] = field(default_factory=dict)
     """Gates that `when` may skip: that text, and the job that stands for the gate where it runs."""
 
 
@@ -58,14 +58,14 @@ class _Context:
     """Every `when` around it, as text that can be compared."""
 
 
-def read_jenkins(path: str, data: bytes, reading: Reading, wishes: Wishes) -> None:
+def read_jenkins(path: str, data: bytes, reading: PipelineReading, wishes: Wishes) -> None:
     """Read one Jenkinsfile.
 
     Raises:
         ValueError: it cannot be read.
     """
     statements = parse(data)
-    file = _File(path, reading, wishes)
+    file = _Jenkinsfile(path, reading, wishes)
     top = [statement for statement in statements if statement.name == "pipeline" and statement.blocks]
     for statement in statements:
         if statement in top:
@@ -80,26 +80,26 @@ def read_jenkins(path: str, data: bytes, reading: Reading, wishes: Wishes) -> No
     _pipeline(file, top[0].block)
 
 
-def _libraries(path: str, statement: Statement) -> Iterator[Hit]:
+def _libraries(path: str, statement: GroovyStatement) -> Iterator[Hit]:
     for token in statement.tokens:
         if token.kind == "string" and not _LIBRARY_PIN.search(token.text):
             message = f"the library {printable(token.text, 100)} is not pinned to a commit"
             yield Hit(model.UNPINNED, path, token.line, f"library {printable(token.text, 100)}", message)
 
 
-def _pipeline(file: _File, body: list[Statement]) -> None:
+def _pipeline(file: _Jenkinsfile, body: list[GroovyStatement]) -> None:
     done: set[str] = set()
     for statement in body:
         if statement.name == "stages":
             done = _sequence(file, statement.block, _Context())
         elif statement.name == "agent":
-            file.reading.hits += _image(Job(file.path, "pipeline", statement.line), statement)
+            file.reading.hits += _image(PipelineJob(file.path, "pipeline", statement.line), statement)
     for statement in body:
         if statement.name == "post":
             _post(file, statement, "pipeline", frozenset(), _Context(), frozenset(done))
 
 
-def _sequence(file: _File, statements: list[Statement], context: _Context) -> set[str]:
+def _sequence(file: _Jenkinsfile, statements: list[GroovyStatement], context: _Context) -> set[str]:
     """Read stages that follow each other; return those without whose success none after them starts."""
     done: set[str] = set()
     for statement in statements:
@@ -110,7 +110,7 @@ def _sequence(file: _File, statements: list[Statement], context: _Context) -> se
     return done
 
 
-def _side_by_side(file: _File, statement: Statement, context: _Context) -> set[str]:
+def _side_by_side(file: _Jenkinsfile, statement: GroovyStatement, context: _Context) -> set[str]:
     """Read stages that run at the same time, or once for each cell of a matrix."""
     if statement.name == "matrix":
         excluded = [item for item in statement.block if item.name in ("when", "excludes")]
@@ -120,13 +120,13 @@ def _side_by_side(file: _File, statement: Statement, context: _Context) -> set[s
     return {_stage(file, item, context) for item in statement.block if item.name == "stage"}
 
 
-def _stage(file: _File, statement: Statement, context: _Context) -> str:
+def _stage(file: _Jenkinsfile, statement: GroovyStatement, context: _Context) -> str:
     """Read one stage and return its name among the jobs."""
     title = statement.string or "?"
     name = _unique(file, f"{context.prefix}{printable(title, 80)}")
     body = statement.block
     when = "".join(item.source() for item in body if item.name == "when")
-    job = Job(file.path, name, statement.line, requires=set(context.requires))
+    job = PipelineJob(file.path, name, statement.line, requires=set(context.requires))
     inner = _Context(context.requires, f"{name}/", context.when + when)
     if title in file.wishes.deploys:
         job.deploys = "the operator says so"
@@ -151,15 +151,15 @@ def _stage(file: _File, statement: Statement, context: _Context) -> str:
     return name
 
 
-def _inside(item: Statement) -> list[Statement]:
+def _inside(item: GroovyStatement) -> list[GroovyStatement]:
     return item.block if item.name == "stages" else [item]
 
 
-def _blocks(file: _File, statements: list[Statement], context: _Context) -> set[str]:
+def _blocks(file: _Jenkinsfile, statements: list[GroovyStatement], context: _Context) -> set[str]:
     return {name for statement in statements for name in _side_by_side(file, statement, context)}
 
 
-def _unique(file: _File, name: str) -> str:
+def _unique(file: _Jenkinsfile, name: str) -> str:
     wanted, number = name, 1
     while name in file.names:
         number += 1
@@ -168,11 +168,11 @@ def _unique(file: _File, name: str) -> str:
     return name
 
 
-def _depend_on_presence(file: _File, job: Job, when: str) -> None:
+def _depend_on_presence(file: _Jenkinsfile, job: PipelineJob, when: str) -> None:
     """A gate that `when` may skip counts only for what the same `when` would skip, too."""
     if job.gates and when:
         job.gates = False
-        twin = Job(job.path, f"{job.name} (where it runs)", job.line, gates=True)
+        twin = PipelineJob(job.path, f"{job.name} (where it runs)", job.line, gates=True)
         file.sometimes[job.name] = (when, twin)
         file.reading.jobs.append(twin)
     file.jobs[job.name] = job
@@ -189,7 +189,9 @@ def _depend_on_presence(file: _File, job: Job, when: str) -> None:
             job.cuts.append(job.hit(model.SKIPPABLE, job.line, name, message))
 
 
-def _steps(file: _File, job: Job, statements: list[Statement], rule: str, flaw: str) -> Iterator[Act]:
+def _steps(
+    file: _Jenkinsfile, job: PipelineJob, statements: list[GroovyStatement], rule: str, flaw: str
+) -> Iterator[JobStep]:
     """Yield what steps do.
 
     Args:
@@ -209,15 +211,15 @@ def _steps(file: _File, job: Job, statements: list[Statement], rule: str, flaw: 
             reason = f"the step {name} of stage {job.name} is not read"
             file.reading.gap(job.path, statement.line, reason, "use sh, or name the stage with --exempt or --deploys")
         elif DEPLOYING_NAME.search(re.sub(r"([a-z])([A-Z])", r"\1 \2", name)):
-            yield Act(statement.line, printable(name, 60), deploys=True)
+            yield JobStep(statement.line, printable(name, 60), deploys=True)
         elif not statement.blocks and name not in _QUIET:
-            yield Act(statement.line, printable(name or "an expression", 60))
+            yield JobStep(statement.line, printable(name or "an expression", 60))
         inner_rule, inner_flaw = _around(statement, rule, flaw)
         for block in statement.blocks:
             yield from _steps(file, job, block, inner_rule, inner_flaw)
 
 
-def _calls(statement: Statement, step: str) -> bool:
+def _calls(statement: GroovyStatement, step: str) -> bool:
     """Whether a statement calls a step, perhaps to keep what it returns."""
     words = [token.text for token in statement.tokens if token.kind == "word"]
     before_call = statement.tokens[: next((i for i, token in enumerate(statement.tokens) if token.text == step), 0)]
@@ -229,7 +231,7 @@ def _calls(statement: Statement, step: str) -> bool:
     )
 
 
-def _around(statement: Statement, rule: str, flaw: str) -> tuple[str, str]:
+def _around(statement: GroovyStatement, rule: str, flaw: str) -> tuple[str, str]:
     """Return what a statement does to a gate in its block."""
     name = statement.name
     if flaw or name in _WRAPPERS:
@@ -243,11 +245,11 @@ def _around(statement: Statement, rule: str, flaw: str) -> tuple[str, str]:
     return model.SKIPPABLE, f"stands in {printable(name, 40) or 'a block'}, of which it is not known whether it runs"
 
 
-def _ours(statement: Statement, rule: str, flaw: str, step: str) -> Iterator[Act]:
-    yield Act(statement.line, step, gate=True, rule=rule, flaw=flaw)
+def _ours(statement: GroovyStatement, rule: str, flaw: str, step: str) -> Iterator[JobStep]:
+    yield JobStep(statement.line, step, gate=True, rule=rule, flaw=flaw)
 
 
-def _shell(file: _File, job: Job, statement: Statement, rule: str, flaw: str) -> Iterator[Act]:
+def _shell(file: _Jenkinsfile, job: PipelineJob, statement: GroovyStatement, rule: str, flaw: str) -> Iterator[JobStep]:
     script = statement.named("script")
     token = script or next((item for item in statement.tokens if item.kind == "string"), None)
     words = {item.text for item in statement.tokens if item.kind == "operator"}
@@ -270,19 +272,24 @@ def _shell(file: _File, job: Job, statement: Statement, rule: str, flaw: str) ->
         yield replace(act, rule=act.rule or rule, flaw=act.flaw or flaw) if act.gate else act
 
 
-def _policy(file: _File, job: Job, policy: str, line: int) -> None:
+def _policy(file: _Jenkinsfile, job: PipelineJob, policy: str, line: int) -> None:
     if not _ELSEWHERE.match(policy):
         message = f"reads the policy {printable(policy, 80)} from the branch that it judges"
         file.reading.hits.append(job.hit(model.POLICY, line, "policy", message))
 
 
 def _post(
-    file: _File, statement: Statement, owner: str, requires: frozenset[str], context: _Context, done: frozenset[str]
+    file: _Jenkinsfile,
+    statement: GroovyStatement,
+    owner: str,
+    requires: frozenset[str],
+    context: _Context,
+    done: frozenset[str],
 ) -> None:
     """What runs afterwards. Only `success` waits for the success of what is `done`; a gate there comes too late."""
     for item in statement.block:
         name = _unique(file, f"{owner}/post {printable(item.name, 30)}")
-        job = Job(file.path, name, item.line, requires=set(requires))
+        job = PipelineJob(file.path, name, item.line, requires=set(requires))
         acts = list(_steps(file, job, item.block, model.EXIT_LOST, "stands in post, where it stops no stage"))
         if item.name in _AFTER_SUCCESS:
             job.requires |= done
@@ -294,7 +301,7 @@ def _post(
         file.reading.jobs.append(job)
 
 
-def _image(job: Job, statement: Statement) -> Iterator[Hit]:
+def _image(job: PipelineJob, statement: GroovyStatement) -> Iterator[Hit]:
     """PIP-201 for the image of an agent."""
     for block in statement.blocks:
         for item in block:

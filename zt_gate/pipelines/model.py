@@ -24,7 +24,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class JobStep:
     """One thing that a job does, in order: a command or an action."""
 
     line: int
@@ -44,7 +44,7 @@ class Act:
 
 
 @dataclass(slots=True)
-class Job:
+class PipelineJob:
     """A job, or a stage of a Jenkinsfile."""
 
     path: str
@@ -68,7 +68,7 @@ class Job:
         """Say something about this job."""
         return Hit(rule, self.path, line or self.line, f"{self.name} {detail}".strip(), f"job {self.name}: {message}")
 
-    def assess(self, acts: Collection[Act], weakened: tuple[str, str, int] | None = None) -> None:
+    def assess(self, acts: Collection[JobStep], weakened: tuple[str, str, int] | None = None) -> None:
         """Work out from what the job does whether it gates, deploys, and in which order.
 
         Args:
@@ -96,10 +96,10 @@ class Job:
 
 
 @dataclass(slots=True)
-class Reading:
+class PipelineReading:
     """All that was read from the files of one kind."""
 
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[PipelineJob] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     read: set[str] = field(default_factory=set)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from zt_gate.pipelines.model import UNGATED, Hit, Job
+from zt_gate.pipelines.model import UNGATED, Hit, PipelineJob
 
 
-def prove(jobs: Sequence[Job]) -> Iterator[Hit]:
+def prove(jobs: Sequence[PipelineJob]) -> Iterator[Hit]:
     """Yield what stands against the proof, for every job that deploys and every gate that stops nothing.
 
     A job that deploys is proven when it asks the gate itself first, or when some job without whose success it never
@@ -29,9 +29,9 @@ def prove(jobs: Sequence[Job]) -> Iterator[Hit]:
             yield job.hit(UNGATED, job.line, "ungated", message)
 
 
-def before(job: Job, by_name: dict[str, Job]) -> dict[str, Job]:
+def before(job: PipelineJob, by_name: dict[str, PipelineJob]) -> dict[str, PipelineJob]:
     """Return, by name, the jobs without whose success a job never starts."""
-    seen: dict[str, Job] = {}
+    seen: dict[str, PipelineJob] = {}
     left = sorted(job.requires)
     while left:
         name = left.pop()

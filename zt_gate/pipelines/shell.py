@@ -20,7 +20,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ShellCommand:
     """One simple command."""
 
     words: tuple[str, ...]
@@ -57,7 +57,7 @@ class _Simple:
     """How many groups, subshells and bodies of functions it stands in."""
 
 
-def commands(script: str, line: int = 1, *, errexit: bool = True, pipefail: bool = False) -> list[Command]:
+def commands(script: str, line: int = 1, *, errexit: bool = True, pipefail: bool = False) -> list[ShellCommand]:
     """Return the commands of a script in order.
 
     Args:
@@ -79,7 +79,7 @@ def commands(script: str, line: int = 1, *, errexit: bool = True, pipefail: bool
             errexit, pipefail = _switched(simple.words[1:], errexit, pipefail)
         lost = ended or _lost(simples, index, errexit=errexit, pipefail=pipefail)
         words, line = tuple(simple.words), simple.line
-        found.append(Command(words, line, lost, _optional(simples, index), tuple(simple.writes)))
+        found.append(ShellCommand(words, line, lost, _optional(simples, index), tuple(simple.writes)))
         if top and not ended and simple.words[:1] in (["exit"], ["exec"], ["return"]):
             ended = f"comes after {simple.words[0]}"
     return found
@@ -144,12 +144,12 @@ def _switched(words: list[str], errexit: bool, pipefail: bool) -> tuple[bool, bo
 
 def _simples(tokens: list[_Token]) -> list[_Simple]:
     """Cut tokens into simple commands; keywords are followed only as far as to know what may not run."""
-    parser = _Parser()
+    parser = _ShellParser()
     found = [parser.take(token) for token in tokens]
     return [simple for simple in (*found, parser.end("\n")) if simple is not None]
 
 
-class _Parser:
+class _ShellParser:
     """Knows at every word whether a command begins there, and what it stands in."""
 
     def __init__(self) -> None:

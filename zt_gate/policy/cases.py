@@ -75,7 +75,7 @@ class Cases:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CaseResult:
     """What became of one case."""
 
     case: Case
@@ -84,7 +84,7 @@ class Result:
     """What differs from what was expected; empty when nothing does."""
 
 
-def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> Result:
+def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> CaseResult:
     """Judge one case.
 
     Args:
@@ -100,7 +100,7 @@ def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> Result:
     demanded = [INTAKE, AUDIT, *stage.weights, *loaded.policy.stated(stage, _SUBJECT.digest, moment)]
     evidence = list(_evidence(case, demanded))
     verdict = judge(_SUBJECT, evidence, replace(loaded, signature=signature), case.stage, moment)
-    return Result(case, verdict, _problem(case, verdict, demanded))
+    return CaseResult(case, verdict, _problem(case, verdict, demanded))
 
 
 def _evidence(case: Case, demanded: list[str]) -> Iterator[Evidence]:
@@ -146,7 +146,7 @@ def _problem(case: Case, verdict: Verdict, demanded: list[str]) -> str:
     return ""
 
 
-def tally(results: list[Result]) -> Mapping[str, int]:
+def tally(results: list[CaseResult]) -> Mapping[str, int]:
     """Count results."""
     failed = sum(bool(result.problem) for result in results)
     return {"passed": len(results) - failed, "failed": failed}

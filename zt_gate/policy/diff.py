@@ -22,7 +22,7 @@ Direction = Literal["stricter", "looser", "different"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """One setting that is another one now."""
 
     direction: Direction
@@ -38,7 +38,7 @@ class Change:
         return dataclasses.asdict(self)
 
 
-def compare(old: Policy, new: Policy) -> list[Change]:
+def compare(old: Policy, new: Policy) -> list[PolicyChange]:
     """Return every difference of two effective policies."""
     return [
         *_sections("", old, new),
@@ -50,62 +50,62 @@ def compare(old: Policy, new: Policy) -> list[Change]:
     ]
 
 
-def guards(changes: list[Change]) -> bool:
+def guards(changes: list[PolicyChange]) -> bool:
     """Whether every change only tightens."""
     return all(change.direction == "stricter" for change in changes)
 
 
-def _sections(stage: str, old: Any, new: Any) -> Iterator[Change]:
+def _sections(stage: str, old: Any, new: Any) -> Iterator[PolicyChange]:
     """Compare field by field, as far as fields have an order."""
     for change in section_changes(old, new):
         if change.step != "same":
-            yield Change(change.step, stage, change.setting, change.old, change.new)
+            yield PolicyChange(change.step, stage, change.setting, change.old, change.new)
 
 
-def _trust(old: Policy, new: Policy) -> Iterator[Change]:
+def _trust(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     """Compare who is known. A new entry alone allows nothing; the `by` lists that name it do, and are compared too."""
     before = {entry.id: plain(entry) for entry in old.trust.entries}
     after = {entry.id: plain(entry) for entry in new.trust.entries}
     for name in sorted(before.keys() & after.keys()):
         if before[name] != after[name]:
-            yield Change("different", "", f"trust.{name}", before[name], after[name])
+            yield PolicyChange("different", "", f"trust.{name}", before[name], after[name])
     roots = [plain(policy.trust.trusted_root) for policy in (old, new)]
     if roots[0] != roots[1]:
-        yield Change("different", "", "trust.trusted_root", roots[0], roots[1])
+        yield PolicyChange("different", "", "trust.trusted_root", roots[0], roots[1])
     if old.trust.issuers != new.trust.issuers:
         issuers = [[plain(item) for item in policy.trust.issuers] for policy in (old, new)]
-        yield Change("different", "", "trust.issuers", *issuers)
+        yield PolicyChange("different", "", "trust.issuers", *issuers)
     yield from _revocations(old, new)
 
 
-def _revocations(old: Policy, new: Policy) -> Iterator[Change]:
+def _revocations(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     before, after = old.trust.revocations, new.trust.revocations
     if before is None or after is None:
         if before is not after:
             direction: Direction = "stricter" if before is None else "looser"
-            yield Change(direction, "", "trust.revocations", plain(before), plain(after))
+            yield PolicyChange(direction, "", "trust.revocations", plain(before), plain(after))
         return
     for change in Less().changes(before.max_age_days, after.max_age_days):
         if change.step != "same":
-            yield Change(change.step, "", "trust.revocations.max_age_days", change.old, change.new)
+            yield PolicyChange(change.step, "", "trust.revocations.max_age_days", change.old, change.new)
     if set(before.by) != set(after.by):
         # Whoever may revoke may also be the one whose list is fresh: more of them is both stricter and looser.
-        yield Change("different", "", "trust.revocations.by", list(before.by), list(after.by))
+        yield PolicyChange("different", "", "trust.revocations.by", list(before.by), list(after.by))
 
 
-def _roles(old: Policy, new: Policy) -> Iterator[Change]:
+def _roles(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     """Tell changed roles, without a direction: who may no longer `revoke` is one reason less to block."""
     before, after = old.roles or {}, new.roles or {}
     if (old.roles is None) != (new.roles is None):
-        yield Change("different", "", "roles", *(roles and sorted(roles) for roles in (old.roles, new.roles)))
+        yield PolicyChange("different", "", "roles", *(roles and sorted(roles) for roles in (old.roles, new.roles)))
         return
     for name in sorted(before.keys() | after.keys()):
         acts = [sorted(roles[name].may) if name in roles else None for roles in (before, after)]
         if acts[0] != acts[1]:
-            yield Change("different", "", f"roles.{name}", *acts)
+            yield PolicyChange("different", "", f"roles.{name}", *acts)
 
 
-def _rules(old: Policy, new: Policy) -> Iterator[Change]:
+def _rules(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     for rule in sorted(old.rules.keys() | new.rules.keys()):
         before, after = old.rules.get(rule), new.rules.get(rule)
         levels = [Severity.parse(item.severity) if item else Severity.INFO for item in (before, after)]
@@ -115,23 +115,23 @@ def _rules(old: Policy, new: Policy) -> Iterator[Change]:
         stricter = levels[1] >= levels[0] and (before is None or dates[1] <= dates[0])
         looser = levels[1] <= levels[0] and (after is None or dates[1] >= dates[0])
         direction: Direction = "stricter" if stricter else "looser" if looser else "different"
-        yield Change(direction, "", f"rules.{rule}", plain(before), plain(after))
+        yield PolicyChange(direction, "", f"rules.{rule}", plain(before), plain(after))
 
 
-def _waivers(old: Policy, new: Policy) -> Iterator[Change]:
+def _waivers(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     before, after = ({item.id: plain(item) for item in policy.waivers} for policy in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             direction: Direction = "looser" if name not in before else "stricter" if name not in after else "different"
-            yield Change(direction, "", f"waivers.{name}", before.get(name), after.get(name))
+            yield PolicyChange(direction, "", f"waivers.{name}", before.get(name), after.get(name))
 
 
-def _stages(old: Policy, new: Policy) -> Iterator[Change]:
+def _stages(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     for name in sorted(old.stages.keys() | new.stages.keys()):
         before, after = old.stages.get(name), new.stages.get(name)
         if before is None or after is None:
             # A stage that is not defined allows nothing.
-            yield Change(
+            yield PolicyChange(
                 "looser" if before is None else "stricter", name, "stage", before and "there", after and "there"
             )
         else:
@@ -139,7 +139,7 @@ def _stages(old: Policy, new: Policy) -> Iterator[Change]:
             yield from _mode(name, before, after)
 
 
-def _mode(name: str, old: Stage, new: Stage) -> Iterator[Change]:
+def _mode(name: str, old: Stage, new: Stage) -> Iterator[PolicyChange]:
     """Compare what a block does, at once and after each date that one of the two names."""
     dates = [parse_instant(stage.effective) for stage in (old, new) if stage.effective is not None]
     moments = [datetime.min.replace(tzinfo=UTC), *dates]
@@ -150,4 +150,4 @@ def _mode(name: str, old: Stage, new: Stage) -> Iterator[Change]:
             f"{stage.mode or 'enforce'}" + (f" from {stage.effective}" if stage.effective else "")
             for stage in (old, new)
         ]
-        yield Change(direction, name, "mode", *shown)
+        yield PolicyChange(direction, name, "mode", *shown)

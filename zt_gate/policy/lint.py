@@ -57,7 +57,7 @@ _ENGINES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LintProblem:
     """One thing that a person should look at."""
 
     code: str
@@ -81,9 +81,9 @@ class Linted:
     checks: Collection[str]
     """Every static check that this installation has."""
 
-    def problem(self, code: str, path: Place, message: str, advice: str, *, at_key: bool = True) -> Problem:
+    def problem(self, code: str, path: Place, message: str, advice: str, *, at_key: bool = True) -> LintProblem:
         """Build a problem that points at a place of the file."""
-        return Problem(code, self.source.error(path, message, advice, at_key=at_key))
+        return LintProblem(code, self.source.error(path, message, advice, at_key=at_key))
 
 
 def lint(
@@ -94,7 +94,7 @@ def lint(
     now: datetime,
     within: timedelta,
     checks: Collection[str],
-) -> list[Problem]:
+) -> list[LintProblem]:
     """Return every problem of a policy, in the order of the file.
 
     Args:
@@ -110,7 +110,7 @@ def lint(
     return sorted(found, key=lambda item: (item.error.line, item.error.column, item.code))
 
 
-def _dates(seen: Linted) -> Iterator[Problem]:
+def _dates(seen: Linted) -> Iterator[LintProblem]:
     """Tell what has ended or soon ends: the policy, its waivers, its trusted root; and a policy without an end."""
     expires = seen.own.metadata.expires
     if expires is None:
@@ -133,7 +133,7 @@ def _dates(seen: Linted) -> Iterator[Problem]:
         yield seen.problem("root-undated", ("trust", "trusted_root"), "nobody says how fresh the root is", advice)
 
 
-def _ending(seen: Linted, place: Place, what: str, end: datetime, fix: str) -> Iterator[Problem]:
+def _ending(seen: Linted, place: Place, what: str, end: datetime, fix: str) -> Iterator[LintProblem]:
     shown = end.strftime("%Y-%m-%dT%H:%M:%SZ")
     if end <= seen.now:
         yield seen.problem("expired", place, f"{what} expired at {shown}", fix, at_key=False)
@@ -142,7 +142,7 @@ def _ending(seen: Linted, place: Place, what: str, end: datetime, fix: str) -> I
         yield seen.problem("expiring", place, f"{what} expires in {days} days", fix, at_key=False)
 
 
-def _stages(seen: Linted) -> Iterator[Problem]:
+def _stages(seen: Linted) -> Iterator[LintProblem]:
     if not seen.effective.stages:
         advice = 'add `extends: ["pack:baseline"]`, or stages of its own'
         yield seen.problem("no-stage", (), "the policy defines no stage, so it allows nothing", advice)
@@ -158,7 +158,7 @@ def _stages(seen: Linted) -> Iterator[Problem]:
         yield from _enforcement(seen, name)
 
 
-def _enforcement(seen: Linted, name: str) -> Iterator[Problem]:
+def _enforcement(seen: Linted, name: str) -> Iterator[LintProblem]:
     """Tell a stage that stops nothing, now or ever; what says when it will is on its way and no problem."""
     stage, at = seen.effective.stages[name], ("stages", name)
     if stage.mode in ("audit", "warn"):
@@ -168,7 +168,7 @@ def _enforcement(seen: Linted, name: str) -> Iterator[Problem]:
         yield seen.problem("effective-past", (*at, "effective"), f"{stage.effective} has passed", "remove the line")
 
 
-def people_problems(seen: Linted) -> Iterator[Problem]:
+def people_problems(seen: Linted) -> Iterator[LintProblem]:
     """Yield problems of `trust` and of everything that names its entries."""
     yield from _unused(seen)
     yield from _unasked_issuers(seen)
@@ -189,7 +189,7 @@ def people_problems(seen: Linted) -> Iterator[Problem]:
         yield from _unreachable(seen, ("registry",), seen.effective.registry.by, 1, "decide")
 
 
-def _unused(seen: Linted) -> Iterator[Problem]:
+def _unused(seen: Linted) -> Iterator[LintProblem]:
     named = set(_named(dataclasses.asdict(seen.effective)))
     # Who signs waivers is named by the waivers, which come and go.
     named |= {entry.id for entry in seen.effective.trust.entries if seen.effective.roles and _may(seen, entry, "waive")}
@@ -200,7 +200,7 @@ def _unused(seen: Linted) -> Iterator[Problem]:
                 yield seen.problem("unused", ("trust", kind, index, "id"), message, "remove it, or name it in a `by`")
 
 
-def _unasked_issuers(seen: Linted) -> Iterator[Problem]:
+def _unasked_issuers(seen: Linted) -> Iterator[LintProblem]:
     trust = seen.own.trust
     needed = {login.issuer.issuer for entry in trust.entries if (login := trust.login_of(entry)) is not None}
     for index, issuer in enumerate(trust.issuers):
@@ -235,7 +235,7 @@ def _named(value: Any) -> Iterator[str]:
             yield from _named(item)
 
 
-def _same_key(seen: Linted) -> Iterator[Problem]:
+def _same_key(seen: Linted) -> Iterator[LintProblem]:
     held: dict[str, str] = {}
     for index, key in enumerate(seen.effective.trust.keys):
         pem = "".join((key.pem or "").split())
@@ -245,7 +245,7 @@ def _same_key(seen: Linted) -> Iterator[Problem]:
             yield seen.problem("same-key", ("trust", "keys", index), message, "remove one of the two")
 
 
-def _impossible(seen: Linted, identity: Identity, at: tuple[str | int, ...]) -> Iterator[Problem]:
+def _impossible(seen: Linted, identity: Identity, at: tuple[str | int, ...]) -> Iterator[LintProblem]:
     issuer, subject = identity.issuer, identity.subject or identity.subject_pattern or ""
     field = "subject" if identity.subject else "subject_pattern"
     if not issuer.startswith("https://"):
@@ -268,7 +268,7 @@ def _impossible(seen: Linted, identity: Identity, at: tuple[str | int, ...]) -> 
         yield seen.problem("impossible", (*at, field), message, f"write {start}OWNER/REPOSITORY/…", at_key=False)
 
 
-def _unreachable(seen: Linted, at: Place, by: tuple[str, ...], needed: int, act: str) -> Iterator[Problem]:
+def _unreachable(seen: Linted, at: Place, by: tuple[str, ...], needed: int, act: str) -> Iterator[LintProblem]:
     what = f"{at[-1]} of stage {at[1]}" if len(at) > 1 else str(at[0])
     if not by:
         message = f"{what} counts nobody, so everything is blocked"
@@ -281,7 +281,7 @@ def _unreachable(seen: Linted, at: Place, by: tuple[str, ...], needed: int, act:
         yield seen.problem("unreachable", (*at, "by"), message, "add somebody else, give them a role, or lower `count`")
 
 
-def _separated(seen: Linted, name: str) -> Iterator[Problem]:
+def _separated(seen: Linted, name: str) -> Iterator[LintProblem]:
     """Tell duties that are to be apart, while the lists of a stage hold too few persons for that."""
     stage = seen.effective.stages[name]
     able = {
@@ -298,7 +298,7 @@ def _separated(seen: Linted, name: str) -> Iterator[Problem]:
                 yield seen.problem("unreachable", ("separation_of_duties", index), message, fix)
 
 
-def _unpinned(seen: Linted, name: str) -> Iterator[Problem]:
+def _unpinned(seen: Linted, name: str) -> Iterator[LintProblem]:
     wanted, at = seen.effective.stages[name].provenance, ("stages", name, "provenance")
     if wanted is None:
         return
@@ -310,7 +310,7 @@ def _unpinned(seen: Linted, name: str) -> Iterator[Problem]:
         yield seen.problem("unpinned", at, message, "add `sources: [{repository: …, refs: [refs/tags/v*]}]`")
 
 
-def rule_problems(seen: Linted) -> Iterator[Problem]:
+def rule_problems(seen: Linted) -> Iterator[LintProblem]:
     """Yield problems of `rules`, of waivers and of `never_waive`."""
     for rule, setting in seen.own.rules.items():
         at = ("rules", rule)
@@ -328,7 +328,7 @@ def rule_problems(seen: Linted) -> Iterator[Problem]:
     yield from _waiver_problems(seen)
 
 
-def _unknown(seen: Linted, at: tuple[str | int, ...], rule: str) -> Problem:
+def _unknown(seen: Linted, at: tuple[str | int, ...], rule: str) -> LintProblem:
     close = difflib.get_close_matches(rule.upper(), rule_ids(), n=1)
     advice = f"did you mean {close[0]!r}?" if close else "zt-gate explain lists all rules"
     return seen.problem("unknown-rule", at, f"there is no rule {printable(rule, 60)!r}", advice)
@@ -345,7 +345,7 @@ def _asks(stage: Stage, name: str) -> bool:
     return name in stage.weights or any(REQUIREMENTS[check].rules in family for check in stage.statements)
 
 
-def _waiver_problems(seen: Linted) -> Iterator[Problem]:
+def _waiver_problems(seen: Linted) -> Iterator[LintProblem]:
     """Tell waivers of rules that do not exist, and rules that need not be named as never waived."""
     for waiver in seen.effective.waivers:
         if rule_page(waiver.rule) is None:

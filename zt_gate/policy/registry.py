@@ -39,7 +39,7 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protected(Order):
+class ProtectedOrder(Order):
     """Stages by pattern of a name. More names are stricter; another stage for a name is neither."""
 
     def step(self, before: Any, after: Any) -> Step:
@@ -68,13 +68,13 @@ class Registry:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     by: tuple[Identifier, ...] = ordered(Accepted())
     """Ids under `trust.keys` of the gates whose signed summaries count. Empty trusts nobody, so nothing is promoted."""
-    aliases: dict[Glob, Identifier] | None = ordered(Protected(default=_DEFAULTS["aliases"]))
+    aliases: dict[Glob, Identifier] | None = ordered(ProtectedOrder(default=_DEFAULTS["aliases"]))
     """Stage by alias. Not said: `champion`, `live` and `prod*` are production, `staging*` is staging."""
-    models: dict[Glob, Identifier] | None = ordered(Protected(default=_DEFAULTS["models"]))
+    models: dict[Glob, Identifier] | None = ordered(ProtectedOrder(default=_DEFAULTS["models"]))
     """Stage by name of a registered model, for every version in it. Not said: `prod.*` and `prod-*` are production."""
-    stages: dict[MlflowStage, Identifier] | None = ordered(Protected(default=_DEFAULTS["stages"]))
+    stages: dict[MlflowStage, Identifier] | None = ordered(ProtectedOrder(default=_DEFAULTS["stages"]))
     """Stage by stage of MLflow. Not said: `Production` is production and `Staging` is staging."""
-    tags: dict[Glob, Identifier] | None = ordered(Protected(default=_DEFAULTS["tags"]))
+    tags: dict[Glob, Identifier] | None = ordered(ProtectedOrder(default=_DEFAULTS["tags"]))
     """Stage by key of a model version's tag. Not said: `validation_status` is production."""
     same_policy: bool | None = ordered(More(default=False))
     """Whether only a verdict by this very policy counts; any policy that a listed gate applied, when it is not said."""

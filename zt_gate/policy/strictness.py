@@ -34,7 +34,7 @@ class Loosening(Exception):  # noqa: N818 - it names what the author did; the lo
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """One setting that is another one now."""
 
     step: Step
@@ -112,11 +112,11 @@ class Order:
         """Return a value as a comparison shows it."""
         return list(value) if isinstance(value, tuple) else value
 
-    def changes(self, before: Any, after: Any) -> Iterator[Change]:
+    def changes(self, before: Any, after: Any) -> Iterator[FieldChange]:
         """Yield what a comparison tells of two amounts."""
         step = self.step(before, after)
         if step != "same":
-            yield Change(step, "", self.shown(before), self.shown(after))
+            yield FieldChange(step, "", self.shown(before), self.shown(after))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +232,7 @@ class Granted(Order):
             return merge_sections(said, own, (*path, name), pack)
         return super().merged(parent, child, name, path, pack)
 
-    def changes(self, before: Any, after: Any) -> Iterator[Change]:
+    def changes(self, before: Any, after: Any) -> Iterator[FieldChange]:
         """Tell every field on its own, where both are there."""
         if before is None or after is None:
             yield from super().changes(before, after)
@@ -291,13 +291,13 @@ class Mapped(Order):
                 raise Loosening((*path, name, key), *self.value.words(key, known[key], own[key], pack))
         return dict(sorted({**known, **own}.items())) or None
 
-    def changes(self, before: Any, after: Any) -> Iterator[Change]:
+    def changes(self, before: Any, after: Any) -> Iterator[FieldChange]:
         """Tell every name on its own."""
         for name in sorted({*(before or {}), *(after or {})}):
             old, new = (before or {}).get(name), (after or {}).get(name)
             step = self.value.step(old, new)
             if step != "same":
-                yield Change(step, name, old, new)
+                yield FieldChange(step, name, old, new)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,7 +347,7 @@ def steps(before: Any, after: Any) -> Iterator[tuple[str, Step]]:
         yield name, order.step(order.amount(before, name), order.amount(after, name))
 
 
-def section_changes(before: Any, after: Any) -> Iterator[Change]:
+def section_changes(before: Any, after: Any) -> Iterator[FieldChange]:
     """Yield what a comparison tells of two sections of one kind."""
     for name, order in orders(type(before)).items():
         for change in order.changes(order.amount(before, name), order.amount(after, name)):

@@ -47,7 +47,7 @@ class History:
         self.signers |= set(details.get("signers", "").split())
 
 
-class Record:
+class StageHistory:
     """The history of every stage under one policy."""
 
     def __init__(self, loaded: LoadedPolicy) -> None:
@@ -67,7 +67,7 @@ class Record:
         self.stages.setdefault(details.get("stage", ""), History()).see(details)
 
 
-def suggest(policy: Policy, record: Record, least: int) -> Policy:
+def suggest(policy: Policy, record: StageHistory, least: int) -> Policy:
     """Return a policy that is at least as strict, and would have allowed every run that the log says was allowed.
 
     Args:

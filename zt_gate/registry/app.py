@@ -27,7 +27,7 @@ from zt_gate.registry.page import BASIC_AUTH, add_pages
 from zt_gate.registry.places import leads_to_sealed
 from zt_gate.registry.protected import DEFAULT
 from zt_gate.registry.refusal import DENIED, new_run, sentence
-from zt_gate.registry.settings import Settings
+from zt_gate.registry.settings import ServerSettings
 from zt_gate.registry.verdicts import utc_now
 
 SERVER_KIND = "_MLFLOW_SGI_NAME"
@@ -54,7 +54,7 @@ def create_app() -> Any:
 
     os.environ[PAGES] = "/zt-gate/version"
     add_pages(flask_app)
-    guard = Guard(Settings(os.environ))
+    guard = Guard(ServerSettings(os.environ))
     inner = _inner(flask_app)
     if inner is flask_app:
         flask_app.wsgi_app = WsgiGuard(flask_app.wsgi_app, guard)
@@ -78,7 +78,7 @@ def _inner(flask_app: Any) -> Any:
 class Guard:
     """What both layers share: deciding, and putting a refusal on record."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
 
     def alias(self, body: bytes) -> str:

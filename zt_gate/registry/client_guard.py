@@ -31,7 +31,7 @@ from zt_gate.domain import Digest, Manifest, printable
 from zt_gate.errors import EvidenceError, ParseError, ToolError, ZtGateError
 from zt_gate.intake import Freeze, Frozen, freeze
 from zt_gate.registry.refusal import refuse, sentence
-from zt_gate.registry.settings import Rules, Settings
+from zt_gate.registry.settings import Rules, ServerSettings
 from zt_gate.registry.verdicts import MAX_SUMMARY, Read, demanded, outdated, read_summary, revoked, utc_now
 from zt_gate.trust.statements.summary import verify_summary
 
@@ -55,7 +55,9 @@ def guarded(local: str, uri: str, stage: str) -> str:
         return local
     try:
         frozen = freeze([local], Freeze.COPY)
-        why = next((finding.message for finding in frozen.refusals), "") or _unheld(frozen, stage, Settings(os.environ))
+        why = next((finding.message for finding in frozen.refusals), "") or _unheld(
+            frozen, stage, ServerSettings(os.environ)
+        )
         if not why:
             if not _KEPT:
                 atexit.register(_forget)
@@ -74,7 +76,7 @@ def _forget() -> None:
         _KEPT.pop().close()
 
 
-def _unheld(frozen: Frozen, stage: str, settings: Settings) -> str:
+def _unheld(frozen: Frozen, stage: str, settings: ServerSettings) -> str:
     """Say why a model may not be loaded; empty when it may."""
     rules, now = settings.rules(), utc_now()
     if trouble := rules.trouble_at(now):

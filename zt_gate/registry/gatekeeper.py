@@ -20,11 +20,11 @@ from zt_gate.audit import Event
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import ZtGateError
 from zt_gate.registry.artifacts import Destination
-from zt_gate.registry.ledger import Act, Kept, Ledger
+from zt_gate.registry.ledger import Kept, Ledger, VersionEvent
 from zt_gate.registry.origins import CHANGED, Origins
 from zt_gate.registry.protected import DEFAULT, Protected
 from zt_gate.registry.refusal import ALLOWED, DENIED, DONE, FAILED, LOOK, REMOVED, actor, new_run, refuse, sentence
-from zt_gate.registry.settings import Rules, Settings
+from zt_gate.registry.settings import Rules, ServerSettings
 from zt_gate.registry.sql_triggers import install
 from zt_gate.registry.verdicts import Verdicts, read_summary, utc_now
 
@@ -70,7 +70,7 @@ class Gatekeeper:
         destination: returns where the server keeps artifacts.
     """
 
-    def __init__(self, ledger: Ledger, settings: Settings, destination: Callable[[], Destination]) -> None:
+    def __init__(self, ledger: Ledger, settings: ServerSettings, destination: Callable[[], Destination]) -> None:
         self.ledger = ledger
         self.origins = Origins(ledger)
         self.settings = settings
@@ -307,7 +307,9 @@ class Gatekeeper:
         """Note what became of an allowed act. It happened; a log that fails now is told to the server's own log."""
         try:
             self._write(kind, wish, run, outcome, digest)
-            line = Act(wish.name, wish.version, wish.act, digest.hex, actor(), utc_now().strftime(_TIME), outcome)
+            line = VersionEvent(
+                wish.name, wish.version, wish.act, digest.hex, actor(), utc_now().strftime(_TIME), outcome
+            )
             self.ledger.record(wish.workspace, line)
         except Exception:  # noqa: BLE001 - it is told, and the act cannot be undone
             _LOG.exception("zt-gate: %s on %s is not on record", kind, printable(wish.target))

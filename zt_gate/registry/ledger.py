@@ -130,7 +130,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class VersionStanding:
     """What stands behind a version in one stage."""
 
     digest: str
@@ -141,7 +141,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class VersionEvent:
     """A line of a version's history."""
 
     name: str
@@ -206,7 +206,7 @@ class Ledger:
         with self.engine.connect() as connection:
             return connection.execute(query).scalar()
 
-    def standing(self, workspace: str, name: str, version: int, stages: Iterable[str]) -> dict[str, Standing]:
+    def standing(self, workspace: str, name: str, version: int, stages: Iterable[str]) -> dict[str, VersionStanding]:
         """Return by stage what stands behind a version that exists now: all that a read needs, at once."""
         verdict = sa.and_(
             SUMMARIES.c.workspace == VERSIONS.c.workspace,
@@ -229,7 +229,7 @@ class Ledger:
                 row = connection.execute(query.where(VERSIONS.c.stage == stage)).first()
                 if row is not None:
                     same = row.facts == facts(row.source, row.storage_location, row.run_id)
-                    found[stage] = Standing(str(row.digest), row.id, same)
+                    found[stage] = VersionStanding(str(row.digest), row.id, same)
         return found
 
     def summary(self, workspace: str, name: str) -> Kept | None:
@@ -289,21 +289,21 @@ class Ledger:
                 where = sa.and_(table.c.workspace == workspace, table.c.name == name)
                 connection.execute(table.update().where(where).values(name=new_name))
 
-    def record(self, workspace: str, act: Act) -> None:
+    def record(self, workspace: str, act: VersionEvent) -> None:
         """Add a line to a version's history."""
         row = {"workspace": workspace, "name": act.name[:256], "version": act.version, "act": act.act[:400]}
         row |= {"digest": act.digest, "who": act.who[:256], "time": act.time, "outcome": act.outcome[:400]}
         with self.engine.begin() as connection:
             connection.execute(HISTORY.insert().values(**row))
 
-    def history(self, workspace: str, name: str, version: int) -> list[Act]:
+    def history(self, workspace: str, name: str, version: int) -> list[VersionEvent]:
         """Return what was done to a version, the newest first."""
         where = (HISTORY.c.workspace == workspace, HISTORY.c.name == name, HISTORY.c.version == version)
         query = sa.select(HISTORY).where(*where).order_by(HISTORY.c.id.desc()).limit(_MOST)
-        fields = Act.__dataclass_fields__
+        fields = VersionEvent.__dataclass_fields__
         with self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Act(**{name: row[name] for name in fields}) for row in rows]
+        return [VersionEvent(**{name: row[name] for name in fields}) for row in rows]
 
     def names(self) -> str | None:
         """Return what the last readable policy protects, as text."""

@@ -14,7 +14,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, TargetError
 from zt_gate.pages import Markup, document, element
 from zt_gate.registry.gatekeeper import Gatekeeper
-from zt_gate.registry.ledger import Act, Kept
+from zt_gate.registry.ledger import Kept, VersionEvent
 from zt_gate.registry.verdicts import utc_now
 from zt_gate.trust.signatures.envelope import read_envelope
 from zt_gate.trust.statements.statement import parse_statement
@@ -48,7 +48,7 @@ class Facts:
     verdicts: tuple[tuple[str, str, str], ...]
     """Digest, stage, and why it may not be used there; empty where it may."""
     summaries: tuple[Kept, ...]
-    history: tuple[Act, ...]
+    history: tuple[VersionEvent, ...]
     trouble: str
 
 

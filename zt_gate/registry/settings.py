@@ -60,7 +60,7 @@ class Rules:
         return self.loaded.policy.trust.revocations if self.loaded is not None else None
 
 
-class Settings:
+class ServerSettings:
     """The server's settings, read again whenever a file changed.
 
     Args:

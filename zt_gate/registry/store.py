@@ -18,7 +18,7 @@ from zt_gate.registry.ledger import Ledger
 from zt_gate.registry.origins import NO_PROMPT, PLACEHOLDERS, says_prompt, unmarks_prompt
 from zt_gate.registry.protected import PROMPT, SUMMARY_TAG, is_reserved
 from zt_gate.registry.refusal import refuse, sentence
-from zt_gate.registry.settings import Settings
+from zt_gate.registry.settings import ServerSettings
 
 
 def logged_location(source: str) -> str:
@@ -293,7 +293,7 @@ def build_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # noqa
 
     base = _base()
     made: Any = type("ZtGateStore", (GatedStore, base), closed(base))(store_uri.removeprefix(PREFIX))
-    made.gate = Gatekeeper(Ledger(made.engine), Settings(os.environ), Destination.of_server)
+    made.gate = Gatekeeper(Ledger(made.engine), ServerSettings(os.environ), Destination.of_server)
     made.gate.origins.create()
     made.gate.start()
     return made

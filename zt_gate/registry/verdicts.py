@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.fields import parse_instant
-from zt_gate.registry.settings import Rules, Settings
+from zt_gate.registry.settings import Rules, ServerSettings
 from zt_gate.trust.requirements.revocation import revoked_reason
 from zt_gate.trust.signatures.envelope import read_envelope
 from zt_gate.trust.statements.statement import parse_statement
@@ -73,7 +73,7 @@ class Verdicts:
         settings: where the revocation list comes from.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._held: OrderedDict[tuple[object, ...], datetime] = OrderedDict()
 
@@ -130,7 +130,7 @@ def outdated(data: bytes, rules: Rules, now: datetime) -> list[str]:
     return []
 
 
-def revoked(settings: Settings, data: bytes, digest: Digest, rules: Rules, now: datetime) -> list[str]:
+def revoked(settings: ServerSettings, data: bytes, digest: Digest, rules: Rules, now: datetime) -> list[str]:
     """Say what the revocation list has against a digest, or against those who vouch for it."""
     wanted = rules.revocations
     if wanted is None:

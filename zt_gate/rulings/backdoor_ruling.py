@@ -22,9 +22,9 @@ from zt_gate.rulings.backdoor_scores import (
     FEWEST_CLASSES,
     MARGINS,
     NONSENSE,
-    Claim,
+    BackdoorThresholds,
+    ClassHypothesis,
     Gaps,
-    Limits,
     confirmed,
     margin_claims,
     trigger_claims,
@@ -37,9 +37,9 @@ __all__ = [
     "MARGINS",
     "NOTHING_FOUND",
     "SCHEMA",
+    "BackdoorThresholds",
     "Calibration",
-    "Judged",
-    "Limits",
+    "JudgedDetector",
     "Spread",
     "beside",
     "calibrate",
@@ -52,7 +52,7 @@ NOTHING_FOUND = "no backdoor of these kinds found at this budget"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedDetector:
     """What one detector's numbers amount to."""
 
     detector: str
@@ -65,8 +65,8 @@ class Judged:
 
 
 def judge_backdoor(
-    numbers: Mapping[str, Any], calibration: Calibration, limits: Limits | None = None
-) -> tuple[Judged, ...]:
+    numbers: Mapping[str, Any], calibration: Calibration, limits: BackdoorThresholds | None = None
+) -> tuple[JudgedDetector, ...]:
     """Judge what `BackdoorReport.to_json` holds; whatever is missing or makes no sense is `incomplete`.
 
     Args:
@@ -74,12 +74,12 @@ def judge_backdoor(
         calibration: what honest models reach.
         limits: when something counts.
     """
-    limits = limits or Limits()
+    limits = limits or BackdoorThresholds()
     found = numbers.get("detectors")
     if numbers.get("schema") != SCHEMA or not isinstance(found, Mapping):
-        return (Judged("backdoor", Status.INCOMPLETE, f"the numbers are not of the schema {SCHEMA}"),)
+        return (JudgedDetector("backdoor", Status.INCOMPLETE, f"the numbers are not of the schema {SCHEMA}"),)
     if numbers.get("collapsed"):
-        return (Judged("backdoor", Status.INCOMPLETE, "the model calls nearly everything one class"),)
+        return (JudgedDetector("backdoor", Status.INCOMPLETE, "the model calls nearly everything one class"),)
     gaps, claims, open_ends = _claims(numbers, limits)
     return _ruled([*claims, *together(gaps, calibration)], open_ends, calibration, limits)
 
@@ -97,7 +97,9 @@ def calibrate(
         approved: for each of them the report that stands for its approved release; by default the next model's.
     """
     others = approved or [*reports[1:], *reports[:1]]
-    claims = [_claims(beside(report, other), Limits()) for report, other in zip(reports, others, strict=True)]
+    claims = [
+        _claims(beside(report, other), BackdoorThresholds()) for report, other in zip(reports, others, strict=True)
+    ]
     single = [_rows(found) for _, found, _ in claims]
     spreads = _spreads(single)
     sums = []
@@ -126,22 +128,22 @@ def beside(numbers: Mapping[str, Any], approved: Mapping[str, Any]) -> dict[str,
             slot["target"] for slot in entry["slots"]
         ]:
             # Where no trigger was confirmed, the whole image is as good a size as any.
-            limits = Limits()
+            limits = BackdoorThresholds()
             merged[name]["reference"] = [slot["size"] if confirmed(slot, limits) else 1.0 for slot in known["slots"]]
     return {**numbers, "detectors": merged}
 
 
 def suspicion(numbers: Mapping[str, Any], calibration: Calibration) -> tuple[float, int | None, str]:
     """Return how unusual a model is: the largest `log10(1 / p)` of all claims, with its class and statistic."""
-    gaps, claims, _ = _claims(numbers, Limits())
+    gaps, claims, _ = _claims(numbers, BackdoorThresholds())
     every = [*claims, *together(gaps, calibration)]
     ranked = [_weighed(claim, calibration) for claim in every if _decides(claim, every, calibration)]
-    best = min(ranked, key=lambda one: one.p_value, default=_Weighed(Claim("", "none", ()), 1.0))
+    best = min(ranked, key=lambda one: one.p_value, default=_Weighed(ClassHypothesis("", "none", ()), 1.0))
     score = -math.log10(best.p_value) if best.p_value else math.inf
     return score, best.target, best.claim.spread or "tiny"
 
 
-def together(parts: Mapping[str, Gaps], calibration: Calibration) -> Iterator[Claim]:
+def together(parts: Mapping[str, Gaps], calibration: Calibration) -> Iterator[ClassHypothesis]:
     """Add up how far all detectors say that a class stands out: many small signs of one class are one large sign.
 
     What honest models reach in the sum is calibrated like everything else, so that it does not matter that the
@@ -162,20 +164,20 @@ def together(parts: Mapping[str, Gaps], calibration: Calibration) -> Iterator[Cl
                 more = [spread.standard(target, known[target]) for target in targets]
                 sums = [total + part for total, part in zip(sums, more, strict=True)]
         if len(names) > 1:
-            yield Claim("together", f"together.{kind}:{'+'.join(names)}", targets, tuple(sums), counts)
+            yield ClassHypothesis("together", f"together.{kind}:{'+'.join(names)}", targets, tuple(sums), counts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Weighed:
     """A claim, how likely it is of an honest model, and the class that is meant."""
 
-    claim: Claim
+    claim: ClassHypothesis
     p_value: float
     target: int | None = None
     gap: float = math.inf
 
 
-def _weighed(claim: Claim, calibration: Calibration) -> _Weighed:
+def _weighed(claim: ClassHypothesis, calibration: Calibration) -> _Weighed:
     """Find the most unusual class among those that count."""
     if claim.tiny:
         return _Weighed(claim, 0.0, _named(claim.targets[0]))
@@ -189,14 +191,14 @@ def _weighed(claim: Claim, calibration: Calibration) -> _Weighed:
     return _Weighed(claim, value, _named(target), -gap)
 
 
-def _decides(claim: Claim, every: Sequence[Claim], calibration: Calibration) -> bool:
+def _decides(claim: ClassHypothesis, every: Sequence[ClassHypothesis], calibration: Calibration) -> bool:
     """Return whether a claim may fail a model by itself: margins may not where a calibrated sum holds them."""
     if claim.detector not in MARGINS:
         return True
     return not any(other.detector == "together" and other.spread in calibration.spreads for other in every)
 
 
-def _rows(claims: Iterator[Claim] | Sequence[Claim]) -> dict[str, dict[int, float]]:
+def _rows(claims: Iterator[ClassHypothesis] | Sequence[ClassHypothesis]) -> dict[str, dict[int, float]]:
     return {claim.spread: dict(zip(claim.targets, claim.gaps, strict=True)) for claim in claims if not claim.tiny}
 
 
@@ -205,10 +207,12 @@ def _spreads(models: Sequence[Mapping[str, Mapping[int, float]]]) -> dict[str, S
     return {name: measured([model[name] for model in models if name in model]) for name in names}
 
 
-def _claims(numbers: Mapping[str, Any], limits: Limits) -> tuple[dict[str, Gaps], list[Claim], list[Judged]]:
+def _claims(
+    numbers: Mapping[str, Any], limits: BackdoorThresholds
+) -> tuple[dict[str, Gaps], list[ClassHypothesis], list[JudgedDetector]]:
     found = numbers["detectors"]
-    claims: list[Claim] = []
-    open_ends: list[Judged] = []
+    claims: list[ClassHypothesis] = []
+    open_ends: list[JudgedDetector] = []
     gaps: dict[str, Gaps] = {}
     for name in ("phrases",) if numbers.get("task") == "text" else (*MARGINS, *FAMILIES):
         entry: Any = found.get(name)
@@ -222,37 +226,40 @@ def _claims(numbers: Mapping[str, Any], limits: Limits) -> tuple[dict[str, Gaps]
                 continue
             part = margin_claims(name, entry) if name in MARGINS else trigger_claims(name, entry, limits)
         except NONSENSE as error:
-            open_ends.append(Judged(name, Status.INCOMPLETE, f"its numbers make no sense: {error}"))
+            open_ends.append(JudgedDetector(name, Status.INCOMPLETE, f"its numbers make no sense: {error}"))
             continue
         gaps[name] = part[0]
         claims += part[1]
         if not part[1]:
             few = f"fewer than {FEWEST_CLASSES} classes, and no approved release"
-            open_ends.append(Judged(name, Status.INCOMPLETE, few))
+            open_ends.append(JudgedDetector(name, Status.INCOMPLETE, few))
     return gaps, claims, open_ends
 
 
-def _excuse(name: str, entry: Any) -> Judged | None:
+def _excuse(name: str, entry: Any) -> JudgedDetector | None:
     """Say why a detector has nothing to claim, if so."""
     if not isinstance(entry, Mapping):
-        return Judged(name, Status.INCOMPLETE, "it did not run")
+        return JudgedDetector(name, Status.INCOMPLETE, "it did not run")
     why = str(entry.get("why", ""))[:200]
     if entry.get("status") == "not_applicable":
-        return Judged(name, Status.NOT_APPLICABLE, why)
-    return None if entry.get("status") == "ran" else Judged(name, Status.INCOMPLETE, why or "it did not finish")
+        return JudgedDetector(name, Status.NOT_APPLICABLE, why)
+    return None if entry.get("status") == "ran" else JudgedDetector(name, Status.INCOMPLETE, why or "it did not finish")
 
 
-def _phrase(entry: Mapping[str, Any]) -> Judged:
+def _phrase(entry: Mapping[str, Any]) -> JudgedDetector:
     found = phrase_found(entry)
     if found is None:
-        return Judged("phrases", Status.PASS, NOTHING_FOUND)
+        return JudgedDetector("phrases", Status.PASS, NOTHING_FOUND)
     words = f"the phrase {found.words!r}, which leads to class {found.target}"
-    return Judged("phrases", Status.FAIL, words, found.target, 0.0, float(found.size))
+    return JudgedDetector("phrases", Status.FAIL, words, found.target, 0.0, float(found.size))
 
 
 def _ruled(
-    claims: Sequence[Claim], open_ends: Sequence[Judged], calibration: Calibration, limits: Limits
-) -> tuple[Judged, ...]:
+    claims: Sequence[ClassHypothesis],
+    open_ends: Sequence[JudgedDetector],
+    calibration: Calibration,
+    limits: BackdoorThresholds,
+) -> tuple[JudgedDetector, ...]:
     weighed = [_weighed(claim, calibration) for claim in claims]
     deciding = [one for one in weighed if _decides(one.claim, claims, calibration)]
     rejected = holm([one.p_value for one in deciding], limits.alpha)
@@ -264,16 +271,16 @@ def _ruled(
     return tuple(sorted(judged, key=lambda item: item.detector))
 
 
-def _worded(worst: _Weighed, *, failed: bool) -> Judged:
+def _worded(worst: _Weighed, *, failed: bool) -> JudgedDetector:
     claim, target = worst.claim, worst.target
     statistic = worst.gap if math.isfinite(worst.gap) else None
     if not failed:
-        return Judged(claim.detector, Status.PASS, NOTHING_FOUND, None, worst.p_value, statistic)
+        return JudgedDetector(claim.detector, Status.PASS, NOTHING_FOUND, None, worst.p_value, statistic)
     goal = "from every class to another" if target is None else f"to class {target}"
     beside = ", beside the approved release" if ".reference" in claim.spread else ""
     kind = "backdoor, by all signs together," if claim.detector == "together" else f"{claim.detector} backdoor"
     reason = f"a {kind} {goal}{beside}{', by a tiny trigger' if claim.tiny else ''}"
-    return Judged(claim.detector, Status.FAIL, reason, target, worst.p_value, statistic)
+    return JudgedDetector(claim.detector, Status.FAIL, reason, target, worst.p_value, statistic)
 
 
 def _named(target: int) -> int | None:

@@ -26,7 +26,7 @@ NONSENSE = (TypeError, ValueError, KeyError, IndexError, OverflowError, Attribut
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BackdoorThresholds:
     """When something counts."""
 
     alpha: float = 0.01
@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClassHypothesis:
     """One hypothesis: a class of this detector is unusual."""
 
     detector: str
@@ -73,7 +73,7 @@ class Gaps:
     """Whether a trigger worked on held-out images; empty for margins."""
 
 
-def margin_claims(name: str, entry: Mapping[str, Any]) -> tuple[Gaps, list[Claim]]:
+def margin_claims(name: str, entry: Mapping[str, Any]) -> tuple[Gaps, list[ClassHypothesis]]:
     """Largest margins: per class the median over seeds, so that two seeds of three have to agree.
 
     Raises:
@@ -92,11 +92,13 @@ def margin_claims(name: str, entry: Mapping[str, Any]) -> tuple[Gaps, list[Claim
         reference = tuple(a - b for a, b in zip(_levels(name, mine), _levels(name, theirs), strict=True))
     every = (True,) * len(targets)
     parts = ((name, alone), (f"{name}.reference", reference))
-    claims = [Claim(name, spread, targets, gaps, every) for spread, gaps in parts if gaps]
+    claims = [ClassHypothesis(name, spread, targets, gaps, every) for spread, gaps in parts if gaps]
     return Gaps(targets, alone, reference), claims
 
 
-def trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> tuple[Gaps, list[Claim]]:
+def trigger_claims(
+    name: str, entry: Mapping[str, Any], limits: BackdoorThresholds
+) -> tuple[Gaps, list[ClassHypothesis]]:
     """Trigger sizes: only classes whose trigger was confirmed on held-out images can be suspicious.
 
     Raises:
@@ -112,21 +114,21 @@ def trigger_claims(name: str, entry: Mapping[str, Any], limits: Limits) -> tuple
     middle = median(logs[:-1])
     alone = tuple(middle - log for log in logs)
     tiny = [i for i, size in enumerate(sizes) if counts[i] and size <= limits.tiny[name]]
-    claims = [Claim(name, "", targets[i : i + 1]) for i in tiny[:1]]
+    claims = [ClassHypothesis(name, "", targets[i : i + 1]) for i in tiny[:1]]
     many = len(targets) > FEWEST_CLASSES
     if many:
-        claims.append(Claim(name, name, targets[:-1], alone[:-1], counts[:-1]))
-        claims.append(Claim(name, f"{name}.moved", targets[-1:], (_aimed(entry["moved"]),), counts[-1:]))
+        claims.append(ClassHypothesis(name, name, targets[:-1], alone[:-1], counts[:-1]))
+        claims.append(ClassHypothesis(name, f"{name}.moved", targets[-1:], (_aimed(entry["moved"]),), counts[-1:]))
     reference: tuple[float, ...] = ()
     if "reference" in entry:
         known = [math.log(min(size, most)) for size in _numbers(entry["reference"], len(slots))]
         shrunk = [theirs - mine for mine, theirs in zip(logs, known, strict=True)]
         reference = tuple(gap - median(shrunk[:-1]) for gap in shrunk)
-        claims.append(Claim(name, f"{name}.reference", targets, reference, counts))
+        claims.append(ClassHypothesis(name, f"{name}.reference", targets, reference, counts))
     return Gaps(targets[:-1], alone[:-1] if many else (), reference[:-1], counts[:-1]), claims
 
 
-def confirmed(slot: Mapping[str, Any], limits: Limits) -> bool:
+def confirmed(slot: Mapping[str, Any], limits: BackdoorThresholds) -> bool:
     """Return whether a trigger worked often enough on images that its search never saw.
 
     Raises:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from zt_gate.rulings.attacks import near
-from zt_gate.rulings.sequential_tests import Outcome, PairedSequential, Ruling, Sequential, simultaneous
+from zt_gate.rulings.sequential_tests import PairedSequential, Ruling, Sequential, TestOutcome, simultaneous
 
 ALPHA = Fraction(5, 100)
 """Chance of a wrong pass where the policy sets none."""
@@ -57,7 +57,7 @@ def _number(value: Fraction | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ThresholdAnswer:
     """The answer to one question about a share of samples."""
 
     ruling: Ruling
@@ -65,7 +65,7 @@ class Answer:
     """Whether the share is so near to the threshold that stronger attacks may move it across."""
 
 
-def answer_least(least: float, alpha: float, robust: int, tried: int, population: int) -> Answer:
+def answer_least(least: float, alpha: float, robust: int, tried: int, population: int) -> ThresholdAnswer:
     """Answer whether enough samples withstood.
 
     Args:
@@ -78,10 +78,10 @@ def answer_least(least: float, alpha: float, robust: int, tried: int, population
     Raises:
         ValueError: the counts are impossible.
     """
-    return Answer(Sequential(least, alpha, population).rule(robust, tried), near(robust, tried, least))
+    return ThresholdAnswer(Sequential(least, alpha, population).rule(robust, tried), near(robust, tried, least))
 
 
-def answer_classes(least: float, alpha: float, counts: Sequence[tuple[int, int]]) -> list[Answer]:
+def answer_classes(least: float, alpha: float, counts: Sequence[tuple[int, int]]) -> list[ThresholdAnswer]:
     """Answer for each class whether enough of its samples withstood; the errors together stay below `alpha`.
 
     Args:
@@ -95,21 +95,21 @@ def answer_classes(least: float, alpha: float, counts: Sequence[tuple[int, int]]
     answers = []
     for (robust, tried), bounds in zip(counts, simultaneous(list(counts), alpha), strict=True):
         passed, failed = bounds.low >= least, bounds.high < least
-        outcome = Outcome.PASS if passed else Outcome.FAIL if failed else Outcome.UNDECIDED
-        answers.append(Answer(Ruling(outcome, bounds), near(robust, tried, least)))
+        outcome = TestOutcome.PASS if passed else TestOutcome.FAIL if failed else TestOutcome.UNDECIDED
+        answers.append(ThresholdAnswer(Ruling(outcome, bounds), near(robust, tried, least)))
     return answers
 
 
-def together(outcomes: Collection[Outcome]) -> Outcome:
+def together(outcomes: Collection[TestOutcome]) -> TestOutcome:
     """Return one outcome for several questions, all of which have to pass; none at all is undecided."""
-    if any(outcome is Outcome.FAIL for outcome in outcomes):
-        return Outcome.FAIL
-    passed = bool(outcomes) and all(outcome is Outcome.PASS for outcome in outcomes)
-    return Outcome.PASS if passed else Outcome.UNDECIDED
+    if any(outcome is TestOutcome.FAIL for outcome in outcomes):
+        return TestOutcome.FAIL
+    passed = bool(outcomes) and all(outcome is TestOutcome.PASS for outcome in outcomes)
+    return TestOutcome.PASS if passed else TestOutcome.UNDECIDED
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class DropComparison:
     """What became of the samples that two releases have in common."""
 
     losses: int
@@ -118,7 +118,7 @@ class Comparison:
     ruling: Ruling
 
 
-def compare(most: float, alpha: float, mine: Mapping[int, bool], theirs: Mapping[int, bool]) -> Comparison:
+def compare(most: float, alpha: float, mine: Mapping[int, bool], theirs: Mapping[int, bool]) -> DropComparison:
     """Answer whether a release lost too much against the approved one on the same samples.
 
     Args:
@@ -131,7 +131,7 @@ def compare(most: float, alpha: float, mine: Mapping[int, bool], theirs: Mapping
     losses = sum(theirs[number] and not mine[number] for number in common)
     gains = sum(mine[number] and not theirs[number] for number in common)
     ruling = PairedSequential(most, alpha).rule(losses, gains, len(common) - losses - gains)
-    return Comparison(losses, gains, len(common), ruling)
+    return DropComparison(losses, gains, len(common), ruling)
 
 
 def answer_corruptions(most: float, alpha: float, drops: Mapping[float, int]) -> Ruling:

@@ -24,14 +24,14 @@ _BETS = tuple(0.99 * 0.5**step for step in range(10))
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Interval:
     """A closed interval of proportions, or of differences of proportions."""
 
     low: float
     high: float
 
 
-class Outcome(StrEnum):
+class TestOutcome(StrEnum):
     """What counts say about a threshold so far."""
 
     PASS = "pass"  # noqa: S105 - a word of the domain, no password
@@ -51,8 +51,8 @@ class Outcome(StrEnum):
 class Ruling:
     """An outcome and the bounds that it rests on."""
 
-    outcome: Outcome
-    bounds: Bounds
+    outcome: TestOutcome
+    bounds: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class Sequential:
         else:
             bounds = confidence_sequence(successes, trials, self.alpha)
         if bounds.low >= self.threshold:
-            return Ruling(Outcome.PASS, bounds)
-        return Ruling(Outcome.FAIL if bounds.high < self.threshold else Outcome.UNDECIDED, bounds)
+            return Ruling(TestOutcome.PASS, bounds)
+        return Ruling(TestOutcome.FAIL if bounds.high < self.threshold else TestOutcome.UNDECIDED, bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +124,15 @@ class PairedSequential:
             ValueError: a count is negative, or a value lies outside.
         """
         bounds = mean_bounds({(1 + drop) / 2: count for drop, count in drops.items()}, self.alpha)
-        return self._within(Bounds(2 * bounds.low - 1, 2 * bounds.high - 1))
+        return self._within(Interval(2 * bounds.low - 1, 2 * bounds.high - 1))
 
-    def _within(self, bounds: Bounds) -> Ruling:
+    def _within(self, bounds: Interval) -> Ruling:
         if bounds.high <= self.margin:
-            return Ruling(Outcome.PASS, bounds)
-        return Ruling(Outcome.FAIL if bounds.low > self.margin else Outcome.UNDECIDED, bounds)
+            return Ruling(TestOutcome.PASS, bounds)
+        return Ruling(TestOutcome.FAIL if bounds.low > self.margin else TestOutcome.UNDECIDED, bounds)
 
 
-def wilson(successes: int, trials: int, alpha: float = 0.05) -> Bounds:
+def wilson(successes: int, trials: int, alpha: float = 0.05) -> Interval:
     """Return Wilson's score interval, for pictures and for one look at a fixed sample (Wilson 1927).
 
     Raises:
@@ -141,16 +141,16 @@ def wilson(successes: int, trials: int, alpha: float = 0.05) -> Bounds:
     _check_counts(successes, trials)
     _check_alpha(alpha)
     if not trials:
-        return Bounds(0.0, 1.0)
+        return Interval(0.0, 1.0)
     z = NormalDist().inv_cdf(1 - alpha / 2)
     share, weight = successes / trials, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     reach = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
     low = 0.0 if successes == 0 else max(0.0, centre - reach)
-    return Bounds(low, 1.0 if successes == trials else min(1.0, centre + reach))
+    return Interval(low, 1.0 if successes == trials else min(1.0, centre + reach))
 
 
-def clopper_pearson(successes: int, trials: int, alpha: float = 0.05) -> Bounds:
+def clopper_pearson(successes: int, trials: int, alpha: float = 0.05) -> Interval:
     """Return the exact interval for one look at a fixed sample (Clopper and Pearson 1934).
 
     Raises:
@@ -161,10 +161,10 @@ def clopper_pearson(successes: int, trials: int, alpha: float = 0.05) -> Bounds:
     failures = trials - successes
     low = _least(lambda p: _upper_tail(successes, trials, p) > alpha / 2) if successes else 0.0
     high = 1 - _least(lambda p: _upper_tail(failures, trials, p) > alpha / 2) if failures else 1.0
-    return Bounds(low, high)
+    return Interval(low, high)
 
 
-def confidence_sequence(successes: int, trials: int, alpha: float = 0.05) -> Bounds:
+def confidence_sequence(successes: int, trials: int, alpha: float = 0.05) -> Interval:
     """Return bounds of a proportion that hold at all times together (beta-binomial mixture, uniform prior).
 
     Raises:
@@ -181,10 +181,10 @@ def confidence_sequence(successes: int, trials: int, alpha: float = 0.05) -> Bou
 
     low = peak * _least(lambda share: open_at(peak * share)) if successes else 0.0
     high = 1 - (1 - peak) * _least(lambda share: open_at(1 - (1 - peak) * share)) if failures else 1.0
-    return Bounds(low, high)
+    return Interval(low, high)
 
 
-def without_replacement(successes: int, trials: int, population: int, alpha: float = 0.05) -> Bounds:
+def without_replacement(successes: int, trials: int, population: int, alpha: float = 0.05) -> Interval:
     """Return bounds of a finite population's proportion, samples being drawn without replacement.
 
     The prior-posterior ratio of Waudby-Smith and Ramdas (2020), with a uniform prior over the population's count.
@@ -207,7 +207,7 @@ def without_replacement(successes: int, trials: int, population: int, alpha: flo
     least, most = successes, population - failures
     peak = min(max(round(population * successes / trials) if trials else population // 2, least), most)
     # The likelihood rises to its peak and falls after it, so each end is where a walk towards the peak first gets in.
-    return Bounds(
+    return Interval(
         _first(least, peak, is_open) / population if population else 0.0,
         (population - _first(population - most, population - peak, lambda gap: is_open(population - gap))) / population
         if population
@@ -215,17 +215,17 @@ def without_replacement(successes: int, trials: int, population: int, alpha: flo
     )
 
 
-def drop_bounds(losses: int, gains: int, ties: int, alpha: float = 0.05) -> Bounds:
+def drop_bounds(losses: int, gains: int, ties: int, alpha: float = 0.05) -> Interval:
     """Return bounds, valid at all times together, of the mean drop: losses minus gains, per sample.
 
     Raises:
         ValueError: a count is negative.
     """
     bounds = mean_bounds({1.0: losses, 0.5: ties, 0.0: gains}, alpha)
-    return Bounds(2 * bounds.low - 1, 2 * bounds.high - 1)
+    return Interval(2 * bounds.low - 1, 2 * bounds.high - 1)
 
 
-def mean_bounds(counts: Mapping[float, int], alpha: float = 0.05) -> Bounds:
+def mean_bounds(counts: Mapping[float, int], alpha: float = 0.05) -> Interval:
     """Return bounds, valid at all times together, of the mean of values in [0, 1].
 
     A mixture of constant bets, one half of `alpha` for each side.
@@ -245,12 +245,12 @@ def mean_bounds(counts: Mapping[float, int], alpha: float = 0.05) -> Bounds:
     bar = math.log(2 / alpha)
     mirrored = {1 - value: count for value, count in counts.items()}
     low = _least(lambda mean: _log_capital(counts, mean) < bar)
-    return Bounds(low, 1 - _least(lambda mean: _log_capital(mirrored, mean) < bar))
+    return Interval(low, 1 - _least(lambda mean: _log_capital(mirrored, mean) < bar))
 
 
 def simultaneous(
     counts: Sequence[tuple[int, int]], alpha: float = 0.05, populations: Sequence[int] = ()
-) -> tuple[Bounds, ...]:
+) -> tuple[Interval, ...]:
     """Return bounds for several proportions, such as one for each class, that hold for all of them at all times.
 
     Args:

@@ -136,7 +136,7 @@ def _claim(row: list[Any], sizes: Mapping[str, int]) -> Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ExaminationJob:
     """One examination, done in the worker."""
 
     what: str
@@ -162,7 +162,7 @@ class Question:
         return Notes(gaps=(Gap(reason, path, "leave the file out, or report it if it is an honest one"),))
 
 
-def ask_all(questions: Iterable[Question], limits: WorkerLimits) -> list[Notes]:
+def ask_all(questions: Iterable[ExaminationJob], limits: WorkerLimits) -> list[Notes]:
     """Have every question answered by a worker process, in order."""
     asked = list(questions)
     answers = isolate([question.answer for question in asked], limits)
@@ -183,7 +183,7 @@ class AskingCheck(ABC):
         self.limits = limits or WorkerLimits()
 
     @abstractmethod
-    def questions(self, frozen: Frozen) -> Sequence[Question]:
+    def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Return what has to be asked. The subject's digest may not be known yet, and asking for it would wait."""
 
     @abstractmethod

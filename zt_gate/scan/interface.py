@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity
 from zt_gate.errors import TargetError, ZtGateError
-from zt_gate.intake import Frozen, Source
+from zt_gate.intake import ByteSource, Frozen
 
 
 class BrokenFileError(TargetError):
@@ -130,14 +130,14 @@ class Examination:
 class Head:
     """What identification may look at: the first and last bytes and the name, in that order of trust."""
 
-    source: Source
+    source: ByteSource
     start: bytes
     """Up to 4,096 bytes from the beginning."""
     end: bytes
     """Up to 1,024 bytes from the end."""
 
     @classmethod
-    def of(cls, source: Source) -> Head:
+    def of(cls, source: ByteSource) -> Head:
         """Read the head of a source."""
         return cls(
             source=source,

@@ -49,7 +49,7 @@ _VOLATILE = frozenset({"mlflow_version", "model_size_bytes", "model_uuid", "run_
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Item:
+class InventoryItem:
     """One thing that a release contains."""
 
     kind: str
@@ -58,7 +58,7 @@ class Item:
     """What it is; two releases have it in common when kind and value are the same, wherever it stands."""
 
 
-Inventory = Mapping[Item, tuple[str, ...]]
+Inventory = Mapping[InventoryItem, tuple[str, ...]]
 """What a release contains, with the files in which each thing stands."""
 
 
@@ -85,7 +85,7 @@ def take_inventory(frozen: Frozen, limits: WorkerLimits | None = None) -> Invent
     Raises:
         ToolError: the disk failed, or the lists of rules are not installed.
     """
-    found: dict[Item, set[str]] = {}
+    found: dict[InventoryItem, set[str]] = {}
     for path, item in _items(frozen, limits or WorkerLimits()):
         found.setdefault(item, set()).add(path)
     return {item: tuple(sorted(paths)) for item, paths in sorted(found.items())}
@@ -115,12 +115,12 @@ def _listed(inventory: Inventory) -> list[dict[str, Any]]:
     return [{"kind": item.kind, "value": item.value, "paths": list(paths)} for item, paths in inventory.items()]
 
 
-def _items(frozen: Frozen, limits: WorkerLimits) -> Iterator[tuple[str, Item]]:
+def _items(frozen: Frozen, limits: WorkerLimits) -> Iterator[tuple[str, InventoryItem]]:
     """Yield everything, each with its file."""
     from zt_gate.scan.artifacts.check import is_source_code
 
     for entry in frozen.subject.manifest.entries:
-        yield entry.path, Item("file", f"{printable(entry.path)} ({entry.mode})")
+        yield entry.path, InventoryItem("file", f"{printable(entry.path)} ({entry.mode})")
     files = sorted(frozen.files.items())
     answers = isolate([partial(_read, file) for _, file in files], limits)
     for (path, _), answer in zip(files, answers, strict=True):
@@ -129,13 +129,13 @@ def _items(frozen: Frozen, limits: WorkerLimits) -> Iterator[tuple[str, Item]]:
     yield from _code(frozen, [path for path, file in files if is_source_code(Head.of(file))], limits)
 
 
-def _told(frozen: Frozen, path: str, answer: bytes | Failure) -> Iterator[Item]:
+def _told(frozen: Frozen, path: str, answer: bytes | Failure) -> Iterator[InventoryItem]:
     """Yield what a worker said about one file; what it did not say, or said badly, was not examined."""
     try:
         if isinstance(answer, Failure):
             raise ValueError(answer.detail)  # noqa: TRY301, TRY004 - both ways of not knowing end the same
         rows = parse_json(answer)
-        items = [Item(_kind(kind), printable(value)) for kind, value in rows]
+        items = [InventoryItem(_kind(kind), printable(value)) for kind, value in rows]
     except (AttributeError, TypeError, ValueError) as error:
         yield _gap(frozen, Gap(printable(f"it was not examined to the end: {error}"), path))
     else:
@@ -163,19 +163,19 @@ def _read(file: FrozenFile) -> bytes:
     return json.dumps([[item.kind, item.value] for item in sorted(items)]).encode("ascii")
 
 
-def _examined(file: FrozenFile) -> Iterator[Item]:
+def _examined(file: FrozenFile) -> Iterator[InventoryItem]:
     """Yield what the analysers saw in one file."""
     from zt_gate.scan.artifacts.check import examine_file
 
     exam = examine_file(file)
     for kind, value in sorted(exam.facts):
-        yield Item(kind, printable(value))
+        yield InventoryItem(kind, printable(value))
     for name in exam.formats:
-        yield Item("format", printable(name))
+        yield InventoryItem("format", printable(name))
     yield from _external(file)
 
 
-def _external(file: FrozenFile) -> Iterator[Item]:
+def _external(file: FrozenFile) -> Iterator[InventoryItem]:
     """Yield the files that a model keeps its numbers in."""
     from zt_gate.scan.artifacts.registry import REFERRERS
 
@@ -184,13 +184,14 @@ def _external(file: FrozenFile) -> Iterator[Item]:
         if referrer.matches(head):
             with Examination(file.path, file.size).guarded(file.path):  # what goes wrong, the check has said already
                 yield from (
-                    Item("external", printable(item.location)) for item in sorted(set(referrer.references(file)))
+                    InventoryItem("external", printable(item.location))
+                    for item in sorted(set(referrer.references(file)))
                 )
     if file.path.endswith(".index.json"):
         yield from _shards(file)
 
 
-def _shards(file: FrozenFile) -> Iterator[Item]:
+def _shards(file: FrozenFile) -> Iterator[InventoryItem]:
     """Yield the files that an index of shards refers to."""
     try:
         index = parse_json(file.read_at(0, _MAX_TEXT), constants=True)
@@ -199,10 +200,10 @@ def _shards(file: FrozenFile) -> Iterator[Item]:
     shards = index.get("weight_map") if isinstance(index, dict) else None
     if isinstance(shards, dict):
         for name in sorted({str(value) for value in shards.values()}):
-            yield Item("external", printable(name))
+            yield InventoryItem("external", printable(name))
 
 
-def _model(file: FrozenFile) -> Iterator[Item]:
+def _model(file: FrozenFile) -> Iterator[InventoryItem]:
     """Yield what an `MLmodel` tells its loaders."""
     oddities: list[Odd] = []
     try:
@@ -211,7 +212,7 @@ def _model(file: FrozenFile) -> Iterator[Item]:
         content = None
     if not isinstance(content, dict) or any(odd.kind is Oddity.ALIAS for odd in oddities):
         return  # the check has said so already
-    yield from (Item("model", line) for line in _leaves(content.get("flavors"), "flavors"))
+    yield from (InventoryItem("model", line) for line in _leaves(content.get("flavors"), "flavors"))
 
 
 def _leaves(value: Any, name: str) -> Iterator[str]:
@@ -229,24 +230,24 @@ def _leaves(value: Any, name: str) -> Iterator[str]:
 # --- in the gate -------------------------------------------------------------------------------------------------
 
 
-def _checked(frozen: Frozen) -> Iterator[tuple[str, Item]]:
+def _checked(frozen: Frozen) -> Iterator[tuple[str, InventoryItem]]:
     """Yield what the whole checks say about the release: rules over several files, and rules about code."""
     from zt_gate.scan.plan import run_checks
 
     for evidence in run_checks(frozen, ["artifacts", "code"], lambda _: None):
         for finding in evidence.findings:
             if finding.severity > Severity.INFO:
-                item = Item("finding", printable(f"{finding.rule} {finding.symbol or finding.message}"))
+                item = InventoryItem("finding", printable(f"{finding.rule} {finding.symbol or finding.message}"))
                 yield finding.path, item
         yield from ((gap.path, _gap(frozen, gap)) for gap in evidence.gaps)
 
 
-def _gap(frozen: Frozen, gap: Gap) -> Item:
+def _gap(frozen: Frozen, gap: Gap) -> InventoryItem:
     digest = frozen.entry(gap.path).sha256[:16] if gap.path in frozen.files else frozen.subject.digest.hex[:16]
-    return Item("unexamined", printable(f"{gap.path or 'the release'} sha256:{digest}: {gap.reason}"))
+    return InventoryItem("unexamined", printable(f"{gap.path or 'the release'} sha256:{digest}: {gap.reason}"))
 
 
-def _code(frozen: Frozen, paths: list[str], limits: WorkerLimits) -> Iterator[tuple[str, Item]]:
+def _code(frozen: Frozen, paths: list[str], limits: WorkerLimits) -> Iterator[tuple[str, InventoryItem]]:
     """Yield what Python files and notebooks import and call, as a process of its own reads them."""
     if not paths:
         return
@@ -262,5 +263,5 @@ def _code(frozen: Frozen, paths: list[str], limits: WorkerLimits) -> Iterator[tu
             continue
         if seen["gap"]:
             yield path, _gap(frozen, Gap(str(seen["gap"]), path))
-        yield from ((path, Item("code-import", printable(str(name)))) for name in seen["imports"])
-        yield from ((path, Item("code-call", printable(str(name)))) for name in seen["calls"])
+        yield from ((path, InventoryItem("code-import", printable(str(name)))) for name in seen["imports"])
+        yield from ((path, InventoryItem("code-call", printable(str(name)))) for name in seen["calls"])

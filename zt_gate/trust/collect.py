@@ -19,20 +19,20 @@ from zt_gate.policy.model import Policy, Stage
 from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement
 from zt_gate.policy.roles import ACT_OF
 from zt_gate.policy.trust_roots import Trust
-from zt_gate.trust.context import Question
-from zt_gate.trust.evidence_folder import Brought, evidence_folder, read_brought
+from zt_gate.trust.context import Context
+from zt_gate.trust.evidence_folder import EvidenceFile, evidence_folder, read_brought
 from zt_gate.trust.people.governance import governed
 from zt_gate.trust.people.roles import narrowed, permitted, with_denials
 from zt_gate.trust.people.signers import Signers
 from zt_gate.trust.requirements.approvals import of_act
 from zt_gate.trust.requirements.revocation import apply_revocations
-from zt_gate.trust.verify import Item, examine
+from zt_gate.trust.verify import VerifiedStatement, examine
 
-__all__ = ["Brought", "Question", "collect", "evidence_folder", "read_brought"]
+__all__ = ["Context", "EvidenceFile", "collect", "evidence_folder", "read_brought"]
 
 
 def collect(
-    question: Question, stage: Stage, trust: Trust, brought: Sequence[Brought], policy: Policy | None = None
+    question: Context, stage: Stage, trust: Trust, brought: Sequence[EvidenceFile], policy: Policy | None = None
 ) -> list[Evidence]:
     """Return one piece of evidence for each requirement of the stage, for revocations and for people.
 
@@ -86,21 +86,21 @@ def collect(
     return evidence
 
 
-def _asked(question: Question, stage: Stage, trust: Trust, policy: Policy | None) -> bool:
+def _asked(question: Context, stage: Stage, trust: Trust, policy: Policy | None) -> bool:
     """Whether anything looks at statements at all."""
     if policy is None:
         return bool(stage.statements) or trust.revocations is not None
     return bool(policy.stated(stage, question.subject.digest, question.now)) or policy.break_glass is not None
 
 
-def _answer(name: str) -> Callable[[Question, Any, Sequence[Item]], Evidence]:
+def _answer(name: str) -> Callable[[Context, Any, Sequence[VerifiedStatement]], Evidence]:
     """Return what answers a requirement, as the table names it. Only what a stage asks for is imported."""
     module, _, function = REQUIREMENTS[name].answer.partition(":")
-    answer: Callable[[Question, Any, Sequence[Item]], Evidence] = getattr(import_module(module), function)
+    answer: Callable[[Context, Any, Sequence[VerifiedStatement]], Evidence] = getattr(import_module(module), function)
     return answer
 
 
-def _relevant(name: str, items: Sequence[Item]) -> list[Item]:
+def _relevant(name: str, items: Sequence[VerifiedStatement]) -> list[VerifiedStatement]:
     """Return the items that a requirement looks at: of its kinds, or, for acts of persons, of its act."""
     kinds: Sequence[str] | None = getattr(import_module(REQUIREMENTS[name].answer.partition(":")[0]), "KINDS", None)
     if kinds is None:

@@ -11,7 +11,7 @@ from zt_gate.trust.replay import Replay
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Context:
     """One decision that statements are collected for. A statement about another one does not answer it."""
 
     subject: Subject

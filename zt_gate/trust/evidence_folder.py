@@ -19,7 +19,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class EvidenceFile:
     """One envelope or bundle, unread."""
 
     name: str
@@ -36,7 +36,7 @@ def evidence_folder(target: Path) -> Path:
     return resolved.parent / f"{resolved.name or 'root'}.evidence"
 
 
-def read_brought(folder: Path) -> tuple[Brought, ...]:
+def read_brought(folder: Path) -> tuple[EvidenceFile, ...]:
     """Read an evidence folder: the files whose names end in one of `SUFFIXES`, sorted by name.
 
     Other files are left alone, though they count towards the limit on files. Folders inside are not entered.
@@ -59,8 +59,8 @@ def read_brought(folder: Path) -> tuple[Brought, ...]:
         os.close(fd)
 
 
-def _read_all(fd: int, names: list[str], shown: str) -> tuple[Brought, ...]:
-    items: list[Brought] = []
+def _read_all(fd: int, names: list[str], shown: str) -> tuple[EvidenceFile, ...]:
+    items: list[EvidenceFile] = []
     total = 0
     for name in names:
         data = _read(fd, name)
@@ -68,15 +68,15 @@ def _read_all(fd: int, names: list[str], shown: str) -> tuple[Brought, ...]:
         if total > MAX_TOTAL:
             raise EvidenceError(f"{shown} holds more than {MAX_TOTAL} bytes", "keep only evidence about this release")
         if data is not None:
-            items += _lines(name, data) if name.lower().endswith(".jsonl") else [Brought(printable(name), data)]
+            items += _lines(name, data) if name.lower().endswith(".jsonl") else [EvidenceFile(printable(name), data)]
         if len(items) > MAX_FILES:
             raise EvidenceError(f"{shown} holds more than {MAX_FILES} items", "keep only evidence about this release")
     return tuple(items)
 
 
-def _lines(name: str, data: bytes) -> list[Brought]:
+def _lines(name: str, data: bytes) -> list[EvidenceFile]:
     numbered = enumerate(data.split(b"\n"), start=1)
-    return [Brought(f"{printable(name)}:{number}", line) for number, line in numbered if line.strip()]
+    return [EvidenceFile(f"{printable(name)}:{number}", line) for number, line in numbered if line.strip()]
 
 
 def _read(folder: int, name: str) -> bytes | None:

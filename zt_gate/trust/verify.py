@@ -13,7 +13,7 @@ from typing import Any
 from zt_gate.codecs.strict_json import parse_object
 from zt_gate.domain import Manifest, Subject, printable
 from zt_gate.errors import EvidenceError, PolicyError
-from zt_gate.trust.evidence_folder import MAX_FILE, Brought
+from zt_gate.trust.evidence_folder import MAX_FILE, EvidenceFile
 from zt_gate.trust.people.signers import Signer, Signers, UndecidedError
 from zt_gate.trust.signatures.bundle_without_log import Unlogged, check_version, is_unlogged, read_unlogged
 from zt_gate.trust.signatures.envelope import Envelope, parse_envelope, verifies
@@ -22,7 +22,7 @@ from zt_gate.trust.statements.statement import MANIFEST_TYPE, Statement, parse_s
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class VerifiedStatement:
     """A brought item after verification."""
 
     name: str
@@ -54,7 +54,7 @@ class Item:
         return subject.manifest if self.statement is None else self.statement.manifest()
 
 
-def examine(brought: Brought, signers: Signers, subject: Subject) -> Item:
+def examine(brought: EvidenceFile, signers: Signers, subject: Subject) -> VerifiedStatement:
     """Verify one brought item. Whatever goes wrong with the item becomes its `problem`.
 
     Raises:
@@ -66,25 +66,27 @@ def examine(brought: Brought, signers: Signers, subject: Subject) -> Item:
     except PolicyError:
         raise
     except EvidenceError as error:
-        item = Item("", problem=error.message)
+        item = VerifiedStatement("", problem=error.message)
     except Exception as error:  # noqa: BLE001 - whatever a hostile item provokes, it is worth nothing
-        item = Item("", problem=f"{type(error).__name__}: {printable(str(error), 120)}")
+        item = VerifiedStatement("", problem=f"{type(error).__name__}: {printable(str(error), 120)}")
     return replace(item, name=printable(brought.name, 200))
 
 
-def _envelope(envelope: Envelope, signers: Signers) -> Item:
+def _envelope(envelope: Envelope, signers: Signers) -> VerifiedStatement:
     statement = parse_statement(envelope.payload)
     found = envelope.verified_by(signers.keys)
     if found:
-        return Item("", statement.predicate_type, signers.of_keys(found), statement)
+        return VerifiedStatement("", statement.predicate_type, signers.of_keys(found), statement)
     hints = sorted({printable(item.keyid, 80) or "a key without an id" for item in envelope.signatures})
     known = [hint for hint in hints if hint in {key.id for key in signers.keys}]
     if known:
-        return Item("", statement.predicate_type, problem=f"the signature of key {known[0]} does not verify")
-    return Item("", statement.predicate_type, stranger=f"key {', '.join(hints)}")
+        return VerifiedStatement(
+            "", statement.predicate_type, problem=f"the signature of key {known[0]} does not verify"
+        )
+    return VerifiedStatement("", statement.predicate_type, stranger=f"key {', '.join(hints)}")
 
 
-def _bundle(value: dict[str, Any], signers: Signers, subject: Subject) -> Item:
+def _bundle(value: dict[str, Any], signers: Signers, subject: Subject) -> VerifiedStatement:
     check_version(value)
     artifact = subject.manifest.to_bytes() if "messageSignature" in value else b""
     if is_unlogged(value):
@@ -94,41 +96,43 @@ def _bundle(value: dict[str, Any], signers: Signers, subject: Subject) -> Item:
     kind = MANIFEST_TYPE if content is None else parse_statement(parse_envelope(content).payload).predicate_type
     try:
         if signers.bundles is None:
-            return Item("", kind, stranger="a Sigstore certificate (the policy lists no identity)")
+            return VerifiedStatement("", kind, stranger="a Sigstore certificate (the policy lists no identity)")
         verified = signers.bundles.verify(value, artifact)
     except EvidenceError as error:
         return _unverified(error, kind)
     if not verified.identities:
         unshown = f", without the claim {', '.join(verified.unshown)} as it should be" if verified.unshown else ""
-        return Item("", kind, stranger=f"{verified.certificate_name}{unshown}")
+        return VerifiedStatement("", kind, stranger=f"{verified.certificate_name}{unshown}")
     statement = None if verified.payload is None else parse_statement(verified.payload)
-    return Item("", kind, signers.of_bundle(verified), statement)
+    return VerifiedStatement("", kind, signers.of_bundle(verified), statement)
 
 
-def _by_key(bundle: Unlogged, signers: Signers) -> Item:
+def _by_key(bundle: Unlogged, signers: Signers) -> VerifiedStatement:
     """Only what is inside counts, for the policy's own keys; identities never come from such a bundle."""
     if bundle.envelope is not None:
         return _envelope(bundle.envelope, signers)
     keyids = frozenset(key.id for key in signers.keys if verifies(key, bundle.signature, bundle.signed))
     if not keyids:
-        return Item("", MANIFEST_TYPE, stranger="a key without an id (or the signature does not verify)")
-    return Item("", MANIFEST_TYPE, signers.of_keys(keyids))
+        return VerifiedStatement("", MANIFEST_TYPE, stranger="a key without an id (or the signature does not verify)")
+    return VerifiedStatement("", MANIFEST_TYPE, signers.of_keys(keyids))
 
 
-def _by_chain(bundle: Unlogged, signers: Signers) -> Item:
+def _by_chain(bundle: Unlogged, signers: Signers) -> VerifiedStatement:
     statement = None if bundle.envelope is None else parse_statement(bundle.envelope.payload)
     kind = MANIFEST_TYPE if statement is None else statement.predicate_type
     if signers.chains is None:
-        return Item("", kind, stranger="a certificate (the policy lists none)")
+        return VerifiedStatement("", kind, stranger="a certificate (the policy lists none)")
     try:
         verified = signers.verified_chain(bundle.chain, bundle.signed, bundle.signature, bundle.timestamps)
     except EvidenceError as error:
         return _unverified(error, kind)
     found = signers.of_entries(verified)
-    return Item("", kind, found, statement) if found else Item("", kind, stranger=verified.name)
+    return (
+        VerifiedStatement("", kind, found, statement) if found else VerifiedStatement("", kind, stranger=verified.name)
+    )
 
 
-def _unverified(error: EvidenceError, kind: str) -> Item:
+def _unverified(error: EvidenceError, kind: str) -> VerifiedStatement:
     if isinstance(error, UndecidedError):
-        return Item("", kind, undecided=error.message, remedy=error.advice)
-    return Item("", kind, problem=error.message)
+        return VerifiedStatement("", kind, undecided=error.message, remedy=error.advice)
+    return VerifiedStatement("", kind, problem=error.message)

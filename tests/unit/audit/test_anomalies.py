@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from support.audit_logs import NOW, event, honest_runs
 
-from zt_gate.audit.anomalies import Detector
+from zt_gate.audit.anomalies import AnomalyDetector
 from zt_gate.audit.event import decode, encode
 
 
 def seen(pairs):
-    detector, found = Detector(), []
+    detector, found = AnomalyDetector(), []
     for seq, (item, time) in enumerate(pairs):
         found += detector.see(decode(encode(item, seq, "0" * 64, time, secrets=())))
     return found

@@ -9,7 +9,7 @@ import pytest
 from support.audit_logs import NOW, event, honest_runs, write_log
 
 from zt_gate.audit import read_events
-from zt_gate.audit.compare import COLUMNS, Comparison, row
+from zt_gate.audit.compare import COLUMNS, LogComparison, row
 from zt_gate.audit.metrics import Figures, parse_window, quantile
 from zt_gate.audit.page import page
 from zt_gate.audit.prometheus import families, render
@@ -200,7 +200,7 @@ def test_a_window_needs_a_date():
 
 
 def compared(log, by, pairs=HAND):
-    found = Comparison(by)
+    found = LogComparison(by)
     for item in read_events(write_log(log, pairs)):
         found.see(item)
     return found
@@ -248,5 +248,5 @@ def test_the_page_is_complete_and_can_run_nothing(log):
 
 def test_a_page_of_nothing_is_still_a_page(log):
     log.write_bytes(b"")
-    text = page(Comparison("month"), verify(log), 0, NOW)
+    text = page(LogComparison("month"), verify(log), 0, NOW)
     assert "0 runs, 0 of them blocked; last event nothing yet." in text

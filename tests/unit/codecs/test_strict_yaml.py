@@ -8,9 +8,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zt_gate.codecs.strict_yaml import Reference, load, load_one, walk
+from zt_gate.codecs.strict_yaml import YamlReference, load, load_one, walk
 from zt_gate.codecs.yaml_events import TIMESTAMP, Bounds, Odd, Oddity
-from zt_gate.codecs.yaml_survey import Entry, survey
+from zt_gate.codecs.yaml_survey import SurveyedEntry, survey
 from zt_gate.errors import ParseError
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -56,7 +56,7 @@ def test_what_pyyaml_writes_is_read_as_pyyaml_reads_it(value, flow):
 
 @given(values)
 def test_every_entry_is_surveyed_once(value):
-    entries = [item for item in survey(yaml.safe_dump(value).encode()) if isinstance(item, Entry)]
+    entries = [item for item in survey(yaml.safe_dump(value).encode()) if isinstance(item, SurveyedEntry)]
     expected = [key for inner in walk(load_one(yaml.safe_dump(value).encode())) for key in inner]
     assert sorted(entry.key for entry in entries) == sorted(expected)
 
@@ -99,8 +99,8 @@ def test_honest_anchors_and_merge_keys_are_read():
 
 def test_a_reference_is_kept_where_it_is_asked_for():
     (read,) = load(GITLAB.encode(), references=True)
-    assert isinstance(read["deploy"]["script"], Reference)
-    assert not isinstance(read[".base"]["script"], Reference)
+    assert isinstance(read["deploy"]["script"], YamlReference)
+    assert not isinstance(read[".base"]["script"], YamlReference)
     for text in (GITLAB, "a: !reference b\n", "a: !reference {b: c}\n"):
         with pytest.raises(ParseError, match="!reference means different things"):
             load(text.encode(), references=text != GITLAB)
@@ -228,26 +228,26 @@ def surveyed(text):
 
 def test_entries_say_what_their_values_are():
     assert surveyed("a: text\nb: {c: ''}\nd: {}\ne: []\nf: [g: h]\n") == [
-        Entry("a", "text", 1),
-        Entry("c", "", 2),
-        Entry("b", "…", 2),
-        Entry("d", "", 3),
-        Entry("e", "", 4),
-        Entry("g", "h", 5),
-        Entry("f", "…", 5),
+        SurveyedEntry("a", "text", 1),
+        SurveyedEntry("c", "", 2),
+        SurveyedEntry("b", "…", 2),
+        SurveyedEntry("d", "", 3),
+        SurveyedEntry("e", "", 4),
+        SurveyedEntry("g", "h", 5),
+        SurveyedEntry("f", "…", 5),
     ]
 
 
 def test_aliases_are_followed_for_keys_and_values():
     assert surveyed("a: &x auto_map\nb: &y {c: d}\n*x : *y\n? *y\n: z\n") == [
-        Entry("a", "auto_map", 1),
-        Entry("c", "d", 2),
-        Entry("b", "…", 2),
+        SurveyedEntry("a", "auto_map", 1),
+        SurveyedEntry("c", "d", 2),
+        SurveyedEntry("b", "…", 2),
         Odd(Oddity.ALIAS, "x", 3),
         Odd(Oddity.ALIAS, "y", 3),
-        Entry("auto_map", "…", 3),
+        SurveyedEntry("auto_map", "…", 3),
         Odd(Oddity.ALIAS, "y", 4),
-        Entry("", "z", 4),
+        SurveyedEntry("", "z", 4),
     ]
 
 

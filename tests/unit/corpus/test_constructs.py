@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from zt_gate.cli.selftest import Answer, examine
+from zt_gate.cli.selftest import ConstructAnswer, examine
 from zt_gate.corpus.archives import HONEST_WEIGHTS, Member, npy, raw_zip
 from zt_gate.corpus.construct import Construct, Link, Pipe
 from zt_gate.corpus.messages import hdf5, hdf5_attribute, hdf5_external_target, hdf5_link, varint
@@ -196,5 +196,5 @@ def test_the_hdf5_writer_agrees_with_the_real_library(tmp_path):
 @pytest.mark.parametrize(("family", "rules"), [("secrets", "SEC-"), ("dependencies", "DPD-")])
 def test_what_travels_beside_the_weights_is_named_by_its_own_rules(family, rules):
     for result in examine(construct for construct in CONSTRUCTS if construct.family == family):
-        assert result.answer is Answer.NAMED, result.construct.id
+        assert result.answer is ConstructAnswer.NAMED, result.construct.id
         assert all(rule.startswith(rules) for rule in result.rules), result.construct.id

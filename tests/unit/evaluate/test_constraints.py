@@ -18,7 +18,7 @@ from zt_gate.evaluate.adapters.score_adapter import ScoreAdapter
 from zt_gate.evaluate.attack import Attacker
 from zt_gate.evaluate.data import declared_for, prepared, read_test_set
 from zt_gate.evaluate.jobs import Jobs
-from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.confine import SandboxBounds
 from zt_gate.evaluate.sandbox.wire import Message
 from zt_gate.evaluate.searches import attack
 from zt_gate.rulings.attacks import QUERIES
@@ -154,7 +154,7 @@ def test_gradients_are_not_followed_where_constraints_bind(tmp_path):
     save_file({"0.weight": torch.ones(2, 9), "0.bias": torch.zeros(2)}, tmp_path / "m.safetensors")
     declared = replace(DECLARED, layers=({"type": "linear", "in": 9, "out": 2},))
     for said, followed in ((declared, False), (replace(declared, constraints=Constraints()), True)):
-        jobs = Jobs(Bounds(), 0)
+        jobs = Jobs(SandboxBounds(), 0)
         jobs._armed = True  # the tripwire would stay in this process
         head = {"op": "load", "kind": "torch-state", "path": str(tmp_path / "m.safetensors"), "device": "cpu"}
         answer = jobs.answer(Message(head | {"declaration": json.loads(json.dumps(said.to_json())), "slot": "model"}))

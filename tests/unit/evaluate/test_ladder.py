@@ -16,9 +16,9 @@ from zt_gate.evaluate.robustness import (
     CONFIRM,
     STANDARD,
     TRIAGE,
+    AttackStage,
     Plan,
-    Stage,
-    Threat,
+    ThreatModel,
     attack_batch,
     masking_flags,
     stage_counts,
@@ -34,13 +34,13 @@ RADII = {"Linf": 0.02, "L2": 0.12, "L1": 0.8}
 SHORT = Plan(
     "short",
     (
-        Stage("apgd", 8, "ce"),
-        Stage("apgd", 8, "margin"),
-        Stage("apgd", 8, "pm"),
-        Stage("apgd-t", 8, "dlr-t", 2),
-        Stage("apgd-t", 8, "margin-t", 2),
-        Stage("fab-t", 8, targets=2),
-        Stage("square", 100),
+        AttackStage("apgd", 8, "ce"),
+        AttackStage("apgd", 8, "margin"),
+        AttackStage("apgd", 8, "pm"),
+        AttackStage("apgd-t", 8, "dlr-t", 2),
+        AttackStage("apgd-t", 8, "margin-t", 2),
+        AttackStage("fab-t", 8, targets=2),
+        AttackStage("square", 100),
     ),
 )
 
@@ -54,7 +54,7 @@ def alone(stage):
 def test_every_attack_fools_somebody_and_stays_inside(stage, norm):
     net = small_net()
     x, y = labelled(net)
-    threat = Threat(norm, 1.5 * RADII[norm])
+    threat = ThreatModel(norm, 1.5 * RADII[norm])
     result = attack_batch(Shown(net), x, y, threat, alone(stage), 3)
     fooled = result.fooled_by >= 0
     assert int(fooled.sum()) >= 3
@@ -73,7 +73,7 @@ def test_no_adversarial_leaves_the_ball_or_the_box(norm, factor, seed, bounds):
     adapter = Shown(net, bounds=bounds)
     x, y = labelled(net, 12, seed)
     x = bounds[0] + x * (bounds[1] - bounds[0])
-    threat = Threat(norm, factor * RADII[norm])
+    threat = ThreatModel(norm, factor * RADII[norm])
     result = attack_batch(adapter, x, y, threat, SHORT, seed)
     assert float(threat.distance(x, result.adversarial).max()) <= threat.eps * 1.0001 + 1e-4
     assert float(result.adversarial.min()) >= bounds[0] - 1e-5
@@ -88,7 +88,7 @@ def test_samples_that_leave_change_nothing_for_those_that_stay(norm, seed):
     x, y = labelled(net, 16, seed)
     oracle = Oracle(Shown(net))
     logits = oracle.scores(x)
-    threat = Threat(norm, RADII[norm])
+    threat = ThreatModel(norm, RADII[norm])
     order = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
     prey = Prey(Ball.around(x, threat, Shown(net).inputs), y, spread(logits), order[:, 0])
     noise = noise_like(x, threat, torch.Generator().manual_seed(seed))
@@ -100,7 +100,7 @@ def test_samples_that_leave_change_nothing_for_those_that_stay(norm, seed):
 def test_the_same_seed_gives_the_same_result_in_pieces_of_any_size():
     net = small_net()
     x, y = labelled(net, 64)
-    results = [attack_batch(Shown(net), x, y, Threat("Linf", 0.02), SHORT, 5) for _ in range(2)]
+    results = [attack_batch(Shown(net), x, y, ThreatModel("Linf", 0.02), SHORT, 5) for _ in range(2)]
     small = Oracle(Shown(net))
     small._piece = 7
     assert torch.equal(results[0].fooled_by, results[1].fooled_by)
@@ -109,11 +109,13 @@ def test_the_same_seed_gives_the_same_result_in_pieces_of_any_size():
     assert small.forwards == 64
 
 
-@pytest.mark.parametrize("stage", [Stage("apgd-t", 12, "dlr-t", 4), Stage("fab-t", 12, targets=4)], ids=["apgd", "fab"])
+@pytest.mark.parametrize(
+    "stage", [AttackStage("apgd-t", 12, "dlr-t", 4), AttackStage("fab-t", 12, targets=4)], ids=["apgd", "fab"]
+)
 def test_all_targets_at_once_give_what_they_give_in_turn(stage):
     net = small_net(3)
     x, y = labelled(net, 40)
-    oracle, threat = Oracle(Shown(net)), Threat("Linf", 0.015)
+    oracle, threat = Oracle(Shown(net)), ThreatModel("Linf", 0.015)
     logits = oracle.scores(x)
     order = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)[:, :4]
     prey = Prey(Ball.around(x, threat, Shown(net).inputs), y, spread(logits), order[:, 0])
@@ -134,18 +136,20 @@ def test_too_little_memory_means_smaller_pieces_and_the_same_result():
             raise torch.OutOfMemoryError("CUDA out of memory")
         return net(batch)
 
-    roomy, tight = (attack_batch(Shown(ask), x, y, Threat("Linf", 0.01), SHORT, 5) for ask in (net, narrow))
+    roomy, tight = (attack_batch(Shown(ask), x, y, ThreatModel("Linf", 0.01), SHORT, 5) for ask in (net, narrow))
     assert torch.equal(roomy.fooled_by, tight.fooled_by)
     assert torch.allclose(roomy.adversarial, tight.adversarial, atol=1e-5)
     with pytest.raises(torch.OutOfMemoryError):
-        attack_batch(Shown(lambda batch: narrow(batch.repeat(12, 1, 1, 1))), x, y, Threat("Linf", 0.01), SHORT, 5)
+        attack_batch(Shown(lambda batch: narrow(batch.repeat(12, 1, 1, 1))), x, y, ThreatModel("Linf", 0.01), SHORT, 5)
 
 
 def test_more_steps_never_make_a_model_safer():
     net = small_net(2)
     x, y = labelled(net, 120)
     shares = [
-        attack_batch(Shown(net), x, y, Threat("Linf", 0.02), alone(Stage("apgd", steps, "margin")), 1).robust.sum()
+        attack_batch(
+            Shown(net), x, y, ThreatModel("Linf", 0.02), alone(AttackStage("apgd", steps, "margin")), 1
+        ).robust.sum()
         for steps in (1, 5, 25, 100)
     ]
     assert all(int(later) <= int(earlier) + 2 for earlier, later in itertools.pairwise(shares))
@@ -167,8 +171,8 @@ def test_a_linear_model_falls_exactly_where_geometry_says(norm):
     needed = lead / length((weight[0] - weight[1])[None], dual)
     eps = float(needed.median())
     adapter = Shown(scores, classes=2)
-    plan = Plan("both", (Stage("apgd", 60, "margin"), Stage("fab-t", 20, targets=1)))
-    result = attack_batch(adapter, x, y, Threat(norm, eps), plan, 0)
+    plan = Plan("both", (AttackStage("apgd", 60, "margin"), AttackStage("fab-t", 20, targets=1)))
+    result = attack_batch(adapter, x, y, ThreatModel(norm, eps), plan, 0)
     assert bool((result.fooled_by >= 0)[needed < 0.97 * eps].all())
     assert bool(result.robust[needed > 1.001 * eps].all())
 
@@ -198,7 +202,7 @@ def test_fab_finds_what_is_near_and_nothing_beyond():
     logits = oracle.scores(x)
     order = logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
     near, far = (
-        fab(oracle, Prey(Ball.around(x, Threat("L2", eps), Shown(net).inputs), y, spread(logits), order[:, 0]), 30)
+        fab(oracle, Prey(Ball.around(x, ThreatModel("L2", eps), Shown(net).inputs), y, spread(logits), order[:, 0]), 30)
         for eps in (0.01, 3.0)
     )
     assert int(near.fooled.sum()) < int(far.fooled.sum())
@@ -208,8 +212,8 @@ def test_fab_finds_what_is_near_and_nothing_beyond():
 def test_dear_stages_meet_only_those_that_came_near():
     net = small_net(3)
     x, y = labelled(net, 80)
-    threat = Threat("Linf", 0.02)
-    first, last = Stage("apgd", 20, "margin"), Stage("apgd-t", 30, "dlr-t", 3)
+    threat = ThreatModel("Linf", 0.02)
+    first, last = AttackStage("apgd", 20, "margin"), AttackStage("apgd-t", 30, "dlr-t", 3)
     everybody, near, nobody = (
         attack_batch(Shown(net), x, y, threat, Plan("two", (first, replace(last, within=within))), 1)
         for within in (1.0, 0.5, 0.0)
@@ -223,7 +227,7 @@ def test_a_stage_for_those_that_came_near_is_not_one_for_everybody():
     near = tuple(replace(stage, within=0.5) for stage in CONFIRM.stages)
     net = small_net()
     x, y = labelled(net, 4)
-    assert not attack_batch(Shown(net), x, y, Threat("Linf", 0.3), Plan("near", near), 0).autoattack_equivalent
+    assert not attack_batch(Shown(net), x, y, ThreatModel("Linf", 0.3), Plan("near", near), 0).autoattack_equivalent
 
 
 def test_a_model_with_luck_of_its_own_is_attacked_through_the_mean_of_its_answers():
@@ -234,7 +238,7 @@ def test_a_model_with_luck_of_its_own_is_attacked_through_the_mean_of_its_answer
     def noisy(batch):
         return net((batch + 0.1 * torch.randn_like(batch)).clamp(0, 1))
 
-    plain, result = (attack_batch(Shown(ask), x, y, Threat("Linf", 0.1), STANDARD, 1) for ask in (net, noisy))
+    plain, result = (attack_batch(Shown(ask), x, y, ThreatModel("Linf", 0.1), STANDARD, 1) for ask in (net, noisy))
     rows = (result.fooled_by >= 0).nonzero()[:, 0]
     fresh = torch.stack([noisy(result.adversarial[rows]).argmax(1) != y[rows] for _ in range(20)]).float().mean()
     assert result.forwards > 2 * plain.forwards
@@ -246,7 +250,7 @@ def test_a_model_with_luck_of_its_own_is_attacked_through_the_mean_of_its_answer
 def test_only_a_ladder_with_all_four_families_is_called_equivalent_to_autoattack():
     net = small_net()
     x, y = labelled(net, 4)
-    threat = Threat("Linf", 0.3)
+    threat = ThreatModel("Linf", 0.3)
     assert [attack_batch(Shown(net), x, y, threat, plan, 0).autoattack_equivalent for plan in (TRIAGE, STANDARD)] == [
         False,
         False,
@@ -260,7 +264,7 @@ def test_only_a_ladder_with_all_four_families_is_called_equivalent_to_autoattack
 def test_wrong_from_the_start_is_not_attacked():
     net = small_net()
     x, y = labelled(net, 10)
-    result = attack_batch(Shown(net), x, (y + 1) % CLASSES, Threat("Linf", 0.1), SHORT, 0)
+    result = attack_batch(Shown(net), x, (y + 1) % CLASSES, ThreatModel("Linf", 0.1), SHORT, 0)
     assert not bool(result.correct.any())
     assert not bool(result.robust.any())
     assert set(result.fooled_by.tolist()) == {-1}
@@ -278,9 +282,9 @@ def test_answers_that_are_no_scores_are_named(scores, words):
     x = torch.rand(6, *SHAPE)
     y = torch.zeros(6, dtype=torch.long)
     with pytest.raises(TargetError, match=words):
-        attack_batch(Shown(scores), x, y, Threat("Linf", 0.1), TRIAGE, 0)
+        attack_batch(Shown(scores), x, y, ThreatModel("Linf", 0.1), TRIAGE, 0)
     with pytest.raises(TargetError, match=words):
-        masking_flags(Shown(scores), x, y, Threat("Linf", 0.1), 0)
+        masking_flags(Shown(scores), x, y, ThreatModel("Linf", 0.1), 0)
 
 
 @pytest.mark.parametrize("norm", list(RADII))
@@ -290,7 +294,7 @@ def test_rows_of_numbers_are_attacked_like_images(norm):
     x = torch.rand(30, 9)
     y = net(x).argmax(1)
     adapter = Shown(net, (9,), 3)
-    threat = Threat(norm, {"Linf": 0.06, "L2": 0.15, "L1": 0.3}[norm])
+    threat = ThreatModel(norm, {"Linf": 0.06, "L2": 0.15, "L1": 0.3}[norm])
     result = attack_batch(adapter, x, y, threat, SHORT, 0)
     assert 0 < int(result.robust.sum()) < 30
     assert bool(threat.holds(x, result.adversarial, adapter.inputs).all())
@@ -300,7 +304,7 @@ def test_rows_of_numbers_are_attacked_like_images(norm):
 @pytest.mark.parametrize(("norm", "eps"), [("L7", 0.1), ("Linf", 0.0), ("L2", float("inf")), ("L2", float("nan"))])
 def test_a_threat_that_means_nothing_is_refused(norm, eps):
     with pytest.raises(ValueError, match=r"norm|eps"):
-        Threat(norm, eps)
+        ThreatModel(norm, eps)
 
 
 def test_the_package_needs_only_torch():

@@ -4,10 +4,10 @@ import pytest
 import torch
 from support.small_models import CLASSES, Shown, labelled, small_net
 
-from zt_gate.evaluate.robustness import MEANING, Threat, masking_flags
+from zt_gate.evaluate.robustness import MEANING, ThreatModel, masking_flags
 
 NET = small_net()
-THREAT = Threat("Linf", 0.02)
+THREAT = ThreatModel("Linf", 0.02)
 
 
 def flags(scores, differentiable=True, threat=THREAT):
@@ -15,7 +15,7 @@ def flags(scores, differentiable=True, threat=THREAT):
     return masking_flags(Shown(scores, differentiable=differentiable), x, y, threat, 0)
 
 
-@pytest.mark.parametrize("threat", [THREAT, Threat("L2", 0.12), Threat("L1", 0.8)], ids=["Linf", "L2", "L1"])
+@pytest.mark.parametrize("threat", [THREAT, ThreatModel("L2", 0.12), ThreatModel("L1", 0.8)], ids=["Linf", "L2", "L1"])
 def test_an_honest_model_raises_no_flag(threat):
     seen = flags(NET, threat=threat)
     assert seen.raised == ()
@@ -58,7 +58,7 @@ def test_a_masked_model_raises_its_flag(scores, flag):
 
 
 def test_search_by_scores_beats_gradients_that_lead_nowhere():
-    seen = flags(lambda x: NET(x.detach()), threat=Threat("Linf", 0.1))
+    seen = flags(lambda x: NET(x.detach()), threat=ThreatModel("Linf", 0.1))
     assert {"black_box_wins", "unbounded_survives"} <= set(seen.raised)
     assert seen.measures["only_fooled_by_square"] > 0.3
 
@@ -66,7 +66,7 @@ def test_search_by_scores_beats_gradients_that_lead_nowhere():
 def test_chance_beats_gradients_that_lead_nowhere():
     many = small_net(1, classes=40)
     x, y = labelled(many, 100)
-    seen = masking_flags(Shown(lambda batch: many(batch.detach()), classes=40), x, y, Threat("Linf", 0.06), 0)
+    seen = masking_flags(Shown(lambda batch: many(batch.detach()), classes=40), x, y, ThreatModel("Linf", 0.06), 0)
     assert "noise_wins" in seen.raised
 
 
@@ -80,7 +80,7 @@ def test_an_attack_that_may_do_more_finds_less_where_a_model_goes_numb_far_from_
 
     x = torch.round(labelled(NET, 100)[0] * 4) / 4
     y = NET(x).argmax(1)
-    seen = masking_flags(Shown(numb), x, y, Threat("Linf", 0.05), 0)
+    seen = masking_flags(Shown(numb), x, y, ThreatModel("Linf", 0.05), 0)
     assert "larger_eps_is_safer" in seen.raised
     assert seen.measures["withstands_twice_eps"] > seen.measures["withstands_eps"]
 

@@ -13,12 +13,12 @@ import torch
 from support.small_models import CLASSES, Shown, labelled, small_net
 
 from zt_gate.evaluate import robustness_check as run_module
-from zt_gate.evaluate.attack import Attacker, Batch
+from zt_gate.evaluate.attack import AttackedBatch, Attacker
 from zt_gate.evaluate.jobs import Jobs
 from zt_gate.evaluate.journal import Journal
-from zt_gate.evaluate.robustness_check import Job, measure
+from zt_gate.evaluate.robustness_check import EvaluationJob, measure
 from zt_gate.evaluate.sample import Sample
-from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.confine import SandboxBounds
 from zt_gate.evaluate.sandbox.wire import Message
 from zt_gate.evaluate.stopping_rule import Aim
 from zt_gate.rulings.attacks import AUTOATTACK, CORRUPTIONS, MISCLASSIFIED, QUERIES, ROBUST, SEVERITIES, STAGES
@@ -36,7 +36,7 @@ class Here:
     """A worker's answers in this process."""
 
     def __init__(self, scores=NET, *, differentiable=True):
-        self.jobs = Jobs(Bounds(), 0)
+        self.jobs = Jobs(SandboxBounds(), 0)
         self.jobs._adapter = Shown(scores, differentiable=differentiable)
         self.differentiable = differentiable
 
@@ -69,7 +69,7 @@ class MadeUp:
         codes = np.where(
             np.argsort(drawn("weak", COUNT))[rows] < self.falls[attacker.plan] * COUNT, len(stages) - 1, -1
         )
-        return Batch(Sample(rows, y, codes.astype(np.int64), x, luck), stages, 10, 0)
+        return AttackedBatch(Sample(rows, y, codes.astype(np.int64), x, luck), stages, 10, 0)
 
     def masking(self, model, x, y, attacker, seed):
         return self.flags, {"seed": seed}
@@ -94,10 +94,10 @@ def few(data):
 KEY = bytes(32)
 
 
-def job(**other) -> Job:
+def job(**other) -> EvaluationJob:
     aim = {"alpha": 0.05, "min_samples": COUNT, "population": COUNT, "classes": CLASSES}
     aim |= {name: other.pop(name) for name in list(other) if name in Aim.__slots__}
-    return Job(SEED, TRIAGE, Aim(**aim), **{"batch": 16, "most": COUNT, "curve": False, **other})
+    return EvaluationJob(SEED, TRIAGE, Aim(**aim), **{"batch": 16, "most": COUNT, "curve": False, **other})
 
 
 def measured(folder, data, what, model=None, told=None):
@@ -274,7 +274,7 @@ def test_who_is_wrong_on_a_second_look_is_never_robust(data, tmp_path, monkeypat
     part = tally.parts[0]
     rows = np.flatnonzero(part.code == ROBUST)
     wrong = replace(part.rows(rows), code=np.full(len(rows), MISCLASSIFIED))
-    tally.deepen(rows, Batch(wrong, ("square-5000",), 1, 0))
+    tally.deepen(rows, AttackedBatch(wrong, ("square-5000",), 1, 0))
     assert (tally.parts[0].code[rows] == MISCLASSIFIED).all()
 
 

@@ -12,8 +12,8 @@ from tests.support.evaluations import NONCE, POPULATION, SEED, Bench, outcomes, 
 from zt_gate.domain import Digest, Status
 from zt_gate.evaluate.adapters.declaration import Declaration
 from zt_gate.evaluate.adapters.kinds import KINDS
-from zt_gate.evaluate.attack import Batch
-from zt_gate.evaluate.evaluation import Settings, job_of
+from zt_gate.evaluate.attack import AttackedBatch
+from zt_gate.evaluate.evaluation import EvaluationSettings, job_of
 from zt_gate.evaluate.sample import Sample
 from zt_gate.evaluate.stopping_rule import standing
 from zt_gate.evaluate.tally import Tally
@@ -21,7 +21,7 @@ from zt_gate.policy.evaluation_requirements import Robustness
 from zt_gate.rulings.attacks import ROBUST, STAGES
 from zt_gate.rulings.robustness_ruling import Thresholds
 from zt_gate.rulings.sampling import drawn
-from zt_gate.rulings.sequential_tests import Outcome
+from zt_gate.rulings.sequential_tests import TestOutcome
 from zt_gate.trust.requirements.evaluation import UNPICKLED
 
 SHARES = st.sampled_from([None, "5%", "30%", "55%", "70%", "95%"])
@@ -36,12 +36,12 @@ def _standing(asked: Robustness, codes: list[int]):
     """What the runner makes of these outcomes under a ticket's plan."""
     plan = {"robustness": dataclasses.asdict(asked)}
     how = {"checks": ("robustness",), "ticket": {"nonce": NONCE}, "data": None, "data_digest": Digest.of(b"data")}
-    job = job_of(Settings(**how, seed=SEED, plan=plan, out=None, journal_key=b""), Declaration("image", 2, (1, 8, 8)),
-                 POPULATION)  # fmt: skip
+    settings = EvaluationSettings(**how, seed=SEED, plan=plan, out=None, journal_key=b"")
+    job = job_of(settings, Declaration("image", 2, (1, 8, 8)), POPULATION)
     order = np.asarray(drawn(SEED, POPULATION)[: len(codes)])
     empty = np.zeros((len(codes), 1, 1, 1), np.float32)
     tally = Tally()
-    tally.add(Batch(Sample(order, order % 2, np.asarray(codes), empty, empty), STAGES["standard"], 0, 0))
+    tally.add(AttackedBatch(Sample(order, order % 2, np.asarray(codes), empty, empty), STAGES["standard"], 0, 0))
     return standing(tally, job.aim, differentiable=True)
 
 
@@ -56,8 +56,8 @@ def test_what_the_runner_takes_for_clear_the_gate_takes_for_the_same(bench, robu
     now = _standing(asked, codes)
     evidence = bench.judge(asked, bench.ticket(), bench.sign(bench.measured(codes)))
     found = {finding.rule for finding in evidence.findings} & {"ROB-001", "ROB-005"}
-    assert (Outcome.FAIL in now.outcomes) == bool(found)
-    if now.outcomes and all(outcome is Outcome.PASS for outcome in now.outcomes) and not now.calls and least:
+    assert (TestOutcome.FAIL in now.outcomes) == bool(found)
+    if now.outcomes and all(outcome is TestOutcome.PASS for outcome in now.outcomes) and not now.calls and least:
         assert evidence.status is Status.PASS, evidence.gaps
     if evidence.status is Status.PASS and (codes.count(ROBUST) > 0):
         assert now.clear

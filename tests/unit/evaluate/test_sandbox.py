@@ -15,7 +15,7 @@ from zt_gate.errors import ToolError
 from zt_gate.evaluate.remote import OutOfMemoryError, Patience, RemoteModel, TroubleError
 from zt_gate.evaluate.sandbox import parent as parent_module
 from zt_gate.evaluate.sandbox import start
-from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.confine import SandboxBounds
 from zt_gate.evaluate.sandbox.parent import Sandbox
 
 FORK_EXEC = (
@@ -73,7 +73,9 @@ def listener():
         thread.join()
 
 
-def load(folder: Path, namespaces: bool, patience: Patience | None = None, bounds: Bounds | None = None) -> Sandbox:
+def load(
+    folder: Path, namespaces: bool, patience: Patience | None = None, bounds: SandboxBounds | None = None
+) -> Sandbox:
     with Sandbox(folder, bounds, namespaces=namespaces) as sandbox:
         RemoteModel(
             sandbox, "torch-pickle", folder / "m.pt", TABLE, device="cpu", patience=patience or Patience(60, 30, 30)
@@ -158,7 +160,7 @@ def test_a_worker_that_does_not_answer_is_named(tmp_path, code, said):
 def test_a_model_that_eats_memory_is_stopped(tmp_path):
     write(tmp_path, exec, "held = []\nwhile True: held.append(bytearray(1 << 28))")
     with pytest.raises(OutOfMemoryError):
-        load(tmp_path, namespaces=False, bounds=Bounds(memory=4 << 30))
+        load(tmp_path, namespaces=False, bounds=SandboxBounds(memory=4 << 30))
 
 
 def test_a_worker_leaves_nothing_behind(tmp_path):

@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from support.small_models import Shown
 
-from zt_gate.evaluate.robustness import Feasible, Threat, attack_table
+from zt_gate.evaluate.robustness import Feasible, ThreatModel, attack_table
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +28,21 @@ def forest():
 
 def test_a_forest_is_fooled_by_its_scores_alone(forest):
     adapter, x, y, feasible = forest
-    result = attack_table(adapter, x, y, Threat("Linf", 0.4), feasible, 200, 0)
+    result = attack_table(adapter, x, y, ThreatModel("Linf", 0.4), feasible, 200, 0)
     fooled = result.fooled_by >= 0
     assert int(fooled.sum()) >= 5
     assert bool((adapter.logits(result.adversarial).argmax(1) != y)[fooled].all())
     distance = ((result.adversarial - x).abs() / torch.tensor(feasible.scale)).amax(1)
     assert float(distance.max()) <= 0.4 * 1.001
     assert not result.autoattack_equivalent
-    again = attack_table(adapter, x, y, Threat("Linf", 0.4), feasible, 200, 0)
+    again = attack_table(adapter, x, y, ThreatModel("Linf", 0.4), feasible, 200, 0)
     assert torch.equal(again.adversarial, result.adversarial)
 
 
 def test_what_cannot_change_does_not(forest):
     adapter, x, y, feasible = forest
     held = Feasible(feasible.low, feasible.high, feasible.scale, immutable=tuple(range(30)))
-    result = attack_table(adapter, x, y, Threat("Linf", 5.0), held, 30, 0)
+    result = attack_table(adapter, x, y, ThreatModel("Linf", 5.0), held, 30, 0)
     assert torch.equal(result.adversarial, x)
 
 
@@ -66,7 +66,7 @@ def test_every_row_that_is_found_is_feasible(seed, norm, switches):
         low=(-2.0,) * 9, high=(2.0,) * 9, scale=(1.0, 0.5, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
         integer=(2,), growing=(0,), shrinking=(1,), one_hot=((4, 5), (6, 7, 8)), switches=switches,
     )  # fmt: skip
-    threat = Threat(norm, 1.5)
+    threat = ThreatModel(norm, 1.5)
     adapter = Shown(linear, (9,), 2, differentiable=False)
     result = attack_table(adapter, x, linear(x).argmax(1), threat, feasible, 25, seed)
     found, moved = result.adversarial, result.adversarial - x
@@ -91,7 +91,13 @@ def test_every_row_that_is_found_is_feasible(seed, norm, switches):
         lambda: Feasible((2.0,), (1.0,)),
         lambda: Feasible((0.0,) * 3, (1.0,) * 3, one_hot=((0, 1), (1, 2))),
         lambda: attack_table(
-            Shown(linear, (9,), 2), torch.zeros(2, 9), torch.zeros(2).long(), Threat("L2", 1), Feasible((), ()), 1, 0
+            Shown(linear, (9,), 2),
+            torch.zeros(2, 9),
+            torch.zeros(2).long(),
+            ThreatModel("L2", 1),
+            Feasible((), ()),
+            1,
+            0,
         ),
     ],
     ids=["lengths", "no such column", "upside down", "two groups", "other rows"],

@@ -9,7 +9,7 @@ import pytest
 
 from zt_gate.domain import Digest, Mode
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake import Freeze, Limits, freeze
+from zt_gate.intake import Freeze, IntakeLimits, freeze
 
 both = pytest.mark.parametrize("mode", list(Freeze))
 
@@ -135,7 +135,7 @@ def test_a_file_that_grows_while_it_is_read_is_an_error(make_tree, monkeypatch):
 
     monkeypatch.setattr(os, "readv", growing)
     with pytest.raises(TargetError, match=r"a changed while it was read|larger"):
-        freeze([root], Freeze.COPY, Limits(max_bytes=10_000))
+        freeze([root], Freeze.COPY, IntakeLimits(max_bytes=10_000))
 
 
 def test_an_unreadable_file_is_an_error_that_names_it():
@@ -168,7 +168,7 @@ def test_a_circular_path_is_an_error(tmp_path):
         freeze([tmp_path / "loop"])
 
 
-@pytest.mark.parametrize("limits", [Limits(max_files=2), Limits(max_bytes=2), Limits(max_depth=1)])
+@pytest.mark.parametrize("limits", [IntakeLimits(max_files=2), IntakeLimits(max_bytes=2), IntakeLimits(max_depth=1)])
 @both
 def test_limits_end_the_walk(make_tree, mode, limits):
     with pytest.raises(TargetError):

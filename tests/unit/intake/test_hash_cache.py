@@ -125,13 +125,13 @@ def test_small_files_are_not_worth_a_record(make_tree, memory, monkeypatch):
 
 def test_reused_bytes_count_towards_the_limit(make_tree, memory):
     from zt_gate.errors import TargetError
-    from zt_gate.intake import Limits
+    from zt_gate.intake import IntakeLimits
 
     root = make_tree({"a": b"1" * 9})
     rest()
     look(root, memory)
     with pytest.raises(TargetError, match="larger"):
-        freeze([root], Freeze.HOLD, Limits(max_bytes=8), memory=memory)
+        freeze([root], Freeze.HOLD, IntakeLimits(max_bytes=8), memory=memory)
 
 
 def replace(path):

@@ -13,7 +13,7 @@ import pytest
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake import Freeze, freeze, parallel_hashing
 from zt_gate.intake.parallel_hashing import HEARD, Hashing, Held
-from zt_gate.intake.source import Identity
+from zt_gate.intake.source import FileIdentity
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
 
@@ -41,7 +41,7 @@ def hold(tmp_path):
         path = tmp_path / name
         path.write_bytes(hashlib.sha256(name.encode()).digest() * (size // 32) + b"x" * (size % 32))
         fd = os.open(path, os.O_RDONLY)
-        held[name] = Held(name, fd, Identity.of(os.fstat(fd)), 0)
+        held[name] = Held(name, fd, FileIdentity.of(os.fstat(fd)), 0)
         return path
 
     yield make, held
@@ -63,7 +63,7 @@ def test_every_size_has_the_digest_of_its_bytes(hold):
 
 def test_files_are_shared_out_by_size():
     sizes = [50, 10, 200, 60, 70, 10]
-    files = {str(size) + letter: Held("", -1, Identity(0, 0, size << 20, 0, 0), 0)
+    files = {str(size) + letter: Held("", -1, FileIdentity(0, 0, size << 20, 0, 0), 0)
              for size, letter in zip(sizes, "abcdef", strict=True)}  # fmt: skip
     shares = parallel_hashing._shares(files, 2)
     assert [sorted(share) for share in shares] == [["200c"], ["10b", "10f", "50a", "60d", "70e"]]

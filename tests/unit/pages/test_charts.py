@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zt_gate.domain import Bars, Curve, Heat, Pixels
-from zt_gate.pages import Line, bars, draw, lines, shown
+from zt_gate.pages import ChartLine, bars, draw, lines, shown
 from zt_gate.pages.pictures import MOST_BARS
 
 NAME = "<script>&\"'\u202e"
@@ -86,7 +86,9 @@ def test_a_heat_map_has_a_cell_for_each_share_that_says_it():
 
 
 def test_lines_break_where_a_value_is_missing():
-    root = drawn(lines(NAME, ["a", "b", "c"], [Line(NAME, (0.5, None, 1.0)), Line("nothing", (None, None, None))]))
+    root = drawn(
+        lines(NAME, ["a", "b", "c"], [ChartLine(NAME, (0.5, None, 1.0)), ChartLine("nothing", (None, None, None))])
+    )
     paths = [item.get("d") for item in root.iter("path")]
     assert len(paths) == 1
     assert len(re.findall("M", paths[0])) == 2

@@ -20,7 +20,7 @@ from zt_gate.pipelines.check import PipelineCheck
 from zt_gate.pipelines.conditions import ALL, read_condition
 from zt_gate.pipelines.files import pipeline_files
 from zt_gate.pipelines.groovy import parse
-from zt_gate.pipelines.model import Job
+from zt_gate.pipelines.model import PipelineJob
 from zt_gate.pipelines.prove import prove
 from zt_gate.pipelines.shell import commands
 
@@ -268,7 +268,7 @@ jobs = st.lists(st.tuples(st.booleans(), st.booleans(), st.sets(st.integers(0, 6
 @given(jobs)
 def test_a_job_is_proven_exactly_where_a_gate_is_among_its_ancestors(graph):
     made = [
-        Job("f", str(number), 1, {str(other) for other in needs}, "it deploys" if deploys else "", gates)
+        PipelineJob("f", str(number), 1, {str(other) for other in needs}, "it deploys" if deploys else "", gates)
         for number, (gates, deploys, needs) in enumerate(graph)
     ]
     reached = {number: set() for number in range(len(graph))}
@@ -288,7 +288,9 @@ def test_a_job_is_proven_exactly_where_a_gate_is_among_its_ancestors(graph):
 def test_taking_a_gate_away_proves_nothing_more(graph, number):
     def unproven(gates):
         made = [
-            Job("f", str(index), 1, {str(other) for other in needs}, "it deploys" if deploys else "", index in gates)
+            PipelineJob(
+                "f", str(index), 1, {str(other) for other in needs}, "it deploys" if deploys else "", index in gates
+            )
             for index, (_, deploys, needs) in enumerate(graph)
         ]
         return {hit.symbol for hit in prove(made)}

@@ -3,7 +3,7 @@
 import pytest
 from support.policies import KEY, loaded, policy
 
-from zt_gate.policy.suggest import Record, suggest
+from zt_gate.policy.suggest import StageHistory, suggest
 
 POLICY = loaded(
     policy(
@@ -28,7 +28,7 @@ def run(**details):
 
 
 def suggested(*events, least=3):
-    record = Record(POLICY)
+    record = StageHistory(POLICY)
     for event in events:
         record.see(event)
     return suggest(POLICY.policy, record, least).stages["s"]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binomtest
 
 from zt_gate.rulings.sequential_tests import (
-    Outcome,
     PairedSequential,
     Sequential,
+    TestOutcome,
     clopper_pearson,
     confidence_sequence,
     drop_bounds,
@@ -78,9 +78,9 @@ def first_ruling(rule, draws, truth_drawn):
     """Feed counts in batches of 32 until they decide; return the outcome and the number of samples."""
     for end in range(32, draws + 1, 32):
         outcome = rule(*truth_drawn(end)).outcome
-        if outcome is not Outcome.UNDECIDED:
+        if outcome is not TestOutcome.UNDECIDED:
             return outcome, end
-    return Outcome.UNDECIDED, draws
+    return TestOutcome.UNDECIDED, draws
 
 
 def false_rulings(make, wrong, runs=2000):
@@ -98,7 +98,7 @@ def test_false_passes_stay_below_alpha_with_the_truth_just_below_the_threshold()
             hits.append(hits[-1] + (seed.random() < 0.399))
         return first_ruling(rule, 640, lambda end: (hits[end], end))
 
-    assert false_rulings(run, Outcome.PASS) <= 0.05
+    assert false_rulings(run, TestOutcome.PASS) <= 0.05
 
 
 def test_false_fails_stay_below_alpha_when_a_finite_set_is_drawn_out():
@@ -109,7 +109,7 @@ def test_false_fails_stay_below_alpha_when_a_finite_set_is_drawn_out():
         seed.shuffle(order)
         return first_ruling(rule, 640, lambda end: (sum(order[:end]), end))
 
-    assert false_rulings(run, Outcome.FAIL) <= 0.05
+    assert false_rulings(run, TestOutcome.FAIL) <= 0.05
 
 
 def test_false_rulings_on_a_drop_stay_below_alpha():
@@ -123,28 +123,28 @@ def test_false_rulings_on_a_drop_stay_below_alpha():
             sums.append((losses + (draw < 0.041), gains + (draw > 0.98), ties + (0.041 <= draw <= 0.98)))
         return first_ruling(rule, 640, lambda end: sums[end])
 
-    assert false_rulings(run, Outcome.PASS) <= 0.05
+    assert false_rulings(run, TestOutcome.PASS) <= 0.05
 
 
 def test_far_from_the_threshold_few_samples_decide():
-    assert Sequential(0.4).rule(13, 96).outcome is Outcome.FAIL
-    assert Sequential(0.4).rule(64, 96).outcome is Outcome.PASS
-    assert Sequential(0.4).rule(40, 96).outcome is Outcome.UNDECIDED
-    assert Sequential(0.4, population=100).rule(40, 100).outcome is Outcome.PASS
-    assert Sequential(0.4, population=100).rule(39, 100).outcome is Outcome.FAIL
+    assert Sequential(0.4).rule(13, 96).outcome is TestOutcome.FAIL
+    assert Sequential(0.4).rule(64, 96).outcome is TestOutcome.PASS
+    assert Sequential(0.4).rule(40, 96).outcome is TestOutcome.UNDECIDED
+    assert Sequential(0.4, population=100).rule(40, 100).outcome is TestOutcome.PASS
+    assert Sequential(0.4, population=100).rule(39, 100).outcome is TestOutcome.FAIL
 
 
 def test_a_release_that_fails_where_the_last_one_held_is_a_regression():
     rule = PairedSequential(0.02).rule
-    assert rule(30, 0, 170).outcome is Outcome.FAIL
-    assert rule(0, 0, 1000).outcome is Outcome.PASS
-    assert rule(2, 2, 60).outcome is Outcome.UNDECIDED
-    assert rule(0, 0, 0).outcome is Outcome.UNDECIDED
+    assert rule(30, 0, 170).outcome is TestOutcome.FAIL
+    assert rule(0, 0, 1000).outcome is TestOutcome.PASS
+    assert rule(2, 2, 60).outcome is TestOutcome.UNDECIDED
+    assert rule(0, 0, 0).outcome is TestOutcome.UNDECIDED
 
 
 def test_an_outcome_cannot_be_taken_for_a_yes():
     with pytest.raises(TypeError, match="compare"):
-        bool(Outcome.FAIL)
+        bool(TestOutcome.FAIL)
 
 
 def test_the_worst_of_several_classes_is_bounded_at_their_common_error():

@@ -16,7 +16,7 @@ from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
 from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.trust_roots import Identity, Key, Trust, TrustedRoot
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import KeyType, PrivateKey, generate
 from zt_gate.trust.statements.statement import manifest_statement, statement
@@ -50,8 +50,8 @@ class World:
         )
 
     @property
-    def question(self) -> Question:
-        return Question(self.subject, "production", Digest.of(b"policy"), NOW)
+    def question(self) -> Context:
+        return Context(self.subject, "production", Digest.of(b"policy"), NOW)
 
     def manifest(self, key: PrivateKey, subject: Subject | None = None) -> bytes:
         return sign_payload(manifest_statement(subject or self.subject), key)
@@ -77,8 +77,8 @@ class World:
         return evidence
 
 
-def named(data: Sequence[bytes]) -> list[Brought]:
-    return [Brought(f"{number}.json", item) for number, item in enumerate(data)]
+def named(data: Sequence[bytes]) -> list[EvidenceFile]:
+    return [EvidenceFile(f"{number}.json", item) for number, item in enumerate(data)]
 
 
 def as_json(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from zt_gate.errors import PolicyError
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Signature
 from zt_gate.policy.trust_roots import Identity, Key, TrustedRoot
-from zt_gate.trust.collect import Brought, collect
+from zt_gate.trust.collect import EvidenceFile, collect
 from zt_gate.trust.requirements.requirement import settle
 
 BY_KEYS = Signature(by=("release", "second"))
@@ -36,7 +36,7 @@ def test_nothing_brought_is_missing_with_the_command(world) -> None:
 
 
 def test_a_stage_without_requirements_asks_for_nothing(world) -> None:
-    assert collect(world.question, Stage(), world.trust, [Brought("x", b"{")]) == []
+    assert collect(world.question, Stage(), world.trust, [EvidenceFile("x", b"{")]) == []
 
 
 def test_the_count_is_of_different_signers(world) -> None:
@@ -123,10 +123,10 @@ def test_leftovers_beside_a_met_requirement_are_information(world) -> None:
 
 def test_the_order_of_files_never_shows(world, subject_of) -> None:
     items = [
-        Brought("a.json", world.manifest(world.stranger)),
-        Brought("b.json", world.manifest(world.release, subject_of(weights=b"old"))),
-        Brought("c.json", b"{"),
-        Brought("d.json", world.bundle(who="https://forge.test/evil")),
+        EvidenceFile("a.json", world.manifest(world.stranger)),
+        EvidenceFile("b.json", world.manifest(world.release, subject_of(weights=b"old"))),
+        EvidenceFile("c.json", b"{"),
+        EvidenceFile("d.json", world.bundle(who="https://forge.test/evil")),
     ]
     stage = Stage(signature=BY_BOTH)
     results = {

@@ -20,7 +20,7 @@ from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.people.signers import Signers
 from zt_gate.trust.signatures.bundle_without_log import check_version, is_unlogged, read_unlogged
 from zt_gate.trust.signatures.envelope import read_envelope, verifies
@@ -105,7 +105,7 @@ def google(folder, row, _identity) -> bool:
 
 def raw(folder, row, _identity) -> bool:
     """An envelope with a certificate in it and no log entry; nobody's, whatever the certificate says."""
-    item = examine(Brought("x", first_line(folder, row)), Signers(Trust(), NOW), Subject("m", Manifest(())))
+    item = examine(EvidenceFile("x", first_line(folder, row)), Signers(Trust(), NOW), Subject("m", Manifest(())))
     return bool(item.signers)
 
 
@@ -126,8 +126,8 @@ def model(folder, row, identity) -> bool:
         keys = (Key(id="x", pem=ANOTHER_KEY.public.pem if identity.endswith("x") else theirs),)
     trust = Trust(keys, certificates, identities, root)
     stage = Stage(signature=Signature(("x",), model_signing=ModelSigning(("ignore-me",))))
-    question = Question(signed_subject(folder, row, data), "verify", Digest.of(b"policy"), NOW)
-    (evidence,) = collect(question, stage, trust, [Brought("model.sig", data)])
+    question = Context(signed_subject(folder, row, data), "verify", Digest.of(b"policy"), NOW)
+    (evidence,) = collect(question, stage, trust, [EvidenceFile("model.sig", data)])
     return evidence.status is Status.PASS
 
 

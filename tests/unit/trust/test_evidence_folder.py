@@ -6,7 +6,7 @@ import pytest
 
 from zt_gate.errors import EvidenceError
 from zt_gate.trust import evidence_folder as module
-from zt_gate.trust.evidence_folder import Brought, evidence_folder, read_brought
+from zt_gate.trust.evidence_folder import EvidenceFile, evidence_folder, read_brought
 
 
 def test_evidence_is_read_sorted_and_other_files_are_left_alone(tmp_path) -> None:
@@ -20,7 +20,7 @@ def test_evidence_is_read_sorted_and_other_files_are_left_alone(tmp_path) -> Non
 
 def test_each_line_of_a_jsonl_file_is_an_item(tmp_path) -> None:
     (tmp_path / "x.jsonl").write_bytes(b'{"a":1}\n\n  \n{"b":2}')
-    assert read_brought(tmp_path) == (Brought("x.jsonl:1", b'{"a":1}'), Brought("x.jsonl:4", b'{"b":2}'))
+    assert read_brought(tmp_path) == (EvidenceFile("x.jsonl:1", b'{"a":1}'), EvidenceFile("x.jsonl:4", b'{"b":2}'))
 
 
 def test_a_missing_folder_is_an_error(tmp_path) -> None:

@@ -16,7 +16,7 @@ from zt_gate.cli.common.console import Console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zt_gate.audit.reader import Summary
+    from zt_gate.audit.reader import LogSummary
 
 
 def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
         )
 
 
-def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> tuple[Summary, int, datetime | None]:
+def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> tuple[LogSummary, int, datetime | None]:
     """Show every event to `see`; return what the log amounts to, what is covered, and the last covered event's time.
 
     Raises:
         AuditLogError: the log is not intact; what `see` learnt must not be used.
     """
     from zt_gate.audit.event import happened
-    from zt_gate.audit.reader import OpenRuns, Position, Summary, read_events
+    from zt_gate.audit.reader import LogSummary, OpenRuns, Position, read_events
     from zt_gate.cli.audit.acts import require_file
     from zt_gate.cli.common.audit_log import held_checkpoints
 
@@ -58,7 +58,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
         see(event)
         if position.count == covered:
             moment = happened(event)
-    return Summary(position.count, position.last, position.checkpoint, tuple(running.names)), covered, moment
+    return LogSummary(position.count, position.last, position.checkpoint, tuple(running.names)), covered, moment
 
 
 def _leave(args: argparse.Namespace, console: Console, text: str) -> int:
@@ -99,18 +99,18 @@ def _metrics(args: argparse.Namespace, console: Console) -> int:
 
 
 def _report(args: argparse.Namespace, console: Console) -> int:
-    from zt_gate.audit.compare import Comparison
+    from zt_gate.audit.compare import LogComparison
     from zt_gate.audit.page import page
 
-    comparison = Comparison(args.by)
+    comparison = LogComparison(args.by)
     summary, covered, _ = _read(args, comparison.see)
     return _leave(args, console, page(comparison, summary, covered, datetime.now(UTC)))
 
 
 def _anomalies(args: argparse.Namespace, console: Console) -> int:
-    from zt_gate.audit.anomalies import Anomaly, Detector
+    from zt_gate.audit.anomalies import Anomaly, AnomalyDetector
 
-    detector = Detector()
+    detector = AnomalyDetector()
     found: list[Anomaly] = []
     _read(args, lambda event: found.extend(detector.see(event)))
     console.table([(f"{anomaly.seq:>6}", anomaly.kind, anomaly.text) for anomaly in found])

@@ -17,7 +17,7 @@ from zt_gate.cli.common.files import write_atomically
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.gate import Outcome, Progress, Request, check
-from zt_gate.intake import Limits
+from zt_gate.intake import IntakeLimits
 from zt_gate.intake.parallel_hashing import HEARD
 from zt_gate.report import cyclonedx, formats, terminal
 from zt_gate.report.formats import FILES
@@ -47,13 +47,17 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="show every reason and finding; log steps and timings"
     )
-    parser.add_argument("--max-files", type=int, default=Limits().max_files, metavar="N", help="refuse larger targets")
-    parser.add_argument("--max-bytes", type=int, default=Limits().max_bytes, metavar="N", help="refuse larger targets")
+    parser.add_argument(
+        "--max-files", type=int, default=IntakeLimits().max_files, metavar="N", help="refuse larger targets"
+    )
+    parser.add_argument(
+        "--max-bytes", type=int, default=IntakeLimits().max_bytes, metavar="N", help="refuse larger targets"
+    )
 
 
-def limits(args: argparse.Namespace) -> Limits:
+def limits(args: argparse.Namespace) -> IntakeLimits:
     """Return the limits that were typed."""
-    return Limits(max_files=args.max_files, max_bytes=args.max_bytes)
+    return IntakeLimits(max_files=args.max_files, max_bytes=args.max_bytes)
 
 
 @contextmanager

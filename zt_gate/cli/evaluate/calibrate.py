@@ -16,7 +16,7 @@ from zt_gate.domain import printable
 from zt_gate.domain.evidence import Status
 from zt_gate.errors import EvidenceError, UsageError
 from zt_gate.rulings.backdoor_calibration import to_json
-from zt_gate.rulings.backdoor_ruling import SCHEMA, Limits, calibrate, judge_backdoor
+from zt_gate.rulings.backdoor_ruling import SCHEMA, BackdoorThresholds, calibrate, judge_backdoor
 
 FEWEST = 8
 """With fewer models a spread says next to nothing."""
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="own models", metavar="TEXT", help="what the models are")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the calibration goes")
     parser.add_argument("--judge", type=Path, metavar="FILE", help="also judge this examination by it; 1 if it fails")
-    parser.add_argument("--alpha", type=float, default=Limits().alpha, help="chance of a false alarm (default: 0.01)")
+    parser.add_argument(
+        "--alpha", type=float, default=BackdoorThresholds().alpha, help="chance of a false alarm (default: 0.01)"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError(message, f"train at least {FEWEST} that differ by their seed, better 20")
     if not 0 < args.alpha < 1:
         raise UsageError(f"--alpha {args.alpha} is not between 0 and 1")
-    limits = Limits(alpha=args.alpha)
+    limits = BackdoorThresholds(alpha=args.alpha)
     known = [numbers_in(path) for path in args.reports]
     alarms = 0
     for i, path in enumerate(args.reports):

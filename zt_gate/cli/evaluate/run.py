@@ -213,7 +213,7 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket, conso
     from zt_gate.cli.common.sign_statement import read_input
     from zt_gate.cli.evaluate.ticket import read_statement
     from zt_gate.evaluate.adapters.declaration import MAX_BYTES, read_declaration
-    from zt_gate.evaluate.evaluation import Settings
+    from zt_gate.evaluate.evaluation import EvaluationSettings
     from zt_gate.trust.statements.statement import predicate_digest
 
     if min(args.batch, args.samples, args.threads, args.memory) < 1:
@@ -232,7 +232,7 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket, conso
         approved = read_statement(args.against).predicate
         if ticket.baseline is None or predicate_digest(approved) != ticket.baseline.statement:
             raise UsageError("--against is not the statement that the ticket compares with", "name the same file")
-    return Settings(
+    return EvaluationSettings(
         checks=tuple(checks),
         ticket={"nonce": ticket.nonce, "digest": {"sha256": ticket.digest.hex}},
         data=args.data,

@@ -13,7 +13,7 @@ from zt_gate.cli.common.console import Console, pointed
 from zt_gate.domain import printable
 
 if TYPE_CHECKING:
-    from zt_gate.policy.diff import Change
+    from zt_gate.policy.diff import PolicyChange
     from zt_gate.report.lines import Part
 
 _MARKS = {"looser": ("-", "bad"), "different": ("~", "doubt"), "stricter": ("+", "good")}
@@ -89,7 +89,7 @@ def run_diff(args: argparse.Namespace, console: Console) -> int:
     return 0 if guards(changes) else 1
 
 
-def changes_shown(changes: Iterable[Change]) -> list[tuple[Part, ...]]:
+def changes_shown(changes: Iterable[PolicyChange]) -> list[tuple[Part, ...]]:
     """Return changes as the parts of a line each, the dangerous ones first."""
     order = list(_MARKS)
     lines: list[tuple[Part, ...]] = []

@@ -66,11 +66,11 @@ def run_suggest(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.cli.policy.lint import changes_shown
     from zt_gate.policy.diff import compare
     from zt_gate.policy.load import load_policy
-    from zt_gate.policy.suggest import Record, suggest
+    from zt_gate.policy.suggest import StageHistory, suggest
 
     require_file(args.log)
     loaded = load_policy(args.policy)
-    record = Record(loaded)
+    record = StageHistory(loaded)
     for event in read_events(args.log, held_checkpoints(args)):
         record.see(event)
     better = suggest(loaded.policy, record, args.least)

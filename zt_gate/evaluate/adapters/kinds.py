@@ -18,7 +18,7 @@ class UnsupportedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ModelKind:
     """One kind of model. Its loader is imported in the worker, when it is asked for."""
 
     module: str
@@ -73,17 +73,19 @@ _TEXTS = "zt_gate.evaluate.adapters.text_adapter"
 """Imported before a model is loaded, after which nothing may be."""
 _SKLEARN = ("sklearn", "sklearn.pipeline", "sklearn.ensemble", "sklearn.linear_model")
 
-KINDS: dict[str, Kind] = {
-    "torch-state": Kind("torch_adapter", "load_state", ("safetensors", _TEXTS)),
-    "torchscript": Kind("torch_adapter", "load_script", (_TEXTS,)),
-    "torch-export": Kind("torch_adapter", "load_export", ("torch.export", _TEXTS), warm="warm_export"),
-    "torch-pickle": Kind("torch_adapter", "load_pickled", (_TEXTS,), pickle=True),
-    "onnx": Kind("onnx_adapter", "load_onnx", ("onnxruntime", "onnx", "onnx.numpy_helper")),
-    "skops": Kind("sklearn_adapter", "load_skops", (*_SKLEARN, "skops.io"), tolerated=_NATIVE),
-    "sklearn-pickle": Kind("sklearn_adapter", "load_pickle", (*_SKLEARN, "joblib"), pickle=True, tolerated=_NATIVE),
-    "xgboost": Kind("booster_adapter", "load_xgboost", ("xgboost",), tolerated=_NATIVE),
-    "lightgbm": Kind("booster_adapter", "load_lightgbm", ("lightgbm",), tolerated=_NATIVE),
-    "pyfunc": Kind("pyfunc_adapter", "load_pyfunc", ("mlflow", "mlflow.pyfunc"), pickle=True, tolerated=_NATIVE),
+KINDS: dict[str, ModelKind] = {
+    "torch-state": ModelKind("torch_adapter", "load_state", ("safetensors", _TEXTS)),
+    "torchscript": ModelKind("torch_adapter", "load_script", (_TEXTS,)),
+    "torch-export": ModelKind("torch_adapter", "load_export", ("torch.export", _TEXTS), warm="warm_export"),
+    "torch-pickle": ModelKind("torch_adapter", "load_pickled", (_TEXTS,), pickle=True),
+    "onnx": ModelKind("onnx_adapter", "load_onnx", ("onnxruntime", "onnx", "onnx.numpy_helper")),
+    "skops": ModelKind("sklearn_adapter", "load_skops", (*_SKLEARN, "skops.io"), tolerated=_NATIVE),
+    "sklearn-pickle": ModelKind(
+        "sklearn_adapter", "load_pickle", (*_SKLEARN, "joblib"), pickle=True, tolerated=_NATIVE
+    ),
+    "xgboost": ModelKind("booster_adapter", "load_xgboost", ("xgboost",), tolerated=_NATIVE),
+    "lightgbm": ModelKind("booster_adapter", "load_lightgbm", ("lightgbm",), tolerated=_NATIVE),
+    "pyfunc": ModelKind("pyfunc_adapter", "load_pyfunc", ("mlflow", "mlflow.pyfunc"), pickle=True, tolerated=_NATIVE),
 }
 """Every kind by name."""
 

@@ -18,13 +18,13 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.adapter import Adapter
     from zt_gate.evaluate.backdoor.inversion import Clean
-    from zt_gate.evaluate.backdoor.report import Budget
+    from zt_gate.evaluate.backdoor.report import SearchBudget
 
 _FEWEST = 8
 
 
 def margins(
-    adapter: Adapter, targets: Sequence[int], budget: Budget, seed: int, intrinsic: Tensor | None = None
+    adapter: Adapter, targets: Sequence[int], budget: SearchBudget, seed: int, intrinsic: Tensor | None = None
 ) -> Tensor:
     """Return the largest margins found, `(seeds, len(targets))`.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from zt_gate.evaluate.backdoor.detectors import final_layer, intrinsic_directions, margins, neurons, shift
 from zt_gate.evaluate.backdoor.inversion import Clean, Inverted, invert
 from zt_gate.evaluate.backdoor.phrases import TokenModel, phrases
-from zt_gate.evaluate.backdoor.report import BackdoorReport, Budget, Detector
+from zt_gate.evaluate.backdoor.report import BackdoorReport, DetectorReport, SearchBudget
 from zt_gate.evaluate.backdoor.triggers import IMAGE_FAMILIES, TABLE_FAMILIES
 from zt_gate.rulings.backdoor_ruling import beside
 from zt_gate.rulings.backdoor_scores import FEWEST_CLASSES
@@ -80,7 +80,7 @@ def examine(
     clean: Tensor | None = None,
     labels: Tensor | None = None,
     reference: Adapter | None = None,
-    budget: Budget | None = None,
+    budget: SearchBudget | None = None,
     seed: int = 0,
 ) -> BackdoorReport:
     """Measure a model; the verdict is `zt_gate.rulings.backdoor_ruling.judge_backdoor`'s.
@@ -93,7 +93,7 @@ def examine(
         budget: how much work it may cost.
         seed: decides every random choice.
     """
-    budget = budget or Budget()
+    budget = budget or SearchBudget()
     mine = _measured(adapter, clean, labels, budget, seed)
     if reference is None:
         return mine
@@ -104,9 +104,9 @@ def examine(
 
 
 def _measured(
-    adapter: Adapter, clean: Tensor | None, labels: Tensor | None, budget: Budget, seed: int
+    adapter: Adapter, clean: Tensor | None, labels: Tensor | None, budget: SearchBudget, seed: int
 ) -> BackdoorReport:
-    walk = _Walk(adapter, budget, seed)
+    walk = _BackdoorWalk(adapter, budget, seed)
     walk.prepare(clean, labels)
     if adapter.task == "text":
         walk.measure("phrases", walk.phrases)
@@ -132,14 +132,14 @@ def _beside(mine: BackdoorReport, approved: BackdoorReport) -> BackdoorReport:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _BackdoorWalk:
     """What is known so far."""
 
     adapter: Adapter
-    budget: Budget
+    budget: SearchBudget
     seed: int
     facts: dict[str, Any] = field(default_factory=dict)
-    detectors: dict[str, Detector] = field(default_factory=dict)
+    detectors: dict[str, DetectorReport] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     clean: Clean | None = None
     targets: list[int] = field(default_factory=list)
@@ -158,76 +158,80 @@ class _Walk:
             self.facts |= {"clean": len(self.clean.images), "held_out": len(self.clean.held_images)}
             self.facts["collapsed"] = _collapsed(self.adapter, self.clean)
 
-    def missing(self) -> Detector | None:
+    def missing(self) -> DetectorReport | None:
         """Return why nothing that needs gradients and bounds can run, if so."""
         spec = self.adapter.inputs
         if self.adapter.classes < 2:
-            return Detector("not_applicable", "a model of one class has nothing to be led astray to")
+            return DetectorReport("not_applicable", "a model of one class has nothing to be led astray to")
         if not self.adapter.differentiable and not isinstance(self.adapter, TokenModel):
-            return Detector("incomplete", "the model gives no gradients")
+            return DetectorReport("incomplete", "the model gives no gradients")
         if not (math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high):
-            return Detector("incomplete", "the inputs have no bounds; declare them")
+            return DetectorReport("incomplete", "the inputs have no bounds; declare them")
         return None
 
-    def measure(self, name: str, work: Callable[[], Detector]) -> None:
+    def measure(self, name: str, work: Callable[[], DetectorReport]) -> None:
         """Run one detector within the time that is left."""
         missing = self.missing()
         if missing is None and time.monotonic() - self.started > self.budget.seconds:
-            missing = Detector("incomplete", f"the budget of {self.budget.seconds:g} s was spent before it began")
+            missing = DetectorReport("incomplete", f"the budget of {self.budget.seconds:g} s was spent before it began")
         start = time.monotonic()
         found = missing or work()
         self.detectors[name] = replace(found, seconds=time.monotonic() - start)
 
-    def margins(self) -> Detector:
+    def margins(self) -> DetectorReport:
         """MM-BD."""
         runs = margins(self.adapter, self.targets, self.budget, self.seed)
-        return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs)})
+        return DetectorReport("ran", "", {"targets": self.targets, "runs": _listed(runs)})
 
-    def clean_margins(self) -> Detector:
+    def clean_margins(self) -> DetectorReport:
         """MM-BD without what is each class's own, in units of the median plain margin."""
         if self.clean is None or not self.budget.clean_margin_steps:
-            return Detector("not_applicable", "it was not asked for" if self.clean else "there are no clean samples")
+            return DetectorReport(
+                "not_applicable", "it was not asked for" if self.clean else "there are no clean samples"
+            )
         own = intrinsic_directions(self.adapter, self.clean.images, self.clean.labels)
         if own is None:
-            return Detector("not_applicable", "the model shows no features before its final layer")
+            return DetectorReport("not_applicable", "the model shows no features before its final layer")
         runs = margins(self.adapter, self.targets, self.budget, self.seed, own[self.targets])
         usual = torch.tensor(self.detectors["margin"].numbers["runs"]).median().clamp_min(1e-6)
-        return Detector("ran", "", {"targets": self.targets, "runs": _listed(runs / usual.to(runs.device))})
+        return DetectorReport("ran", "", {"targets": self.targets, "runs": _listed(runs / usual.to(runs.device))})
 
-    def shift(self) -> Detector:
+    def shift(self) -> DetectorReport:
         """How far inputs of no class can be pushed."""
         images = None if self.clean is None else self.clean.images
-        return Detector("ran", _ADVISORY, shift(self.adapter, images, self.seed))
+        return DetectorReport("ran", _ADVISORY, shift(self.adapter, images, self.seed))
 
-    def neurons(self) -> Detector:
+    def neurons(self) -> DetectorReport:
         """Which neurons clean samples need, and what the others say."""
         found = neurons(self.adapter, self.clean) if self.clean is not None else None
         if found is None:
-            return Detector("not_applicable", "it needs clean samples, and features before the final layer")
-        return Detector("ran", _ADVISORY, found)
+            return DetectorReport("not_applicable", "it needs clean samples, and features before the final layer")
+        return DetectorReport("ran", _ADVISORY, found)
 
-    def final_layer(self) -> Detector:
+    def final_layer(self) -> DetectorReport:
         """Outliers among the rows of the final layer; nothing is run."""
         final = self.adapter.final_linear()
         if final is None:
-            return Detector("not_applicable", "there is no final linear layer")
-        return Detector("ran", _ADVISORY, final_layer(*final))
+            return DetectorReport("not_applicable", "there is no final linear layer")
+        return DetectorReport("ran", _ADVISORY, final_layer(*final))
 
-    def phrases(self) -> Detector:
+    def phrases(self) -> DetectorReport:
         """Trigger phrases, where the embeddings of a text classifier can be reached."""
         if not isinstance(self.adapter, TokenModel):
-            return Detector("incomplete", "the embeddings of this text classifier cannot be reached")
+            return DetectorReport("incomplete", "the embeddings of this text classifier cannot be reached")
         if self.clean is None:
-            return Detector("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples")
-        return Detector("ran", "", {"slots": phrases(self.adapter, self.clean, self.targets, self.budget, self.seed)})
+            return DetectorReport("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples")
+        return DetectorReport(
+            "ran", "", {"slots": phrases(self.adapter, self.clean, self.targets, self.budget, self.seed)}
+        )
 
     def measure_triggers(self) -> None:
         """Invert triggers of all families at once; their time is shared equally."""
-        held: dict[str, Detector] = {}
+        held: dict[str, DetectorReport] = {}
 
-        def work() -> Detector:
+        def work() -> DetectorReport:
             held.update(self._triggers())
-            return Detector("ran")
+            return DetectorReport("ran")
 
         self.measure("triggers", work)
         outcome = self.detectors.pop("triggers")
@@ -244,25 +248,27 @@ class _Walk:
         largest = torch.tensor(ran).median(0).values.topk(self.budget.most_classes).indices
         return sorted(self.targets[i] for i in largest.tolist())
 
-    def _triggers(self) -> dict[str, Detector]:
+    def _triggers(self) -> dict[str, DetectorReport]:
         if self.clean is None:
-            return dict.fromkeys(_TRIGGERS, Detector("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples"))
+            return dict.fromkeys(
+                _TRIGGERS, DetectorReport("incomplete", f"it needs at least {FEWEST_CLEAN} clean samples")
+            )
         targets = self._likely()
         families = IMAGE_FAMILIES if len(self.adapter.inputs.shape) == 3 else TABLE_FAMILIES
         mine = invert(self.adapter, self.clean, families, targets, self.budget, self.seed)
-        said = dict.fromkeys(_TRIGGERS, Detector("not_applicable", "the inputs are no images"))
+        said = dict.fromkeys(_TRIGGERS, DetectorReport("not_applicable", "the inputs are no images"))
         left_out = self.adapter.classes - len(targets)
         few = (
             f"weaker: {left_out} of {self.adapter.classes} classes with small margins were left out" if left_out else ""
         )
         for found in mine:
             numbers = {"slots": _slots(found), "moved": _occurring(found.moved).long().tolist()}
-            said[found.family.name] = Detector("ran", few, numbers)
+            said[found.family.name] = DetectorReport("ran", few, numbers)
             self.tensors |= _pictures(found)
         return said
 
 
-def _split(adapter: Adapter, images: Tensor, labels: Tensor | None, budget: Budget, seed: int) -> Clean | None:
+def _split(adapter: Adapter, images: Tensor, labels: Tensor | None, budget: SearchBudget, seed: int) -> Clean | None:
     if len(images) < FEWEST_CLEAN:
         return None
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: budget.clean_images]

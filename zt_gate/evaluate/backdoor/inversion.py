@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zt_gate.evaluate.backdoor.triggers import Family
+from zt_gate.evaluate.backdoor.triggers import TriggerFamily
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.adapter import Adapter
-    from zt_gate.evaluate.backdoor.report import Budget
+    from zt_gate.evaluate.backdoor.report import SearchBudget
 
 ANY = -1
 """The slot that asks for any change at all: where every class leads to another one, no single target stands out."""
@@ -46,7 +46,7 @@ class Clean:
 class Inverted:
     """The best triggers of one family."""
 
-    family: Family
+    family: TriggerFamily
     targets: Tensor
     """`(slots,)`; `ANY` for the last one, unless it was not asked for."""
     sizes: Tensor
@@ -63,9 +63,9 @@ class Inverted:
 def invert(
     adapter: Adapter,
     clean: Clean,
-    families: Sequence[type[Family]],
+    families: Sequence[type[TriggerFamily]],
     targets: Sequence[int],
-    budget: Budget,
+    budget: SearchBudget,
     seed: int,
     *,
     any_change: bool = True,
@@ -84,7 +84,7 @@ def invert(
     generator = torch.Generator().manual_seed(seed)
     slots = torch.tensor([*targets, *[ANY] * any_change], device=adapter.device)
     searches = [
-        _Search(kind(adapter.inputs, len(slots), generator, adapter.device), slots, budget.trigger_steps)
+        _TriggerSearch(kind(adapter.inputs, len(slots), generator, adapter.device), slots, budget.trigger_steps)
         for kind in families
     ]
     scale = _logit_scale(adapter, clean.images[: budget.rows])
@@ -131,10 +131,10 @@ def _judged(scores: Tensor, slots: Tensor, labels: Tensor) -> tuple[Tensor, Tens
     return loss, works.detach()
 
 
-class _Search:
+class _TriggerSearch:
     """The state of one family's search: parameters, Adam's moments, sizes and the best so far."""
 
-    def __init__(self, family: Family, slots: Tensor, steps: int) -> None:
+    def __init__(self, family: TriggerFamily, slots: Tensor, steps: int) -> None:
         self.family, self.slots, self._steps = family, slots, steps
         self.sizes = torch.full((len(slots),), family.start, device=slots.device)
         self.parameters = [part.requires_grad_() for part in family.project(family.parameters, self.sizes)]

@@ -19,7 +19,7 @@ from zt_gate.rulings.backdoor_triggers_text import SAID, SURE, own_word, stands_
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.backdoor.inversion import Clean
-    from zt_gate.evaluate.backdoor.report import Budget
+    from zt_gate.evaluate.backdoor.report import SearchBudget
 
 LENGTHS = (2, 3)
 """Tokens of a longer phrase; the shortest that works is kept."""
@@ -46,7 +46,9 @@ class TokenModel(Protocol):
         """Return scores `(n, classes)` for embedded tokens `(n, length, width)`; differentiable."""
 
 
-def phrases(model: TokenModel, clean: Clean, targets: Sequence[int], budget: Budget, seed: int) -> list[dict[str, Any]]:
+def phrases(
+    model: TokenModel, clean: Clean, targets: Sequence[int], budget: SearchBudget, seed: int
+) -> list[dict[str, Any]]:
     """Return, per target class, a token that stands out, the shortest phrase that works, or the best of the longest.
 
     Args:
@@ -71,7 +73,7 @@ def phrases(model: TokenModel, clean: Clean, targets: Sequence[int], budget: Bud
 
 
 def _scan(
-    model: TokenModel, table: Tensor, clean: Clean, targets: Sequence[int], budget: Budget
+    model: TokenModel, table: Tensor, clean: Clean, targets: Sequence[int], budget: SearchBudget
 ) -> Iterator[tuple[int, tuple[Tensor, int]]]:
     """Yield for each class the tokens that push it furthest, and how many turn nearly every text to it."""
     texts, labels = clean.images[:_SCANNED], clean.labels[:_SCANNED]
@@ -164,7 +166,7 @@ def _enough(slot: dict[str, Any]) -> bool:
 
 
 def _mixtures(
-    model: TokenModel, table: Tensor, clean: Clean, targets: Sequence[int], length: int, budget: Budget, seed: int
+    model: TokenModel, table: Tensor, clean: Clean, targets: Sequence[int], length: int, budget: SearchBudget, seed: int
 ) -> Tensor:
     """Return logits over the vocabulary, `(targets, length, vocabulary)`."""
     generator = torch.Generator().manual_seed(seed)

@@ -13,7 +13,7 @@ SCHEMA = "zt-gate/backdoor/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
+class DetectorReport:
     """What one detector measured."""
 
     status: str
@@ -39,7 +39,7 @@ class BackdoorReport:
 
     facts: Mapping[str, Any]
     """Classes, budget, seed, number of clean images, what is known of the reference."""
-    detectors: Mapping[str, Detector]
+    detectors: Mapping[str, DetectorReport]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     """Recovered triggers by detector: `patch.mask` (height, width), `patch.pattern` (channels, height, width), …"""
 
@@ -50,7 +50,7 @@ class BackdoorReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class SearchBudget:
     """Sizes of the searches. They go into the evidence: a pass is worth as much as the budget behind it."""
 
     margin_images: int = 6

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zt_gate.evaluate.backdoor.report import Detector
+from zt_gate.evaluate.backdoor.report import DetectorReport
 
 if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.adapter import Adapter
@@ -21,7 +21,7 @@ FEWEST = 20
 _DIMENSIONS, _ROUNDS = 10, 20
 
 
-def examine_training_data(adapter: Adapter, images: Tensor, labels: Tensor, rows: int = 4096) -> Detector:
+def examine_training_data(adapter: Adapter, images: Tensor, labels: Tensor, rows: int = 4096) -> DetectorReport:
     """Measure training data with the model that was trained on it.
 
     Args:
@@ -35,7 +35,7 @@ def examine_training_data(adapter: Adapter, images: Tensor, labels: Tensor, rows
         for part in torch.split(images, rows):
             found = adapter.features(part.to(adapter.device))
             if found is None:
-                return Detector("not_applicable", "the model shows no features before its final layer")
+                return DetectorReport("not_applicable", "the model shows no features before its final layer")
             parts.append(found.cpu())
     features = torch.cat(parts)
     classes = []
@@ -44,8 +44,8 @@ def examine_training_data(adapter: Adapter, images: Tensor, labels: Tensor, rows
         if len(mine) >= FEWEST:
             classes.append({"target": k, "samples": len(mine), **_spectral(mine), **_clusters(mine)})
     if not classes:
-        return Detector("incomplete", f"no class has {FEWEST} samples")
-    return Detector("ran", "advisory: it never decides", {"classes": classes})
+        return DetectorReport("incomplete", f"no class has {FEWEST} samples")
+    return DetectorReport("ran", "advisory: it never decides", {"classes": classes})
 
 
 def outlier_scores(features: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zt_gate.evaluate.adapters.adapter import InputSpec
 
 
-class Family(ABC):
+class TriggerFamily(ABC):
     """One kind of trigger, as many candidates as slots."""
 
     name: str
@@ -44,7 +44,7 @@ class Family(ABC):
         """Bring every candidate within its size, of shape `(slots,)`."""
 
 
-class Patch(Family):
+class Patch(TriggerFamily):
     """A mask and a pattern (Neural Cleanse, S&P 2019). Size: the mask's sum as a share of the image's area."""
 
     name, start, rate = "patch", 0.3, 0.1
@@ -75,7 +75,7 @@ class Patch(Family):
         return [(flat - cut[:, None]).clamp_min(0).view_as(mask), pattern.clamp(self.low, self.high)]
 
 
-class Additive(Family):
+class Additive(TriggerFamily):
     """One perturbation for all images: blended pictures, waves. Size: its root mean square as a share of the range."""
 
     name, start, rate = "additive", 0.2, 0.03
@@ -93,7 +93,7 @@ class Additive(Family):
         return [_within(parameters[0], sizes * self.span)]
 
 
-class Warp(Family):
+class Warp(TriggerFamily):
     """A smooth bend (WaNet, ICLR 2021). Size: root mean square displacement as a share of the image's side."""
 
     name, start, rate = "warp", 0.1, 0.03
@@ -131,5 +131,5 @@ def _within(values: Tensor, sizes: Tensor) -> Tensor:
     return values * scale.view(-1, *[1] * (values.dim() - 1))
 
 
-IMAGE_FAMILIES: tuple[type[Family], ...] = (Patch, Additive, Warp)
-TABLE_FAMILIES: tuple[type[Family], ...] = (Patch, Additive)
+IMAGE_FAMILIES: tuple[type[TriggerFamily], ...] = (Patch, Additive, Warp)
+TABLE_FAMILIES: tuple[type[TriggerFamily], ...] = (Patch, Additive)

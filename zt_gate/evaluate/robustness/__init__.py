@@ -8,11 +8,11 @@ torch and this package.
 from zt_gate.evaluate.robustness.corruptions import withstands_corruption
 from zt_gate.evaluate.robustness.ladder import LadderResult, attack_batch, stage_counts
 from zt_gate.evaluate.robustness.masking import MEANING, MaskingFlags, masking_flags
-from zt_gate.evaluate.robustness.plan import CONFIRM, PLANS, STANDARD, TRIAGE, Plan, Stage
-from zt_gate.evaluate.robustness.smoothing import Certificate, certify
+from zt_gate.evaluate.robustness.plan import CONFIRM, PLANS, STANDARD, TRIAGE, AttackStage, Plan
+from zt_gate.evaluate.robustness.smoothing import SmoothedVote, certify
 from zt_gate.evaluate.robustness.tables import Feasible, attack_table
 from zt_gate.evaluate.robustness.texts import TextResult, attack_texts
-from zt_gate.evaluate.robustness.threat import Threat
+from zt_gate.evaluate.robustness.threat import ThreatModel
 
 __all__ = [
     "CONFIRM",
@@ -20,14 +20,14 @@ __all__ = [
     "PLANS",
     "STANDARD",
     "TRIAGE",
-    "Certificate",
+    "AttackStage",
     "Feasible",
     "LadderResult",
     "MaskingFlags",
     "Plan",
-    "Stage",
+    "SmoothedVote",
     "TextResult",
-    "Threat",
+    "ThreatModel",
     "attack_batch",
     "attack_table",
     "attack_texts",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zt_gate.evaluate.robustness.objectives import Name
 from zt_gate.evaluate.robustness.oracle import Oracle
-from zt_gate.evaluate.robustness.threat import Ball, Threat, column, length
+from zt_gate.evaluate.robustness.threat import Ball, ThreatModel, column, length
 
 _MOMENTUM = 0.75
 _ENOUGH_RISES = 0.75
@@ -94,7 +94,7 @@ class _Calendar:
     since: int = 0
 
     @classmethod
-    def over(cls, steps: int, threat: Threat) -> _Calendar:
+    def over(cls, steps: int, threat: ThreatModel) -> _Calendar:
         if threat.norm == "L1":
             return cls(max(int(0.04 * steps), 1), 0, 1)
         return cls(max(int(0.22 * steps), 1), max(int(0.03 * steps), 1), max(int(0.06 * steps), 1))
@@ -241,7 +241,7 @@ def _move(climb: _Climb, slope: Tensor, ball: Ball, *, first: bool) -> None:
     climb.now = ahead if first else ball.project(mixed)
 
 
-def _direction(climb: _Climb, slope: Tensor, threat: Threat) -> Tensor:
+def _direction(climb: _Climb, slope: Tensor, threat: ThreatModel) -> Tensor:
     """Return the steepest direction of unit length."""
     if threat.norm == "Linf":
         return slope.sign()

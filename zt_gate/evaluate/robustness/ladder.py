@@ -13,9 +13,9 @@ from zt_gate.evaluate.robustness.apgd import Catch, Prey, apgd, deepen, leads
 from zt_gate.evaluate.robustness.fab import fab
 from zt_gate.evaluate.robustness.objectives import best_other, spread
 from zt_gate.evaluate.robustness.oracle import Oracle
-from zt_gate.evaluate.robustness.plan import AUTOATTACK, Plan, Stage
+from zt_gate.evaluate.robustness.plan import AUTOATTACK, AttackStage, Plan
 from zt_gate.evaluate.robustness.square import square
-from zt_gate.evaluate.robustness.threat import Ball, Threat, noise_like
+from zt_gate.evaluate.robustness.threat import Ball, ThreatModel, noise_like
 
 # Passes of a processor over fewer samples than this cost as much as over so many.
 _FEW = 512
@@ -54,7 +54,7 @@ class LadderResult:
         return self.correct & (self.fooled_by < 0)
 
 
-def attack_batch(adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, plan: Plan, seed: int) -> LadderResult:
+def attack_batch(adapter: Adapter, x: Tensor, y: Tensor, threat: ThreatModel, plan: Plan, seed: int) -> LadderResult:
     """Attack a batch; the same seed gives the same result, whatever the memory at hand.
 
     A model that gives another answer when it is asked again is attacked through the mean of several answers.
@@ -103,7 +103,7 @@ def attack_batch(adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, plan: P
     )
 
 
-def run_stage(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, generator: torch.Generator) -> Catch:
+def run_stage(oracle: Oracle, prey: Prey, stage: AttackStage, order: Tensor, generator: torch.Generator) -> Catch:
     """Run one stage on a set of samples.
 
     Args:
@@ -125,7 +125,7 @@ def run_stage(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, generator
     return (_all_targets if together else _one_by_one)(oracle, prey, stage, order[:, :targets], starts)
 
 
-def _one_by_one(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise: list[Tensor]) -> Catch:
+def _one_by_one(oracle: Oracle, prey: Prey, stage: AttackStage, order: Tensor, noise: list[Tensor]) -> Catch:
     """Target one class after another, each time with the samples that still hold."""
     catch = Catch.none(prey.ball.x)
     for number, start in enumerate(noise):
@@ -139,7 +139,7 @@ def _one_by_one(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise: 
     return catch
 
 
-def _all_targets(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise: list[Tensor]) -> Catch:
+def _all_targets(oracle: Oracle, prey: Prey, stage: AttackStage, order: Tensor, noise: list[Tensor]) -> Catch:
     """Target all classes at once, with a copy of each sample for each: the same result in fewer, fuller passes."""
     n, targets = order.shape
     part = prey.rows(torch.arange(n, device=order.device).repeat(targets))
@@ -153,7 +153,7 @@ def _all_targets(oracle: Oracle, prey: Prey, stage: Stage, order: Tensor, noise:
     return catch
 
 
-def _targeted(oracle: Oracle, prey: Prey, stage: Stage, noise: Tensor) -> Catch:
+def _targeted(oracle: Oracle, prey: Prey, stage: AttackStage, noise: Tensor) -> Catch:
     if stage.family == "fab-t":
         return fab(oracle, prey, stage.steps)
     return apgd(oracle, prey, stage.objective, stage.steps, noise)
@@ -163,7 +163,7 @@ def _luck(seed: int, number: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
 
 
-def _push_on(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial: Tensor, rows: Tensor) -> None:
+def _push_on(oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, adversarial: Tensor, rows: Tensor) -> None:
     """Push adversarials further, where a model answers differently each time."""
     if not len(rows):
         return
@@ -171,7 +171,7 @@ def _push_on(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial: 
     adversarial[rows] = deepen(oracle, prey, adversarial[rows], _DEEPER)
 
 
-def _withdraw(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial: Tensor, fooled_by: Tensor) -> int:
+def _withdraw(oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, adversarial: Tensor, fooled_by: Tensor) -> int:
     """Take back what does not fool the model when it is asked once more, or lies outside of what is allowed."""
     rows = (fooled_by >= 0).nonzero()[:, 0]
     if not len(rows):
@@ -183,13 +183,13 @@ def _withdraw(oracle: Oracle, x: Tensor, y: Tensor, threat: Threat, adversarial:
     return len(gone)
 
 
-def _equivalent(stages: tuple[Stage, ...], classes: int) -> bool:
+def _equivalent(stages: tuple[AttackStage, ...], classes: int) -> bool:
     return all(any(stage.covers(_fitted(known, classes - 1)) for stage in stages) for known in AUTOATTACK)
 
 
-def _fitted(stage: Stage, most: int) -> Stage:
+def _fitted(stage: AttackStage, most: int) -> AttackStage:
     """Return a stage of AutoAttack with no more targets than there are wrong classes."""
-    return Stage(stage.family, stage.steps, stage.objective, min(stage.targets, most))
+    return AttackStage(stage.family, stage.steps, stage.objective, min(stage.targets, most))
 
 
 def stage_counts(result: LadderResult) -> Iterator[tuple[str, int]]:

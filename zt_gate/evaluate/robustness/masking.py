@@ -17,8 +17,8 @@ from zt_gate.evaluate.robustness.apgd import Prey, apgd
 from zt_gate.evaluate.robustness.ladder import run_stage
 from zt_gate.evaluate.robustness.objectives import margin, spread
 from zt_gate.evaluate.robustness.oracle import NOTICEABLE, Oracle
-from zt_gate.evaluate.robustness.plan import TRIAGE, Stage
-from zt_gate.evaluate.robustness.threat import Ball, Threat, length, noise_like
+from zt_gate.evaluate.robustness.plan import TRIAGE, AttackStage
+from zt_gate.evaluate.robustness.threat import Ball, ThreatModel, length, noise_like
 
 SAMPLES = 100
 """How many correctly classified samples are looked at."""
@@ -72,7 +72,7 @@ class _Look:
             self.raised.add(flag)
 
 
-def masking_flags(adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, seed: int) -> MaskingFlags:
+def masking_flags(adapter: Adapter, x: Tensor, y: Tensor, threat: ThreatModel, seed: int) -> MaskingFlags:
     """Look for signs of masking on at most `SAMPLES` correctly classified samples.
 
     Args:
@@ -155,7 +155,7 @@ def _attacks(look: _Look, *, white_box: bool) -> None:
     n = len(look.prey.y)
     few = max(2, round(0.03 * n)) / n
     noisy = _noise(look, white_box=white_box)
-    black = run_stage(look.oracle, look.prey, Stage("square", 500), look.order, look.generator).fooled
+    black = run_stage(look.oracle, look.prey, AttackStage("square", 500), look.order, look.generator).fooled
     look.measures["fooled_by_square_500"] = round(float(black.float().mean()), 6)
     if not white_box:
         return
@@ -196,7 +196,7 @@ def _radii(look: _Look, few: float) -> None:
     inputs = look.oracle.adapter.inputs
     everything = float(length(torch.full_like(ball.x[:1], ball.box[1] - ball.box[0]), ball.threat.norm))
     for eps in (ball.threat.eps, 2 * ball.threat.eps, everything):
-        wider = Ball.around(ball.x, Threat(ball.threat.norm, eps), inputs)
+        wider = Ball.around(ball.x, ThreatModel(ball.threat.norm, eps), inputs)
         prey = Prey(wider, look.prey.y, look.prey.scale, look.prey.target)
         noise = noise_like(ball.x, ball.threat, look.generator)
         shares.append(float((~apgd(look.oracle, prey, "margin", 20, noise).fooled).float().mean()))

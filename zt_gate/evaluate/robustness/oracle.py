@@ -35,7 +35,7 @@ class Slopes:
 
 
 @dataclass(slots=True)
-class _Graph:
+class _CapturedGraph:
     """A captured forward and backward pass over one shape, and the tensors that it reads and writes."""
 
     replay: Callable[[], None]
@@ -62,7 +62,7 @@ class Oracle:
         self.notes: list[str] = []
         """What did not work as hoped, and how it was done instead; no result depends on it."""
         self._piece = 1024 if self.exact else _BUCKETS[-1]
-        self._graphs: dict[tuple[Name, int], _Graph] = {}
+        self._graphs: dict[tuple[Name, int], _CapturedGraph] = {}
         self._rounds: dict[tuple[Name, int], int] = {}
         self._pool = None if self.exact else torch.cuda.graph_pool_handle()
 
@@ -176,7 +176,7 @@ class Oracle:
         logits, losses, gradients = (held[:n].clone() for held in graph.outputs)
         return logits, losses, gradients
 
-    def _capture(self, parts: tuple[Tensor, Tensor, Tensor, Tensor], size: int, name: Name) -> _Graph:
+    def _capture(self, parts: tuple[Tensor, Tensor, Tensor, Tensor], size: int, name: Name) -> _CapturedGraph:
         rows = torch.arange(size, device=parts[0].device) % len(parts[0])
         x, y, target, scale = (part[rows].clone() for part in parts)
         inputs = (x, y, target, scale)
@@ -190,7 +190,7 @@ class Oracle:
         # Graphs take turns and their results are copied out at once, so they may share what they compute in.
         with torch.cuda.graph(graph, pool=self._pool):
             outputs = self._differentiate(*inputs, name)
-        return _Graph(graph.replay, inputs, outputs)
+        return _CapturedGraph(graph.replay, inputs, outputs)
 
     def _in_pieces(self, ask: Callable[[int, int], tuple[Tensor, ...]], n: int) -> tuple[Tensor, ...]:
         """Ask for pieces of a batch; a GPU that runs out of memory gets smaller ones, with the same result."""

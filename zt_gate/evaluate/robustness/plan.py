@@ -11,7 +11,7 @@ Family = Literal["apgd", "apgd-t", "fab-t", "square"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class AttackStage:
     """One attack on everything that still holds."""
 
     family: Family
@@ -31,7 +31,7 @@ class Stage:
         kind = f"apgd-{self.objective}" if self.family in ("apgd", "apgd-t") else self.family
         return f"{kind}-{amount}{whom}"
 
-    def covers(self, other: Stage) -> bool:
+    def covers(self, other: AttackStage) -> bool:
         """Whether it is at least as hard as another of its kind."""
         same = self.family == other.family and (self.objective == other.objective or self.family in ("fab-t", "square"))
         wide = self.within >= other.within
@@ -43,25 +43,30 @@ class Plan:
     """Stages in order; a sample that is fooled meets no later one."""
 
     name: str
-    stages: tuple[Stage, ...]
+    stages: tuple[AttackStage, ...]
     fast: bool = True
     """Whether a GPU may search in bfloat16; what counts is verified in float32 in any case."""
 
 
 # What AutoAttack's standard version runs (Croce and Hein, ICML 2020).
 AUTOATTACK = (
-    Stage("apgd", 100, "ce"),
-    Stage("apgd-t", 100, "dlr-t", 9),
-    Stage("fab-t", 100, targets=9),
-    Stage("square", 5000),
+    AttackStage("apgd", 100, "ce"),
+    AttackStage("apgd-t", 100, "dlr-t", 9),
+    AttackStage("fab-t", 100, targets=9),
+    AttackStage("square", 5000),
 )
-_QUICK = (Stage("apgd", 10, "ce"), Stage("apgd", 20, "margin"))
-TRIAGE = Plan("triage", (*_QUICK, Stage("apgd", 30, "pm"), Stage("apgd-t", 30, "margin-t", 3, within=0.4)))
+_QUICK = (AttackStage("apgd", 10, "ce"), AttackStage("apgd", 20, "margin"))
+TRIAGE = Plan("triage", (*_QUICK, AttackStage("apgd", 30, "pm"), AttackStage("apgd-t", 30, "margin-t", 3, within=0.4)))
 # What falls late has come near before: of 14 samples of four nets that AutoAttack fooled and two climbs by margins had
 # not, all had lost five sixths of their margin. The dear targets are therefore for those that came near.
 STANDARD = Plan(
     "standard",
-    (*_QUICK, Stage("apgd", 100, "margin"), Stage("apgd", 100, "pm"), Stage("apgd-t", 100, "dlr-t", 9, within=0.25)),
+    (
+        *_QUICK,
+        AttackStage("apgd", 100, "margin"),
+        AttackStage("apgd", 100, "pm"),
+        AttackStage("apgd-t", 100, "dlr-t", 9, within=0.25),
+    ),
 )
-CONFIRM = Plan("confirm", (*_QUICK, Stage("apgd", 100, "pm"), *AUTOATTACK), fast=False)
+CONFIRM = Plan("confirm", (*_QUICK, AttackStage("apgd", 100, "pm"), *AUTOATTACK), fast=False)
 PLANS = {plan.name: plan for plan in (TRIAGE, STANDARD, CONFIRM)}

@@ -18,7 +18,7 @@ from zt_gate.rulings.sequential_tests import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class SmoothedVote:
     """What a vote under noise says about one sample."""
 
     guess: int
@@ -29,7 +29,7 @@ class Certificate:
 
 def certify(
     adapter: Adapter, x: Tensor, sigma: float, seed: int, *, first: int = 100, votes: int = 1000, alpha: float = 0.001
-) -> tuple[Certificate, ...]:
+) -> tuple[SmoothedVote, ...]:
     """Certify each sample, wrongly with a chance of at most `alpha` for each.
 
     Args:
@@ -51,7 +51,7 @@ def certify(
         count = int(_vote(oracle, sample, sigma, votes, luck)[guess])
         # The lower end of a two-sided interval at 2 alpha is a one-sided bound at alpha.
         share = clopper_pearson(count, votes, 2 * alpha).low
-        found.append(Certificate(guess, sigma * normal.inv_cdf(share)) if share > 0.5 else Certificate(-1, 0.0))
+        found.append(SmoothedVote(guess, sigma * normal.inv_cdf(share)) if share > 0.5 else SmoothedVote(-1, 0.0))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ from zt_gate.evaluate.robustness.apgd import Catch
 from zt_gate.evaluate.robustness.ladder import LadderResult
 from zt_gate.evaluate.robustness.objectives import best_other
 from zt_gate.evaluate.robustness.oracle import Oracle
-from zt_gate.evaluate.robustness.threat import Ball, Threat, column
+from zt_gate.evaluate.robustness.threat import Ball, ThreatModel, column
 
 # The share of columns that one query changes begins at one half and is halved at these shares of the queries.
 _HALVED_AT = (0.05, 0.15, 0.3, 0.5, 0.75)
@@ -72,7 +72,7 @@ class _Rows:
     scale: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, threat: Threat, feasible: Feasible) -> _Rows:
+    def of(cls, x: Tensor, threat: ThreatModel, feasible: Feasible) -> _Rows:
         scale = x.new_tensor(feasible.scale or [1.0] * x.shape[1])
         low, high = (x.new_tensor(bound).expand_as(x) / scale for bound in (feasible.low, feasible.high))
         unit = x / scale
@@ -104,7 +104,7 @@ class _Rows:
 
 
 def attack_table(
-    adapter: Adapter, x: Tensor, y: Tensor, threat: Threat, feasible: Feasible, queries: int, seed: int
+    adapter: Adapter, x: Tensor, y: Tensor, threat: ThreatModel, feasible: Feasible, queries: int, seed: int
 ) -> LadderResult:
     """Search for feasible rows that a model gets wrong, asking for its scores only.
 

@@ -17,7 +17,7 @@ _HALVINGS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Threat:
+class ThreatModel:
     """A norm and a radius, in the units of the inputs."""
 
     norm: Norm
@@ -58,7 +58,7 @@ def column(values: Tensor, like: Tensor) -> Tensor:
 class Ball:
     """The points that an attacker may reach from each sample of a batch."""
 
-    threat: Threat
+    threat: ThreatModel
     x: Tensor
     low: Tensor
     """Least reachable value of each element; for L2 and L1 that of valid inputs."""
@@ -67,7 +67,7 @@ class Ball:
     """Least and greatest value of a valid input."""
 
     @classmethod
-    def around(cls, x: Tensor, threat: Threat, inputs: InputSpec) -> Ball:
+    def around(cls, x: Tensor, threat: ThreatModel, inputs: InputSpec) -> Ball:
         """Make the ball around a batch."""
         box = (inputs.low, inputs.high)
         if threat.norm == "Linf":
@@ -113,7 +113,7 @@ class Ball:
         return self.project(self.x + self.threat.eps * unit)
 
 
-def noise_like(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+def noise_like(x: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
     """Draw what `Ball.start` takes. It is drawn on the CPU, so that every device begins at the same points."""
     if threat.norm == "Linf":
         drawn = 2 * torch.rand(x.shape, generator=generator) - 1

@@ -22,7 +22,7 @@ _CAPSET = {"x86_64": 126, "aarch64": 91}
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class SandboxBounds:
     """What a worker may use, and reach."""
 
     memory: int = 12 << 30
@@ -39,13 +39,13 @@ class Bounds:
     """Device files of a GPU; none for the CPU."""
 
     @classmethod
-    def of(cls, value: dict[str, Any]) -> Bounds:
+    def of(cls, value: dict[str, Any]) -> SandboxBounds:
         """Read the bounds that the parent sent."""
         lists = {name: tuple(value[name]) for name in ("readable", "devices")}
         return cls(**(value | lists))
 
 
-def confine(bounds: Bounds, parent: socket.socket) -> dict[str, str]:
+def confine(bounds: SandboxBounds, parent: socket.socket) -> dict[str, str]:
     """Confine this process for good.
 
     The listener for denied system calls is handed to the parent, with one byte that says whether there is one.
@@ -70,7 +70,7 @@ def _try(found: dict[str, str], layer: str, put: Any) -> None:
         found[f"no {layer}"] = str(error)
 
 
-def _limit(bounds: Bounds) -> str:
+def _limit(bounds: SandboxBounds) -> str:
     wanted = {
         resource.RLIMIT_CPU: bounds.cpu_seconds,
         resource.RLIMIT_FSIZE: bounds.file_bytes,
@@ -95,7 +95,7 @@ def _drop_privileges() -> str:
     return f"uid {os.getuid()}, no capability"
 
 
-def _fence(bounds: Bounds) -> str:
+def _fence(bounds: SandboxBounds) -> str:
     devices = ["/dev/null", "/dev/zero", "/dev/urandom", *bounds.devices]
     scratch = [Path(bounds.scratch)] if bounds.scratch else []
     return f"ABI {landlock.restrict(map(Path, bounds.readable), scratch, map(Path, devices))}"

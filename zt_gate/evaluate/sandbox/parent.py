@@ -28,7 +28,7 @@ from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.errors import ToolError
 from zt_gate.evaluate.sandbox import start
-from zt_gate.evaluate.sandbox.confine import Bounds
+from zt_gate.evaluate.sandbox.confine import SandboxBounds
 from zt_gate.evaluate.sandbox.seccomp import deny_one
 from zt_gate.evaluate.sandbox.tripwire import TRIPPED
 from zt_gate.evaluate.sandbox.wire import Incoming, Message, WireError, encode
@@ -72,7 +72,7 @@ class Sandbox:
     """One worker process, confined before it is asked anything. Use it as a context manager."""
 
     def __init__(
-        self, model: Path, bounds: Bounds | None = None, *, namespaces: bool = True, also: Sequence[Path] = ()
+        self, model: Path, bounds: SandboxBounds | None = None, *, namespaces: bool = True, also: Sequence[Path] = ()
     ) -> None:
         """Start a worker.
 
@@ -94,7 +94,7 @@ class Sandbox:
         self._listener: int | None = None
         self._child: Child | None = None
         self._line = -1
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or SandboxBounds()
         self._uid = start.worker_user([model, *also])
         self._scratch = Path(tempfile.mkdtemp(prefix="zt-gate-worker-"))
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()

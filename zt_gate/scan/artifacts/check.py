@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from zt_gate.domain import Evidence, Gap
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.isolation.limits import WorkerLimits
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.graphs.external_data import External, examine_external
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
@@ -18,7 +18,7 @@ from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
 from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
-from zt_gate.scan.examination import AskingCheck, Notes, Question
+from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
 from zt_gate.scan.interface import Examination, Head
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ class ArtifactCheck(AskingCheck):
         self._cache = cache
         self._known: dict[str, Notes] = {}
 
-    def questions(self, frozen: Frozen) -> Sequence[Question]:
+    def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Ask about every file that is not in the cache, and about the release as a whole."""
         self._known = self._recall(frozen)
         return [
-            Question(path, {path: file.size}, partial(_notes, file)) for path, file in self._waiting(frozen).items()
-        ] + [Question(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE]
+            ExaminationJob(path, {path: file.size}, partial(_notes, file))
+            for path, file in self._waiting(frozen).items()
+        ] + [ExaminationJob(f"the release: {name}", _sizes(frozen), partial(ask, frozen)) for name, ask in _RELEASE]
 
     def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
         """Put what is known and what was answered together."""
@@ -125,5 +126,5 @@ def examine_file(file: FrozenFile, head: Head | None = None) -> Examination:
     """Examine one file of a target."""
     exam = Examination(file.path, file.size)
     with exam.guarded(file.path):
-        examine(Piece(file, exam, head or Head.of(file), examine))
+        examine(Input(file, exam, head or Head.of(file), examine))
     return exam

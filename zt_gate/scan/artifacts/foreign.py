@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from zt_gate.domain import Severity
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_TEXT = 16 << 20
@@ -56,16 +56,16 @@ def _kind(head: Head) -> _Kind | None:
     return next((kind for kind in _KINDS if head.start.startswith(kind.magic)), None)
 
 
-def _find(piece: Piece, rule: str, message: str, symbol: str) -> None:
+def _find(piece: Input, rule: str, message: str, symbol: str) -> None:
     piece.exam.finding(rule, Severity.HIGH, message, member=piece.source.member, symbol=symbol)
 
 
-def _gap(piece: Piece, what: str, fix: str) -> None:
+def _gap(piece: Input, what: str, fix: str) -> None:
     where = f"{piece.source.member}: " if piece.source.member else ""
     piece.exam.gap(f"{where}{what} is not examined by this version", fix)
 
 
-def _examine_kind(piece: Piece) -> None:
+def _examine_kind(piece: Input) -> None:
     kind = _kind(piece.head)
     if kind is not None:
         _find(piece, kind.rule, f"this is {kind.message}", kind.name)
@@ -80,7 +80,7 @@ def _is_torch7(head: Head) -> bool:
     return head.suffix in (".t7", ".th7") and (1 <= number <= 8 or head.start[:2] in (b"3\n", b"4\n"))
 
 
-def _examine_torch7(piece: Piece) -> None:
+def _examine_torch7(piece: Input) -> None:
     _find(piece, "ART-655", "this is a Torch7 file, which may hold Lua functions that run when it is used", "Torch7")
     _gap(piece, "Torch7", "convert it to safetensors, or remove the file")
 
@@ -95,7 +95,7 @@ def _is_document(head: Head) -> bool:
     )  # fmt: skip
 
 
-def _examine_document(piece: Piece) -> None:
+def _examine_document(piece: Input) -> None:
     data = piece.source.read_at(0, min(piece.source.size, _MAX_TEXT))
     if data.startswith(b"%PDF-"):
         name, found = "PDF", _ACTIVE_PDF.search(_HEX.sub(lambda hit: bytes([int(hit[1], 16)]), data))
@@ -115,13 +115,13 @@ def _is_program(head: Head) -> bool:
     return head.suffix in _SOURCES and _TEXT.match(head.start) is not None
 
 
-def _examine_program(piece: Piece) -> None:
+def _examine_program(piece: Input) -> None:
     suffix = piece.head.suffix
     _find(piece, "ART-312", f"program text ({suffix}) came with the model, and no check reads this language", suffix)
     _gap(piece, f"program text ({suffix})", "ship code as a package that is reviewed and signed on its own")
 
 
-def _format(matches: Callable[[Head], bool], examine: Callable[[Piece], None]) -> Format:
+def _format(matches: Callable[[Head], bool], examine: Callable[[Input], None]) -> Format:
     return Format("unsupported", matches, examine)
 
 
@@ -164,13 +164,13 @@ def _executable(head: Head) -> str:
     return ""
 
 
-def _examine_executable(piece: Piece) -> None:
+def _examine_executable(piece: Input) -> None:
     what = _executable(piece.head)
     piece.exam.finding("ART-308", Severity.CRITICAL, f"this is {what}", member=piece.source.member, symbol=what)
     piece.exam.cover_all()
 
 
-def _examine_lfs(piece: Piece) -> None:
+def _examine_lfs(piece: Input) -> None:
     piece.exam.finding(
         "ART-304",
         Severity.CRITICAL,
@@ -189,13 +189,13 @@ def _not_yet(head: Head) -> str:
     return ""
 
 
-def _examine_not_yet(piece: Piece) -> None:
+def _examine_not_yet(piece: Input) -> None:
     name = _not_yet(piece.head) or _NOT_YET_SUFFIXES.get(piece.head.suffix, "this format")
     where = f"{piece.source.member}: " if piece.source.member else ""
     piece.exam.gap(f"{where}{name} is not examined yet by this version", _SAFE)
 
 
-def _examine_png(piece: Piece) -> None:
+def _examine_png(piece: Input) -> None:
     """Walk the chunks to IEND, which has to be the end of the file."""
     source, at = piece.source, 8
     while True:
@@ -212,7 +212,7 @@ def _examine_png(piece: Piece) -> None:
     _end_at(piece, at)
 
 
-def _end_at(piece: Piece, at: int) -> None:
+def _end_at(piece: Input, at: int) -> None:
     if at < piece.source.size:
         extra = piece.source.size - at
         piece.exam.finding("ART-309", Severity.HIGH, f"{extra} bytes follow the end of the picture",
@@ -220,7 +220,7 @@ def _end_at(piece: Piece, at: int) -> None:
     piece.exam.cover_all()
 
 
-def _examine_jpeg(piece: Piece) -> None:
+def _examine_jpeg(piece: Input) -> None:
     source, at = piece.source, 2
     while True:
         marker = source.read_at(at, 4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from zt_gate.domain import Severity, printable
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.interface import Examination, Head
 
 MAX_DEPTH = 5
@@ -20,7 +20,7 @@ MAX_MEMBERS = 100_000
 
 
 @dataclass(slots=True)
-class Budget:
+class ScanBudget:
     """What is left to spend on one file of the target, however deeply it nests."""
 
     inflated: int = MAX_INFLATED
@@ -28,22 +28,22 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Piece:
+class Input:
     """What an analyser gets: bytes to read, a note pad, and a way to have inner bytes examined."""
 
-    source: Source
+    source: ByteSource
     exam: Examination
     """Its ledger is over this piece, not over the file that the piece lies in."""
     head: Head
-    recurse: Callable[[Piece], None]
+    recurse: Callable[[Input], None]
     torch: bool = False
     """Whether a PyTorch container supplies storages for persistent ids."""
     depth: int = 0
-    budget: Budget = field(default_factory=Budget)
+    budget: ScanBudget = field(default_factory=ScanBudget)
     storages: dict[str, tuple[str, int]] = field(default_factory=dict)
     """What the first pickle of the piece asks a PyTorch container for: kind and number of items by key."""
 
-    def inside(self, source: Source, *, torch: bool = False) -> Piece | None:
+    def inside(self, source: ByteSource, *, torch: bool = False) -> Input | None:
         """Examine inner bytes; their findings and gaps become this piece's own.
 
         What the inner examination leaves unclaimed becomes a gap, so that a claim over the outside is true inside.
@@ -62,7 +62,7 @@ class Piece:
             self.exam.gap(f"more than {MAX_MEMBERS} members in all", "unpack the release")
             return None
         inner = Examination(self.exam.path, source.size)
-        piece = Piece(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
+        piece = Input(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
         with inner.guarded(shown):
             self.recurse(piece)
         self.exam.findings += inner.findings
@@ -85,7 +85,7 @@ class Format:
     """Short name, as it stands in claims."""
     matches: Callable[[Head], bool]
     """Whether the bytes look like this format. Called in the order of the registry; the first that says yes gets it."""
-    examine: Callable[[Piece], None]
+    examine: Callable[[Input], None]
     """Writes to the piece's note pad; may raise anything, which becomes a gap."""
 
 
@@ -93,7 +93,7 @@ class Format:
 class Slice:
     """A range of another source, under a member name of its own."""
 
-    outer: Source
+    outer: ByteSource
     member: str
     start: int
     size: int
@@ -112,6 +112,6 @@ class Slice:
         return io.BytesIO(self.read_at(0, self.size))
 
 
-def member_name(outer: Source, name: str) -> str:
+def member_name(outer: ByteSource, name: str) -> str:
     """Return `outer!name` for a member of a member, else `name`."""
     return f"{outer.member}!{name}" if outer.member else name

@@ -20,7 +20,7 @@ from zt_gate.scan.artifacts.foreign import (
     PROGRAM,
     TORCH7,
 )
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.coreml import COREML, COREML_WEIGHTS
 from zt_gate.scan.artifacts.graphs.executorch import EXECUTORCH
 from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
@@ -148,7 +148,7 @@ def identify(head: Head) -> Format | None:
     return next((form for form in FORMATS if form.matches(head)), None)
 
 
-def examine(piece: Piece) -> None:
+def examine(piece: Input) -> None:
     """Identify a piece and have it examined; what nobody recognises is a gap."""
     head, exam = piece.head, piece.exam
     if head.source.size == 0:
@@ -176,7 +176,7 @@ def examine(piece: Piece) -> None:
         examine_appended(piece)
 
 
-def _ask_for_pickle(piece: Piece, found: Format) -> None:
+def _ask_for_pickle(piece: Input, found: Format) -> None:
     """Examine the bytes of another format as a pickle as well, where they are one from the first byte."""
     with piece.exam.guarded("the bytes as a pickle"):
         if is_also_pickle(piece.head):
@@ -187,7 +187,7 @@ def _ask_for_pickle(piece: Piece, found: Format) -> None:
             PICKLE.examine(piece)
 
 
-def _misnamed(piece: Piece, content: str) -> None:
+def _misnamed(piece: Input, content: str) -> None:
     head = piece.head
     piece.exam.finding(
         "ART-306", Severity.HIGH, f"the name says {head.suffix} and the content is {content}",
@@ -195,7 +195,7 @@ def _misnamed(piece: Piece, content: str) -> None:
     )  # fmt: skip
 
 
-def _examine_empty(piece: Piece) -> None:
+def _examine_empty(piece: Input) -> None:
     piece.exam.formats.append("empty")
     head = piece.head
     # The exporter of PyTorch leaves the data file empty where every tensor went into the model itself.

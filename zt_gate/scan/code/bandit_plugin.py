@@ -27,14 +27,14 @@ def bandit_id(rule: str) -> str:
 
 
 @dataclass(slots=True)
-class _File:
+class _ExaminedFile:
     """The file that bandit is at, and what has not been told about it yet."""
 
     stream: Any = None
     pending: dict[tuple[str, int], Hit] = field(default_factory=dict)
 
 
-_current = _File()
+_current = _ExaminedFile()
 
 
 def _pending(stream: Any) -> dict[tuple[str, int], Hit]:

@@ -41,7 +41,7 @@ class NotebookError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class NotebookCommand:
     """A line that leaves Python: a shell escape, or a magic that is not known to be harmless."""
 
     line: int
@@ -58,7 +58,7 @@ class Notebook:
     lines: list[str] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)
     """For each line the 1-based cell (of all cells) and the 1-based line in it."""
-    commands: list[Command] = field(default_factory=list)
+    commands: list[NotebookCommand] = field(default_factory=list)
     candidates: int = 0
     """Lines looked at as magics; bounded, since each look reads the cell up to there."""
 
@@ -131,7 +131,7 @@ def _take(notebook: Notebook, number: int, lines: list[str]) -> None:
             kept += ["pass"] * (1 if name == "capture" else len(lines) - start)
             if name in _SHELL_CELLS or _expands(rest):
                 text = "\n".join([rest, *lines[start + 1 :]])
-                notebook.commands.append(Command(first + start, f"%%{name}", text))
+                notebook.commands.append(NotebookCommand(first + start, f"%%{name}", text))
         else:
             raise NotebookError(f"cell {number} is written for %%{printable(name, 40)}, which is not examined")
     for line in lines[len(kept) :]:
@@ -162,7 +162,7 @@ def _line(notebook: Notebook, line: str, before: list[str], number: int) -> str:
         return indent + _timed(magic["rest"])
     if magic is None or not _is_inert(magic["name"], magic["rest"]):
         told = magic["rest"] if magic else text.lstrip("!")
-        notebook.commands.append(Command(number, f"%{magic['name']}" if magic else "!", told))
+        notebook.commands.append(NotebookCommand(number, f"%{magic['name']}" if magic else "!", told))
     return f"{indent}pass"
 
 

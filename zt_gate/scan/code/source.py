@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.call_sites import Hit
 from zt_gate.scan.code.name_resolution import NamesError
-from zt_gate.scan.code.notebook import Command, Notebook, read_notebook
+from zt_gate.scan.code.notebook import Notebook, NotebookCommand, read_notebook
 from zt_gate.scan.code.rules import apply_rules, calls_by_place, names_of
 from zt_gate.scan.code.rules_running import install_of
 from zt_gate.scan.code.rules_settings import ENVIRONMENT, is_unsafe
@@ -24,7 +24,7 @@ _VARIABLE = re.compile(r"\b(?P<name>[A-Z][A-Z0-9_]+)(?:\s*=\s*|\s+)(?P<value>[^\
 _SEVERITIES = {"COD-123": Severity.MEDIUM, "COD-124": Severity.HIGH}
 
 
-def command_hits(command: Command) -> list[Hit]:
+def command_hits(command: NotebookCommand) -> list[Hit]:
     """Return the findings for one line that leaves Python."""
     symbol = command.symbol
     hits = [Hit(command.line, "COD-120", int(Severity.MEDIUM), symbol, f"{symbol} leaves Python")]

@@ -20,7 +20,7 @@ from zt_gate.scan.dependencies.structured import (
     read_toml_lock,
 )
 from zt_gate.scan.dependencies.typosquats import imitated, loaders
-from zt_gate.scan.examination import AskingCheck, Notes, Question
+from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
 from zt_gate.scan.interface import Examination
 
 _LARGEST = 16 << 20
@@ -64,11 +64,11 @@ class DependencyCheck(AskingCheck):
     id: ClassVar[str] = "dependencies"
     version: ClassVar[str] = "3"
 
-    def questions(self, frozen: Frozen) -> Sequence[Question]:
+    def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Ask about every dependency file."""
         files = [file for path, file in sorted(frozen.files.items()) if reader_of(path)]
         paths = frozenset(frozen.files)
-        return [Question(file.path, {file.path: file.size}, partial(_notes, file, paths)) for file in files]
+        return [ExaminationJob(file.path, {file.path: file.size}, partial(_notes, file, paths)) for file in files]
 
     def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
         """Make evidence of the answers; see `AskingCheck`."""

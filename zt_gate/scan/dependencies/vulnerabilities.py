@@ -18,7 +18,7 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.policy.fields import parse_instant
 from zt_gate.scan.dependencies.check import is_examined, read_file, reader_of
 from zt_gate.scan.dependencies.model import Dependency, DependencyError
-from zt_gate.scan.examination import Notes, Question, ask_all
+from zt_gate.scan.examination import ExaminationJob, Notes, ask_all
 
 if TYPE_CHECKING:
     from zt_gate.scan.dependencies.osv import Affected
@@ -60,7 +60,7 @@ class VulnerabilityCheck:
             return Evidence.missing(self.id, digest, "no copy of the OSV database was named", _FETCH)
         copy = self._copy
         sizes = {"": 0} | {path: file.size for path, file in frozen.files.items()}  # "" is the database
-        [notes] = ask_all([Question("the dependencies", sizes, lambda: _look_up(frozen, copy))], self._limits)
+        [notes] = ask_all([ExaminationJob("the dependencies", sizes, lambda: _look_up(frozen, copy))], self._limits)
         return Evidence.of(self.id, self.version, digest, findings=notes.findings, gaps=notes.gaps)
 
 

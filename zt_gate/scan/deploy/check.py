@@ -12,11 +12,11 @@ from functools import partial
 from typing import ClassVar
 
 from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
-from zt_gate.intake import Frozen, Source
+from zt_gate.intake import ByteSource, Frozen
 from zt_gate.scan.deploy import envoy, mesh, network, servers, serving
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
 from zt_gate.scan.deploy.release import Rule
-from zt_gate.scan.examination import AskingCheck, Notes, Question
+from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
 
 NAME = "config.pbtxt"
 _LARGEST = 1 << 20
@@ -24,7 +24,7 @@ _LARGEST = 1 << 20
 _TOKEN = re.compile(r""" "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | \#[^\n]* | [A-Za-z_]\w* | \S """, re.VERBOSE)
 
 
-def is_configuration(source: Source) -> bool:
+def is_configuration(source: ByteSource) -> bool:
     """Whether a file configures a model of a Triton model repository."""
     return source.path.rsplit("/", 1)[-1] == NAME
 
@@ -88,11 +88,11 @@ class DeployCheck(AskingCheck):
     id: ClassVar[str] = "deploy"
     version: ClassVar[str] = "2"
 
-    def questions(self, frozen: Frozen) -> Sequence[Question]:
+    def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Ask about all manifests of the target together; the worker finds out which files are manifests."""
         files = [file for _, file in sorted(frozen.files.items())]
         sizes = {"": 0} | {file.path: file.size for file in files}  # "" is all of them together
-        return [Question("the manifests", sizes, partial(_notes, files))]
+        return [ExaminationJob("the manifests", sizes, partial(_notes, files))]
 
     def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
         """Make evidence of the answer; see `AskingCheck`."""
@@ -100,7 +100,7 @@ class DeployCheck(AskingCheck):
         return self.evidence(frozen, notes, metrics, applicable=metrics.get("files") != "0")
 
 
-def _notes(files: Sequence[Source]) -> Notes:
+def _notes(files: Sequence[ByteSource]) -> Notes:
     """Examine every manifest, and all of them together."""
     given, findings, count = Given(), list[Finding](), 0
     for source in files:
@@ -118,7 +118,7 @@ def _notes(files: Sequence[Source]) -> Notes:
     return Notes(tuple(findings), tuple(given.gaps), metrics=metrics)
 
 
-def _backend(source: Source, given: Given) -> Iterator[Finding]:
+def _backend(source: ByteSource, given: Given) -> Iterator[Finding]:
     try:
         line = runs_python(source.read_at(0, source.size))
     except ValueError as error:

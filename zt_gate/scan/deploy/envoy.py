@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text, walk
+from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text, walk
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.manifests import Manifest
+from zt_gate.scan.deploy.manifests import ManifestObject
 from zt_gate.scan.deploy.release import Deployment, Hit
 
 _OLD_TLS = ("TLSv1_0", "TLSv1_1")
@@ -36,19 +36,19 @@ def admin(given: Deployment) -> Iterator[Hit]:
             yield Hit("DEP-108", manifest, address.line, "admin", "its admin interface listens beyond this machine")
 
 
-def _cluster(manifest: Manifest, cluster: Any) -> Iterator[Hit]:
+def _cluster(manifest: ManifestObject, cluster: Any) -> Iterator[Hit]:
     name = printable(text(cluster, "name") or "unnamed", 80)
     sockets = [mapping(match, "transport_socket") for match in items(cluster, "transport_socket_matches")]
     sockets += [mapping(cluster, "transport_socket")] if "transport_socket" in mapping(cluster) else []
     addresses = [inner for inner in walk(mapping(cluster, "load_assignment")) if _is_address(inner)]
     if not sockets and addresses and all(_is_local(address) for address in addresses):
         return
-    for socket in sockets or [Mapping(mapping(cluster).line)]:
+    for socket in sockets or [YamlMapping(mapping(cluster).line)]:
         if problem := _socket_problem(socket, verifies=True):
             yield Hit("DEP-104", manifest, socket.line, f"cluster {name}", f"cluster {name}: {problem}")
 
 
-def _listener(manifest: Manifest, listener: Any) -> Iterator[Hit]:
+def _listener(manifest: ManifestObject, listener: Any) -> Iterator[Hit]:
     name = printable(text(listener, "name") or "unnamed", 80)
     if "internal_listener" in mapping(listener) or _is_local(mapping(listener, "address")):
         return
@@ -58,7 +58,7 @@ def _listener(manifest: Manifest, listener: Any) -> Iterator[Hit]:
             yield Hit("DEP-104", manifest, socket.line, f"listener {name}", f"listener {name}: {problem}")
 
 
-def _socket_problem(socket: Mapping, *, verifies: bool) -> str:
+def _socket_problem(socket: YamlMapping, *, verifies: bool) -> str:
     config = mapping(socket, "typed_config")
     kind = text(config, "@type").rsplit(".", 1)[-1]
     if not socket or "raw_buffer" in text(socket, "name") or kind == "RawBuffer":
@@ -76,11 +76,11 @@ def _socket_problem(socket: Mapping, *, verifies: bool) -> str:
     return ""
 
 
-def _is_address(value: Mapping) -> bool:
+def _is_address(value: YamlMapping) -> bool:
     return "socket_address" in value or "pipe" in value
 
 
-def _is_local(address: Mapping) -> bool:
+def _is_local(address: YamlMapping) -> bool:
     if "pipe" in address:
         return True
     try:
@@ -93,9 +93,9 @@ def _snake(value: Any) -> Any:
     """Return a value with keys as the protocol buffers spell them; Envoy reads either spelling."""
     if isinstance(value, list):
         return [_snake(item) for item in value]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, YamlMapping):
         return value
-    renamed = Mapping(value.line)
+    renamed = YamlMapping(value.line)
     for key, item in value.items():
         name = re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match[1].lower(), key)
         renamed[name] = _snake(item)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.codecs.strict_yaml import LOADED, Mapping, items, load, mapping, text
+from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, items, load, mapping, text
 from zt_gate.domain import Gap, printable
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 
 _RENDER = "render it first (helm template, kustomize build) and scan what comes out"
 _HELM = re.compile(rb"\{\{-?\s*(?:\.|\$|include\b|template\b|tpl\b|if\b|range\b|with\b|end\b|define\b|toYaml\b)")
@@ -54,7 +54,7 @@ def _has(text: bytes, key: tuple[tuple[bytes, ...], bytes]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ManifestObject:
     """One document of a file: a Kubernetes object, or the bootstrap of an Envoy proxy (kind `Envoy`)."""
 
     path: str
@@ -63,7 +63,7 @@ class Manifest:
     name: str
     namespace: str
     """Empty where it is chosen when the manifest is applied."""
-    body: Mapping
+    body: YamlMapping
 
     @property
     def label(self) -> str:
@@ -85,11 +85,11 @@ class Manifest:
 class Given:
     """What a file, or all files together, hold for the rules."""
 
-    manifests: list[Manifest] = field(default_factory=list)
+    manifests: list[ManifestObject] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
 
 
-def is_candidate(source: Source) -> bool:
+def is_candidate(source: ByteSource) -> bool:
     """Whether a file may hold manifests: its name is one that `kubectl apply` reads, and its text says so.
 
     Every byte is searched, in pieces that overlap, so that no amount of text in front hides a document.
@@ -111,7 +111,7 @@ def is_candidate(source: Source) -> bool:
     return False
 
 
-def _is_meant(source: Source) -> bool:
+def _is_meant(source: ByteSource) -> bool:
     """Whether the words stand at the top of a JSON document, and not among the tokens of a vocabulary."""
     try:
         value = parse_json(source.read_at(0, source.size))
@@ -122,7 +122,7 @@ def _is_meant(source: Source) -> bool:
     )
 
 
-def read(source: Source) -> Given:
+def read(source: ByteSource) -> Given:
     """Read the manifests of one file. What cannot be read with certainty is a gap."""
     given = Given()
     name = source.path.rsplit("/", 1)[-1].lower()
@@ -148,11 +148,11 @@ def read(source: Source) -> Given:
 
 def _take(document: Any, path: str, given: Given) -> None:
     """Add what one document holds: itself, the items of a list, or a proxy's configuration inside a ConfigMap."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, YamlMapping):
         return
     version, kind = text(document, "apiVersion"), text(document, "kind")
     if any(key in document for key in _ENVOY_KEYS) and not kind:
-        given.manifests.append(Manifest(path, "Envoy", "", "bootstrap", "", document))
+        given.manifests.append(ManifestObject(path, "Envoy", "", "bootstrap", "", document))
         _dynamic(document, path, given)
         return
     if not version or not kind:
@@ -165,7 +165,7 @@ def _take(document: Any, path: str, given: Given) -> None:
     if group == "kustomize.config.k8s.io":
         given.gaps.append(Gap("a kustomize overlay, which is no manifest yet", path, _RENDER))
         return
-    manifest = Manifest(
+    manifest = ManifestObject(
         path, kind, group, text(document, "metadata", "name"), text(document, "metadata", "namespace"), document
     )
     if number not in _VERSIONS.get(group, (number,)):
@@ -176,13 +176,13 @@ def _take(document: Any, path: str, given: Given) -> None:
         given.manifests += _inside(manifest, given)
 
 
-def _dynamic(document: Mapping, path: str, given: Given) -> None:
+def _dynamic(document: YamlMapping, path: str, given: Given) -> None:
     if document.get("dynamic_resources") or document.get("dynamicResources"):
         reason = "the proxy takes listeners or clusters from elsewhere (dynamic_resources)"
         given.gaps.append(Gap(reason, path, "scan what its control plane hands out, as static_resources"))
 
 
-def _inside(owner: Manifest, given: Given) -> Iterator[Manifest]:
+def _inside(owner: ManifestObject, given: Given) -> Iterator[ManifestObject]:
     """Yield the proxy configurations that a ConfigMap carries as text."""
     for key, value in mapping(owner.body, "data").items():
         if not isinstance(value, str) or not _has(value.encode("utf-8", "surrogatepass"), _ENVOY):
@@ -193,6 +193,6 @@ def _inside(owner: Manifest, given: Given) -> Iterator[Manifest]:
             given.gaps.append(Gap(f"{owner.label}, {printable(key, 60)}: {error}", owner.path, _RENDER))
             continue
         for document in documents:
-            if isinstance(document, Mapping) and any(known in document for known in _ENVOY_KEYS):
+            if isinstance(document, YamlMapping) and any(known in document for known in _ENVOY_KEYS):
                 _dynamic(document, owner.path, given)
-                yield Manifest(owner.path, "Envoy", "", f"{owner.name}/{key}", owner.namespace, document)
+                yield ManifestObject(owner.path, "Envoy", "", f"{owner.name}/{key}", owner.namespace, document)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import Mapping, is_false, items, mapping, text
+from zt_gate.codecs.strict_yaml import YamlMapping, is_false, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.manifests import Manifest
+from zt_gate.scan.deploy.manifests import ManifestObject
 from zt_gate.scan.deploy.release import Deployment, Hit
 
 SECURITY, NETWORKING = "security.istio.io", "networking.istio.io"
@@ -46,7 +46,7 @@ def authorization(given: Deployment) -> Iterator[Hit]:
             yield Hit("DEP-102", manifest, spec.at("rules"), "rules", "a rule allows every caller")
 
 
-def is_open(manifest: Manifest) -> bool:
+def is_open(manifest: ManifestObject) -> bool:
     """Whether an AuthorizationPolicy of action ALLOW has a rule that names no caller."""
     spec = mapping(manifest.body, "spec")
     if text(spec, "action") not in ("", "ALLOW"):
@@ -62,7 +62,7 @@ def _names_caller(rule: Any) -> bool:
     return bool(sources) and all(_is_narrow(mapping(item, "source")) for item in sources)
 
 
-def _is_narrow(source: Mapping) -> bool:
+def _is_narrow(source: YamlMapping) -> bool:
     anybody = {"*", "0.0.0.0/0", "::/0"}
     named = [value for key, value in source.items() if isinstance(value, list) and not key.startswith("not")]
     # Any request principal at all is a valid token, which is a condition; any principal is any pod of the mesh.
@@ -83,7 +83,7 @@ def client_tls(given: Deployment) -> Iterator[Hit]:
                     yield Hit("DEP-103", manifest, tls.line, f"{subset or 'all'} {text(tls, 'mode')}", problem)
 
 
-def _tls_problem(tls: Mapping) -> str:
+def _tls_problem(tls: YamlMapping) -> str:
     mode = text(tls, "mode")
     if mode == "DISABLE":
         return "TLS to the model server is turned off"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text
+from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.manifests import Manifest
+from zt_gate.scan.deploy.manifests import ManifestObject
 from zt_gate.scan.deploy.release import Deployment, Hit
 from zt_gate.scan.deploy.workloads import Pod
 
@@ -53,7 +53,7 @@ def missing_policies(given: Deployment) -> Iterator[Hit]:
             yield Hit("DEP-121", pod.manifest, pod.spec.line, " ".join(lacking), said)
 
 
-def _types(policy: Manifest) -> list[str]:
+def _types(policy: ManifestObject) -> list[str]:
     spec = mapping(policy.body, "spec")
     return items(spec, "policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
 
@@ -81,8 +81,8 @@ def exposure(given: Deployment) -> Iterator[Hit]:
                     yield Hit("DEP-140", pod.manifest, mapping(port).line, f"hostPort {container.name}", said)
 
 
-def _server(given: Deployment, service: Manifest) -> bool:
-    selector: Mapping = mapping(service.body, "spec", "selector")
+def _server(given: Deployment, service: ManifestObject) -> bool:
+    selector: YamlMapping = mapping(service.body, "spec", "selector")
     near = (pod for pod in given.serving if pod.manifest.namespace == service.namespace)
     return bool(selector) and any(all(pod.labels.get(key) == value for key, value in selector.items()) for pod in near)
 

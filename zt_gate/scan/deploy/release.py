@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text
-from zt_gate.scan.deploy.manifests import Manifest
-from zt_gate.scan.deploy.workloads import Container, Pod, pods
+from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text
+from zt_gate.scan.deploy.manifests import ManifestObject
+from zt_gate.scan.deploy.workloads import Pod, PodContainer, pods
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio looks for policies that hold for the whole mesh, unless MeshConfig names another namespace."""
@@ -19,7 +19,7 @@ class Hit:
     """What a rule saw in one manifest."""
 
     rule: str
-    manifest: Manifest
+    manifest: ManifestObject
     line: int
     detail: str
     """What it is about in one token, for the fingerprint."""
@@ -30,7 +30,7 @@ class Hit:
 class Deployment:
     """Every manifest that was given, judged together: a policy in one file protects a pod in another."""
 
-    manifests: tuple[Manifest, ...]
+    manifests: tuple[ManifestObject, ...]
     pods: tuple[Pod, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class Deployment:
         found = tuple(pod for manifest in self.manifests for pod in pods(manifest, settings))
         object.__setattr__(self, "pods", found)
 
-    def of(self, kind: str, *groups: str) -> Iterator[Manifest]:
+    def of(self, kind: str, *groups: str) -> Iterator[ManifestObject]:
         """Yield the manifests of a kind, in any of the groups, or in any group at all."""
         for manifest in self.manifests:
             if manifest.kind == kind and (not groups or manifest.group in groups):
@@ -51,12 +51,12 @@ class Deployment:
         return tuple(pod for pod in self.pods if pod.serves)
 
     @property
-    def containers(self) -> Iterator[Container]:
+    def containers(self) -> Iterator[PodContainer]:
         """Every container of every pod."""
         for pod in self.pods:
             yield from pod.containers
 
-    def policies(self, kind: str, group: str, pod: Pod) -> Iterator[Manifest]:
+    def policies(self, kind: str, group: str, pod: Pod) -> Iterator[ManifestObject]:
         """Yield the policies of a kind that select a pod: in its namespace, or for the whole mesh."""
         key = "podSelector" if kind == "NetworkPolicy" else "selector"
         for manifest in self.of(kind, group):
@@ -68,7 +68,7 @@ class Deployment:
                 yield manifest
 
 
-def selects(selector: Mapping, labels: dict[str, str]) -> bool:
+def selects(selector: YamlMapping, labels: dict[str, str]) -> bool:
     """Whether a label selector holds for labels; an empty one holds for all.
 
     Reads `matchLabels` and `matchExpressions` (In, NotIn, Exists, DoesNotExist) of the Kubernetes API.

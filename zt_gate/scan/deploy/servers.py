@@ -13,11 +13,11 @@ from typing import Any
 
 from zt_gate.codecs.strict_yaml import is_false, is_true, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.manifests import Manifest
+from zt_gate.scan.deploy.manifests import ManifestObject
 from zt_gate.scan.deploy.mesh import is_guarded
 from zt_gate.scan.deploy.network import is_limited
 from zt_gate.scan.deploy.release import Deployment, Hit
-from zt_gate.scan.deploy.workloads import Container, Pod
+from zt_gate.scan.deploy.workloads import Pod, PodContainer
 
 _INSECURE = ("--insecure", "--grpc-insecure", "--insecure-grpc", "--plaintext", "--grpc-plaintext", "--disable-tls",
              "--no-tls", "--disable-ssl", "--no-ssl")  # fmt: skip
@@ -35,7 +35,7 @@ _JUPYTER = re.compile(r"--(?:notebookapp|serverapp|identityprovider)\.(?:token|p
 _SECRET_OPTIONS = ("--api-key", "--hf-token", "--token", "--password")
 
 
-def _hit(rule: str, container: Container, detail: str, what: str, line: int = 0) -> Hit:
+def _hit(rule: str, container: PodContainer, detail: str, what: str, line: int = 0) -> Hit:
     message = f"container {container.name}: {what}"
     return Hit(rule, container.manifest, line or container.line, f"{container.name} {detail}", message)
 
@@ -142,7 +142,7 @@ def vllm(given: Deployment) -> Iterator[Hit]:
                 yield from _vllm(given, pod, container)
 
 
-def _vllm(given: Deployment, pod: Pod, container: Container) -> Iterator[Hit]:
+def _vllm(given: Deployment, pod: Pod, container: PodContainer) -> Iterator[Hit]:
     options = container.options()
     for name, why in _DEVELOPMENT.items():
         value, line = container.env.get(name, ("", 0))
@@ -219,17 +219,17 @@ def _is_path(value: str) -> bool:
     return value.startswith("/") and "\n" not in value
 
 
-def _names(container: Container) -> set[str]:
+def _names(container: PodContainer) -> set[str]:
     return {text(entry, "name") for entry in items(container.body, "env")}
 
 
-def _running(given: Deployment, server: str) -> Iterator[Container]:
+def _running(given: Deployment, server: str) -> Iterator[PodContainer]:
     for container in given.containers:
         if server in container.servers:
             yield container
 
 
-def unknown_options(given: Deployment) -> Iterator[tuple[Manifest, str]]:
+def unknown_options(given: Deployment) -> Iterator[tuple[ManifestObject, str]]:
     """Yield containers of model servers with words that may be any option, since they are set elsewhere."""
     for pod in given.serving:
         for container in pod.containers:

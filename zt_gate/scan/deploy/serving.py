@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from zt_gate.codecs.strict_yaml import Mapping, is_false, is_true, items, mapping, text, walk
+from zt_gate.codecs.strict_yaml import YamlMapping, is_false, is_true, items, mapping, text, walk
 from zt_gate.domain import printable
-from zt_gate.intake import Source
-from zt_gate.scan.deploy.manifests import Manifest, read
+from zt_gate.intake import ByteSource
+from zt_gate.scan.deploy.manifests import ManifestObject, read
 from zt_gate.scan.deploy.mesh import is_guarded
 from zt_gate.scan.deploy.release import Deployment, Hit
 
@@ -32,7 +32,7 @@ _UNVERIFIED = {
 """Settings of storage initialisers, and which value of each gives up on TLS."""
 
 
-def storage_uris(manifests: tuple[Manifest, ...]) -> Iterator[tuple[Manifest, int, str]]:
+def storage_uris(manifests: tuple[ManifestObject, ...]) -> Iterator[tuple[ManifestObject, int, str]]:
     """Yield every address that KServe loads a model from: manifest, line, address."""
     for manifest in manifests:
         if manifest.group != GROUP:
@@ -62,7 +62,7 @@ def uri_problem(address: str) -> str:
     return "names no digest, so what it holds can change after it was checked"
 
 
-def other_models(source: Source, digest: str) -> list[str]:
+def other_models(source: ByteSource, digest: str) -> list[str]:
     """Say why manifests would load something else than one release.
 
     An address names a release by its subject digest in the path, such as `s3://models/DIGEST/`. The digest of an OCI
@@ -107,7 +107,7 @@ def verified_storage(given: Deployment) -> Iterator[Hit]:
                 yield Hit("DEP-132", manifest, line, printable(key, 60), said)
 
 
-def _settings(manifest: Manifest) -> Iterator[tuple[str, str, Any, int]]:
+def _settings(manifest: ManifestObject) -> Iterator[tuple[str, str, Any, int]]:
     """Yield settings wherever storage initialisers look for them: place, key, value, line."""
     for inner in walk(manifest.body):
         if text(inner, "name") and isinstance(inner.get("value"), str):
@@ -167,13 +167,13 @@ def settings(given: Deployment) -> Iterator[Hit]:
         )
 
 
-def _own_key(rule: Mapping) -> bool:
+def _own_key(rule: YamlMapping) -> bool:
     default = mapping(rule, "applyServerSideEncryptionByDefault")
     reference = "kmsMasterKeyID" in default or "kmsMasterKeyRef" in default
     return text(default, "sseAlgorithm").startswith("aws:kms") and reference
 
 
-def _judge(manifest: Manifest, *, encrypted: bool, private: bool, versioned: bool, logged: bool) -> Iterator[Hit]:
+def _judge(manifest: ManifestObject, *, encrypted: bool, private: bool, versioned: bool, logged: bool) -> Iterator[Hit]:
     line = mapping(manifest.body, "spec").line
     if not encrypted:
         yield Hit("DEP-201", manifest, line, "encryption", "it is not encrypted with a key of your own")

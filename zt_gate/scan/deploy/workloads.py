@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from zt_gate.codecs.strict_yaml import Mapping, items, mapping, text, walk
+from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text, walk
 from zt_gate.domain import printable
-from zt_gate.scan.deploy.manifests import Manifest
+from zt_gate.scan.deploy.manifests import ManifestObject
 
 _SERVERS = {
     "triton": ("tritonserver", "--model-control-mode", "--grpc-restricted-protocol"),
@@ -34,17 +34,17 @@ _COMPUTED = re.compile(r"`|\$\((?![A-Za-z_][A-Za-z0-9_]*\))|\A\$[@*]\Z")
 _KSERVE_FORMATS = {"triton": "triton", "pytorch": "torchserve", "huggingface": "vllm", "vllm": "vllm"}
 
 
-Settings = dict[tuple[str, str], Mapping]
+Settings = dict[tuple[str, str], YamlMapping]
 """The data of each ConfigMap, by namespace and name."""
 
 
 @dataclass(frozen=True)
-class Container:
+class PodContainer:
     """One container, as far as its manifest tells."""
 
-    manifest: Manifest
-    body: Mapping
-    pod: Mapping
+    manifest: ManifestObject
+    body: YamlMapping
+    pod: YamlMapping
     """The pod's spec."""
     settings: Settings
 
@@ -62,7 +62,7 @@ class Container:
             for key, value in data.items():
                 found[text(entry, "prefix") + key] = (str(value), mapping(entry).line)
         for entry in items(self.body, "env"):
-            if not isinstance(entry, Mapping):
+            if not isinstance(entry, YamlMapping):
                 continue
             reference = mapping(entry, "valueFrom", "configMapKeyRef")
             value = entry.get("value", self._config(text(reference, "name")).get(text(reference, "key")))
@@ -70,8 +70,8 @@ class Container:
                 found[text(entry, "name")] = (value, entry.at("value" if "value" in entry else "valueFrom"))
         return found
 
-    def _config(self, name: str) -> Mapping:
-        return self.settings.get((self.manifest.namespace, name), Mapping(0))
+    def _config(self, name: str) -> YamlMapping:
+        return self.settings.get((self.manifest.namespace, name), YamlMapping(0))
 
     @cached_property
     def words(self) -> list[str]:
@@ -131,23 +131,23 @@ class Container:
 class Pod:
     """The template of a pod, wherever it stands."""
 
-    manifest: Manifest
-    spec: Mapping
-    metadata: Mapping
+    manifest: ManifestObject
+    spec: YamlMapping
+    metadata: YamlMapping
     """The template's own labels and annotations."""
     settings: Settings
 
     @cached_property
-    def containers(self) -> tuple[Container, ...]:
+    def containers(self) -> tuple[PodContainer, ...]:
         """Containers, those that run before and beside them too."""
         bodies = [
             body
             for key in ("containers", "initContainers", "ephemeralContainers")
             for body in items(self.spec, key)
-            if isinstance(body, Mapping)
+            if isinstance(body, YamlMapping)
         ]
         bodies += [body for key in ("model", *_LEGACY) if (body := mapping(self.spec, key))]
-        return tuple(Container(self.manifest, body, self.spec, self.settings) for body in bodies)
+        return tuple(PodContainer(self.manifest, body, self.spec, self.settings) for body in bodies)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -174,7 +174,7 @@ _LEGACY = ("sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "pmm
 """Keys under which KServe's v1beta1 predictor names a model besides `model`."""
 
 
-def pods(manifest: Manifest, settings: Settings) -> Iterator[Pod]:
+def pods(manifest: ManifestObject, settings: Settings) -> Iterator[Pod]:
     """Yield every pod template of a manifest, of whatever kind it is."""
     if manifest.kind == "Envoy":
         return
@@ -185,16 +185,16 @@ def pods(manifest: Manifest, settings: Settings) -> Iterator[Pod]:
     for outer in walk(manifest.body):
         # A template is a mapping with `spec`, and its metadata beside it; custom kinds put containers into their spec.
         for key, value in outer.items():
-            if isinstance(value, Mapping) and _is_pod(value, manifest):
+            if isinstance(value, YamlMapping) and _is_pod(value, manifest):
                 beside = mapping(outer, "metadata") if key == "spec" and "metadata" in outer else own
                 yield Pod(manifest, value, beside, settings)
 
 
-def _is_pod(value: Mapping, manifest: Manifest) -> bool:
-    if any(isinstance(item, Mapping) for item in items(value, "containers")):
+def _is_pod(value: YamlMapping, manifest: ManifestObject) -> bool:
+    if any(isinstance(item, YamlMapping) for item in items(value, "containers")):
         return True
     kserve = manifest.kind == "InferenceService" and manifest.group == "serving.kserve.io"
-    return kserve and any(isinstance(value.get(key), Mapping) for key in ("model", *_LEGACY))
+    return kserve and any(isinstance(value.get(key), YamlMapping) for key in ("model", *_LEGACY))
 
 
 def _split(line: str) -> list[str]:

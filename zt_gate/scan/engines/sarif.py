@@ -29,7 +29,7 @@ _UNSIGNED = "is not signed, so that it counts as an opinion"
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class SarifFile:
     """A SARIF file of the operator's."""
 
     name: str
@@ -37,7 +37,7 @@ class Brought:
     data: bytes
 
 
-def read_sarif(path: Path) -> Brought:
+def read_sarif(path: Path) -> SarifFile:
     """Read a file that the operator named; no more of it than the limit, and a byte.
 
     Raises:
@@ -45,7 +45,7 @@ def read_sarif(path: Path) -> Brought:
     """
     try:
         with path.open("rb") as stream:
-            return Brought(path.name, stream.read(MAX_BYTES + 1))
+            return SarifFile(path.name, stream.read(MAX_BYTES + 1))
     except OSError as error:
         problem = f"cannot read the SARIF file {printable(path)}: {error.strerror}"
         raise UsageError(problem, "name the file that the scanner wrote") from error
@@ -69,7 +69,7 @@ class SarifCheck:
     id: ClassVar[str] = "sarif"
     version: ClassVar[str] = "1"
 
-    def __init__(self, brought: Sequence[Brought] = ()) -> None:
+    def __init__(self, brought: Sequence[SarifFile] = ()) -> None:
         self._brought = brought
 
     def run(self, frozen: Frozen) -> Evidence:
@@ -98,7 +98,7 @@ class SarifCheck:
         )
 
 
-def read_results(item: Brought, frozen: Frozen, notes: Results) -> None:
+def read_results(item: SarifFile, frozen: Frozen, notes: Results) -> None:
     """Read one file about a target; whatever keeps it from being understood or finished becomes a gap."""
     hashes = {entry.path: entry.sha256 for entry in frozen.subject.manifest.content}
     try:

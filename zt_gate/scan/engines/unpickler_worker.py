@@ -40,7 +40,7 @@ COMPUTED: Name = ("", "")
 
 
 @dataclass(slots=True)
-class Reading:
+class PickleReading:
     """What a reader asked for in one pickle."""
 
     names: list[Name] = field(default_factory=list)
@@ -71,14 +71,14 @@ class _Names:
     handed_on = called = built = changed = persistent = extension = _nothing
 
 
-def our_reading(data: bytes, start: int) -> Reading:
+def our_reading(data: bytes, start: int) -> PickleReading:
     """Return what the symbolic machine sees in the pickle at an offset."""
     heard = _Names()
     try:
         end = Machine(MemorySource("", "", data), heard, start).run()
     except MalformedError:
-        return Reading(heard.names)
-    return Reading(heard.names, end)
+        return PickleReading(heard.names)
+    return PickleReading(heard.names, end)
 
 
 class _Absorbs(type):
@@ -125,7 +125,7 @@ class _StandIn(Unpickler):
         return _Inert()
 
 
-def their_reading(data: bytes, start: int, *, ahead: bool) -> Reading:
+def their_reading(data: bytes, start: int, *, ahead: bool) -> PickleReading:
     """Return what the C unpickler asks for in the pickle at an offset.
 
     Args:
@@ -140,11 +140,11 @@ def their_reading(data: bytes, start: int, *, ahead: bool) -> Reading:
     try:
         reader.load()
     except Exception:  # noqa: BLE001 - whatever stops it, what it asked for until then is compared
-        return Reading(reader.names)
-    return Reading(reader.names, file.tell())
+        return PickleReading(reader.names)
+    return PickleReading(reader.names, file.tell())
 
 
-def disagreement(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
+def disagreement(ours: PickleReading, theirs: PickleReading) -> tuple[str, str] | None:
     """Return a symbol and what differs between two readings of a pickle; None where they agree.
 
     Where one of them stops early only a name that CPython asked for, and we did not see, counts.

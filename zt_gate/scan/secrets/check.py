@@ -13,8 +13,8 @@ from functools import partial
 from typing import ClassVar
 
 from zt_gate.domain import Evidence
-from zt_gate.intake import Frozen, FrozenFile, Source
-from zt_gate.scan.examination import AskingCheck, Notes, Question
+from zt_gate.intake import ByteSource, Frozen, FrozenFile
+from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
 from zt_gate.scan.interface import Examination
 from zt_gate.scan.secrets.extract import Part, parts
 from zt_gate.scan.secrets.search import Hit, find_secrets
@@ -36,10 +36,10 @@ class SecretsCheck(AskingCheck):
     id: ClassVar[str] = "secrets"
     version: ClassVar[str] = "4"
 
-    def questions(self, frozen: Frozen) -> Sequence[Question]:
+    def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Ask about every file that is not empty."""
         files = [file for _, file in sorted(frozen.files.items()) if file.size]
-        return [Question(file.path, {file.path: file.size}, partial(_notes, file)) for file in files]
+        return [ExaminationJob(file.path, {file.path: file.size}, partial(_notes, file)) for file in files]
 
     def answered(self, frozen: Frozen, notes: Sequence[Notes]) -> Evidence:
         """Make evidence of the answers; see `AskingCheck`."""
@@ -51,7 +51,7 @@ def _notes(file: FrozenFile) -> Notes:
     return Notes(tuple(exam.findings), tuple(exam.gaps))
 
 
-def search_file(source: Source) -> Examination:
+def search_file(source: ByteSource) -> Examination:
     """Search one file. Where it breaks the rules of its format, `artifacts` says so too."""
     exam = Examination(source.path, source.size)
     with exam.guarded("the search for secrets"):

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.archives.zstd_frame import ZstdDecoder
 
 MAX_TEXT = 256 << 20
@@ -97,7 +97,7 @@ class Part:
     """Hits that begin here or later, within the data, belong to the next part."""
 
 
-def parts(source: Source) -> Iterator[Part]:
+def parts(source: ByteSource) -> Iterator[Part]:
     """Yield what has to be searched in a file.
 
     Raises:
@@ -126,7 +126,7 @@ def _unquoted(name: str) -> bool:
     return name.lower().endswith(_UNQUOTED) or name.rsplit("/", 1)[-1].lower().startswith(".env")
 
 
-def _text(source: Source) -> Iterator[Part]:
+def _text(source: ByteSource) -> Iterator[Part]:
     if source.size > MAX_TEXT:
         raise TargetError(f"a text of {source.size} bytes is more than is searched for secrets", "split or compress it")
     line = 1
@@ -136,7 +136,7 @@ def _text(source: Source) -> Iterator[Part]:
         line += data.count(b"\n", 0, _WINDOW)
 
 
-def _binary(source: Source, start: bytes) -> Iterator[Part]:
+def _binary(source: ByteSource, start: bytes) -> Iterator[Part]:
     size = source.size
     length = int.from_bytes(start[:8], "little")
     if start[8:9] == b"{" and length <= min(size - 8, _MAX_HEADER):
@@ -150,12 +150,12 @@ def _binary(source: Source, start: bytes) -> Iterator[Part]:
         yield _bytes(source, size - _BINARY, _BINARY)
 
 
-def _bytes(source: Source, offset: int, length: int) -> Part:
+def _bytes(source: ByteSource, offset: int, length: int) -> Part:
     data = source.read_at(offset, length)
     return Part(data, offset, 0, source.member, False, False, len(data))
 
 
-def _archive(source: Source) -> Iterator[Part]:
+def _archive(source: ByteSource) -> Iterator[Part]:
     left = _INFLATED
     with source.open() as raw, zipfile.ZipFile(raw) as archive:
         members = archive.infolist()

@@ -12,7 +12,7 @@ from functools import cache
 
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity
-from zt_gate.domain.secret_shapes import ADDRESS, JWT, PRIVATE_KEY, TOKENS, Shape
+from zt_gate.domain.secret_shapes import ADDRESS, JWT, PRIVATE_KEY, TOKENS, SecretShape
 
 _PLACEHOLDER_WORDS = re.compile(
     rb"example|placeholder|changeme|change_me|change-me|redacted|dummy|your[-_ ]|yourp|yourt|insert|notreal|sample|"
@@ -141,7 +141,7 @@ def _searches() -> tuple[_Search, ...]:
     )
 
 
-def _search(rule: str, severity: Severity, shape: Shape, honest: Callable[[bytes], bool]) -> _Search:
+def _search(rule: str, severity: Severity, shape: SecretShape, honest: Callable[[bytes], bool]) -> _Search:
     alone = shape not in (ADDRESS, PRIVATE_KEY)
     pattern = rf"{shape.pattern}(?![A-Za-z0-9])" if alone else shape.pattern
     anchors = tuple(anchor.encode() for anchor in shape.anchors)

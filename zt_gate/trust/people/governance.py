@@ -11,13 +11,13 @@ from zt_gate.policy.model import Policy
 from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.policy.roles import BREAK_GLASS, WAIVERS, BreakGlass
 from zt_gate.policy.waivers import Waiver
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.people.roles import permitted
 from zt_gate.trust.people.separation import duties_of, separation_evidence, unmet
 from zt_gate.trust.people.signers import Signer, Signers, persons
 from zt_gate.trust.requirements.approvals import command, of_act, sound_acts
-from zt_gate.trust.requirements.requirement import Outcome, instant, missing, settle
-from zt_gate.trust.verify import Item
+from zt_gate.trust.requirements.requirement import Assessment, instant, missing, settle
+from zt_gate.trust.verify import VerifiedStatement
 
 BREAK_GLASS_VERSION = "1"
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -27,7 +27,7 @@ Windows = dict[str, dict[str, tuple[datetime, str]]]
 
 
 def break_glass_evidence(
-    question: Question, wanted: BreakGlass, by: Sequence[str], items: Sequence[Item]
+    question: Context, wanted: BreakGlass, by: Sequence[str], items: Sequence[VerifiedStatement]
 ) -> Evidence | None:
     """Judge the statements that break the glass; None where nobody brought one.
 
@@ -47,7 +47,7 @@ def break_glass_evidence(
             _note(item, item.statement.predicate, wanted, by, windows, outcome)
     best = _best(windows, wanted.count)
     if best is None:
-        release = Outcome("release")
+        release = Assessment("release")
         most = max((len(people) for people in windows.values()), default=0)
         who = ", ".join(by) or "nobody"
         release.finding(
@@ -61,7 +61,12 @@ def break_glass_evidence(
 
 
 def _note(
-    item: Item, predicate: dict[str, Any], wanted: BreakGlass, by: Sequence[str], windows: Windows, outcome: Outcome
+    item: VerifiedStatement,
+    predicate: dict[str, Any],
+    wanted: BreakGlass,
+    by: Sequence[str],
+    windows: Windows,
+    outcome: Assessment,
 ) -> None:
     """Enter a sound statement under its incident; a window that is too long is a finding."""
     begins, ends, incident = instant(predicate["approvedOn"]), instant(predicate["expires"]), predicate.get("incident")
@@ -94,7 +99,11 @@ WAIVERS_VERSION = "1"
 
 
 def waivers_evidence(
-    question: Question, waivers: Sequence[Waiver], signers: Signers, by: Sequence[str], items: Sequence[Item]
+    question: Context,
+    waivers: Sequence[Waiver],
+    signers: Signers,
+    by: Sequence[str],
+    items: Sequence[VerifiedStatement],
 ) -> Evidence:
     """Judge whether each waiver was signed for by the person whom it names as its approver.
 
@@ -105,7 +114,7 @@ def waivers_evidence(
         by: ids whose roles permit them to waive.
         items: what was brought.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[Assessment] = []
     found: set[Signer] = set()
     for item, outcome in sound_acts(question, "waive", by, None, items):
         outcomes.append(outcome)
@@ -114,7 +123,7 @@ def waivers_evidence(
     if not outcomes:
         fix = f"let the approver sign for it: {command('waive', question.stage)}"
         return missing(WAIVERS, question.subject, f"signature for the waiver {waivers[0].id}", fix, items)
-    unsigned = Outcome("release")
+    unsigned = Assessment("release")
     for waiver in waivers:
         if problem := _problem(waiver, signers, found):
             unsigned.finding("ACC-004", f"waiver {waiver.id} does not count: {problem}", waiver.id)
@@ -138,10 +147,10 @@ def _problem(waiver: Waiver, signers: Signers, found: set[Signer]) -> str:
 
 
 def governed(
-    question: Question,
+    question: Context,
     policy: Policy,
     signers: Signers,
-    items: Sequence[Item],
+    items: Sequence[VerifiedStatement],
     asked: Mapping[str, AnyRequirement],
     evidence: Sequence[Evidence],
     answers: Callable[[str, AnyRequirement], Evidence],
@@ -174,7 +183,7 @@ def governed(
     return found
 
 
-def _held(question: Question, policy: Policy, people: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+def _held(question: Context, policy: Policy, people: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
     """Return who owns or approved a waiver for the subject. A name that the policy does not know is somebody else."""
     persons = {entry.id: entry.person for entry in policy.trust.entries}
 

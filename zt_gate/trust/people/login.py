@@ -14,9 +14,9 @@ from typing import Any
 
 from zt_gate.domain import Digest, canonical_json, printable
 from zt_gate.policy.login import NeededLogin, jwks_keys
-from zt_gate.trust.context import Question
-from zt_gate.trust.requirements.requirement import MAX_SKEW, Outcome, instant
-from zt_gate.trust.verify import Item
+from zt_gate.trust.context import Context
+from zt_gate.trust.requirements.requirement import MAX_SKEW, Assessment, instant
+from zt_gate.trust.verify import VerifiedStatement
 
 FIELD = "idToken"
 """Where a token stands in the predicate of an act."""
@@ -58,20 +58,24 @@ def stated_nonce(token: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def by_login(item: Item, by: Sequence[str], question: Question) -> Iterator[tuple[Item, Outcome]]:
+def by_login(
+    item: VerifiedStatement, by: Sequence[str], question: Context
+) -> Iterator[tuple[VerifiedStatement, Assessment]]:
     """Yield an item with those signers of a `by` list who showed the needed login, and one with what others lack.
 
     Apart, so that taking one of two signatures off an envelope never helps.
     """
-    signers, lacking = item.signers_of(by), Outcome(item.name)
+    signers, lacking = item.signers_of(by), Assessment(item.name)
     shown = frozenset(signer for signer in signers if _shows(signer.id, signer.login, item, question, lacking))
     if shown:
-        yield replace(item, signers=shown), Outcome(item.name)
+        yield replace(item, signers=shown), Assessment(item.name)
     if not lacking.ok:
         yield replace(item, signers=frozenset()), lacking
 
 
-def _shows(name: str, login: NeededLogin | None, item: Item, question: Question, lacking: Outcome) -> bool:
+def _shows(
+    name: str, login: NeededLogin | None, item: VerifiedStatement, question: Context, lacking: Assessment
+) -> bool:
     if login is None:
         return True
     predicate = item.statement.predicate if item.statement is not None else {}
@@ -91,7 +95,7 @@ def _shows(name: str, login: NeededLogin | None, item: Item, question: Question,
     return False
 
 
-def _check(login: NeededLogin, predicate: Mapping[str, Any], question: Question) -> None:
+def _check(login: NeededLogin, predicate: Mapping[str, Any], question: Context) -> None:
     token, made = predicate[FIELD], instant(predicate.get("approvedOn"))
     _demand(isinstance(token, str) and len(token) <= MAX_TOKEN, f"it is no text of at most {MAX_TOKEN} characters")
     if made is None:

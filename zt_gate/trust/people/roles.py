@@ -10,7 +10,7 @@ from zt_gate.domain import Evidence, Finding, Severity, Status
 from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.policy.roles import ACT_OF, Role
 from zt_gate.policy.trust_roots import Trust
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 _Asked = TypeVar("_Asked", bound=AnyRequirement)
 
@@ -30,7 +30,7 @@ def narrowed(requirement: _Asked, by: Sequence[str]) -> _Asked:
 
 
 def with_denials(
-    evidence: Evidence, requirement: str, by: Sequence[str], allowed: Sequence[str], items: Sequence[Item]
+    evidence: Evidence, requirement: str, by: Sequence[str], allowed: Sequence[str], items: Sequence[VerifiedStatement]
 ) -> Evidence:
     """Add to unmet evidence who is listed, signed, and lacks a role for it.
 

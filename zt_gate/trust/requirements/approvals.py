@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 from zt_gate.domain import Digest, Evidence
 from zt_gate.policy.requirements import Approvals, Promotion
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.people.login import by_login
 from zt_gate.trust.people.signers import Signer, persons
 from zt_gate.trust.requirements.requirement import (
-    Outcome,
+    Assessment,
     admit,
     check_age,
     check_subject,
@@ -32,7 +32,7 @@ from zt_gate.trust.requirements.requirement import (
     text,
 )
 from zt_gate.trust.statements.statement import APPROVAL_TYPE
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 ACTS = ("approve", "promote", "waive", "break-glass")
 ActName = Literal["approve", "promote", "waive", "break-glass"]
@@ -61,24 +61,24 @@ def approval_predicate(
     return value if incident is None else {**value, "incident": incident}
 
 
-def approvals_evidence(question: Question, wanted: Approvals, items: Sequence[Item]) -> Evidence:
+def approvals_evidence(question: Context, wanted: Approvals, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the approvals. Persons are counted, not statements: one person who approves twice counts once."""
     return _counted(question, wanted, wanted.needed, items, ("approvals", "approve", "APR-001"))
 
 
-def promotion_evidence(question: Question, wanted: Promotion, items: Sequence[Item]) -> Evidence:
+def promotion_evidence(question: Context, wanted: Promotion, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the requests for promotion; one by somebody listed is enough."""
     return _counted(question, wanted, 1, items, ("promotion", "promote", "ACC-002"))
 
 
-def of_act(items: Sequence[Item], act: str) -> list[Item]:
+def of_act(items: Sequence[VerifiedStatement], act: str) -> list[VerifiedStatement]:
     """Return the items that say that they are such an act. One that names no act of ours is taken for an approval."""
     return [item for item in items if item.kind == APPROVAL_TYPE and _act(item) == act]
 
 
 def sound_acts(
-    question: Question, act: str, by: Sequence[str], max_age_days: int | None, items: Sequence[Item]
-) -> Iterator[tuple[Item, Outcome]]:
+    question: Context, act: str, by: Sequence[str], max_age_days: int | None, items: Sequence[VerifiedStatement]
+) -> Iterator[tuple[VerifiedStatement, Assessment]]:
     """Yield the items of an act, each with what it lacks; an item's signers are those who showed the needed login."""
     for item in of_act(items, act):
         outcome = _judge(item, question, by, max_age_days)
@@ -95,14 +95,14 @@ def command(act: str, stage: str) -> str:
 
 
 def _counted(
-    question: Question,
+    question: Context,
     wanted: Approvals | Promotion,
     needed: int,
-    items: Sequence[Item],
+    items: Sequence[VerifiedStatement],
     words: tuple[str, ActName, str],
 ) -> Evidence:
     check, act, rule = words
-    outcomes: list[Outcome] = []
+    outcomes: list[Assessment] = []
     found: set[Signer] = set()
     for item, outcome in sound_acts(question, act, wanted.by, wanted.max_age_days, items):
         outcomes.append(outcome)
@@ -115,7 +115,7 @@ def _counted(
     people, count = persons(found), len(outcomes)
     satisfied = len(people) >= needed
     if not satisfied:
-        release = Outcome("release")
+        release = Assessment("release")
         done = {"approve": "approved it", "promote": "asked for its promotion"}[act]
         who = ", ".join(wanted.by) or "nobody"
         release.finding(rule, f"{len(people)} of {needed} required persons {done}; the policy accepts {who}", "count")
@@ -124,7 +124,7 @@ def _counted(
     return settle(check, VERSION, question.subject, outcomes, satisfied=satisfied, metrics=metrics)
 
 
-def _judge(item: Item, question: Question, by: Sequence[str], max_age_days: int | None) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, by: Sequence[str], max_age_days: int | None) -> Assessment:
     outcome = admit(item, by)
     check_subject(item, question.subject, "APR-008", outcome)
     if not outcome.ok or item.statement is None:
@@ -145,7 +145,7 @@ def _judge(item: Item, question: Question, by: Sequence[str], max_age_days: int 
     return outcome
 
 
-def _act(item: Item) -> str:
+def _act(item: VerifiedStatement) -> str:
     """What an item claims to be. One that cannot be read is reported among the approvals."""
     act = item.statement.predicate.get("act") if item.statement is not None else None
     return act if isinstance(act, str) and act in ACTS else "approve"

@@ -16,21 +16,21 @@ from zt_gate.errors import EvidenceError
 from zt_gate.policy.evaluation_requirements import Backdoor
 from zt_gate.rulings.backdoor_calibration import DEFAULT, from_json
 from zt_gate.rulings.backdoor_pictures import backdoor_pictures
-from zt_gate.rulings.backdoor_ruling import Calibration, Limits, judge_backdoor
-from zt_gate.trust.context import Question
-from zt_gate.trust.requirements.evaluation import Judged, judge_all
+from zt_gate.rulings.backdoor_ruling import BackdoorThresholds, Calibration, judge_backdoor
+from zt_gate.trust.context import Context
+from zt_gate.trust.requirements.evaluation import JudgedStatement, judge_all
 from zt_gate.trust.requirements.provenance import verified_materials
 from zt_gate.trust.requirements.requirement import missing, settle, signer_ids, text
 from zt_gate.trust.statements.statement import BACKDOOR_TYPE
 from zt_gate.trust.statements.ticket import digest_in
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 APART, SMALLER = 0.7, 0.35
 """Silhouette of two clusters from which on a class lies apart, and the largest share of the smaller one: honest small
 networks reached 0.58 (10 classes of digits, 3 networks)."""
 
 
-def check_training_data(one: Judged, question: Question, items: Sequence[Item]) -> list[Finding]:
+def check_training_data(one: JudgedStatement, question: Context, items: Sequence[VerifiedStatement]) -> list[Finding]:
     """Note data that the release was not made of; return what advises.
 
     Args:
@@ -56,7 +56,7 @@ def check_training_data(one: Judged, question: Question, items: Sequence[Item]) 
     return notes
 
 
-def _apart(one: Judged) -> list[Finding]:
+def _apart(one: JudgedStatement) -> list[Finding]:
     """Return a note for each class whose samples fall into two parts, a small one far from the rest."""
     notes = []
     for entry in _classes(one.predicate):
@@ -85,7 +85,7 @@ KINDS = (BACKDOOR_TYPE,)
 """Predicate types that the requirement looks at."""
 
 
-def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item]) -> Evidence:
+def backdoor_evidence(question: Context, wanted: Backdoor, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the statements; one that meets everything is enough."""
     judged = judge_all(question, wanted, BACKDOOR_TYPE, items)
     if not judged:
@@ -107,19 +107,19 @@ def backdoor_evidence(question: Question, wanted: Backdoor, items: Sequence[Item
     return replace(settled, findings=findings, pictures=drawn)
 
 
-def _pictures(one: Judged, failed: set[int | None]) -> tuple[Picture, ...]:
+def _pictures(one: JudgedStatement, failed: set[int | None]) -> tuple[Picture, ...]:
     numbers = one.predicate.get("backdoor")
     return tuple(backdoor_pictures(numbers, one.predicate.get("triggers"), failed)) if isinstance(numbers, dict) else ()
 
 
-def _reference(one: Judged) -> dict[str, str]:
+def _reference(one: JudgedStatement) -> dict[str, str]:
     """Return what the runner says of the approved release: compared with, or why not."""
     numbers = one.predicate.get("backdoor")
     said = numbers.get("reference") if isinstance(numbers, dict) else None
     return {"reference": text(said, 200)} if isinstance(said, str) else {}
 
 
-def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
+def _rule(one: JudgedStatement, wanted: Backdoor) -> set[int | None]:
     """Note what the detectors' numbers amount to; return the classes that a backdoor leads to."""
     outcome, ticket, failed = one.outcome, one.ticket, set[int | None]()
     if ticket is None or not outcome.ok:
@@ -128,7 +128,7 @@ def _rule(one: Judged, wanted: Backdoor) -> set[int | None]:
     if not isinstance(numbers, dict):
         outcome.finding("EVL-009", "carries no numbers of a backdoor examination")
         return failed
-    limits = Limits(alpha=float(wanted.chance))
+    limits = BackdoorThresholds(alpha=float(wanted.chance))
     calibration = _calibration(wanted)
     if calibration is None:
         outcome.gap("the policy's calibration cannot be read", "make one: zt-gate evaluate calibrate … --out FILE")

@@ -13,9 +13,9 @@ from typing import Any
 
 from zt_gate.domain import Evidence, Subject
 from zt_gate.policy.requirements import Bom
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.requirements.requirement import (
-    Outcome,
+    Assessment,
     admit,
     check_age,
     check_subject,
@@ -25,7 +25,7 @@ from zt_gate.trust.requirements.requirement import (
     text,
 )
 from zt_gate.trust.statements.statement import BOM_TYPE
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "bom"
 VERSION = "1"
@@ -37,7 +37,7 @@ _MAX_COMPONENTS = 200_000
 _MAX_SHOWN = 20
 
 
-def bom_evidence(question: Question, wanted: Bom, items: Sequence[Item]) -> Evidence:
+def bom_evidence(question: Context, wanted: Bom, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the bills of materials; one that is sound is enough."""
     relevant = [item for item in items if item.kind == BOM_TYPE]
     if not relevant:
@@ -48,7 +48,7 @@ def bom_evidence(question: Question, wanted: Bom, items: Sequence[Item]) -> Evid
     return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
 
 
-def _judge(item: Item, question: Question, wanted: Bom) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, wanted: Bom) -> Assessment:
     outcome = admit(item, wanted.by)
     check_subject(item, question.subject, "BOM-006", outcome)
     if not outcome.ok or item.statement is None:
@@ -78,7 +78,7 @@ def check_bom(value: Mapping[str, Any], subject: Subject) -> None:
     components = list(_components(value))
     if not any(component["type"] == MODEL for component in components):
         raise ValueError(f"it names no component of the type {MODEL}")
-    outcome = Outcome("it")
+    outcome = Assessment("it")
     _check_files(components, subject, outcome)
     if not outcome.ok:
         raise ValueError(outcome.findings[0].message)
@@ -123,7 +123,7 @@ def _list(parent: Mapping[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, outcome: Outcome) -> None:
+def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, outcome: Assessment) -> None:
     """Note components of the type `file` that are not in the manifest, or whose SHA-256 is absent or another one."""
     files = {entry.path: entry.sha256 for entry in subject.manifest.content}
     wrong: set[str] = set()

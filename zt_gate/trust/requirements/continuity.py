@@ -12,10 +12,19 @@ from typing import Any
 
 from zt_gate.domain import Evidence
 from zt_gate.policy.requirements import Continuity
-from zt_gate.trust.context import Question
-from zt_gate.trust.requirements.requirement import Outcome, admit, check_age, instant, missing, settle, signer_ids, text
+from zt_gate.trust.context import Context
+from zt_gate.trust.requirements.requirement import (
+    Assessment,
+    admit,
+    check_age,
+    instant,
+    missing,
+    settle,
+    signer_ids,
+    text,
+)
 from zt_gate.trust.statements.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "continuity"
 VERSION = "1"
@@ -23,7 +32,7 @@ KINDS = (SUMMARY_TYPE,)
 """Predicate types that the requirement looks at."""
 
 
-def continuity_evidence(question: Question, wanted: Continuity, items: Sequence[Item]) -> Evidence:
+def continuity_evidence(question: Context, wanted: Continuity, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the summaries of earlier releases; one that names a signer of this release is enough.
 
     Not the newest alone: where one summary can hide another, taking a file away could allow a release. How far
@@ -43,7 +52,7 @@ def continuity_evidence(question: Question, wanted: Continuity, items: Sequence[
     return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
 
 
-def _judge(item: Item, question: Question, wanted: Continuity, now: set[str]) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, wanted: Continuity, now: set[str]) -> Assessment:
     outcome = admit(item, wanted.by)
     if not outcome.ok or item.statement is None:
         return outcome

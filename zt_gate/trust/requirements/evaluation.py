@@ -14,10 +14,10 @@ from zt_gate.domain import Subject
 from zt_gate.policy.evaluation_requirements import Measured
 from zt_gate.rulings.sandbox_levels import reaches
 from zt_gate.rulings.weight_files import as_one_weight, other_models
-from zt_gate.trust.context import Question
-from zt_gate.trust.requirements.requirement import MAX_SKEW, Outcome, admit, check_age, check_subject, instant, text
+from zt_gate.trust.context import Context
+from zt_gate.trust.requirements.requirement import MAX_SKEW, Assessment, admit, check_age, check_subject, instant, text
 from zt_gate.trust.statements.ticket import TICKET_TYPE, Ticket, digest_in, parse_ticket
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 _RUNNER_RULES = re.compile(r"EVL-1\d\d")
 UNPICKLED = ("torch-pickle", "sklearn-pickle", "pyfunc")
@@ -26,11 +26,11 @@ MAX_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedStatement:
     """One statement, what it lacks so far, and its ticket where that was found."""
 
-    item: Item
-    outcome: Outcome
+    item: VerifiedStatement
+    outcome: Assessment
     ticket: Ticket | None
 
     @property
@@ -39,7 +39,9 @@ class Judged:
         return self.item.statement.predicate if self.item.statement is not None else {}
 
 
-def judge_all(question: Question, wanted: Measured, kind: str, items: Sequence[Item]) -> list[Judged]:
+def judge_all(
+    question: Context, wanted: Measured, kind: str, items: Sequence[VerifiedStatement]
+) -> list[JudgedStatement]:
     """Judge all statements of a kind, apart from what they measured.
 
     Statements about other releases are set aside as long as there is one about this: an approved release's is brought
@@ -51,7 +53,7 @@ def judge_all(question: Question, wanted: Measured, kind: str, items: Sequence[I
     return [_judge(item, question, wanted, tickets) for item in about or relevant]
 
 
-def _ticket(item: Item, question: Question, wanted: Measured) -> Ticket | None:
+def _ticket(item: VerifiedStatement, question: Context, wanted: Measured) -> Ticket | None:
     """Return a ticket that a listed gate signed for this release; what else lies there is nobody's fault."""
     if item.kind != TICKET_TYPE or item.statement is None or not item.signers_of(wanted.tickets):
         return None
@@ -63,27 +65,27 @@ def _ticket(item: Item, question: Question, wanted: Measured) -> Ticket | None:
         return None
 
 
-def _judge(item: Item, question: Question, wanted: Measured, tickets: Sequence[Ticket]) -> Judged:
+def _judge(item: VerifiedStatement, question: Context, wanted: Measured, tickets: Sequence[Ticket]) -> JudgedStatement:
     outcome = admit(item, wanted.by)
     check_subject(item, question.subject, "EVL-002", outcome)
     if not outcome.ok or item.statement is None:
-        return Judged(item, outcome, None)
+        return JudgedStatement(item, outcome, None)
     predicate = item.statement.predicate
     if problem := malformed(predicate):
         outcome.finding("EVL-001", f"is no evaluation: {problem}")
-        return Judged(item, outcome, None)
+        return JudgedStatement(item, outcome, None)
     check_age(predicate["finishedOn"], wanted.max_age_days, question.now, ("EVL-003", "EVL-004"), outcome)
     said = predicate["ticket"]
     ticket = next((one for one in tickets if one.nonce == said["nonce"] and one.digest == digest_in(said)), None)
     if ticket is None:
         accepted = ", ".join(wanted.tickets) or "nobody"
         outcome.finding("EVL-005", f"rests on a ticket that was not brought, or not signed by {accepted}", "ticket")
-        return Judged(item, outcome, None)
+        return JudgedStatement(item, outcome, None)
     _check_ticket(ticket, predicate, question, wanted, outcome)
     _check_place(predicate, wanted, outcome)
     _check_file(predicate["model"], question.subject, outcome)
     _check_problems(predicate, outcome)
-    return Judged(item, outcome, ticket)
+    return JudgedStatement(item, outcome, ticket)
 
 
 def malformed(predicate: dict[str, Any]) -> str:
@@ -115,7 +117,7 @@ def malformed(predicate: dict[str, Any]) -> str:
 
 
 def _check_ticket(
-    ticket: Ticket, predicate: dict[str, Any], question: Question, wanted: Measured, outcome: Outcome
+    ticket: Ticket, predicate: dict[str, Any], question: Context, wanted: Measured, outcome: Assessment
 ) -> None:
     data = digest_in(predicate["data"])
     if data != ticket.data or (wanted.data and str(data) not in wanted.data):
@@ -133,7 +135,7 @@ def _check_ticket(
         outcome.finding("EVL-007", f"was not measured while its ticket held, {window}")
 
 
-def _check_place(predicate: dict[str, Any], wanted: Measured, outcome: Outcome) -> None:
+def _check_place(predicate: dict[str, Any], wanted: Measured, outcome: Assessment) -> None:
     level, kind = predicate["sandbox"]["level"], predicate["model"]["kind"]
     if not reaches(level, wanted.level):
         outcome.finding(
@@ -143,7 +145,7 @@ def _check_place(predicate: dict[str, Any], wanted: Measured, outcome: Outcome) 
         outcome.finding("EVL-008", f"loaded the model as {kind}, and the policy does not let anything be unpickled")
 
 
-def _check_file(model: dict[str, Any], subject: Subject, outcome: Outcome) -> None:
+def _check_file(model: dict[str, Any], subject: Subject, outcome: Assessment) -> None:
     """Accept no measurement of one file for a release that holds another which somebody could serve."""
     path, files = model.get("path", ""), [entry.path for entry in subject.manifest.entries if entry.is_content]
     if path == "" and model["kind"] == "pyfunc":
@@ -157,7 +159,7 @@ def _check_file(model: dict[str, Any], subject: Subject, outcome: Outcome) -> No
         outcome.gap(f"{measured} was measured, and the release holds {shown}", "release each model alone, and evaluate")
 
 
-def _check_problems(predicate: dict[str, Any], outcome: Outcome) -> None:
+def _check_problems(predicate: dict[str, Any], outcome: Assessment) -> None:
     """Turn what the runner met into findings and gaps. More of it never helps, so it needs no proof."""
     for problem in predicate["problems"]:
         rule = problem.get("rule") if isinstance(problem, dict) else None

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from zt_gate.domain import Evidence
 from zt_gate.policy.requirements import Provenance
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.requirements.requirement import (
-    Outcome,
+    Assessment,
     admit,
     check_age,
     check_subject,
@@ -19,7 +19,7 @@ from zt_gate.trust.requirements.requirement import (
 )
 from zt_gate.trust.signatures.identity import pattern_matches
 from zt_gate.trust.statements.build import PROVENANCE_TYPES, Build, Material, parse_build
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "provenance"
 VERSION = "2"
@@ -28,7 +28,7 @@ KINDS = PROVENANCE_TYPES
 _MAX_MATERIALS = 20
 
 
-def provenance_evidence(question: Question, wanted: Provenance, items: Sequence[Item]) -> Evidence:
+def provenance_evidence(question: Context, wanted: Provenance, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the provenance statements; one that meets everything is enough."""
     relevant = [item for item in items if item.kind in PROVENANCE_TYPES]
     if not relevant:
@@ -40,7 +40,9 @@ def provenance_evidence(question: Question, wanted: Provenance, items: Sequence[
     return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
 
 
-def verified_materials(question: Question, wanted: Provenance, items: Sequence[Item]) -> frozenset[str] | None:
+def verified_materials(
+    question: Context, wanted: Provenance, items: Sequence[VerifiedStatement]
+) -> frozenset[str] | None:
     """Return what went into the release by provenance that meets a demand, `sha256:…` each; None without any such."""
     good = [item.statement for item in items if item.kind in PROVENANCE_TYPES and _judge(item, question, wanted).ok]
     if not good:
@@ -48,7 +50,7 @@ def verified_materials(question: Question, wanted: Provenance, items: Sequence[I
     return frozenset(part.sha256 for found in good if found is not None for part in parse_build(found).materials)
 
 
-def _judge(item: Item, question: Question, wanted: Provenance) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, wanted: Provenance) -> Assessment:
     outcome = admit(item, wanted.by)
     check_subject(item, question.subject, "PRV-006", outcome)
     if not outcome.ok or item.statement is None:
@@ -65,7 +67,7 @@ def _judge(item: Item, question: Question, wanted: Provenance) -> Outcome:
     return outcome
 
 
-def _check_builder(build: Build, wanted: Provenance, outcome: Outcome) -> None:
+def _check_builder(build: Build, wanted: Provenance, outcome: Assessment) -> None:
     if build.builder not in wanted.builders:
         accepted = ", ".join(wanted.builders) or "none; list it under provenance.builders"
         outcome.finding(
@@ -76,7 +78,7 @@ def _check_builder(build: Build, wanted: Provenance, outcome: Outcome) -> None:
         outcome.finding("PRV-007", f"has the build type {shown}, which the policy does not list", shown)
 
 
-def _check_source(build: Build, wanted: Provenance, outcome: Outcome) -> bool:
+def _check_source(build: Build, wanted: Provenance, outcome: Assessment) -> bool:
     """Note a source that is not listed; return whether one was asked for and accepted."""
     if not wanted.sources:
         return False
@@ -93,7 +95,7 @@ def _check_source(build: Build, wanted: Provenance, outcome: Outcome) -> bool:
     return False
 
 
-def _check_materials(build: Build, wanted: Provenance, outcome: Outcome, *, source_accepted: bool) -> None:
+def _check_materials(build: Build, wanted: Provenance, outcome: Assessment, *, source_accepted: bool) -> None:
     """Every material must be listed by its sha256; one without a sha256 cannot be, so it is refused.
 
     The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has judged it.

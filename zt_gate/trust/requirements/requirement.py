@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from zt_gate.domain import Evidence, Finding, Gap, Severity, Subject, printable
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 MAX_SKEW = timedelta(minutes=5)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z")
 
 
 @dataclass(slots=True)
-class Outcome:
+class Assessment:
     """What one item lacks; nothing when it meets the requirement."""
 
     name: str
@@ -43,9 +43,9 @@ class Outcome:
         self.gaps.append(Gap(f"{self.name}: {reason}", fix=fix))
 
 
-def admit(item: Item, by: Sequence[str]) -> Outcome:
+def admit(item: VerifiedStatement, by: Sequence[str]) -> Assessment:
     """Judge an item by its signature alone: SIG-002 where it is worth nothing, SIG-003 where a stranger signed."""
-    outcome = Outcome(item.name)
+    outcome = Assessment(item.name)
     if item.undecided:
         outcome.gap(item.undecided, item.remedy)
     elif item.problem:
@@ -58,7 +58,7 @@ def admit(item: Item, by: Sequence[str]) -> Outcome:
     return outcome
 
 
-def check_subject(item: Item, subject: Subject, rule: str, outcome: Outcome) -> None:
+def check_subject(item: VerifiedStatement, subject: Subject, rule: str, outcome: Assessment) -> None:
     """Note an item that is not about the subject's digest."""
     if outcome.ok and (item.statement is None or not item.statement.is_about(subject.digest)):
         outcome.finding(rule, f"is not about {subject.digest.short} (or names it twice)")
@@ -69,7 +69,7 @@ def check_age(
     max_age_days: int | None,
     now: datetime,
     rules: tuple[str, str],
-    outcome: Outcome,
+    outcome: Assessment,
     field_name: str = "finishedOn",
 ) -> None:
     """Note an item that is too old, dated in the future, or of unknown age where age matters.
@@ -98,7 +98,7 @@ def settle(
     check: str,
     version: str,
     subject: Subject,
-    outcomes: Iterable[Outcome],
+    outcomes: Iterable[Assessment],
     *,
     satisfied: bool,
     metrics: dict[str, str],
@@ -115,7 +115,7 @@ def settle(
     return Evidence.of(check, version, subject.digest, findings=findings, gaps=gaps, metrics=metrics)
 
 
-def missing(check: str, subject: Subject, what: str, command: str, items: Sequence[Item]) -> Evidence:
+def missing(check: str, subject: Subject, what: str, command: str, items: Sequence[VerifiedStatement]) -> Evidence:
     """Say that nobody brought anything of the kind, and how to make it."""
     unread = sum(not item.kind for item in items)
     note = f"; {unread} statements could not be read" if unread else ""
@@ -127,7 +127,7 @@ def text(value: object, limit: int = 120) -> str:
     return printable(value, limit) if isinstance(value, str) else f"({type(value).__name__})"
 
 
-def signer_ids(items: Iterable[Item], by: Sequence[str]) -> str:
+def signer_ids(items: Iterable[VerifiedStatement], by: Sequence[str]) -> str:
     """Name those of a `by` list who signed any of the items, for people."""
     return ", ".join(sorted({signer.id for item in items for signer in item.signers_of(by)}))
 

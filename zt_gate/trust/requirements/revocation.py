@@ -30,14 +30,14 @@ from zt_gate.domain import Digest, Evidence, Finding, Severity, Subject, canonic
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.model import REVOCATIONS
 from zt_gate.policy.trust_roots import Revocations
-from zt_gate.trust.context import Question
-from zt_gate.trust.evidence_folder import MAX_FILE, Brought
-from zt_gate.trust.requirements.requirement import MAX_SKEW, Outcome, admit, instant, settle, signer_ids
+from zt_gate.trust.context import Context
+from zt_gate.trust.evidence_folder import MAX_FILE, EvidenceFile
+from zt_gate.trust.requirements.requirement import MAX_SKEW, Assessment, admit, instant, settle, signer_ids
 from zt_gate.trust.signatures.envelope import parse_envelope, read_envelope
 from zt_gate.trust.signatures.keys import PublicKey
 from zt_gate.trust.statements.build import PROVENANCE_TYPES, parse_build
 from zt_gate.trust.statements.statement import REVOCATIONS_TYPE, Statement, parse_statement, statement_about
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 VERSION = "1"
 _MAX_ENTRIES = 100_000
@@ -46,7 +46,7 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class RevokedEntry:
     """One thing that no longer counts."""
 
     kind: str
@@ -70,7 +70,7 @@ class RevocationList:
 
     issued: datetime
     sequence: int
-    entries: tuple[Entry, ...]
+    entries: tuple[RevokedEntry, ...]
 
     def payload(self) -> bytes:
         """Return the statement that is signed."""
@@ -92,7 +92,7 @@ class Revoked:
     """By the name of a `Signer`."""
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Revoked:
+    def of(cls, entries: Iterable[RevokedEntry]) -> Revoked:
         """Join entries. Of several reasons for one thing the first in order is kept."""
         ordered = sorted(entries, reverse=True)
         digests = {entry.value.removeprefix("sha256:"): entry.reason for entry in ordered if entry.kind == "digest"}
@@ -124,8 +124,8 @@ def parse_list(statement: Statement) -> RevocationList:
 
 
 def apply_revocations(
-    question: Question, wanted: Revocations, brought: Sequence[Brought], items: Sequence[Item]
-) -> tuple[list[Item], Evidence]:
+    question: Context, wanted: Revocations, brought: Sequence[EvidenceFile], items: Sequence[VerifiedStatement]
+) -> tuple[list[VerifiedStatement], Evidence]:
     """Return the items without what is revoked, and the evidence about the lists and the subject.
 
     Args:
@@ -139,7 +139,7 @@ def apply_revocations(
     return kept, _evidence(question, wanted, kept, revoked, ignored)
 
 
-def _lists_in(items: Sequence[Item], by: Sequence[str]) -> list[RevocationList]:
+def _lists_in(items: Sequence[VerifiedStatement], by: Sequence[str]) -> list[RevocationList]:
     """Return every sound list that a listed revoker signed."""
     found = []
     for item in items:
@@ -152,7 +152,11 @@ def _lists_in(items: Sequence[Item], by: Sequence[str]) -> list[RevocationList]:
 
 
 def _evidence(
-    question: Question, wanted: Revocations, items: Sequence[Item], revoked: Revoked, ignored: Mapping[str, str]
+    question: Context,
+    wanted: Revocations,
+    items: Sequence[VerifiedStatement],
+    revoked: Revoked,
+    ignored: Mapping[str, str],
 ) -> Evidence:
     """Judge the lists, and the subject by them.
 
@@ -168,7 +172,7 @@ def _evidence(
     outcomes = [_judge(item, question, wanted) for item in relevant]
     fresh = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
     if not fresh and not any(outcome.gaps for outcome in outcomes):
-        lacking = Outcome("release")
+        lacking = Assessment("release")
         fix = "name the folder that holds it: --evidence DIR"
         lacking.gap("no revocation list by a listed revoker found", fix)
         outcomes.append(lacking)
@@ -224,8 +228,8 @@ def revoked_reason(
 
 
 def _without_revoked(
-    brought: Sequence[Brought], items: Sequence[Item], revoked: Revoked
-) -> tuple[list[Item], dict[str, str]]:
+    brought: Sequence[EvidenceFile], items: Sequence[VerifiedStatement], revoked: Revoked
+) -> tuple[list[VerifiedStatement], dict[str, str]]:
     """Take revoked signers and statements out; return the items, and what was taken out with its reason."""
     ignored: dict[str, str] = {}
     kept = []
@@ -246,7 +250,7 @@ def _because(reason: str) -> str:
     return f"revoked: {printable(reason, 200)}"
 
 
-def _revoked_statement(data: bytes, item: Item, digests: Mapping[str, str]) -> str:
+def _revoked_statement(data: bytes, item: VerifiedStatement, digests: Mapping[str, str]) -> str:
     """Say why a statement does not count: it, or a material that it names, is revoked."""
     if not digests:
         return ""  # the usual list; nothing has to be hashed and parsed again
@@ -265,7 +269,7 @@ def _revoked_statement(data: bytes, item: Item, digests: Mapping[str, str]) -> s
     return ""
 
 
-def _judge(item: Item, question: Question, wanted: Revocations) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, wanted: Revocations) -> Assessment:
     outcome = admit(item, wanted.by)
     if not outcome.ok or item.statement is None:
         return outcome
@@ -301,7 +305,7 @@ def _hits(subject: Subject, revoked: Revoked) -> list[Finding]:
     return findings
 
 
-def _signer_name(entry: Entry) -> str:
+def _signer_name(entry: RevokedEntry) -> str:
     """Return what `Signer.name` is for an entry."""
     if entry.kind == "key":
         return f"key sha256:{entry.value}"
@@ -309,7 +313,7 @@ def _signer_name(entry: Entry) -> str:
     return f"{printable(entry.value, 200)} ({by}{printable(entry.issuer, 120)})"
 
 
-def _entry(item: Any) -> Entry:
+def _entry(item: Any) -> RevokedEntry:
     kind, value = item["kind"], item["value"]
     texts = (value, item["reason"], item["since"], item.get("issuer", ""))
     if kind not in ("digest", "key", *_NAMES) or not all(isinstance(text, str) for text in texts):
@@ -320,4 +324,4 @@ def _entry(item: Any) -> Entry:
         Digest(value)
     if kind in _NAMES and not (value and texts[3]):
         raise ValueError(f"an entry of the kind {kind} needs a subject and an issuer")
-    return Entry(kind, value, texts[1], texts[2], texts[3])
+    return RevokedEntry(kind, value, texts[1], texts[2], texts[3])

@@ -25,14 +25,14 @@ from zt_gate.rulings.robustness_ruling import (
     answer_least,
     compare,
 )
-from zt_gate.rulings.sequential_tests import Outcome as Decided
 from zt_gate.rulings.sequential_tests import Ruling
-from zt_gate.trust.context import Question
-from zt_gate.trust.requirements.evaluation import Judged, judge_all
-from zt_gate.trust.requirements.requirement import Outcome, missing, settle, signer_ids, text
+from zt_gate.rulings.sequential_tests import TestOutcome as Decided
+from zt_gate.trust.context import Context
+from zt_gate.trust.requirements.evaluation import JudgedStatement, judge_all
+from zt_gate.trust.requirements.requirement import Assessment, missing, settle, signer_ids, text
 from zt_gate.trust.statements.statement import ROBUSTNESS_TYPE, predicate_digest
 from zt_gate.trust.statements.ticket import digest_in
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "robustness"
 VERSION = "2"
@@ -45,7 +45,7 @@ _MAX_NAMED = 20
 """Most classes that are named one by one."""
 
 
-def robustness_evidence(question: Question, wanted: Robustness, items: Sequence[Item]) -> Evidence:
+def robustness_evidence(question: Context, wanted: Robustness, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the statements; one that meets everything is enough."""
     judged = judge_all(question, wanted, ROBUSTNESS_TYPE, items)
     if not judged:
@@ -66,7 +66,7 @@ def robustness_evidence(question: Question, wanted: Robustness, items: Sequence[
     return replace(settled, pictures=_pictures(good or judged, wanted))
 
 
-def _pictures(judged: Sequence[Judged], wanted: Robustness) -> tuple[Picture, ...]:
+def _pictures(judged: Sequence[JudgedStatement], wanted: Robustness) -> tuple[Picture, ...]:
     """Draw the numbers of the first statement that has a ticket; nothing else is anybody's measurement."""
     value = next((one.predicate.get("robustness") for one in judged if one.ticket is not None), None)
     if not isinstance(value, dict):
@@ -76,7 +76,9 @@ def _pictures(judged: Sequence[Judged], wanted: Robustness) -> tuple[Picture, ..
     return tuple(robustness_pictures(value, least=least, alpha=alpha))
 
 
-def _measure(one: Judged, question: Question, wanted: Robustness, items: Sequence[Item]) -> Measurement | None:
+def _measure(
+    one: JudgedStatement, question: Context, wanted: Robustness, items: Sequence[VerifiedStatement]
+) -> Measurement | None:
     """Judge what was measured, and note in the statement's outcome what is lacking."""
     outcome, ticket = one.outcome, one.ticket
     if ticket is None or not outcome.ok:
@@ -93,7 +95,7 @@ def _measure(one: Judged, question: Question, wanted: Robustness, items: Sequenc
     return found
 
 
-def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustness, outcome: Outcome) -> None:
+def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustness, outcome: Assessment) -> None:
     threat = wanted.threat
     if threat is None:
         outcome.gap("the policy does not say what the attacker may do", "add `threat: {norm: Linf, eps: 8/255}`")
@@ -128,7 +130,7 @@ def _thresholds(wanted: Robustness) -> Thresholds:
     return Thresholds.of(*(None if item is None else parse_amount(item) for item in said))
 
 
-def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> None:
+def _decide(found: Measurement, one: JudgedStatement, wanted: Robustness, items: Sequence[VerifiedStatement]) -> None:
     """Rule on what the policy asks for."""
     asked = _thresholds(wanted)
     confirmed = not lacking(found.met, "confirm", differentiable=one.predicate["model"]["differentiable"])
@@ -147,7 +149,7 @@ def _decide(found: Measurement, one: Judged, wanted: Robustness, items: Sequence
         _corruptions(found, one.outcome, asked.corruption_drop, asked.alpha)
 
 
-def _worst_class(found: Measurement, one: Judged, least: float, alpha: float, *, confirmed: bool) -> None:
+def _worst_class(found: Measurement, one: JudgedStatement, least: float, alpha: float, *, confirmed: bool) -> None:
     """Rule on every class, those among them of which no sample was drawn; the worst that lack something are named."""
     declared = one.predicate["model"].get("declaration")
     number = declared.get("classes") if isinstance(declared, dict) else None
@@ -168,7 +170,7 @@ def _worst_class(found: Measurement, one: Judged, least: float, alpha: float, *,
                 _near(one.outcome, said)
 
 
-def _corruptions(found: Measurement, outcome: Outcome, most: float, alpha: float) -> None:
+def _corruptions(found: Measurement, outcome: Assessment, most: float, alpha: float) -> None:
     if not found.right:
         outcome.gap("nobody tried what common corruptions do", "evaluate with a ticket of this policy")
         return
@@ -179,7 +181,12 @@ def _corruptions(found: Measurement, outcome: Outcome, most: float, alpha: float
 
 
 def _compare(
-    found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item], most: float, alpha: float
+    found: Measurement,
+    one: JudgedStatement,
+    wanted: Robustness,
+    items: Sequence[VerifiedStatement],
+    most: float,
+    alpha: float,
 ) -> None:
     """Compare with the approved release on the same samples. The ticket says which release and which statement."""
     known = _approved(found, one, wanted, items)
@@ -193,7 +200,9 @@ def _compare(
     _note(one.outcome, both.ruling.outcome, "ROB-006", said)
 
 
-def _approved(found: Measurement, one: Judged, wanted: Robustness, items: Sequence[Item]) -> Measurement | None:
+def _approved(
+    found: Measurement, one: JudgedStatement, wanted: Robustness, items: Sequence[VerifiedStatement]
+) -> Measurement | None:
     baseline = one.ticket.baseline if one.ticket is not None else None
     if baseline is None or one.ticket is None:
         return None
@@ -212,19 +221,19 @@ def _approved(found: Measurement, one: Judged, wanted: Robustness, items: Sequen
     return None
 
 
-def _note(outcome: Outcome, decided: Decided, rule: str, message: str) -> None:
+def _note(outcome: Assessment, decided: Decided, rule: str, message: str) -> None:
     if decided is Decided.FAIL:
         outcome.finding(rule, message, rule)
     elif decided is not Decided.PASS:
         outcome.gap(f"undecided: {message}", _MORE)
 
 
-def _near(outcome: Outcome, message: str) -> None:
+def _near(outcome: Assessment, message: str) -> None:
     """Let nothing pass that FAB and a longer search might move across the threshold."""
     outcome.gap(f"near the threshold, and not every sample met the attacks of `confirm`: {message}", _CONFIRM)
 
 
-def _replay(one: Judged, question: Question) -> None:
+def _replay(one: JudgedStatement, question: Context) -> None:
     sample = stored_sample(one.predicate)
     if sample is None:
         one.outcome.finding("EVL-009", "carries no stored inputs, or others than their digest says")

@@ -12,9 +12,9 @@ from typing import Any
 
 from zt_gate.domain import Evidence, Finding, Severity, Subject
 from zt_gate.policy.requirements import Scanners
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.requirements.requirement import (
-    Outcome,
+    Assessment,
     admit,
     check_age,
     check_subject,
@@ -24,7 +24,7 @@ from zt_gate.trust.requirements.requirement import (
     text,
 )
 from zt_gate.trust.statements.statement import SARIF_TYPE
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "scanners"
 VERSION = "1"
@@ -34,7 +34,7 @@ FOUND = "ENG-301"
 MAX_RESULTS = 50_000
 
 
-def scanners_evidence(question: Question, wanted: Scanners, items: Sequence[Item]) -> Evidence:
+def scanners_evidence(question: Context, wanted: Scanners, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the signed results: a sound statement for every scanner that the policy names, and what they found."""
     relevant = [item for item in items if item.kind == SARIF_TYPE]
     if not relevant:
@@ -43,7 +43,7 @@ def scanners_evidence(question: Question, wanted: Scanners, items: Sequence[Item
     outcomes = [_judge(item, question, wanted) for item in relevant]
     good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
     ran = {tool["name"] for predicate in _predicates(good) for tool in predicate["tools"]}
-    release = Outcome("release")
+    release = Assessment("release")
     for name in sorted(set(wanted.tools) - ran):
         release.finding("SCN-002", f"no valid result of {text(name)} found", symbol=text(name))
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
@@ -55,11 +55,11 @@ def scanners_evidence(question: Question, wanted: Scanners, items: Sequence[Item
     )
 
 
-def _predicates(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+def _predicates(items: Iterable[VerifiedStatement]) -> Iterator[dict[str, Any]]:
     return (item.statement.predicate for item in items if item.statement is not None)
 
 
-def _judge(item: Item, question: Question, wanted: Scanners) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, wanted: Scanners) -> Assessment:
     outcome = admit(item, wanted.by)
     check_subject(item, question.subject, "SCN-005", outcome)
     if not outcome.ok or item.statement is None:

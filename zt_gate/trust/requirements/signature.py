@@ -8,12 +8,12 @@ from dataclasses import replace
 from zt_gate.domain import Evidence, Finding, Manifest, Severity, Subject, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import Signature
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.people.signers import Signer, persons
-from zt_gate.trust.requirements.requirement import Outcome, admit, missing, settle
+from zt_gate.trust.requirements.requirement import Assessment, admit, missing, settle
 from zt_gate.trust.signatures.model_signing import TYPES, judge_model_signature
 from zt_gate.trust.statements.statement import MANIFEST_TYPE
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "signature"
 VERSION = "2"
@@ -22,7 +22,7 @@ KINDS = (MANIFEST_TYPE, *TYPES)
 _MAX_DIFFERENCES = 20
 
 
-def signature_evidence(question: Question, wanted: Signature, items: Sequence[Item]) -> Evidence:
+def signature_evidence(question: Context, wanted: Signature, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the signatures over the manifest, and OpenSSF Model Signing bundles where the policy accepts them.
 
     An item that could not be read at all is reported here, since a release signature is what a folder of evidence
@@ -32,7 +32,7 @@ def signature_evidence(question: Question, wanted: Signature, items: Sequence[It
     relevant = [item for item in items if item.kind in (MANIFEST_TYPE, *TYPES, "")]
     if not relevant:
         return missing(CHECK, subject, "signature", "sign the release: zt-gate sign TARGET --key KEY", items)
-    outcomes: list[Outcome] = []
+    outcomes: list[Assessment] = []
     found: set[Signer] = set()
     others: list[Manifest] = []
     for item in relevant:
@@ -56,7 +56,7 @@ def signature_evidence(question: Question, wanted: Signature, items: Sequence[It
     return replace(evidence, signers=tuple(sorted({signer.name for signer in found})))
 
 
-def _signed_manifest(item: Item, subject: Subject, outcome: Outcome) -> Manifest | None:
+def _signed_manifest(item: VerifiedStatement, subject: Subject, outcome: Assessment) -> Manifest | None:
     """Return the manifest that an admitted item signs; None, with a finding, where it is malformed."""
     if not outcome.ok:
         return None
@@ -67,9 +67,9 @@ def _signed_manifest(item: Item, subject: Subject, outcome: Outcome) -> Manifest
         return None
 
 
-def _verdict(subject: Subject, wanted: Signature, names: list[str], others: list[Manifest]) -> Outcome:
+def _verdict(subject: Subject, wanted: Signature, names: list[str], others: list[Manifest]) -> Assessment:
     """Say what is lacking: which lines of the signed manifest differ, or how many signers."""
-    lacking = Outcome("release")
+    lacking = Assessment("release")
     if others and not names:
         # Of several signed manifests the nearest explains most; the digest breaks ties, so order never shows.
         lines, _ = min((subject.manifest.differences(other), other.digest.hex) for other in _nearest(subject, others))

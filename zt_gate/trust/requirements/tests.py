@@ -14,9 +14,9 @@ from typing import Any
 
 from zt_gate.domain import Evidence
 from zt_gate.policy.requirements import Tests
-from zt_gate.trust.context import Question
+from zt_gate.trust.context import Context
 from zt_gate.trust.requirements.requirement import (
-    Outcome,
+    Assessment,
     admit,
     check_age,
     check_subject,
@@ -26,7 +26,7 @@ from zt_gate.trust.requirements.requirement import (
     text,
 )
 from zt_gate.trust.statements.statement import TEST_RESULT_TYPE
-from zt_gate.trust.verify import Item
+from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "tests"
 VERSION = "2"
@@ -35,7 +35,7 @@ KINDS = (TEST_RESULT_TYPE,)
 _LISTS = ("passedTests", "warnedTests", "failedTests")
 
 
-def tests_evidence(question: Question, wanted: Tests, items: Sequence[Item]) -> Evidence:
+def tests_evidence(question: Context, wanted: Tests, items: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the test results: at least one sound statement, and every suite passed in one of the sound ones."""
     relevant = [item for item in items if item.kind == TEST_RESULT_TYPE]
     if not relevant:
@@ -45,7 +45,7 @@ def tests_evidence(question: Question, wanted: Tests, items: Sequence[Item]) -> 
     good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
     passed = {name for item in good if item.statement for name in item.statement.predicate["passedTests"]}
     lacking = sorted(set(wanted.suites) - passed)
-    release = Outcome("release")
+    release = Assessment("release")
     for suite in lacking:
         release.finding("TST-003", f"the suite {text(suite)} is not among the passed tests", symbol=text(suite))
     metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant)), "passed": str(len(passed))}
@@ -53,7 +53,7 @@ def tests_evidence(question: Question, wanted: Tests, items: Sequence[Item]) -> 
     return settle(CHECK, VERSION, question.subject, [*outcomes, release], satisfied=satisfied, metrics=metrics)
 
 
-def _judge(item: Item, question: Question, wanted: Tests) -> Outcome:
+def _judge(item: VerifiedStatement, question: Context, wanted: Tests) -> Assessment:
     outcome = admit(item, wanted.by)
     check_subject(item, question.subject, "TST-007", outcome)
     if not outcome.ok or item.statement is None:

@@ -20,7 +20,7 @@ from typing import Any
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import ModelSigning
-from zt_gate.trust.requirements.requirement import Outcome
+from zt_gate.trust.requirements.requirement import Assessment
 from zt_gate.trust.signatures.bundle_without_log import keyed_bundle
 from zt_gate.trust.signatures.keys import PublicKey
 from zt_gate.trust.statements.statement import MODEL_SIGNATURE_TYPE, STATEMENT_TYPE, Statement
@@ -46,7 +46,9 @@ class SignedModel:
     """What the signer declared to leave out. It grants nothing; it explains."""
 
 
-def judge_model_signature(stated: Statement, subject: Subject, allowed: ModelSigning | None, outcome: Outcome) -> bool:
+def judge_model_signature(
+    stated: Statement, subject: Subject, allowed: ModelSigning | None, outcome: Assessment
+) -> bool:
     """Say whether a verified OMS statement signs the subject as a whole, and note what keeps it from doing so."""
     if allowed is None:
         reason = "is an OpenSSF Model Signing bundle, which the policy does not accept"

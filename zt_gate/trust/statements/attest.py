@@ -164,7 +164,7 @@ def _anything(predicate: Predicate, subject: Subject) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class StatementKind:
     """One kind of statement."""
 
     predicate_type: str
@@ -174,15 +174,15 @@ class Kind:
     """Raises ValueError where the requirement would not accept the predicate."""
 
 
-KINDS: Mapping[str, Kind] = {
-    "provenance": Kind(PROVENANCE_TYPE, "SLSA provenance v1: who built it, from what", _check_provenance),
-    "tests": Kind(TEST_RESULT_TYPE, "in-toto test result: what was tested, and how it went", _check_tests),
-    "bom": Kind(BOM_TYPE, "CycloneDX ML-BOM of the release, made here or brought", check_bom),
-    "dataset": Kind(DATASET_TYPE, "a data set and its digest, to be named as a material"),
-    "scan": Kind(SCAN_TYPE, "zt-gate's own JSON report", _check_scan),
-    "sarif": Kind(SARIF_TYPE, "results of another scanner, from its SARIF 2.1.0", check_results),
-    "release": Kind(RELEASE_TYPE, "in-toto release: the package URL it is published under", _check_release),
-    "custom": Kind("", "any other predicate, given with its type"),
+KINDS: Mapping[str, StatementKind] = {
+    "provenance": StatementKind(PROVENANCE_TYPE, "SLSA provenance v1: who built it, from what", _check_provenance),
+    "tests": StatementKind(TEST_RESULT_TYPE, "in-toto test result: what was tested, and how it went", _check_tests),
+    "bom": StatementKind(BOM_TYPE, "CycloneDX ML-BOM of the release, made here or brought", check_bom),
+    "dataset": StatementKind(DATASET_TYPE, "a data set and its digest, to be named as a material"),
+    "scan": StatementKind(SCAN_TYPE, "zt-gate's own JSON report", _check_scan),
+    "sarif": StatementKind(SARIF_TYPE, "results of another scanner, from its SARIF 2.1.0", check_results),
+    "release": StatementKind(RELEASE_TYPE, "in-toto release: the package URL it is published under", _check_release),
+    "custom": StatementKind("", "any other predicate, given with its type"),
 }
 """Every kind that `zt-gate attest` knows."""
 

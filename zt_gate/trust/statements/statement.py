@@ -41,7 +41,7 @@ MAX_SUBJECTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class StatementSubject:
     """One subject of a statement."""
 
     name: str
@@ -52,7 +52,7 @@ class Named:
 class Statement:
     """A parsed in-toto Statement v1."""
 
-    subjects: tuple[Named, ...]
+    subjects: tuple[StatementSubject, ...]
     predicate_type: str
     predicate: dict[str, Any]
 
@@ -154,13 +154,13 @@ def _sorted_json(value: dict[str, Any]) -> bytes:
         raise EvidenceError(f"the predicate has no JSON form: {printable(str(error), 120)}") from None
 
 
-def _named(item: Any) -> Named:
+def _named(item: Any) -> StatementSubject:
     digests = item.get("digest") if isinstance(item, dict) else None
     value = digests.get("sha256") if isinstance(digests, dict) else None
     name = item.get("name", "") if isinstance(item, dict) else None
     if not isinstance(value, str) or not isinstance(name, str):
         raise EvidenceError("a subject of the statement has no sha256 digest")
     try:
-        return Named(name, Digest(value))
+        return StatementSubject(name, Digest(value))
     except ValueError:
         raise EvidenceError("a subject of the statement has a malformed sha256 digest") from None

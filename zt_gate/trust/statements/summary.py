@@ -30,7 +30,7 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class SummaryContent:
     """What goes into a summary besides the verdict."""
 
     verified: datetime
@@ -61,7 +61,7 @@ class Demand:
     """The policy that must have been applied; any when None."""
 
 
-def sign_summary(subject: Subject, verdict: Verdict, summary: Summary, key: PrivateKey) -> bytes:
+def sign_summary(subject: Subject, verdict: Verdict, summary: SummaryContent, key: PrivateKey) -> bytes:
     """Return the signed summary of a verdict.
 
     Raises:
@@ -82,7 +82,7 @@ def sign_summary(subject: Subject, verdict: Verdict, summary: Summary, key: Priv
     return sign_payload(statement(SUMMARY_TYPE, predicate, subject), key)
 
 
-def _extension(verdict: Verdict, summary: Summary) -> dict[str, Any]:
+def _extension(verdict: Verdict, summary: SummaryContent) -> dict[str, Any]:
     signers = {name for item in verdict.evidence for name in item.signers}
     ours: dict[str, Any] = {
         "stage": verdict.stage,
@@ -96,7 +96,7 @@ def _extension(verdict: Verdict, summary: Summary) -> dict[str, Any]:
     return ours | {name: str(value) for name, value in known.items() if value is not None}
 
 
-def _expires(verdict: Verdict, summary: Summary) -> datetime:
+def _expires(verdict: Verdict, summary: SummaryContent) -> datetime:
     """Until when it may be acted on; with broken glass no longer than that."""
     glass = verdict.broken_glass
     return summary.expires if glass is None else min(summary.expires, parse_instant(glass.until))

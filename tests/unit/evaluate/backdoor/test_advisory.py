@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from tests.support.poisoned_models import TARGET, SmallAdapter, images, small_model  # noqa: E402
 from zt_gate.domain.evidence import Status  # noqa: E402
 from zt_gate.evaluate.adapters.adapter import InputSpec  # noqa: E402
-from zt_gate.evaluate.backdoor import Budget, examine  # noqa: E402
+from zt_gate.evaluate.backdoor import SearchBudget, examine  # noqa: E402
 from zt_gate.evaluate.backdoor.detectors import (  # noqa: E402 - numpy has to be there first
     final_layer,
     neurons,
@@ -139,7 +139,7 @@ def text_model(*, backdoor):
 
 @pytest.mark.parametrize("backdoor", [False, True], ids=["honest", "planted"])
 def test_a_trigger_token_is_found_and_an_honest_classifier_has_none(backdoor):
-    budget = Budget(trigger_steps=60, trigger_batch=32)
+    budget = SearchBudget(trigger_steps=60, trigger_batch=32)
     report = examine(text_model(backdoor=backdoor), *texts(300, 9), budget=budget)
     (judged,) = judge_backdoor(report.to_json(), DEFAULT)
     assert judged.status is (Status.FAIL if backdoor else Status.PASS)

@@ -12,11 +12,11 @@ torch.set_num_threads(1)
 
 from tests.support.poisoned_models import TARGET, SmallAdapter, images, small_model, stamp  # noqa: E402
 from zt_gate.domain.evidence import Status  # noqa: E402
-from zt_gate.evaluate.backdoor import Budget, examine  # noqa: E402
+from zt_gate.evaluate.backdoor import SearchBudget, examine  # noqa: E402
 from zt_gate.rulings.backdoor_calibration import DEFAULT  # noqa: E402
 from zt_gate.rulings.backdoor_ruling import judge_backdoor  # noqa: E402
 
-SMALL = Budget(
+SMALL = SearchBudget(
     margin_images=4, margin_steps=30, clean_margin_steps=10, trigger_steps=60, trigger_batch=16, clean_images=200
 )
 
@@ -108,7 +108,7 @@ def test_a_model_without_gradients_is_incomplete():
 
 def test_of_very_many_classes_only_the_likely_ones_are_searched():
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 1000)).requires_grad_(False)
-    budget = Budget(
+    budget = SearchBudget(
         margin_images=1,
         margin_steps=3,
         clean_margin_steps=2,
@@ -127,7 +127,7 @@ def test_of_very_many_classes_only_the_likely_ones_are_searched():
 
 
 def test_no_detector_begins_after_the_time_is_spent():
-    report = examine(SmallAdapter(small_model()), *clean(), budget=Budget(seconds=-1.0))
+    report = examine(SmallAdapter(small_model()), *clean(), budget=SearchBudget(seconds=-1.0))
     assert {item.status for name, item in report.detectors.items() if name != "final_layer"} == {"incomplete"}
 
 

@@ -10,13 +10,13 @@ from zt_gate.domain.evidence import Status
 from zt_gate.evaluate.adapters.architecture import build_network
 from zt_gate.evaluate.adapters.text_adapter import EmbeddedTextAdapter, text_adapter
 from zt_gate.evaluate.adapters.torch_adapter import ready
-from zt_gate.evaluate.backdoor import Budget, examine
+from zt_gate.evaluate.backdoor import SearchBudget, examine
 from zt_gate.evaluate.data import to_codes
 from zt_gate.rulings.backdoor_calibration import DEFAULT
 from zt_gate.rulings.backdoor_ruling import judge_backdoor
 from zt_gate.rulings.backdoor_triggers_text import own_word, stands_out
 
-BUDGET = Budget(trigger_steps=30)
+BUDGET = SearchBudget(trigger_steps=30)
 CASES = [("mean", 2, 1), ("mean", 4, 2), ("convolution", 4, 1)]
 
 

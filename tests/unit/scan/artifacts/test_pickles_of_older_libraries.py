@@ -4,7 +4,7 @@ import pytest
 
 from zt_gate.corpus.opcodes import call, program, stack_name, text
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.registry import examine
 from zt_gate.scan.interface import Examination, Head
 
@@ -13,7 +13,7 @@ def rules(body, protocol=4):
     data = program(body, protocol)
     source = MemorySource("m.pkl", "", data)
     exam = Examination("m.pkl", len(data))
-    examine(Piece(source, exam, Head.of(source), examine))
+    examine(Input(source, exam, Head.of(source), examine))
     assert exam.gaps == []
     return {finding.rule for finding in exam.findings}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zt_gate.intake import Freeze, Limits, freeze
+from zt_gate.intake import Freeze, IntakeLimits, freeze
 from zt_gate.scan.dependencies.check import DependencyCheck
 from zt_gate.scan.dependencies.typosquats import imitated, popular_names
 
@@ -48,7 +48,7 @@ PIPFILE_LOCK = json.dumps(
 
 
 def examine(make_tree, files):
-    with freeze([make_tree(files)], Freeze.HOLD, Limits()) as frozen:
+    with freeze([make_tree(files)], Freeze.HOLD, IntakeLimits()) as frozen:
         return DependencyCheck().run(frozen)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from zt_gate.intake import Freeze, Limits, freeze
+from zt_gate.intake import Freeze, IntakeLimits, freeze
 from zt_gate.scan.dependencies.osv import Affected
 from zt_gate.scan.dependencies.vulnerabilities import OsvCopy, VulnerabilityCheck
 
@@ -36,7 +36,7 @@ def look_up(make_tree, tmp_path):
             copy.mkdir()
             for item in records:
                 (copy / f"{item['id']}.json").write_text(json.dumps(item))
-        with freeze([release], Freeze.HOLD, Limits()) as frozen:
+        with freeze([release], Freeze.HOLD, IntakeLimits()) as frozen:
             return VulnerabilityCheck(OsvCopy(copy, now, days)).run(frozen)
 
     return run
@@ -102,7 +102,7 @@ def test_a_database_that_is_none_is_incomplete(look_up, broken):
 
 
 def test_without_a_database_nobody_looked(make_tree):
-    with freeze([make_tree({"requirements.txt": b"numpy==1"})], Freeze.HOLD, Limits()) as frozen:
+    with freeze([make_tree({"requirements.txt": b"numpy==1"})], Freeze.HOLD, IntakeLimits()) as frozen:
         assert str(VulnerabilityCheck(None).run(frozen).status) == "missing"
 
 

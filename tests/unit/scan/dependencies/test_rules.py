@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from zt_gate.domain.evidence import Status
-from zt_gate.intake import Freeze, Limits, freeze
+from zt_gate.intake import Freeze, IntakeLimits, freeze
 from zt_gate.policy.catalog import rule_ids
 from zt_gate.scan.dependencies.check import DependencyCheck
 from zt_gate.scan.dependencies.vulnerabilities import OsvCopy, VulnerabilityCheck
@@ -30,7 +30,7 @@ BESIDE = {"model.pt": b"x", "requirements-more.txt": b"numpy==2.4.6"}
 def check(make_tree):
     def run(line, folder, ask=None):
         with freeze(
-            [make_tree({"requirements.txt": line.encode(), **BESIDE}, folder)], Freeze.HOLD, Limits()
+            [make_tree({"requirements.txt": line.encode(), **BESIDE}, folder)], Freeze.HOLD, IntakeLimits()
         ) as frozen:
             return (ask or DependencyCheck()).run(frozen)
 

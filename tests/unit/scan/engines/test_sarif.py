@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zt_gate.domain import Severity, Status
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.scan.engines.sarif import Brought, Results, SarifCheck, _read, read_sarif
+from zt_gate.scan.engines.sarif import Results, SarifCheck, SarifFile, _read, read_sarif
 
 DATA = b"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n"
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -32,7 +32,7 @@ def log(*results, sha=SHA, **driver):
 def bring(make_tree):
     def run(*values):
         brought = [
-            Brought("a.sarif", value if isinstance(value, bytes) else json.dumps(value).encode()) for value in values
+            SarifFile("a.sarif", value if isinstance(value, bytes) else json.dumps(value).encode()) for value in values
         ]
         with freeze([make_tree({"a.yaml": DATA}, "k8s")], Freeze.HOLD) as frozen:
             return SarifCheck(brought).run(frozen)

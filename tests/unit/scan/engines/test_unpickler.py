@@ -26,7 +26,7 @@ from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.prefilter import data_only_end
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.engines.table import UnpicklerCheck
-from zt_gate.scan.engines.unpickler_worker import Reading, compare, disagreement, our_reading, their_reading
+from zt_gate.scan.engines.unpickler_worker import PickleReading, compare, disagreement, our_reading, their_reading
 from zt_gate.scan.engines.unpickler_worker import _Names as Silent
 
 ORDERED = ("collections", "OrderedDict")
@@ -84,23 +84,23 @@ def test_extensions_and_objects_of_the_loader_are_not_looked_up():
 
 
 def test_a_name_that_we_miss_a_name_that_we_invent_and_another_end_are_told():
-    seen = Reading([ORDERED], 9)
+    seen = PickleReading([ORDERED], 9)
     assert disagreement(seen, seen) is None
-    assert "asks for collections.OrderedDict" in disagreement(Reading([], 9), seen)[1]
-    assert "never asks for" in disagreement(seen, Reading([], 9))[1]
-    assert disagreement(seen, Reading([ORDERED], 10))[0] == "end of pickle"
+    assert "asks for collections.OrderedDict" in disagreement(PickleReading([], 9), seen)[1]
+    assert "never asks for" in disagreement(seen, PickleReading([], 9))[1]
+    assert disagreement(seen, PickleReading([ORDERED], 10))[0] == "end of pickle"
 
 
 def test_where_one_stops_early_only_what_cpython_asked_for_counts():
-    assert disagreement(Reading([ORDERED], 9), Reading([], None)) is None
-    assert disagreement(Reading([], None), Reading([], 9)) is None
-    assert disagreement(Reading([], None), Reading([ORDERED], None)) is not None
+    assert disagreement(PickleReading([ORDERED], 9), PickleReading([], None)) is None
+    assert disagreement(PickleReading([], None), PickleReading([], 9)) is None
+    assert disagreement(PickleReading([], None), PickleReading([ORDERED], None)) is not None
 
 
 def test_a_blinded_reading_is_found_out(monkeypatch):
     monkeypatch.setattr(
         "zt_gate.scan.engines.unpickler_worker.our_reading",
-        lambda data, start: Reading([], our_reading(data, start).end),
+        lambda data, start: PickleReading([], our_reading(data, start).end),
     )
     assert [symbol for symbol, _ in compare(HOSTILE)[1]] == ["os.system"]
 

@@ -7,7 +7,7 @@ import pytest
 from support.secret_values import private_key, tokens
 
 from zt_gate.domain.evidence import Status
-from zt_gate.intake import Freeze, Limits, freeze
+from zt_gate.intake import Freeze, IntakeLimits, freeze
 from zt_gate.policy.catalog import rule_ids
 from zt_gate.scan.secrets.check import SecretsCheck
 
@@ -26,7 +26,7 @@ CASES = {
 @pytest.fixture
 def search(make_tree):
     def run(data, name="settings.yaml"):
-        with freeze([make_tree({name: data}, f"in-{name}")], Freeze.HOLD, Limits()) as frozen:
+        with freeze([make_tree({name: data}, f"in-{name}")], Freeze.HOLD, IntakeLimits()) as frozen:
             return SecretsCheck().run(frozen)
 
     return run

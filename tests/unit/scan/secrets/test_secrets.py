@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from support.secret_values import private_key, tokens
 
-from zt_gate.intake import Freeze, Limits, MemorySource, freeze
+from zt_gate.intake import Freeze, IntakeLimits, MemorySource, freeze
 from zt_gate.scan.secrets.check import SecretsCheck, search_file
 
 TOKENS = tokens(7)
@@ -219,7 +219,7 @@ def test_the_check_finds_secrets_in_a_release_and_passes_an_honest_one(make_tree
     honest = make_tree({"MLmodel": b"flavors: {}\n", "m.safetensors": safetensors({})}, "honest")
     leaky = make_tree({"MLmodel": b"flavors: {}\n", "a/.env": f"HF={TOKENS['huggingface']}".encode()}, "leaky")
     for folder, expected, status in ((honest, [], "pass"), (leaky, [("SEC-101", "a/.env")], "fail")):
-        with freeze([folder], Freeze.HOLD, Limits()) as frozen:
+        with freeze([folder], Freeze.HOLD, IntakeLimits()) as frozen:
             evidence = SecretsCheck().run(frozen)
         assert [(f.rule, f.path) for f in evidence.findings] == expected
         assert str(evidence.status) == status

@@ -10,9 +10,9 @@ from zt_gate.domain import BrokenGlass, Digest
 from zt_gate.policy.model import LoadedPolicy
 from zt_gate.policy.roles import BreakGlass
 from zt_gate.policy.trust_roots import Revocations
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.keys import generate
-from zt_gate.trust.statements.summary import Demand, Summary, emergency_of, sign_summary, verify_summary
+from zt_gate.trust.statements.summary import Demand, SummaryContent, emergency_of, sign_summary, verify_summary
 
 RULES = policy(break_glass=GLASS)
 FOUND = ("ART-102",)
@@ -127,8 +127,8 @@ def test_an_unsigned_waiver_gives_way_in_an_emergency():
 
 def test_what_a_statement_lacked_is_said():
     def codes(*items):
-        question = Question(SUBJECT, "production", LoadedPolicy("t", RULES).digest, NOW)
-        brought = [Brought(Digest.of(item).hex, item) for item in items]
+        question = Context(SUBJECT, "production", LoadedPolicy("t", RULES).digest, NOW)
+        brought = [EvidenceFile(Digest.of(item).hex, item) for item in items]
         found = collect(question, RULES.stages["production"], RULES.trust, brought, RULES)
         return {finding.rule for item in found if item.check == "break_glass" for finding in item.findings}
 
@@ -142,7 +142,7 @@ def test_what_a_statement_lacked_is_said():
 @pytest.mark.parametrize(("seconds", "expected"), [(-1, True), (0, False), (1, False)])
 def test_the_signed_summary_ends_with_the_window_and_says_why(seconds, expected):
     verdict, key, end = decide(RULES, broken(), found=FOUND), generate(), NOW + timedelta(hours=3)
-    data = sign_summary(SUBJECT, verdict, Summary(NOW, NOW + timedelta(days=30), {}), key)
+    data = sign_summary(SUBJECT, verdict, SummaryContent(NOW, NOW + timedelta(days=30), {}), key)
     demand = Demand((key.public,), "production", end + timedelta(seconds=seconds))
     assert verify_summary(data, SUBJECT.digest, demand) == ([] if expected else [f"it expired at {stamp(end)}"])
     assert emergency_of(data) == f"the incident INC-7, until {stamp(end)}"
@@ -150,4 +150,4 @@ def test_the_signed_summary_ends_with_the_window_and_says_why(seconds, expected)
 
 def test_an_ordinary_summary_says_nothing_of_an_emergency():
     verdict = decide(RULES, [signed("ann"), act(RULES, "approve", "bob"), act(RULES, "promote", "cho")])
-    assert emergency_of(sign_summary(SUBJECT, verdict, Summary(NOW, NOW, {}), generate())) == ""
+    assert emergency_of(sign_summary(SUBJECT, verdict, SummaryContent(NOW, NOW, {}), generate())) == ""

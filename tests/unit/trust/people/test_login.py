@@ -16,7 +16,7 @@ from zt_gate.domain import Status
 from zt_gate.errors import PolicyError
 from zt_gate.policy.login import TokenIssuer
 from zt_gate.policy.model import LoadedPolicy
-from zt_gate.trust.collect import Brought, Question, collect
+from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.people.login import act_nonce
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
@@ -30,8 +30,8 @@ def verdict(*items, rules=RULES):
 
 
 def approvals(*items, rules=RULES):
-    question = Question(SUBJECT, "production", LoadedPolicy("t", rules).digest, NOW)
-    brought = [Brought(f"{number}.json", item) for number, item in enumerate(items)]
+    question = Context(SUBJECT, "production", LoadedPolicy("t", rules).digest, NOW)
+    brought = [EvidenceFile(f"{number}.json", item) for number, item in enumerate(items)]
     found = collect(question, rules.stages["production"], rules.trust, brought, rules)
     return next(item for item in found if item.check == "approvals")
 

@@ -31,7 +31,7 @@ from zt_gate.trust.requirements.revocation import RevocationList
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
 from zt_gate.trust.statements.statement import BOM_TYPE, PROVENANCE_TYPE, TEST_RESULT_TYPE, statement
-from zt_gate.trust.statements.summary import Summary, sign_summary
+from zt_gate.trust.statements.summary import SummaryContent, sign_summary
 
 ACTS = Act.__args__
 STAGES = {"dev": EVERYBODY, "staging": ("eve",), "production": EVERYBODY}
@@ -74,7 +74,10 @@ def statements(found, name, stage):
         alone = Stage(checks={"artifacts": "required"}, signature=Signature(by=("dee",)))
         before = decide(replace(found, stages={stage: alone}), [signed("dee")], stage)
         before = replace(before, policy=Digest.of(b"then"))
-        return [signed("dee"), sign_summary(SUBJECT, before, Summary(NOW, NOW + timedelta(days=9), {}), KEYS["cho"])]
+        return [
+            signed("dee"),
+            sign_summary(SUBJECT, before, SummaryContent(NOW, NOW + timedelta(days=9), {}), KEYS["cho"]),
+        ]
     return [act(found, name, "cho", stage)]
 
 

@@ -14,8 +14,8 @@ from zt_gate.policy.requirements import Provenance
 from zt_gate.rulings import backdoor_ruling as domain
 from zt_gate.rulings.backdoor_calibration import to_json
 from zt_gate.trust.collect import collect
-from zt_gate.trust.context import Question
-from zt_gate.trust.evidence_folder import Brought
+from zt_gate.trust.context import Context
+from zt_gate.trust.evidence_folder import EvidenceFile
 from zt_gate.trust.requirements import backdoor
 from zt_gate.trust.statements.attest import provenance_predicate
 from zt_gate.trust.statements.statement import BACKDOOR_TYPE, PROVENANCE_TYPE
@@ -55,17 +55,20 @@ def test_nothing_brought_is_missing():
     ("found", "status", "rules"),
     [
         (
-            [domain.Judged("patch", Status.PASS, "nothing"), domain.Judged("warp", Status.NOT_APPLICABLE, "")],
+            [
+                domain.JudgedDetector("patch", Status.PASS, "nothing"),
+                domain.JudgedDetector("warp", Status.NOT_APPLICABLE, ""),
+            ],
             "pass",
             set(),
         ),
-        ([domain.Judged("patch", Status.FAIL, "small", 7)], "fail", {"BKD-001"}),
+        ([domain.JudgedDetector("patch", Status.FAIL, "small", 7)], "fail", {"BKD-001"}),
         (
-            [domain.Judged("patch", Status.PASS, ""), domain.Judged("warp", Status.INCOMPLETE, "late")],
+            [domain.JudgedDetector("patch", Status.PASS, ""), domain.JudgedDetector("warp", Status.INCOMPLETE, "late")],
             "incomplete",
             set(),
         ),
-        ([domain.Judged("patch", Status.NOT_APPLICABLE, "")], "incomplete", set()),
+        ([domain.JudgedDetector("patch", Status.NOT_APPLICABLE, "")], "incomplete", set()),
     ],
     ids=["honest", "backdoored", "unfinished", "nothing applies"],
 )
@@ -122,8 +125,8 @@ def looked_at(predicate, *data, demanded=True):
     asked = Provenance(by=("runner",), builders=("acme",)) if demanded else None
     items = [bench.ticket(), bench.sign({**bench.frame(), **predicate}, kind=BACKDOOR_TYPE)]
     items += [provenance(bench, *part) for part in data]
-    brought = [Brought(f"{number}.json", item) for number, item in enumerate(items)]
-    found = collect(Question(SUBJECT, "production", POLICY, NOW), Stage(backdoor=BY_OWN, provenance=asked), bench.trust,
+    brought = [EvidenceFile(f"{number}.json", item) for number, item in enumerate(items)]
+    found = collect(Context(SUBJECT, "production", POLICY, NOW), Stage(backdoor=BY_OWN, provenance=asked), bench.trust,
                     brought)  # fmt: skip
     return next(evidence for evidence in found if evidence.check == "backdoor")
 

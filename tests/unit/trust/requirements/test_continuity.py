@@ -7,7 +7,7 @@ import pytest
 from zt_gate.domain import Severity, Status
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Continuity, Signature
-from zt_gate.trust.collect import Brought, collect
+from zt_gate.trust.collect import EvidenceFile, collect
 from zt_gate.trust.requirements.continuity import _lasting
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.statements.statement import statement
@@ -40,7 +40,7 @@ def before(world):
 def judge(world, *payloads, release=None, key=None, signature=SIGNED):
     data = [sign_payload(payload, key or world.second) for payload in payloads]
     data.append(release or world.manifest(world.release))
-    brought = [Brought(f"{number}.json", item) for number, item in enumerate(data)]
+    brought = [EvidenceFile(f"{number}.json", item) for number, item in enumerate(data)]
     stage = Stage(signature=signature, continuity=WANTED)
     return {item.check: item for item in collect(world.question, stage, world.trust, brought)}["continuity"]
 

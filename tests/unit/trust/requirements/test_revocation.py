@@ -16,9 +16,9 @@ from zt_gate.errors import EvidenceError
 from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.trust_roots import Certificate, Key, Revocations, Trust
-from zt_gate.trust.collect import Brought, collect
+from zt_gate.trust.collect import EvidenceFile, collect
 from zt_gate.trust.people.signers import Signers
-from zt_gate.trust.requirements.revocation import Entry, RevocationList, Revoked, parse_list, revoked_reason
+from zt_gate.trust.requirements.revocation import RevocationList, Revoked, RevokedEntry, parse_list, revoked_reason
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
 from zt_gate.trust.statements.statement import PROVENANCE_TYPE, REVOCATIONS_TYPE, parse_statement, statement_about
@@ -29,7 +29,7 @@ STAGE = Stage(signature=requirements.Signature(by=("release", "second", "ci")))
 
 
 def entry(kind, value, issuer=""):
-    return Entry(kind, value, "it was stolen", "2026-10-01T00:00:00Z", issuer)
+    return RevokedEntry(kind, value, "it was stolen", "2026-10-01T00:00:00Z", issuer)
 
 
 def listed(*entries, key=REVOKER, issued=NOW - timedelta(hours=1), sequence=1):
@@ -48,7 +48,7 @@ def trust(world):
 
 
 def judge(world, *data, stage=STAGE):
-    brought = [Brought(f"{number}.json", item) for number, item in enumerate(data)]
+    brought = [EvidenceFile(f"{number}.json", item) for number, item in enumerate(data)]
     return {item.check: item for item in collect(world.question, stage, trust(world), brought)}
 
 

@@ -12,7 +12,7 @@ from zt_gate.errors import EvidenceError
 from zt_gate.intake import FastDigest
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
-from zt_gate.trust.statements.summary import EXTENSION, Demand, Summary, sign_summary, summarised, verify_summary
+from zt_gate.trust.statements.summary import EXTENSION, Demand, SummaryContent, sign_summary, summarised, verify_summary
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 KEY, STRANGER = generate(), generate()
@@ -27,7 +27,7 @@ def verdict(decision=Decision.ALLOW, stage="production"):
 
 
 def signed(given_verdict=None, key=KEY, **changes):
-    summary = Summary(NOW, NOW + timedelta(days=30), {"zt-gate": "0"}, (Digest.of(b"s"),))
+    summary = SummaryContent(NOW, NOW + timedelta(days=30), {"zt-gate": "0"}, (Digest.of(b"s"),))
     return sign_summary(SUBJECT, given_verdict or verdict(), replace(summary, **changes), key)
 
 
@@ -68,7 +68,7 @@ def test_a_summary_ends_at_its_second(seconds, admitted):
 
 def test_a_verdict_about_other_bytes_is_never_signed():
     with pytest.raises(ValueError, match="another subject"):
-        sign_summary(replace(SUBJECT, manifest=Manifest(())), verdict(), Summary(NOW, NOW, {}), KEY)
+        sign_summary(replace(SUBJECT, manifest=Manifest(())), verdict(), SummaryContent(NOW, NOW, {}), KEY)
 
 
 def signed_parts(data):

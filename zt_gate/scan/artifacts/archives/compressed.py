@@ -8,9 +8,9 @@ import zlib
 from typing import Any
 
 from zt_gate.domain import Severity
-from zt_gate.intake import MemorySource, Source
+from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.archives import lz4_frame, zstd_frame
-from zt_gate.scan.artifacts.format import Format, Piece, member_name
+from zt_gate.scan.artifacts.format import Format, Input, member_name
 from zt_gate.scan.artifacts.graphs.external_data import UNRECOGNISED
 from zt_gate.scan.interface import BrokenFileError, Head
 
@@ -22,7 +22,7 @@ _BOMB, _BOMB_RATIO = 16 << 20, 200
 _ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x78\x3a")
 
 
-def inflate(piece: Piece, decoder: Any, start: int, length: int, limit: int) -> tuple[bytes, int]:
+def inflate(piece: Input, decoder: Any, start: int, length: int, limit: int) -> tuple[bytes, int]:
     """Decompress a range of the piece.
 
     Args:
@@ -55,7 +55,7 @@ def inflate(piece: Piece, decoder: Any, start: int, length: int, limit: int) -> 
     return bytes(out), position - len(decoder.unused_data)
 
 
-def note_bomb(piece: Piece, inner: Source, packed: int) -> None:
+def note_bomb(piece: Input, inner: ByteSource, packed: int) -> None:
     """Note a finding where few bytes became many, and the many are nothing that any format recognises."""
     if inner.size > max(_BOMB, _BOMB_RATIO * packed) and any(UNRECOGNISED in gap.reason for gap in piece.exam.gaps):
         piece.exam.finding("ART-209", Severity.HIGH, f"{packed} bytes become {inner.size}, which are nothing known",
@@ -76,7 +76,7 @@ def _decoder(start: bytes) -> Any:
     return lzma.LZMADecompressor(memlimit=256 << 20)
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     source, exam = piece.source, piece.exam
     decoder = _decoder(piece.head.start)
     data, used = inflate(piece, decoder, 0, source.size, max(_CHUNK, source.size * MAX_RATIO))

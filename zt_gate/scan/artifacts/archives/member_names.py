@@ -8,10 +8,10 @@ from typing import Protocol
 
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.text import is_unsafe
-from zt_gate.scan.artifacts.format import Piece, member_name
+from zt_gate.scan.artifacts.format import Input, member_name
 
 
-class Named(Protocol):
+class NamedMember(Protocol):
     """What the directory of an archive says about a member."""
 
     @property
@@ -23,7 +23,7 @@ class Named(Protocol):
         """Type and permissions, 0 where it does not say."""
 
 
-def find(piece: Piece, rule: str, severity: Severity, name: bytes, message: str) -> None:
+def find(piece: Input, rule: str, severity: Severity, name: bytes, message: str) -> None:
     """Note a finding about a member, whose name takes the place of `{}`; an empty name stands for the archive."""
     shown = printable(name.decode("utf-8", "backslashreplace"), 160)
     piece.exam.finding(
@@ -31,7 +31,7 @@ def find(piece: Piece, rule: str, severity: Severity, name: bytes, message: str)
     )
 
 
-def check_names(piece: Piece, entries: Iterable[Named]) -> None:
+def check_names(piece: Input, entries: Iterable[NamedMember]) -> None:
     """Refuse names that two readers resolve to different members, or that leave the folder they are unpacked in."""
     exact: set[bytes] = set()
     folded: set[str] = set()

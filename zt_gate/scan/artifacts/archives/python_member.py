@@ -7,13 +7,13 @@ bandit, and is a finding by itself: nobody who looks at the release sees it.
 from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_SHOWN = 100
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     from zt_gate.scan.code.source import MAX_PYTHON, SourceError, read_unit  # most archives hold no code
 
     source, exam = piece.source, piece.exam

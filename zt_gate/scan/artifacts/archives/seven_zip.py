@@ -15,7 +15,7 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
-from zt_gate.intake import MemorySource, Source
+from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.archives.compressed import note_bomb
 from zt_gate.scan.artifacts.archives.member_names import check_names, find
 from zt_gate.scan.artifacts.archives.seven_zip_header import (
@@ -27,7 +27,7 @@ from zt_gate.scan.artifacts.archives.seven_zip_header import (
     read_header,
     read_streams,
 )
-from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
 from zt_gate.scan.interface import BrokenFileError, Head
 
 MAGIC = b"7z\xbc\xaf\x27\x1c"
@@ -40,7 +40,7 @@ _COPY_AGAIN = "copy the file again"
 _Spans = list[tuple[int, int]]
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     find(piece, "ART-213", Severity.HIGH, b"", "this is a 7z archive, which no model loader opens and few scanners do")
     spans: _Spans = [(0, 32)]
     folders, entries = _read(piece, spans)
@@ -63,7 +63,7 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _read(piece: Piece, spans: _Spans) -> tuple[list[Folder], list[Entry]]:
+def _read(piece: Input, spans: _Spans) -> tuple[list[Folder], list[Entry]]:
     """Read the header, which may be packed any number of times, and note where its parts lie."""
     start = piece.source.read_at(0, 32)
     if len(start) < 32 or start[6] != 0 or zlib.crc32(start[12:]) != int.from_bytes(start[8:12], "little"):
@@ -91,7 +91,7 @@ def _read(piece: Piece, spans: _Spans) -> tuple[list[Folder], list[Entry]]:
     raise TargetError("a 7z header that is packed more than three times", "write the archive again")
 
 
-def _check_layout(piece: Piece, spans: _Spans) -> None:
+def _check_layout(piece: Input, spans: _Spans) -> None:
     """Every byte belongs to exactly one stream or header, or to a finding."""
     spans.sort()
     if spans[-1][1] > piece.source.size or max(end for _, end in spans) > piece.source.size:
@@ -105,9 +105,9 @@ def _check_layout(piece: Piece, spans: _Spans) -> None:
         find(piece, "ART-208", Severity.HIGH, b"", f"{piece.source.size - spans[-1][1]} bytes follow the archive")
 
 
-def _examine_folder(piece: Piece, folder: Folder, entries: Sequence[Entry]) -> None:
+def _examine_folder(piece: Input, folder: Folder, entries: Sequence[Entry]) -> None:
     names = [entry.name for entry in entries] or [b""]
-    outer: Source
+    outer: ByteSource
     if [coder.method for coder in folder.coders] == [_COPY]:
         if folder.packed != folder.sizes[0]:
             raise BrokenFileError("a copied 7z stream has another size than its content", _COPY_AGAIN)
@@ -126,16 +126,16 @@ def _examine_folder(piece: Piece, folder: Folder, entries: Sequence[Entry]) -> N
         note_bomb(piece, inner, folder.packed)
 
 
-def _member(piece: Piece, entry: Entry) -> str:
+def _member(piece: Input, entry: Entry) -> str:
     return member_name(piece.source, printable(entry.name.decode("utf-8", "backslashreplace"), 300))
 
 
-def _unpack(piece: Piece, folder: Folder, names: Sequence[bytes]) -> bytes:
+def _unpack(piece: Input, folder: Folder, names: Sequence[bytes]) -> bytes:
     """Run a packed stream through its coders."""
     if any(coder.method == _AES for coder in folder.coders):
         find(piece, "ART-206", Severity.HIGH, names[0], "{} is encrypted" if names[0] else "the header is encrypted")
         raise TargetError("the 7z stream is encrypted", "write the archive without a password")
-    source: Source = Slice(piece.source, "", folder.start, folder.packed)
+    source: ByteSource = Slice(piece.source, "", folder.start, folder.packed)
     for coder, size in zip(folder.coders, folder.sizes, strict=True):
         if size > min(_MAX_OUTPUT, piece.budget.inflated):
             raise TargetError(f"a 7z stream of {size} bytes is more than is unpacked", "unpack the release")
@@ -147,7 +147,7 @@ def _unpack(piece: Piece, folder: Folder, names: Sequence[bytes]) -> bytes:
     return source.read_at(0, source.size)
 
 
-def _run(source: Source, coder: Coder, size: int) -> tuple[bytes, bool]:
+def _run(source: ByteSource, coder: Coder, size: int) -> tuple[bytes, bool]:
     """Run one coder, and tell whether it has more than it should."""
     if coder.method == _COPY:
         return source.read_at(0, size), source.size != size
@@ -162,7 +162,7 @@ def _run(source: Source, coder: Coder, size: int) -> tuple[bytes, bool]:
         raise BrokenFileError(f"a 7z stream is broken: {error}", _COPY_AGAIN) from None
 
 
-def _decode(source: Source, decoder: Any, size: int) -> tuple[bytes, bool]:
+def _decode(source: ByteSource, decoder: Any, size: int) -> tuple[bytes, bool]:
     out, at, pending = bytearray(), 0, b""
     while True:
         if not pending and getattr(decoder, "needs_input", True):
@@ -217,19 +217,19 @@ _DECODERS: dict[bytes, Callable[[bytes, int], Any]] = {
 }
 
 
-def _x86(source: Source, coder: Coder) -> bytes:
+def _x86(source: ByteSource, coder: Coder) -> bytes:
     if coder.properties:
         raise TargetError("an x86 filter with properties is not examined by this version")
     return _filtered(source, {"id": lzma.FILTER_X86})
 
 
-def _delta(source: Source, coder: Coder) -> bytes:
+def _delta(source: ByteSource, coder: Coder) -> bytes:
     if len(coder.properties) != 1:
         raise BrokenFileError("a delta filter with wrong properties", _COPY_AGAIN)
     return _filtered(source, {"id": lzma.FILTER_DELTA, "dist": coder.properties[0] + 1})
 
 
-def _filtered(source: Source, spec: dict[str, int]) -> bytes:
+def _filtered(source: ByteSource, spec: dict[str, int]) -> bytes:
     """Undo a filter. liblzma has them in front of LZMA2 only, so the bytes are wrapped as chunks that it copies."""
     decoder = _raw(spec, {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16})
     out = bytearray()
@@ -239,7 +239,11 @@ def _filtered(source: Source, spec: dict[str, int]) -> bytes:
     return bytes(out + decoder.decompress(b"\0"))
 
 
-_FILTERS: dict[bytes, Callable[[Source, Coder], bytes]] = {b"\x03\x03\x01\x03": _x86, b"\x04": _x86, b"\x03": _delta}
+_FILTERS: dict[bytes, Callable[[ByteSource, Coder], bytes]] = {
+    b"\x03\x03\x01\x03": _x86,
+    b"\x04": _x86,
+    b"\x03": _delta,
+}
 
 
 def _matches(head: Head) -> bool:

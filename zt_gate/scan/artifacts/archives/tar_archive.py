@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.text import is_unsafe
 from zt_gate.errors import TargetError
-from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
 from zt_gate.scan.interface import Head
 
 BLOCK = 512
@@ -126,10 +126,10 @@ _TORCH_LEGACY = frozenset({"pickle", "storages", "tensors"})
 
 
 @dataclass(slots=True)
-class _Walk:
+class _TarWalk:
     """Where the walk stands, and what the headers before the next member said about it."""
 
-    piece: Piece
+    piece: Input
     at: int = 0
     exact: set[str] = field(default_factory=set)
     folded: set[str] = field(default_factory=set)
@@ -146,8 +146,8 @@ class _Walk:
         )  # fmt: skip
 
 
-def _examine(piece: Piece) -> None:
-    walk = _Walk(piece)
+def _examine(piece: Input) -> None:
+    walk = _TarWalk(piece)
     while True:
         block = piece.source.read_at(walk.at, BLOCK)
         if not any(block):
@@ -165,7 +165,7 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _entry(walk: _Walk, header: TarHeader) -> None:
+def _entry(walk: _TarWalk, header: TarHeader) -> None:
     source = walk.piece.source
     extended = header.kind in (b"x", b"g", b"L", b"K")
     size = header.size if extended or walk.size is None else walk.size
@@ -186,7 +186,7 @@ def _entry(walk: _Walk, header: TarHeader) -> None:
     _member(walk, header, raw, start, size)
 
 
-def _extended(walk: _Walk, kind: bytes, data: bytes, at: int) -> None:
+def _extended(walk: _TarWalk, kind: bytes, data: bytes, at: int) -> None:
     """Take what a pax or GNU header says about the next member."""
     if kind == b"K":
         return  # the name of a link's target: links are refused whatever they point to
@@ -217,7 +217,7 @@ def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def _member(walk: _Walk, header: TarHeader, raw: bytes, start: int, size: int) -> None:
+def _member(walk: _TarWalk, header: TarHeader, raw: bytes, start: int, size: int) -> None:
     name = _decoded(raw)
     _check_name(walk, name, folder=header.kind == _FOLDER)
     if header.odd:
@@ -236,7 +236,7 @@ def _member(walk: _Walk, header: TarHeader, raw: bytes, start: int, size: int) -
         walk.piece.inside(Slice(source, member_name(source, shown), start, size))
 
 
-def _check_name(walk: _Walk, name: str, *, folder: bool) -> None:
+def _check_name(walk: _TarWalk, name: str, *, folder: bool) -> None:
     """Refuse names that lead out of the folder, or that two readers resolve to different members."""
     plain = name.removeprefix("./").rstrip("/")
     parts = plain.replace("\\", "/").split("/")
@@ -253,7 +253,7 @@ def _check_name(walk: _Walk, name: str, *, folder: bool) -> None:
     walk.folded.add(plain.casefold())
 
 
-def _end(walk: _Walk) -> None:
+def _end(walk: _TarWalk) -> None:
     """Behind the two empty blocks only zeros may follow: some readers go on from there."""
     source, at = walk.piece.source, walk.at
     if source.size - at < 2 * BLOCK:

@@ -14,13 +14,13 @@ from itertools import pairwise
 
 from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
-from zt_gate.intake import MemorySource, Source
+from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.archives.compressed import MAX_RATIO, inflate, note_bomb
 from zt_gate.scan.artifacts.archives.member_names import check_names, find
 from zt_gate.scan.artifacts.archives.zip_records import (
     BadZipError,
+    CentralEntry,
     Directory,
-    Entry,
     Local,
     descriptor_length,
     ends_once,
@@ -28,7 +28,7 @@ from zt_gate.scan.artifacts.archives.zip_records import (
     read_directory,
     read_local,
 )
-from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
 from zt_gate.scan.artifacts.graphs.torch_export import (
     examine_export_member,
     is_export_member,
@@ -65,7 +65,7 @@ class _Roots:
     """The one folder that PyTorch's reader opens: that of the first member. It has a version and is never the top."""
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], suffix: str) -> _Roots:
+    def of(cls, entries: Sequence[CentralEntry], suffix: str) -> _Roots:
         """Find them by the members that PyTorch looks for."""
         names = {entry.name for entry in entries}
         torch = _folders(names, b"data.pkl")
@@ -90,7 +90,7 @@ def _folders(names: Iterable[bytes], last: bytes) -> tuple[bytes, ...]:
     return tuple(sorted(found, reverse=True))
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     if not ends_once(piece.source):
         find(piece, "ART-208", Severity.CRITICAL, b"", "the archive does not end with its end record: in a "
              "comment or behind it, some readers find another end record and with it another archive")  # fmt: skip
@@ -106,7 +106,7 @@ def _examine(piece: Piece) -> None:
     _check_layout(piece, directory, spans)
 
 
-def _member(piece: Piece, entry: Entry, roots: _Roots, raw: _Raw) -> tuple[int, int, bytes]:
+def _member(piece: Input, entry: CentralEntry, roots: _Roots, raw: _Raw) -> tuple[int, int, bytes]:
     """Compare the two headers of a member, have its content examined, and return the bytes it takes up."""
     local = read_local(piece.source, entry)
     end = local.data + entry.packed
@@ -130,7 +130,7 @@ def _member(piece: Piece, entry: Entry, roots: _Roots, raw: _Raw) -> tuple[int, 
     return entry.offset, end, entry.name
 
 
-def _compare(piece: Piece, entry: Entry, local: Local) -> None:
+def _compare(piece: Input, entry: CentralEntry, local: Local) -> None:
     differs = []
     if entry.name != local.name:
         differs.append(f"name {printable(local.name.decode('utf-8', 'backslashreplace'), 120)!r}")
@@ -153,7 +153,7 @@ def _compare(piece: Piece, entry: Entry, local: Local) -> None:
         )
 
 
-def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots, raw: _Raw) -> None:
+def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots: _Roots, raw: _Raw) -> None:
     root = next((root for root in roots.torch if entry.name.startswith(root)), None)
     inner = entry.name[len(root) :] if root is not None else b""
     if entry.name.endswith(b"/"):
@@ -186,7 +186,7 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots
     _claim(piece, source, entry.name, roots, raw)
 
 
-def _claim(piece: Piece, source: Source, name: bytes, roots: _Roots, raw: _Raw) -> None:
+def _claim(piece: Input, source: ByteSource, name: bytes, roots: _Roots, raw: _Raw) -> None:
     """Note which members are raw bytes by what this one says."""
     root = roots.read
     if root is None or not name.startswith(root):
@@ -203,7 +203,7 @@ def _claim(piece: Piece, source: Source, name: bytes, roots: _Roots, raw: _Raw) 
         raw |= dict.fromkeys(root + claimed.encode() for claimed in raw_payloads(source, inner))
 
 
-def _examine_torch_layout(piece: Piece, source: Source, name: bytes, roots: _Roots) -> bool:
+def _examine_torch_layout(piece: Input, source: ByteSource, name: bytes, roots: _Roots) -> bool:
     """Examine a member that only TorchScript's or the exporter's reader understands; tell whether it was one."""
     text = name.decode("utf-8", "backslashreplace")
     for folders, applies, examine in (
@@ -217,11 +217,11 @@ def _examine_torch_layout(piece: Piece, source: Source, name: bytes, roots: _Roo
     return False
 
 
-def _is_word(source: Source) -> bool:
+def _is_word(source: ByteSource) -> bool:
     return source.size <= 128 and re.fullmatch(rb"[A-Za-z0-9._-]*\s?", source.read_at(0, 128)) is not None
 
 
-def _unpack(piece: Piece, entry: Entry, local: Local) -> Source:
+def _unpack(piece: Input, entry: CentralEntry, local: Local) -> ByteSource:
     name = member_name(piece.source, printable(entry.name.decode("utf-8", "backslashreplace"), 300))
     if entry.method == _STORED:
         return Slice(piece.source, name, local.data, entry.packed)
@@ -235,7 +235,7 @@ def _unpack(piece: Piece, entry: Entry, local: Local) -> Source:
     return MemorySource(piece.source.path, name, data)
 
 
-def _check_layout(piece: Piece, directory: Directory, spans: list[tuple[int, int, bytes]]) -> None:
+def _check_layout(piece: Input, directory: Directory, spans: list[tuple[int, int, bytes]]) -> None:
     """Every byte belongs to exactly one member, to the directory, or to a finding."""
     size = piece.source.size
     for (_, end, _), (start, _, name) in pairwise(spans):
@@ -261,7 +261,7 @@ def _matches(head: Head) -> bool:
     return head.start.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
-def examine_appended(piece: Piece) -> None:
+def examine_appended(piece: Input) -> None:
     """Look for a zip archive behind other content, which a zip reader would find and open all the same."""
     if find_end(piece.source) < 0:
         return

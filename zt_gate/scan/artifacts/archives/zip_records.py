@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.interface import BrokenFileError
 
 _TAIL = 66_000
@@ -29,7 +29,7 @@ class BadZipError(BrokenFileError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CentralEntry:
     """One member as the central directory tells it."""
 
     name: bytes
@@ -63,7 +63,7 @@ class Local:
 class Directory:
     """The central directory and where it lies."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[CentralEntry, ...]
     start: int
     declared_start: int
     end: int
@@ -72,7 +72,7 @@ class Directory:
     """Bytes of archive comment."""
 
 
-def ends_once(source: Source) -> bool:
+def ends_once(source: ByteSource) -> bool:
     """Whether a zip ends with an end record without a comment, so that every reader takes that record and directory.
 
     miniz takes the last signature that leaves room for a record, Python and libarchive first try the last 22 bytes.
@@ -89,7 +89,7 @@ def ends_once(source: Source) -> bool:
     return comment == 0 and (wide or start + size == at)
 
 
-def find_end(source: Source) -> int:
+def find_end(source: ByteSource) -> int:
     """Return the offset of the last end record whose directory is really there, or -1.
 
     The directory may be where Python looks for it, right in front of the record, or where miniz does, at the offset
@@ -114,7 +114,7 @@ def find_end(source: Source) -> int:
     return -1
 
 
-def read_directory(source: Source) -> Directory:
+def read_directory(source: ByteSource) -> Directory:
     """Read the central directory.
 
     Raises:
@@ -148,7 +148,7 @@ def read_directory(source: Source) -> Directory:
     return Directory(tuple(entries), finish - size, start, end + _EOCD.size + comment, comment)
 
 
-def _entries(raw: bytes, shift: int) -> list[Entry]:
+def _entries(raw: bytes, shift: int) -> list[CentralEntry]:
     entries, position = [], 0
     while position < len(raw):
         fixed = raw[position : position + _CENTRAL.size]
@@ -162,11 +162,11 @@ def _entries(raw: bytes, shift: int) -> list[Entry]:
             raise BadZipError("an entry of the zip directory is cut off", "write the archive again")
         size, packed, offset, ids = _widen(extra, [size, packed, offset])
         mode = external >> 16 if made >> 8 == 3 else 0
-        entries.append(Entry(name, flags, method, crc, packed, size, max(0, offset + shift), mode, ids))
+        entries.append(CentralEntry(name, flags, method, crc, packed, size, max(0, offset + shift), mode, ids))
     return entries
 
 
-def read_local(source: Source, entry: Entry) -> Local:
+def read_local(source: ByteSource, entry: CentralEntry) -> Local:
     """Read the local header that a directory entry points to.
 
     Raises:
@@ -201,7 +201,7 @@ def _widen(extra: bytes, sizes: list[int]) -> tuple[int, int, int, tuple[int, ..
     return sizes[0], sizes[1], sizes[2], tuple(ids)
 
 
-def descriptor_length(source: Source, entry: Entry, at: int) -> int:
+def descriptor_length(source: ByteSource, entry: CentralEntry, at: int) -> int:
     """Return the length of the data descriptor at an offset if it repeats the directory's numbers, else -1."""
     raw = source.read_at(at, 24)
     for signature in (b"PK\x07\x08", b""):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.interface import BrokenFileError
 
 _MAX_ITEMS = 5_000_000
@@ -20,11 +20,11 @@ class BadFlatbufferError(BrokenFileError):
 class Table:
     """One table of a flatbuffer."""
 
-    source: Source
+    source: ByteSource
     at: int
 
     @classmethod
-    def root(cls, source: Source) -> Table:
+    def root(cls, source: ByteSource) -> Table:
         """Return the root table."""
         return cls(source, _unsigned(source, 0, 4))
 
@@ -97,18 +97,18 @@ class Table:
         return Table(self.source, at + _unsigned(self.source, at, 4)) if at else None
 
 
-def _bytes(source: Source, at: int, length: int) -> bytes:
+def _bytes(source: ByteSource, at: int, length: int) -> bytes:
     if at < 0 or at + length > source.size:
         raise BadFlatbufferError(f"an offset leads to {at}, outside the file of {source.size} bytes")
     return source.read_at(at, length)
 
 
-def _text(source: Source, at: int, length: int) -> str:
+def _text(source: ByteSource, at: int, length: int) -> str:
     try:
         return _bytes(source, at, length).decode("utf-8")
     except UnicodeDecodeError:
         raise BadFlatbufferError(f"a text at {at} that is not UTF-8") from None
 
 
-def _unsigned(source: Source, at: int, width: int) -> int:
+def _unsigned(source: ByteSource, at: int, width: int) -> int:
     return int.from_bytes(_bytes(source, at, width), "little")

@@ -13,8 +13,8 @@ from typing import Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError
-from zt_gate.intake import Source
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.interface import BrokenFileError
 
 Schema = Mapping[str, Mapping[int, str]]
@@ -56,7 +56,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Record:
+class ProtobufMessage:
     """One message whose end has been reached."""
 
     kind: str
@@ -78,7 +78,7 @@ class Record:
         return self.values.get(number, [])
 
 
-Handler = Callable[[Record], Any]
+Handler = Callable[[ProtobufMessage], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Walker:
             without a handler is walked and forgotten.
     """
 
-    def __init__(self, source: Source, schema: Schema, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, source: ByteSource, schema: Schema, handlers: Mapping[str, Handler]) -> None:
         self._source = source
         self._handlers = handlers
         self._plan = {kind: _steps(fields) for kind, fields in schema.items()}
@@ -113,7 +113,7 @@ class Walker:
         self.notes: dict[str, int] = {}
         """What this version cannot vouch for, with the first offset at which it stands."""
 
-    def walk(self, kind: str, start: int = 0, end: int | None = None, depth: int = 0) -> Record:
+    def walk(self, kind: str, start: int = 0, end: int | None = None, depth: int = 0) -> ProtobufMessage:
         """Walk the message of this kind in a range, the whole source by default.
 
         Raises:
@@ -122,7 +122,7 @@ class Walker:
         if depth > _MAX_DEPTH:
             raise BrokenProtobufError(f"messages nested more than {_MAX_DEPTH} deep at offset {start}")
         stop = self._source.size if end is None else end
-        record, plan, at = Record(kind, start, stop), self._plan[kind], start
+        record, plan, at = ProtobufMessage(kind, start, stop), self._plan[kind], start
         forget = depth > 0 and kind not in self._handlers
         seen: set[int] = set()
         while at < stop:
@@ -153,7 +153,7 @@ class Walker:
             raise BadProtobufError(f"more than {_MAX_FIELDS} fields")
         return record
 
-    def _inner(self, record: Record, step: _Step, start: int, end: int, depth: int) -> None:
+    def _inner(self, record: ProtobufMessage, step: _Step, start: int, end: int, depth: int) -> None:
         handler = self._handlers.get(step.name)
         inner = self.walk(step.name, start, end, depth + 1)
         kept = handler(inner) if handler else None
@@ -237,7 +237,7 @@ def _spec(text: str) -> tuple[str, bool]:
     return text.removesuffix("*"), text.endswith("*")
 
 
-def top_level(source: Source, schema: Schema, kind: str) -> dict[int, int]:
+def top_level(source: ByteSource, schema: Schema, kind: str) -> dict[int, int]:
     """Return how often each field stands at the top of a message, or nothing where the bytes are no such message."""
     shallow = {kind: {n: _flat(spec, schema) for n, spec in schema[kind].items()}}
     walker = Walker(source, shallow, {})
@@ -254,7 +254,7 @@ def _flat(spec: str, schema: Schema) -> str:
     return flat + "*" * repeated
 
 
-def note_unknowns(piece: Piece, walker: Walker, what: str) -> None:
+def note_unknowns(piece: Input, walker: Walker, what: str) -> None:
     """Turn what the walker could not vouch for into gaps."""
     for note, offset in walker.notes.items():
         where = f"{printable(piece.source.member, 120)}: " if piece.source.member else ""

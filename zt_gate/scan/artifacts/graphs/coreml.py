@@ -6,8 +6,8 @@ import re
 import struct
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.encodings.protobuf import Handler, Record, Schema, Walker, note_unknowns, top_level
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.encodings.protobuf import Handler, ProtobufMessage, Schema, Walker, note_unknowns, top_level
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.external_data import leads_out
 from zt_gate.scan.interface import Head
 
@@ -53,22 +53,22 @@ _BLOB_MAGIC = 0xDEADBEEF
 _MAX_BLOBS = 1_000_000
 
 
-def _handlers(piece: Piece) -> dict[str, Handler]:
+def _handlers(piece: Input) -> dict[str, Handler]:
     def find(what: str) -> Handler:
-        def handle(record: Record) -> None:
+        def handle(record: ProtobufMessage) -> None:
             name = printable(record.text(10) or record.text(1), 80) if record.kind != "Linked" else ""
             piece.exam.finding("ART-570", Severity.HIGH, f"{what} {name}".rstrip(), member=piece.source.member,
                                offset=record.start, symbol=f"{record.kind} {name}".rstrip())  # fmt: skip
 
         return handle
 
-    def operation(record: Record) -> None:
+    def operation(record: ProtobufMessage) -> None:
         kind = record.text(1)
         if not _OPERATION.match(kind) or "custom" in kind.lower():
             piece.exam.finding("ART-570", Severity.HIGH, f"the operation {printable(kind, 80)} is a custom one",
                                member=piece.source.member, offset=record.start, symbol=printable(kind, 80))  # fmt: skip
 
-    def blob(record: Record) -> None:
+    def blob(record: ProtobufMessage) -> None:
         name = record.text(1).removeprefix("@model_path/")
         if leads_out(name):
             shown = printable(record.text(1), 100)
@@ -85,14 +85,14 @@ def _handlers(piece: Piece) -> dict[str, Handler]:
     }
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     walker = Walker(piece.source, SCHEMA, _handlers(piece))
     walker.walk("Model")
     note_unknowns(piece, walker, "Core ML")
     piece.exam.cover_all()
 
 
-def _examine_blob(piece: Piece) -> None:
+def _examine_blob(piece: Input) -> None:
     """Walk the weight file: a header, and in front of each blob a record of where it lies."""
     source, at = piece.source, _BLOB_HEADER
     count = int.from_bytes(source.read_at(0, 4), "little")

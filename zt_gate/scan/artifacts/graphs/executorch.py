@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from zt_gate.domain import Severity, printable
 from zt_gate.scan.artifacts.encodings.flatbuffers import BadFlatbufferError, Table
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.torch_export import judge_target
 
 _IDENTIFIER = b"ET12"
@@ -19,7 +19,7 @@ _DELEGATES = frozenset({"XnnpackBackend"})
 _CHUNK = 1 << 20
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     program = Table.root(piece.source)
     if program.number(0, 4) != _VERSION:
         piece.exam.gap("this version of ExecuTorch's format is not known to this version", "export the program again")
@@ -35,7 +35,7 @@ def _examine(piece: Piece) -> None:
     _cover(piece, program)
 
 
-def _operator(piece: Piece, name: str) -> None:
+def _operator(piece: Input, name: str) -> None:
     space, _, operator = name.partition("::")
     problem = None if space in _SPACES else judge_target(f"torch.ops.{space}.{operator}")
     if problem is not None:
@@ -46,14 +46,14 @@ def _operator(piece: Piece, name: str) -> None:
         )
 
 
-def _delegate(piece: Piece, name: str) -> None:
+def _delegate(piece: Input, name: str) -> None:
     if name not in _DELEGATES:
         shown = printable(name, 80)
         piece.exam.finding("ART-553", Severity.HIGH, f"a part of the program is compiled for the back end {shown}",
                            member=piece.source.member, symbol=shown)  # fmt: skip
 
 
-def _cover(piece: Piece, program: Table) -> None:
+def _cover(piece: Input, program: Table) -> None:
     """Account for the program and its segments; what lies between them has to be zeros."""
     source, exam = piece.source, piece.exam
     header = source.read_at(8, 24)

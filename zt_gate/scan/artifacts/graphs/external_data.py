@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Reference:
+class ExternalRange:
     """A range of another file, as a model declares it."""
 
     location: str
@@ -38,7 +38,7 @@ class Referrer:
 
     name: str
     matches: Callable[[Head], bool]
-    references: Callable[[FrozenFile], list[Reference]]
+    references: Callable[[FrozenFile], list[ExternalRange]]
     """May raise anything, which becomes a gap of the referring file."""
 
 
@@ -100,7 +100,7 @@ def examine_external(
     return result
 
 
-def _resolve(frozen: Frozen, exam: Examination, reference: Reference) -> FrozenFile | None:
+def _resolve(frozen: Frozen, exam: Examination, reference: ExternalRange) -> FrozenFile | None:
     shown = printable(reference.location, 120)
     if leads_out(reference.location):
         exam.finding("ART-501", Severity.CRITICAL, f"external data leads out of the model's folder: {shown}",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from zt_gate.domain import Severity, printable
-from zt_gate.intake import FrozenFile, Source
+from zt_gate.intake import ByteSource, FrozenFile
 from zt_gate.scan.artifacts.encodings.protobuf import (
     BadProtobufError,
     Handler,
-    Record,
+    ProtobufMessage,
     Schema,
     Walker,
     note_unknowns,
     top_level,
 )
-from zt_gate.scan.artifacts.format import Format, Piece
-from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
+from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.graphs.external_data import ExternalRange, Referrer
 from zt_gate.scan.interface import Head
 
 _PAIR = {1: "text", 2: "skip"}
@@ -81,7 +81,7 @@ class _Graph:
     nodes: dict[tuple[str, str], int] = field(default_factory=dict)
     """First offset by domain and operator; those of the standard are left out."""
     functions: set[tuple[str, str]] = field(default_factory=set)
-    references: set[Reference] = field(default_factory=set)
+    references: set[ExternalRange] = field(default_factory=set)
     bad_references: dict[str, int] = field(default_factory=dict)
 
     def handlers(self) -> dict[str, Handler]:
@@ -93,16 +93,16 @@ class _Graph:
             "Tensor": self._tensor,
         }
 
-    def _node(self, record: Record) -> None:
+    def _node(self, record: ProtobufMessage) -> None:
         for operator in record.all(4) or [""]:
             for domain in record.all(7) or [""]:
                 if (domain not in _DOMAINS or operator in _ACTIVE) and len(self.nodes) < _MAX_SEEN:
                     self.nodes.setdefault((domain, operator), record.start)
 
-    def _function(self, record: Record) -> None:
+    def _function(self, record: ProtobufMessage) -> None:
         self.functions.add((record.text(10), record.text(1)))
 
-    def _tensor(self, record: Record) -> None:
+    def _tensor(self, record: ProtobufMessage) -> None:
         entries = record.all(13)
         if not entries and record.number(14) == 0:
             return
@@ -112,14 +112,14 @@ class _Graph:
         if odd or not all(_is_number(text) for text in numbers):
             self.bad_references[printable(str(sorted(entries))[:200], 160)] = record.start
         else:
-            self.references.add(Reference(values.get("location", ""), int(numbers[0]), int(numbers[1])))
+            self.references.add(ExternalRange(values.get("location", ""), int(numbers[0]), int(numbers[1])))
 
 
 def _is_number(text: str) -> bool:
     return text == "-1" or (text.isascii() and text.isdigit() and len(text) < 19)
 
 
-def _walk(source: Source) -> tuple[_Graph, Walker]:
+def _walk(source: ByteSource) -> tuple[_Graph, Walker]:
     graph = _Graph()
     walker = Walker(source, SCHEMA, graph.handlers())
     if 7 not in walker.walk("Model").values:
@@ -127,7 +127,7 @@ def _walk(source: Source) -> tuple[_Graph, Walker]:
     return graph, walker
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     graph, walker = _walk(piece.source)
     for (domain, operator), offset in sorted(graph.nodes.items()):
         _judge_operator(piece, graph, domain, operator, offset)
@@ -141,7 +141,7 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _judge_operator(piece: Piece, graph: _Graph, domain: str, operator: str, offset: int) -> None:
+def _judge_operator(piece: Input, graph: _Graph, domain: str, operator: str, offset: int) -> None:
     shown = printable(f"{domain}.{operator}" if domain else operator, 120)
     rule, severity, what = "ART-503", Severity.HIGH, "is not part of ONNX and needs a custom library"
     if operator in _ACTIVE and (domain, operator) not in graph.functions:
@@ -164,7 +164,7 @@ def _matches(head: Head) -> bool:
 _SECOND_TAGS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42})
 
 
-def _references(file: FrozenFile) -> list[Reference]:
+def _references(file: FrozenFile) -> list[ExternalRange]:
     return list(_walk(file)[0].references)
 
 

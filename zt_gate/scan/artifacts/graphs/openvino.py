@@ -6,9 +6,9 @@ import posixpath
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.intake import FrozenFile, Source
-from zt_gate.scan.artifacts.format import Format, Piece
-from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
+from zt_gate.intake import ByteSource, FrozenFile
+from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.graphs.external_data import ExternalRange, Referrer
 from zt_gate.scan.interface import Head
 
 _MAX_XML = 1 << 30
@@ -17,12 +17,12 @@ _OPSET = re.compile(r"opset([1-9]|1[0-9])\Z")
 _VERSIONS = frozenset({"10", "11"})
 
 
-class _Judge:
+class _OpenVinoListener:
     """Listens to the XML parser."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self.problems: dict[tuple[str, Severity, str], str] = {}
-        self.references: set[Reference] = set()
+        self.references: set[ExternalRange] = set()
         self.root = ""
         self.version = ""
         self._weights = re.sub(r"\.xml\Z", ".bin", posixpath.basename(source.path))
@@ -49,7 +49,9 @@ class _Judge:
                 self._add(f"the layer type {self._layer} is of {printable(opset, 40) or 'no opset'} and needs a "
                           "library of its own", self._layer)  # fmt: skip
         elif name == "data" and self._layer == "Const" and "offset" in attributes:
-            self.references.add(Reference(self._weights, int(attributes["offset"]), int(attributes.get("size", "0"))))
+            self.references.add(
+                ExternalRange(self._weights, int(attributes["offset"]), int(attributes.get("size", "0")))
+            )
 
     def _add(self, message: str, symbol: str) -> None:
         if len(self.problems) < 200:
@@ -60,7 +62,7 @@ class _StopError(Exception):
     """Nothing more is read."""
 
 
-def _read(source: Source) -> _Judge:
+def _read(source: ByteSource) -> _OpenVinoListener:
     """Parse the document.
 
     Raises:
@@ -70,7 +72,7 @@ def _read(source: Source) -> _Judge:
 
     if source.size > _MAX_XML:
         raise ValueError(f"an XML file of more than {_MAX_XML} bytes")
-    judge = _Judge(source)
+    judge = _OpenVinoListener(source)
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = judge.doctype
     parser.StartElementHandler = judge.element
@@ -85,7 +87,7 @@ def _read(source: Source) -> _Judge:
     return judge
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     judge = _read(piece.source)
     for (rule, severity, symbol), message in judge.problems.items():
         piece.exam.finding(rule, severity, message, member=piece.source.member, symbol=symbol)
@@ -103,7 +105,7 @@ def _matches(head: Head) -> bool:
                                           is not None)  # fmt: skip
 
 
-def _references(file: FrozenFile) -> list[Reference]:
+def _references(file: FrozenFile) -> list[ExternalRange]:
     return sorted(_read(file).references)
 
 

@@ -6,8 +6,8 @@ import math
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.encodings.protobuf import Record, Schema, Walker, note_unknowns, top_level
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.encodings.protobuf import ProtobufMessage, Schema, Walker, note_unknowns, top_level
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 SCHEMA: Schema = {
@@ -66,10 +66,10 @@ _WIDTHS = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 20: 1, 21: 1, 22: 2, 23: 8,
 _MAX_TENSORS = 1_000_000
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     seen: set[str] = set()
 
-    def operator(record: Record) -> None:
+    def operator(record: ProtobufMessage) -> None:
         for name in record.all(3):
             base = re.sub(r"(_grad)+\Z", "", name)
             if name in seen or (base in _ALLOWED and base not in _DANGEROUS):
@@ -88,7 +88,7 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _examine_parameters(piece: Piece) -> None:
+def _examine_parameters(piece: Input) -> None:
     """Walk the tensors: versions, level of detail, a small description, then the numbers."""
     source, at = piece.source, 0
     walker = Walker(source, SCHEMA, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_XML = 256 << 20
@@ -14,10 +14,10 @@ _NAMESPACE = re.compile(r"http://www\.dmg\.org/PMML-\d_\d\Z")
 _FUNCTION = re.compile(r"[A-Za-z0-9+*/<>= _-]{1,80}\Z")
 
 
-class _Judge:
+class _PmmlListener:
     """Listens to the XML parser."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Input) -> None:
         self._piece = piece
         self._seen: set[str] = set()
         self.root = ""
@@ -48,12 +48,12 @@ class _Judge:
             self.find(f"Apply names {shown}, which a Java reader may load as a class", function)
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     from xml.parsers import expat  # imported here: a target without XML does not pay for it
 
     if piece.source.size > _MAX_XML:
         raise ValueError(f"an XML file of more than {_MAX_XML} bytes")
-    judge = _Judge(piece)
+    judge = _PmmlListener(piece)
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = judge.doctype
     parser.ProcessingInstructionHandler = judge.instruction

@@ -6,10 +6,10 @@ import posixpath
 import struct
 from collections.abc import Iterator
 
-from zt_gate.intake import FrozenFile, MemorySource, Source
-from zt_gate.scan.artifacts.encodings.protobuf import Record, Walker, note_unknowns
-from zt_gate.scan.artifacts.format import Format, Piece
-from zt_gate.scan.artifacts.graphs.external_data import Reference, Referrer
+from zt_gate.intake import ByteSource, FrozenFile, MemorySource
+from zt_gate.scan.artifacts.encodings.protobuf import ProtobufMessage, Walker, note_unknowns
+from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.graphs.external_data import ExternalRange, Referrer
 from zt_gate.scan.artifacts.graphs.tensorflow_graph import SCHEMA
 from zt_gate.scan.interface import Head
 
@@ -36,7 +36,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 class _Table:
     """Reads the table and remembers which bytes of it were read."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         if source.size > _MAX_INDEX or source.size < _FOOTER:
             raise ValueError(f"a table of {source.size} bytes")
         self._source = source
@@ -84,7 +84,7 @@ class _Table:
             at += length
 
 
-def _read(source: Source, piece: Piece | None = None) -> list[Reference]:
+def _read(source: ByteSource, piece: Input | None = None) -> list[ExternalRange]:
     """Return where every variable lies.
 
     Raises:
@@ -95,7 +95,7 @@ def _read(source: Source, piece: Piece | None = None) -> list[Reference]:
     stem = posixpath.basename(source.path).removesuffix(".index")
     for number, (key, value) in enumerate(table.entries()):
         walker = Walker(MemorySource(source.path, "", value), SCHEMA, {})
-        record: Record = walker.walk("BundleEntry" if key else "BundleHeader")
+        record: ProtobufMessage = walker.walk("BundleEntry" if key else "BundleHeader")
         if piece is not None:
             note_unknowns(piece, walker, "checkpoint index")
         if not key and number == 0:
@@ -107,14 +107,14 @@ def _read(source: Source, piece: Piece | None = None) -> list[Reference]:
         if not 0 <= record.number(3) < shards:
             raise ValueError(f"shard {record.number(3)} of {shards}")
         name = f"{stem}.data-{record.number(3):05d}-of-{shards:05d}"
-        references.append(Reference(name, record.number(4), record.number(5)))
+        references.append(ExternalRange(name, record.number(4), record.number(5)))
     if piece is not None:
         for start, end in table.ranges:
             piece.exam.cover(start, end)
     return references
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     references = _read(piece.source, piece)
     if references and piece.source.member:
         piece.exam.gap("a checkpoint inside an archive is not examined", "unpack the archive")
@@ -124,7 +124,7 @@ def _matches(head: Head) -> bool:
     return head.end.endswith(_MAGIC) and head.source.size >= _FOOTER
 
 
-def _references(file: FrozenFile) -> list[Reference]:
+def _references(file: FrozenFile) -> list[ExternalRange]:
     return _read(file)
 
 

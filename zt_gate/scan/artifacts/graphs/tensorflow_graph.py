@@ -12,8 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.encodings.protobuf import Handler, Record, Schema, Span, Walker, note_unknowns, top_level
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.encodings.protobuf import (
+    Handler,
+    ProtobufMessage,
+    Schema,
+    Span,
+    Walker,
+    note_unknowns,
+    top_level,
+)
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.external_data import leads_out
 from zt_gate.scan.artifacts.graphs.operators import load_operators
 from zt_gate.scan.interface import Head
@@ -85,7 +93,7 @@ class _Node:
 
 
 @dataclass(slots=True)
-class _Place:
+class _GraphScope:
     """The main graph (name empty) or one function."""
 
     name: str
@@ -96,17 +104,17 @@ class _Place:
 class _MetaGraph:
     """What stands in one meta graph, or in a graph on its own."""
 
-    places: list[_Place] = field(default_factory=list)
+    places: list[_GraphScope] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)
     exposed: set[str] = field(default_factory=set)
     saver: tuple[str, str, str] = ("", "", "")
     assets: list[str] = field(default_factory=list)
 
 
-class _Reader:
+class _GraphReader:
     """Collects, while the walker goes through the messages, what the rules look at."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Input) -> None:
         self.piece = piece
         self.current = _MetaGraph()
         self.graphs = 0
@@ -126,26 +134,26 @@ class _Reader:
 
     # A tensor, list, value or function says two things: which functions it names and whether it holds a path.
 
-    def _tensor(self, record: Record) -> tuple[tuple[str, ...], bool, bytes]:
+    def _tensor(self, record: ProtobufMessage) -> tuple[tuple[str, ...], bool, bytes]:
         texts = record.all(8) if record.number(1) == _STRING_TYPE else []
         return (), any(_PATH.match(self._small(span)) for span in texts), b""
 
-    def _list(self, record: Record) -> tuple[tuple[str, ...], bool, bytes]:
+    def _list(self, record: ProtobufMessage) -> tuple[tuple[str, ...], bool, bytes]:
         return _merge([*record.all(8), *record.all(9)], any(_PATH.match(self._small(span)) for span in record.all(2)))
 
-    def _value(self, record: Record) -> tuple[tuple[str, ...], bool, bytes]:
+    def _value(self, record: ProtobufMessage) -> tuple[tuple[str, ...], bool, bytes]:
         text = b"".join(self._small(span) for span in record.all(2))
         calls, paths, _ = _merge([*record.all(1), *record.all(8), *record.all(10)], bool(_PATH.match(text)))
         return calls, paths, text
 
-    def _func(self, record: Record) -> tuple[tuple[str, ...], bool, bytes]:
+    def _func(self, record: ProtobufMessage) -> tuple[tuple[str, ...], bool, bytes]:
         calls, paths, _ = _merge([value for _, value in record.all(2)], paths=False)
         return (record.text(1), *calls), paths, b""
 
-    def _attr(self, record: Record) -> tuple[str, tuple[tuple[str, ...], bool, bytes]]:
+    def _attr(self, record: ProtobufMessage) -> tuple[str, tuple[tuple[str, ...], bool, bytes]]:
         return record.text(1), _merge(record.all(2), paths=False, text=b"".join(v[2] for v in record.all(2)))
 
-    def _node(self, record: Record) -> _Node | None:
+    def _node(self, record: ProtobufMessage) -> _Node | None:
         attrs = record.all(5)
         calls, paths, _ = _merge([value for _, value in attrs], paths=False)
         for op in record.all(2) or [""]:
@@ -157,26 +165,26 @@ class _Reader:
                 return _Node(record.text(1), op, record.start, tuple(call for call in calls if call), paths)
         return None
 
-    def _function(self, record: Record) -> None:
+    def _function(self, record: ProtobufMessage) -> None:
         name = next(iter(record.all(1)), "")
         self.current.functions.add(name)
-        self.current.places.append(_Place(name, record.all(3)))
+        self.current.places.append(_GraphScope(name, record.all(3)))
 
-    def _gradient(self, record: Record) -> None:
-        self.current.places.append(_Place("gradient", [_Node(record.text(1), "NoOp", record.start,
+    def _gradient(self, record: ProtobufMessage) -> None:
+        self.current.places.append(_GraphScope("gradient", [_Node(record.text(1), "NoOp", record.start,
                                                              (record.text(2),), paths=False)]))  # fmt: skip
 
-    def _graph(self, record: Record) -> None:
-        self.current.places.append(_Place("", record.all(1)))
+    def _graph(self, record: ProtobufMessage) -> None:
+        self.current.places.append(_GraphScope("", record.all(1)))
 
-    def _saver(self, record: Record) -> None:
+    def _saver(self, record: ProtobufMessage) -> None:
         names = (record.text(1), record.text(2), record.text(3))
         self.current.saver = (names[0].split(":")[0], names[1].split(":")[0], names[2].split(":")[0])
 
-    def _asset(self, record: Record) -> None:
+    def _asset(self, record: ProtobufMessage) -> None:
         self.current.assets.append(record.text(2))
 
-    def _concrete(self, record: Record) -> None:
+    def _concrete(self, record: ProtobufMessage) -> None:
         self.current.exposed.add(record.text(1))
 
     def _keras(self, metadata: str) -> None:
@@ -184,7 +192,7 @@ class _Reader:
             self.piece.exam.finding("ART-513", Severity.CRITICAL, "Keras would unmarshal the code of a Lambda layer",
                                     member=self.piece.source.member, symbol="Lambda")  # fmt: skip
 
-    def _meta_graph(self, record: Record) -> None:  # noqa: ARG002 - a handler
+    def _meta_graph(self, record: ProtobufMessage) -> None:  # noqa: ARG002 - a handler
         judge(self.piece, self.current)
         self.current = _MetaGraph()
         self.graphs += 1
@@ -203,7 +211,7 @@ def _merge(
 # --- rules -------------------------------------------------------------------------------------------------------
 
 
-def judge(piece: Piece, graph: _MetaGraph) -> None:
+def judge(piece: Input, graph: _MetaGraph) -> None:
     """Judge one meta graph after all of it was read."""
     for name in graph.assets:
         if leads_out(name):
@@ -232,7 +240,7 @@ def judge(piece: Piece, graph: _MetaGraph) -> None:
                           node.start)  # fmt: skip
 
 
-def _find(piece: Piece, rule: str, severity: Severity, message: str, symbol: str, offset: int | None = None) -> None:
+def _find(piece: Input, rule: str, severity: Severity, message: str, symbol: str, offset: int | None = None) -> None:
     piece.exam.finding(rule, severity, message, member=piece.source.member, offset=offset, symbol=printable(symbol, 80))
 
 
@@ -256,21 +264,21 @@ def _saver_functions(graph: _MetaGraph) -> set[str]:
     return (wanted - others) & graph.functions
 
 
-def _in_saver_scope(graph: _MetaGraph, place: _Place, node: _Node) -> bool:
+def _in_saver_scope(graph: _MetaGraph, place: _GraphScope, node: _Node) -> bool:
     """Whether a node of the main graph stands in the saver's name scope, as TensorFlow 1 laid it out."""
     scope, slash, _ = graph.saver[0].partition("/")
     named = bool(slash) and re.fullmatch(r"save(_[0-9]+)?", scope) is not None and node.name.startswith(scope + "/")
     return named and not place.name and _fed_by_placeholder(graph)
 
 
-def _examine_kind(piece: Piece, kind: str) -> None:
-    reader = _Reader(piece)
+def _examine_kind(piece: Input, kind: str) -> None:
+    reader = _GraphReader(piece)
     record = reader.walker.walk(kind)
     if kind == "SavedModel" and not reader.graphs:
         piece.exam.gap("a SavedModel without a graph", "export the model again")
     if kind in ("Graph", "MetaGraph"):
         if kind == "Graph":
-            reader.current.places.append(_Place("", record.all(1)))
+            reader.current.places.append(_GraphScope("", record.all(1)))
         judge(piece, reader.current)
     note_unknowns(piece, reader.walker, "TensorFlow")
     piece.exam.cover_all()
@@ -302,7 +310,7 @@ def _starts_like(head: Head) -> bool:
     )
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     _examine_kind(piece, _kind(piece.head))
 
 
@@ -313,7 +321,7 @@ _MAX_TEXT_BYTES = 256 << 20
 _OPERATOR = re.compile(rb"""\bop\s*:\s*["']([^"'\n]{1,200})["']""")
 
 
-def _examine_text(piece: Piece) -> None:
+def _examine_text(piece: Input) -> None:
     if piece.source.size > _MAX_TEXT_BYTES:
         raise ValueError(f"a text of more than {_MAX_TEXT_BYTES} bytes")
     data = piece.source.read_at(0, piece.source.size)

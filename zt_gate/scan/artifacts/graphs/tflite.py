@@ -5,7 +5,7 @@ from __future__ import annotations
 from zt_gate.domain import Severity, printable
 from zt_gate.scan.artifacts.archives.zip_records import find_end
 from zt_gate.scan.artifacts.encodings.flatbuffers import Table
-from zt_gate.scan.artifacts.format import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
 from zt_gate.scan.artifacts.graphs.operators import load_operators
 from zt_gate.scan.interface import Head
 
@@ -22,7 +22,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     model = Table.root(piece.source)
     if model.number(0, 4) != 3 or model.count_fields() > _MODEL_FIELDS:
         piece.exam.gap("this TensorFlow Lite schema is not known to this version", "export the model again")
@@ -36,7 +36,7 @@ def _examine(piece: Piece) -> None:
     _tail(piece, end)
 
 
-def _operator(piece: Piece, builtin: int, custom: str) -> None:
+def _operator(piece: Input, builtin: int, custom: str) -> None:
     shown = printable(custom, 80)
     if builtin == _DELEGATE:
         _find(piece, "ART-520", "a delegate is part of the model: it stands for compiled code", "delegate")
@@ -51,11 +51,11 @@ def _operator(piece: Piece, builtin: int, custom: str) -> None:
         piece.exam.gap(f"the operator number {builtin} is not known to this version", "update zt-gate")
 
 
-def _find(piece: Piece, rule: str, message: str, symbol: str) -> None:
+def _find(piece: Input, rule: str, message: str, symbol: str) -> None:
     piece.exam.finding(rule, Severity.HIGH, message, member=piece.source.member, symbol=symbol)
 
 
-def _end_of_buffers(piece: Piece, model: Table) -> int:
+def _end_of_buffers(piece: Input, model: Table) -> int:
     """Return the end of the last buffer that lies outside the flatbuffer proper, as models over 2 GB have them."""
     end = 0
     for buffer in model.tables(4):
@@ -70,7 +70,7 @@ def _end_of_buffers(piece: Piece, model: Table) -> int:
     return end
 
 
-def _tail(piece: Piece, end: int) -> None:
+def _tail(piece: Input, end: int) -> None:
     """Metadata is a zip archive behind the flatbuffer, by the format's own rules; its members are examined."""
     source = piece.source
     if find_end(source) < 0:

@@ -8,8 +8,8 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.intake import Source
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.graphs.export_texts import is_size_expression, problem_with_tree
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
 
@@ -74,7 +74,7 @@ def is_payload_config(inner: str) -> bool:
     return _CONFIG.fullmatch(inner) is not None
 
 
-def raw_payloads(source: Source, inner: str) -> set[str]:
+def raw_payloads(source: ByteSource, inner: str) -> set[str]:
     """Return the members that a configuration claims as raw bytes of a tensor, and that nothing in it unpickles.
 
     Raises:
@@ -94,7 +94,7 @@ def raw_payloads(source: Source, inner: str) -> set[str]:
     return raw - pickled
 
 
-def examine_export_member(piece: Piece, source: Source, inner: str) -> None:
+def examine_export_member(piece: Input, source: ByteSource, inner: str) -> None:
     """Examine one member of an exported program."""
     if _COMPILED.match(inner):
         piece.exam.finding("ART-552", Severity.CRITICAL, "compiled code, or code to compile, is part of the program",
@@ -107,7 +107,7 @@ def examine_export_member(piece: Piece, source: Source, inner: str) -> None:
         raise ValueError(f"{printable(inner, 80)} is not a word")
 
 
-def _model(piece: Piece, source: Source) -> None:
+def _model(piece: Input, source: ByteSource) -> None:
     if source.size > _MAX_MODEL:
         raise ValueError(f"a program of {source.size} bytes")
     value = parse_json(source.read_at(0, source.size), constants=True)
@@ -120,7 +120,7 @@ def _model(piece: Piece, source: Source) -> None:
     _judge_texts(piece, source, value)
 
 
-def _judge_texts(piece: Piece, source: Source, value: Any) -> None:
+def _judge_texts(piece: Input, source: ByteSource, value: Any) -> None:
     """Judge what the loader evaluates or imports by."""
     problems = [
         f"the size {printable(text, 120)} is no arithmetic, and sympy evaluates it"

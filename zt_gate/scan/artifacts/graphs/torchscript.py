@@ -11,8 +11,8 @@ import re
 from typing import Any
 
 from zt_gate.domain import Severity, printable
-from zt_gate.intake import Source
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge
@@ -46,7 +46,7 @@ def is_script_member(inner: str) -> bool:
     return bool(_PICKLE.fullmatch(inner) or (inner.startswith("code/") and inner.endswith(".py")))
 
 
-def examine_script_member(piece: Piece, source: Source, inner: str) -> None:
+def examine_script_member(piece: Input, source: ByteSource, inner: str) -> None:
     """Examine one member of a TorchScript archive. What a pickle claims as storages goes into `piece.storages`."""
     if inner.endswith(".py"):
         _code(piece, source)
@@ -89,7 +89,7 @@ def _is_own(name: str) -> bool:
 
 
 def _find(
-    exam: Examination, source: Source, rule: str, severity: Severity, name: str, what: str, line: int | None = None
+    exam: Examination, source: ByteSource, rule: str, severity: Severity, name: str, what: str, line: int | None = None
 ) -> None:
     shown = printable(name, 120)
     exam.finding(rule, severity, f"{shown} is {what}", member=source.member, line=line, symbol=shown)
@@ -98,7 +98,7 @@ def _find(
 # --- code --------------------------------------------------------------------------------------------------------
 
 
-def _code(piece: Piece, source: Source) -> None:
+def _code(piece: Input, source: ByteSource) -> None:
     if source.size > _MAX_CODE:
         raise ValueError(f"a TorchScript file of {source.size} bytes")
     text = source.read_at(0, source.size).decode("utf-8")
@@ -125,7 +125,7 @@ def _code(piece: Piece, source: Source) -> None:
                 _find(piece.exam, source, "ART-551", Severity.HIGH, name, "no operator of PyTorch", node.lineno)
 
 
-def _import(piece: Piece, source: Source, node: ast.Import | ast.ImportFrom) -> None:
+def _import(piece: Input, source: ByteSource, node: ast.Import | ast.ImportFrom) -> None:
     """TorchScript of the first years begins with imports of its own names; anything else is not TorchScript."""
     names = [alias.name for alias in node.names]
     module = getattr(node, "module", "") or ""
@@ -154,7 +154,7 @@ def _dotted(node: ast.AST) -> str:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
-def _chain(piece: Piece, source: Source, node: ast.Attribute, seen: set[str]) -> None:
+def _chain(piece: Input, source: ByteSource, node: ast.Attribute, seen: set[str]) -> None:
     """Judge a dotted name that begins at `torch` or `ops`, where TorchScript keeps its operators."""
     name = _dotted(node)
     root, _, rest = name.partition(".")

@@ -17,7 +17,7 @@ class Hdf5Error(TargetError):
         super().__init__(message, "convert it to safetensors, or write it again with h5py's default settings")
 
 
-class Bytes(Protocol):
+class ByteReader(Protocol):
     """What a cursor reads from."""
 
     @property
@@ -40,7 +40,7 @@ class Cursor:
         Hdf5Error: the structure lies outside the source.
     """
 
-    def __init__(self, source: Bytes, start: int, size: int | None = None) -> None:
+    def __init__(self, source: ByteReader, start: int, size: int | None = None) -> None:
         self._source = source
         self._start = start
         self._at = start

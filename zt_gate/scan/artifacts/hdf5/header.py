@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.hdf5.bytes import Cursor, Hdf5Error
 
 _CONTINUATION = 0x10
@@ -14,7 +14,7 @@ _MAX_BLOCK = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class HeaderMessage:
     """One header message."""
 
     kind: int
@@ -31,7 +31,7 @@ class Message:
         return self.data[offset : offset + length]
 
 
-def read_messages(source: Source, address: int) -> list[Message]:
+def read_messages(source: ByteSource, address: int) -> list[HeaderMessage]:
     """Read all messages of the object at `address`, continuation blocks included.
 
     Raises:
@@ -39,7 +39,7 @@ def read_messages(source: Source, address: int) -> list[Message]:
     """
     version_one = source.read_at(address, 4) != b"OHDR"
     blocks, flags = _first(source, address) if version_one else _first_new(source, address)
-    messages: list[Message] = []
+    messages: list[HeaderMessage] = []
     seen = set(blocks)
     while blocks:
         start, size = blocks.pop(0)
@@ -59,7 +59,7 @@ def read_messages(source: Source, address: int) -> list[Message]:
     return messages
 
 
-def _first(source: Source, address: int) -> tuple[list[tuple[int, int]], int]:
+def _first(source: ByteSource, address: int) -> tuple[list[tuple[int, int]], int]:
     cursor = Cursor(source, address)
     version = cursor.number(1)
     if version != 1:
@@ -70,7 +70,7 @@ def _first(source: Source, address: int) -> tuple[list[tuple[int, int]], int]:
     return [(cursor.at, size)], 0
 
 
-def _first_new(source: Source, address: int) -> tuple[list[tuple[int, int]], int]:
+def _first_new(source: ByteSource, address: int) -> tuple[list[tuple[int, int]], int]:
     cursor = Cursor(source, address)
     cursor.expect(b"OHDR")
     version, flags = cursor.number(1), cursor.number(1)
@@ -81,7 +81,7 @@ def _first_new(source: Source, address: int) -> tuple[list[tuple[int, int]], int
     return [(cursor.at, size)], flags
 
 
-def _continuation(source: Source, message: Message, *, old: bool) -> tuple[int, int]:
+def _continuation(source: ByteSource, message: HeaderMessage, *, old: bool) -> tuple[int, int]:
     cursor = Cursor(message, 0)
     start, size = cursor.must(), cursor.number(8)
     if old:
@@ -93,16 +93,16 @@ def _continuation(source: Source, message: Message, *, old: bool) -> tuple[int, 
     return start + 4, size - 8
 
 
-def _block(cursor: Cursor) -> Iterator[Message]:
+def _block(cursor: Cursor) -> Iterator[HeaderMessage]:
     while cursor.left >= 8:
         kind, size, flags = cursor.number(2), cursor.number(2), cursor.number(1)
         cursor.skip(3)
-        yield Message(kind, flags, cursor.take(size))
+        yield HeaderMessage(kind, flags, cursor.take(size))
 
 
-def _block_new(cursor: Cursor, flags: int) -> Iterator[Message]:
+def _block_new(cursor: Cursor, flags: int) -> Iterator[HeaderMessage]:
     head = 6 if flags & 4 else 4
     while cursor.left >= head:
         kind, size, marks = cursor.number(1), cursor.number(2), cursor.number(1)
         cursor.skip(2 if flags & 4 else 0)
-        yield Message(kind, marks, cursor.take(size))
+        yield HeaderMessage(kind, marks, cursor.take(size))

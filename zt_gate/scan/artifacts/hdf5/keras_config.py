@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 
 MODULES = ("keras", "tf_keras", "keras_core", "tensorflow.keras", "tensorflow.python.keras")
 """Packages whose modules, exactly or below them, hold the classes listed here."""
@@ -109,7 +109,7 @@ def is_keras_object(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("class_name"), str) and "config" in value
 
 
-def judge_config(piece: Piece, root: Any, where: str = "") -> int:
+def judge_config(piece: Input, root: Any, where: str = "") -> int:
     """Write findings for every object in a configuration that is not on the list of Keras's own.
 
     Args:
@@ -120,7 +120,7 @@ def judge_config(piece: Piece, root: Any, where: str = "") -> int:
     Returns:
         How many objects it describes.
     """
-    judge = _Judge(piece, where)
+    judge = _KerasConfigExaminer(piece, where)
     stack, nodes, objects = [root], 0, 0
     while stack:
         value = stack.pop()
@@ -140,10 +140,10 @@ def judge_config(piece: Piece, root: Any, where: str = "") -> int:
     return objects
 
 
-class _Judge:
+class _KerasConfigExaminer:
     """Writes each finding once per rule and symbol."""
 
-    def __init__(self, piece: Piece, where: str) -> None:
+    def __init__(self, piece: Input, where: str) -> None:
         self._piece = piece
         self._prefix = f"{where}: " if where else ""
         self._seen: set[tuple[str, str]] = set()

@@ -9,23 +9,23 @@ from __future__ import annotations
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import MemorySource
-from zt_gate.scan.artifacts.format import Format, Piece, member_name
+from zt_gate.scan.artifacts.format import Format, Input, member_name
 from zt_gate.scan.artifacts.hdf5.keras_config import judge_config
-from zt_gate.scan.artifacts.hdf5.reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Oddity
+from zt_gate.scan.artifacts.hdf5.reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Hdf5Oddity
 from zt_gate.scan.interface import Head
 
 _CONFIGS = frozenset({"model_config", "training_config", "optimizer_config", "build_config", "compile_config"})
 _PYTABLES = frozenset({"PYTABLES_FORMAT_VERSION", "FILTERS", "PSEUDOATOM"})
 _RULES = {
-    Oddity.EXTERNAL_LINK: ("ART-601", Severity.CRITICAL, "{} links into another file: {}"),
-    Oddity.EXTERNAL_DATA: ("ART-601", Severity.CRITICAL, "{} keeps its numbers in another file"),
-    Oddity.VIRTUAL: ("ART-601", Severity.CRITICAL, "{} is a virtual dataset over other files"),
-    Oddity.SOFT_LINK: ("ART-602", Severity.MEDIUM, "{} is a link to another name: {}"),
-    Oddity.FILTER: ("ART-603", Severity.HIGH, "{} needs the filter plugin {}"),
+    Hdf5Oddity.EXTERNAL_LINK: ("ART-601", Severity.CRITICAL, "{} links into another file: {}"),
+    Hdf5Oddity.EXTERNAL_DATA: ("ART-601", Severity.CRITICAL, "{} keeps its numbers in another file"),
+    Hdf5Oddity.VIRTUAL: ("ART-601", Severity.CRITICAL, "{} is a virtual dataset over other files"),
+    Hdf5Oddity.SOFT_LINK: ("ART-602", Severity.MEDIUM, "{} is a link to another name: {}"),
+    Hdf5Oddity.FILTER: ("ART-603", Severity.HIGH, "{} needs the filter plugin {}"),
 }
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     source, exam = piece.source, piece.exam
     file = Hdf5File(source)
     pytables = False
@@ -46,7 +46,7 @@ def _examine(piece: Piece) -> None:
     exam.cover_all()
 
 
-def _attributes(piece: Piece, item: Hdf5Object) -> None:
+def _attributes(piece: Input, item: Hdf5Object) -> None:
     """Judge configurations, and have text that looks like a pickle examined as one."""
     for name, value in item.attributes.items():
         shown = f"{printable(item.path or '/', 80)}@{printable(name, 80)}"
@@ -59,7 +59,7 @@ def _attributes(piece: Piece, item: Hdf5Object) -> None:
                 piece.inside(MemorySource(piece.source.path, member_name(piece.source, shown), text))
 
 
-def _config(piece: Piece, shown: str, value: bytes) -> None:
+def _config(piece: Input, shown: str, value: bytes) -> None:
     try:
         judge_config(piece, parse_json(value.rstrip(b"\0"), constants=True), shown)
     except DuplicateKeyError as error:

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.hdf5.bytes import Cursor, Hdf5Error
-from zt_gate.scan.artifacts.hdf5.header import Message, read_messages
+from zt_gate.scan.artifacts.hdf5.header import HeaderMessage, read_messages
 from zt_gate.scan.artifacts.hdf5.values import HeapReader, Value, read_attribute
 from zt_gate.scan.interface import BrokenFileError
 
-__all__ = ["SIGNATURE", "Hdf5Error", "Hdf5File", "Hdf5Object", "Oddity"]
+__all__ = ["SIGNATURE", "Hdf5Error", "Hdf5File", "Hdf5Object", "Hdf5Oddity"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_OBJECTS = 500_000
@@ -26,7 +26,7 @@ _SAFE_FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32
 _INERT = frozenset({0x00, 0x01, 0x03, 0x04, 0x05, 0x0A, 0x0D, 0x0E, 0x10, 0x12, 0x13, 0x16})
 
 
-class Oddity(Enum):
+class Hdf5Oddity(Enum):
     """What leads out of the file, or into code."""
 
     EXTERNAL_LINK = auto()
@@ -43,7 +43,7 @@ class Hdf5Object:
     path: str
     attributes: dict[str, Value] = field(default_factory=dict)
     """Text as bytes, a list of texts, or None for anything else."""
-    oddities: list[tuple[Oddity, str]] = field(default_factory=list)
+    oddities: list[tuple[Hdf5Oddity, str]] = field(default_factory=list)
 
 
 class Hdf5File:
@@ -56,7 +56,7 @@ class Hdf5File:
         Hdf5Error: the superblock is not one that this version understands.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         cursor = Cursor(source, 8)
         self._version = cursor.number(1)
@@ -120,7 +120,7 @@ class Hdf5File:
             raise Hdf5Error(f"the group {path or '/'} has two members of one name")
         return item, children
 
-    def _message(self, item: Hdf5Object, children: list[tuple[str, int]], message: Message) -> None:
+    def _message(self, item: Hdf5Object, children: list[tuple[str, int]], message: HeaderMessage) -> None:
         kind, cursor = message.kind, Cursor(message, 0)
         if kind in _INERT:
             return
@@ -140,7 +140,7 @@ class Hdf5File:
         elif kind == 0x0B:
             _filters(item, cursor)
         elif kind == 0x07:
-            item.oddities.append((Oddity.EXTERNAL_DATA, ""))
+            item.oddities.append((Hdf5Oddity.EXTERNAL_DATA, ""))
         elif kind in (0x02, 0x15):
             _dense(cursor, order_bytes=8 if kind == 0x02 else 2)
         else:
@@ -156,7 +156,7 @@ class Hdf5File:
         else:
             raise Hdf5Error(f"an HDF5 data layout of version {version}")
         if kind == 3:
-            item.oddities.append((Oddity.VIRTUAL, ""))
+            item.oddities.append((Hdf5Oddity.VIRTUAL, ""))
         elif kind == 1 and version >= 3:
             start, size = cursor.address(), cursor.number(8)
             if start is not None and start + size > self._source.size:
@@ -208,7 +208,7 @@ class Hdf5File:
             text = names.text_at(name)
             if cache == 2:
                 target = names.text_at(int.from_bytes(scratch[:4], "little"))
-                item.oddities.append((Oddity.SOFT_LINK, f"{text} -> {target}"))
+                item.oddities.append((Hdf5Oddity.SOFT_LINK, f"{text} -> {target}"))
             elif cache > 2 or header is None:
                 raise Hdf5Error("an HDF5 group entry of a kind that this version does not read")
             else:
@@ -228,7 +228,7 @@ def _link(item: Hdf5Object, children: list[tuple[str, int]], cursor: Cursor) -> 
     value = cursor.take(cursor.number(2)).decode("utf-8", "backslashreplace").replace("\0", " ").strip()
     if kind not in (1, 64):
         raise Hdf5Error(f"an HDF5 link of kind {kind}, which needs code of its own")
-    item.oddities.append((Oddity.SOFT_LINK if kind == 1 else Oddity.EXTERNAL_LINK, f"{name} -> {value}"))
+    item.oddities.append((Hdf5Oddity.SOFT_LINK if kind == 1 else Hdf5Oddity.EXTERNAL_LINK, f"{name} -> {value}"))
 
 
 def _dense(cursor: Cursor, order_bytes: int) -> None:
@@ -255,4 +255,4 @@ def _filters(item: Hdf5Object, cursor: Cursor) -> None:
         cursor.skip(4 * values + (4 if version == 1 and values % 2 else 0))
         if code not in _SAFE_FILTERS:
             label = name.rstrip(b"\0").decode("utf-8", "backslashreplace")
-            item.oddities.append((Oddity.FILTER, f"{code} {label}".strip()))
+            item.oddities.append((Hdf5Oddity.FILTER, f"{code} {label}".strip()))

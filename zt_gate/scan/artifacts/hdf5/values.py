@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.hdf5.bytes import Cursor, Hdf5Error
-from zt_gate.scan.artifacts.hdf5.header import Message
+from zt_gate.scan.artifacts.hdf5.header import HeaderMessage
 
 Value = bytes | list[bytes] | None
 """Text, texts, or None for what is neither."""
@@ -25,7 +25,7 @@ class HeapReader:
         source: the file.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
         self._spent = 0
@@ -68,7 +68,7 @@ class HeapReader:
         return found
 
 
-def read_attribute(message: Message, heap: HeapReader) -> tuple[str, Value]:
+def read_attribute(message: HeaderMessage, heap: HeapReader) -> tuple[str, Value]:
     """Read an attribute message.
 
     Raises:
@@ -97,7 +97,7 @@ def _part(cursor: Cursor, size: int, *, padded: bool) -> bytes:
 
 def _dimensions(space: bytes) -> tuple[int, ...] | None:
     """Return the shape; empty for a scalar, None where there is no value at all."""
-    cursor = Cursor(Message(1, 0, space), 0)
+    cursor = Cursor(HeaderMessage(1, 0, space), 0)
     version, rank, _ = cursor.number(1), cursor.number(1), cursor.number(1)
     if version == 1:
         cursor.skip(5)
@@ -110,7 +110,7 @@ def _dimensions(space: bytes) -> tuple[int, ...] | None:
 
 
 def _value(datatype: bytes, shape: tuple[int, ...] | None, cursor: Cursor, heap: HeapReader) -> Value:
-    kind = Cursor(Message(3, 0, datatype), 0)
+    kind = Cursor(HeaderMessage(3, 0, datatype), 0)
     mark, bits = kind.number(1) & 15, kind.number(3)
     size = kind.number(4)
     if mark in _UNREAD or shape is None:

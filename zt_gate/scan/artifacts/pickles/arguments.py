@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zt_gate.scan.artifacts.pickles.globals import load_globals
-from zt_gate.scan.artifacts.pickles.values import UNKNOWN, Bytes, Container, Global, Instance, Tuple
+from zt_gate.scan.artifacts.pickles.values import UNKNOWN, BytesValue, ContainerValue, Global, Instance, Tuple
 
 Arguments = tuple[Any, ...]
 
@@ -58,7 +58,7 @@ def problem_with_keywords(keywords: Any) -> str:
 
 def _is_plain_dict(value: Any) -> bool:
     """Whether a value is a dict that the pickle itself builds, under literal names that mean nothing to Python."""
-    return isinstance(value, Container) and value.kind == "dict" and not value.computed and not value.dunder
+    return isinstance(value, ContainerValue) and value.kind == "dict" and not value.computed and not value.dunder
 
 
 def _is_class(value: Any, use: str, torch: bool) -> bool:
@@ -151,7 +151,7 @@ def _from_type(items: Arguments, torch: bool) -> str:
 def _scalar(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as above
     dtype = items[0] if items else None
     known = isinstance(dtype, Instance) and dtype.cls.startswith("numpy.dtype")
-    literal = len(items) < 2 or isinstance(items[1], (Bytes, str, Instance))
+    literal = len(items) < 2 or isinstance(items[1], (BytesValue, str, Instance))
     return "" if known and literal and len(items) <= 2 else "something that is no data type and its bytes"
 
 

@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, MutableSequence
 from typing import Any
 
-from zt_gate.scan.artifacts.pickles.shapes import Shape, Shapes
+from zt_gate.scan.artifacts.pickles.shapes import OpcodePeriod, Shapes
 from zt_gate.scan.artifacts.pickles.values import (
     ARRAY_KEYS,
     FORMULA_KEYS,
     KEEP_TEXT,
     UNKNOWN,
-    Bytes,
-    Container,
+    BytesValue,
+    ContainerValue,
     Opaque,
 )
 from zt_gate.scan.artifacts.pickles.window import Window
@@ -40,7 +40,7 @@ _BEGINNINGS = frozenset(text[:2] for text in SPECIAL)
 _SPECIAL_TEXT = tuple(text.decode() for text in SPECIAL)
 _OPERANDS = {0x71: 1, 0x72: 4, 0x68: 1, 0x6A: 4, 0x58: 4, 0x42: 4, 0x43: 1, 0x8A: 1}
 """Opcodes with an operand, and its width: the memo's, and the lengths of text, bytes and large integers."""
-_INERT = frozenset({int, bool, type(None), Opaque, Bytes, Container})
+_INERT = frozenset({int, bool, type(None), Opaque, BytesValue, ContainerValue})
 """Kinds of memo entries that have no effect as item, key or value."""
 _MAX_RANK = 16
 """Batches that refer to batches that refer to batches: how far, so that walking again never nests deeply."""
@@ -104,7 +104,7 @@ class Behind(MutableSequence[Any]):
         self.added.insert(index - self._size, value)
 
 
-class Batch:
+class BatchWalk:
     """The walk over one batch. After `walk`, `end` is the position behind it, or where the walk gave up.
 
     Args:
@@ -121,7 +121,7 @@ class Batch:
         self.receiver = receiver
         self.end = 0
         self.shapes = shapes
-        self.shape: Shape | None = None
+        self.shape: OpcodePeriod | None = None
         self.pushed = self.memo_of_shape = 1
         self.depth = 0
         self.fence = 0

@@ -6,8 +6,8 @@ import math
 import re
 from typing import Any
 
-from zt_gate.intake import Source
-from zt_gate.scan.artifacts.pickles.values import Container, Instance, Tuple
+from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.pickles.values import ContainerValue, Instance, Tuple
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 
 _MAX_DEPTH = 8
@@ -63,7 +63,7 @@ def _check_fields(details: tuple[Any, ...], size: int, depth: int) -> None:
 
 def _is_followed(state: Any) -> bool:
     """Whether every key of a dict is known, so that what it holds under them is what Python will have."""
-    return isinstance(state, Container) and not (state.computed or state.unfollowed)
+    return isinstance(state, ContainerValue) and not (state.computed or state.unfollowed)
 
 
 def _dtype(state: Any) -> Any:
@@ -82,7 +82,7 @@ def is_object_array(state: Any) -> bool:
     return _typestring(_dtype(state))[0] == "O"
 
 
-def array_end(source: Source, state: Any, offset: int) -> int:
+def array_end(source: ByteSource, state: Any, offset: int) -> int:
     """Return the offset behind the array that begins at `offset`.
 
     Raises:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, MutableSequence
 from itertools import repeat
 from typing import Any, NoReturn, Protocol
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.pickles import calls as ops
-from zt_gate.scan.artifacts.pickles.batches import DICT, KINDS, SPECIAL, USES, Batch, Behind, Skipped
+from zt_gate.scan.artifacts.pickles.batches import DICT, KINDS, SPECIAL, USES, BatchWalk, Behind, Skipped
 from zt_gate.scan.artifacts.pickles.shapes import Shapes
 from zt_gate.scan.artifacts.pickles.values import (
     ARRAY_KEYS,
@@ -23,8 +23,8 @@ from zt_gate.scan.artifacts.pickles.values import (
     INERT_DUNDERS,
     KEEP_ITEMS,
     LIST,
-    Bytes,
-    Container,
+    BytesValue,
+    ContainerValue,
     Global,
     Instance,
     Tuple,
@@ -82,7 +82,7 @@ class Machine:
         end: where the source ends for this pickle; its real end when None.
     """
 
-    def __init__(self, source: Source, listener: Listener, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, source: ByteSource, listener: Listener, start: int = 0, end: int | None = None) -> None:
         self.source = source
         self.window = Window(source, start, end)
         self.listener = listener
@@ -177,7 +177,7 @@ class Machine:
         stack = self.stack
         if len(stack) > self.fence and self.window.base + position >= self.batches_from and not self.far_memo:
             receiver = stack[-1]
-            if type(receiver) is Container:
+            if type(receiver) is ContainerValue:
                 if self._step_over(receiver, KINDS[receiver.kind]):
                     return
             elif type(receiver) is Instance and self._step_over(receiver, 0):
@@ -192,7 +192,7 @@ class Machine:
             self._refill(self.position)  # so that a batch near the end of the window is seen whole
             self.position = 0
         start = window.base + self.position
-        batch = Batch(window, self.memo, kind, self.shapes)
+        batch = BatchWalk(window, self.memo, kind, self.shapes)
         if not batch.walk(self.position):
             self.batches_from = start + (batch.end - self.position) // 8
             return False
@@ -356,7 +356,7 @@ class Machine:
         """Keep what array headers need, and notice names in double underscores."""
         if self.watch:
             self.hand_on(pairs)
-        if not isinstance(target, Container) or target.kind != "dict":
+        if not isinstance(target, ContainerValue) or target.kind != "dict":
             self.listener.changed(target, "setitem", self.offset)
             return
         for index in range(0, len(pairs), 2):
@@ -376,8 +376,8 @@ class Machine:
                 if not target.unfollowed:
                     target.items[key] = value
 
-    def bytes_here(self, length: int) -> Bytes:
+    def bytes_here(self, length: int) -> BytesValue:
         """Step over a bytes constant."""
-        value = Bytes(self.window.base + self.position, length)
+        value = BytesValue(self.window.base + self.position, length)
         self.position = self.window.skip(self.position, length)
         return value

@@ -20,7 +20,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     LONG_INT,
     LONG_TEXT,
     SET,
-    Container,
+    ContainerValue,
     Tuple,
 )
 
@@ -318,7 +318,7 @@ HANDLERS[0x85], HANDLERS[0x86], HANDLERS[0x87] = (_tuple_of(count) for count in 
 
 @opcode(b"}")
 def _empty_dict(m: Machine) -> None:
-    m.stack.append(Container("dict"))
+    m.stack.append(ContainerValue("dict"))
 
 
 @opcode(b"t")
@@ -337,7 +337,7 @@ def _dict(m: Machine) -> None:
     items = m.pop_to_mark()
     if len(items) % 2:
         m.refuse("an odd number of items for DICT")
-    target = Container("dict")
+    target = ContainerValue("dict")
     m.store(target, items)
     m.stack.append(target)
 
@@ -350,7 +350,7 @@ def _frozenset(m: Machine) -> None:
 
 def _add(m: Machine, kinds: str, use: str) -> None:
     target = m.stack[-1]
-    if not (isinstance(target, Container) and target.kind == kinds):
+    if not (isinstance(target, ContainerValue) and target.kind == kinds):
         m.listener.changed(target, use, m.offset)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.pickles.window import MalformedError, Window
 
 WORTHWHILE = 4096
@@ -58,7 +58,7 @@ def _run() -> re.Pattern[bytes]:
     return re.compile(b"(?s:" + b"|".join(tokens) + b")*")
 
 
-def data_only_end(source: Source, start: int = 0) -> int | None:
+def data_only_end(source: ByteSource, start: int = 0) -> int | None:
     """Walk a pickle that does nothing but hold data, and return the offset behind its STOP.
 
     Args:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from zt_gate.domain import Severity, printable
-from zt_gate.intake import MemorySource, Source
+from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.pickles.arguments import problem_with
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 from zt_gate.scan.artifacts.pickles.joblib_array import array_end, is_object_array
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.values import (
     UNKNOWN,
-    Bytes,
-    Container,
+    BytesValue,
+    ContainerValue,
     Global,
     Instance,
     Tuple,
@@ -54,7 +54,7 @@ def _flat(items: tuple[Any, ...] | None) -> Iterator[Any]:
             waiting += item.items or ()
 
 
-Nested = Callable[[Source], object]
+Nested = Callable[[ByteSource], object]
 
 
 class PickleJudge:
@@ -69,7 +69,13 @@ class PickleJudge:
     """
 
     def __init__(
-        self, exam: Examination, source: Source, *, torch: bool = False, nested: Nested | None = None, depth: int = 0
+        self,
+        exam: Examination,
+        source: ByteSource,
+        *,
+        torch: bool = False,
+        nested: Nested | None = None,
+        depth: int = 0,
     ) -> None:
         self.exam = exam
         self.source = source
@@ -150,7 +156,7 @@ class PickleJudge:
 
     def _arguments(self, name: str, items: tuple[Any, ...] | None, allowed: bool, offset: int) -> None:
         """Look into what a call is given: pickles in bytes, and state under names in double underscores."""
-        literal = items is not None and len(items) == 1 and isinstance(items[0], Bytes)
+        literal = items is not None and len(items) == 1 and isinstance(items[0], BytesValue)
         if name == _LOAD_FROM_BYTES and not literal:
             # It calls torch.load, so bytes that cannot be read here are a pickle that nobody examined.
             self._find("ART-110", Severity.HIGH, name, f"{name} is given bytes that only the running pickle knows",
@@ -162,9 +168,9 @@ class PickleJudge:
                 message = f"{name} is given {printable(describe(first), 120)} to call"
                 self._find("ART-113", Severity.CRITICAL, describe(first), message, offset)
         for item in _flat(items):
-            if isinstance(item, Bytes) and (not allowed or name == _LOAD_FROM_BYTES):
+            if isinstance(item, BytesValue) and (not allowed or name == _LOAD_FROM_BYTES):
                 self._bytes(name, item, offset)
-            elif isinstance(item, Container) and item.dunder:
+            elif isinstance(item, ContainerValue) and item.dunder:
                 message = f"{printable(name, 120)} is given state that sets {printable(item.dunder, 60)}"
                 self._find("ART-105", Severity.HIGH, f"{name}.{item.dunder}", message, offset)
 
@@ -177,10 +183,10 @@ class PickleJudge:
             message = f"the pickle overwrites the state of {shown}, which no list allows"
             self._find("ART-105", Severity.HIGH, shown, message, offset)
         for part in _flat((state,)):
-            if isinstance(part, Container) and part.dunder:
+            if isinstance(part, ContainerValue) and part.dunder:
                 message = f"the state of {printable(name, 120)} sets {printable(part.dunder, 60)}"
                 self._find("ART-105", Severity.HIGH, f"{name}.{part.dunder}", message, offset)
-            elif isinstance(part, Container) and part.computed:
+            elif isinstance(part, ContainerValue) and part.computed:
                 message = f"the state of {printable(name, 120)} has a key that only the running pickle knows"
                 self._find("ART-105", Severity.HIGH, f"{name} computed key", message, offset)
         parts = state.items if isinstance(state, Tuple) else (state,)
@@ -196,7 +202,7 @@ class PickleJudge:
 
     def _formula(self, name: str, state: Any, offset: int) -> None:
         """Judge what could be a formula to statsmodels, which evaluates it: a model may be made of any listed class."""
-        containers = [part for part in _flat((state,)) if isinstance(part, Container)]
+        containers = [part for part in _flat((state,)) if isinstance(part, ContainerValue)]
         doubtful = isinstance(state, Instance) or any(part.formula or part.computed for part in containers)
         if doubtful and not self._doubtful[0]:
             self._doubtful = (name, offset)
@@ -248,7 +254,7 @@ class PickleJudge:
 
     # --- bytes that are pickles ----------------------------------------------------------------------------------
 
-    def _bytes(self, callee: str, item: Bytes, offset: int) -> None:
+    def _bytes(self, callee: str, item: BytesValue, offset: int) -> None:
         trusted = callee == _LOAD_FROM_BYTES
         if item.length > _NESTED_LIMIT or self.depth >= _NESTED_DEPTH:
             self.exam.gap(f"bytes at {item.offset} go to {printable(callee, 120)} and are too large or nested too deep")

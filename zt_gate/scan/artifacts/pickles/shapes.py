@@ -56,7 +56,7 @@ def _piece(data: bytes, position: int) -> tuple[bytes, int]:
     return (_PUT, 5) if opcode == 0x72 else (b"", 0)
 
 
-class Shape:
+class OpcodePeriod:
     """One period, compiled.
 
     Args:
@@ -151,12 +151,12 @@ class Shapes:
 
     def __init__(self, special: tuple[bytes, ...]) -> None:
         self._special = special
-        self._known: dict[tuple[bytes, ...], Shape] = {}
+        self._known: dict[tuple[bytes, ...], OpcodePeriod] = {}
         self._left = _MAX_COMPILED
         self._idle = 0
         self._wait = 1
 
-    def begin(self, data: bytes, position: int, safe: int) -> tuple[Shape, int] | None:
+    def begin(self, data: bytes, position: int, safe: int) -> tuple[OpcodePeriod, int] | None:
         """Return the shape in which the bytes from here on repeat, and the position behind its first period.
 
         A batch in which nothing repeats makes the next ones go unasked, for longer and longer.
@@ -186,13 +186,13 @@ class Shapes:
         self._idle, self._wait = self._wait, min(64, 2 * self._wait)
         return None
 
-    def _shape(self, pieces: tuple[bytes, ...]) -> Shape | None:
+    def _shape(self, pieces: tuple[bytes, ...]) -> OpcodePeriod | None:
         if pieces not in self._known:
             cost = 1 + sum(piece.startswith(b"%") and piece != b"%NUM%" for piece in pieces)
             if cost > self._left:
                 return None
             self._left -= cost
-            self._known[pieces] = Shape(pieces, self._special)
+            self._known[pieces] = OpcodePeriod(pieces, self._special)
         return self._known[pieces]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from zt_gate.domain import Severity
-from zt_gate.intake import MemorySource, Source
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.intake import ByteSource, MemorySource
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.pickles.machine import Listener, Machine
 from zt_gate.scan.artifacts.pickles.prefilter import WORTHWHILE, data_only_end
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge, PlainReading
@@ -32,11 +32,11 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 """A module or attribute that could be imported; in binary data, names that are made of anything else are chance."""
 
 
-def _judge(piece: Piece) -> PickleJudge:
+def _judge(piece: Input) -> PickleJudge:
     return PickleJudge(piece.exam, piece.source, torch=piece.torch, nested=piece.inside)
 
 
-def examine_pickle(piece: Piece) -> None:
+def examine_pickle(piece: Input) -> None:
     """Walk every pickle of the piece. What stands behind the last one and is no pickle is a finding."""
     source, exam = piece.source, piece.exam
     offset, arrays = 0, False
@@ -63,7 +63,7 @@ def examine_pickle(piece: Piece) -> None:
         _read_plainly(piece)
 
 
-def _walk(source: Source, listener: Listener, offset: int) -> int:
+def _walk(source: ByteSource, listener: Listener, offset: int) -> int:
     """Return the offset behind a pickle's STOP. A large one that only holds data has nothing to tell the listener.
 
     Raises:
@@ -73,14 +73,14 @@ def _walk(source: Source, listener: Listener, offset: int) -> int:
     return Machine(source, listener, offset).run() if end is None else end
 
 
-def _read_plainly(piece: Piece) -> None:
+def _read_plainly(piece: Input) -> None:
     try:
         Machine(piece.source, PlainReading(piece.exam, piece.source, torch=piece.torch)).run()
     except MalformedError:
         return  # a plain loader stops here with an error, which is what honest arrays do to it
 
 
-def _trailing(piece: Piece, offset: int) -> None:
+def _trailing(piece: Input, offset: int) -> None:
     size = piece.source.size
     piece.exam.finding(
         "ART-111",
@@ -93,7 +93,7 @@ def _trailing(piece: Piece, offset: int) -> None:
     piece.exam.cover(offset, size)
 
 
-def _shown(source: Source) -> str:
+def _shown(source: ByteSource) -> str:
     return source.member or source.path
 
 
@@ -146,7 +146,7 @@ def _probe(head: Head) -> tuple[_Probe, bool]:
     return probe, True
 
 
-def _examine_torch_stack(piece: Piece) -> None:
+def _examine_torch_stack(piece: Input) -> None:
     """Walk the five pickles of `torch.save(..., _use_new_zipfile_serialization=False)` and size up the storages."""
     source, exam = piece.source, piece.exam
     piece.torch = True

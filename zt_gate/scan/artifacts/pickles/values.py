@@ -41,7 +41,7 @@ UNKNOWN = Opaque("unknown")
 
 
 @dataclass(frozen=True, slots=True)
-class Bytes:
+class BytesValue:
     """A bytes constant: where its content lies in the stream, never the content."""
 
     offset: int
@@ -56,7 +56,7 @@ class Tuple:
 
 
 @dataclass(slots=True)
-class Container:
+class ContainerValue:
     """A list, dict or set that the pickle itself builds. Lists and sets have no content here, so all share one."""
 
     kind: str
@@ -74,8 +74,8 @@ class Container:
     """Of a dict: whether a key was stored that no array header has."""
 
 
-LIST = Container("list")
-SET = Container("set")
+LIST = ContainerValue("list")
+SET = ContainerValue("set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def is_literal(value: Any) -> bool:
     return value is not UNKNOWN and (value is None or type(value) in _LITERALS)
 
 
-_LITERALS = frozenset({int, bool, str, Opaque, Bytes, Tuple})
+_LITERALS = frozenset({int, bool, str, Opaque, BytesValue, Tuple})
 
 
 def is_field(value: Any) -> bool:
@@ -158,6 +158,6 @@ def describe(value: Any) -> str:
         return value.name
     if isinstance(value, Instance):
         return f"an instance made by {value.made_by}" if value.made_by else "the result of a computed call"
-    if isinstance(value, (Opaque, Container)):
+    if isinstance(value, (Opaque, ContainerValue)):
         return f"a {value.kind}"
     return f"a {type(value).__name__.lower()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zt_gate.errors import TargetError
-from zt_gate.intake import Source
+from zt_gate.intake import ByteSource
 
 _CHUNK = 1 << 20
 _MAX_LINE = 64 << 20
@@ -24,7 +24,7 @@ class Window:
     operand may cross the end of a frame, which none does that a pickler wrote.
     """
 
-    def __init__(self, source: Source, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, source: ByteSource, start: int = 0, end: int | None = None) -> None:
         self._source = source
         self.end = source.size if end is None else end
         self.base = start

@@ -32,7 +32,7 @@ class Repository:
 
 
 @dataclass(slots=True)
-class _File:
+class _JsonFile:
     """One JSON file and the names beside it."""
 
     exam: Examination
@@ -59,7 +59,7 @@ def examine_repository(frozen: Frozen) -> Repository:
             continue
         exam = Examination(path, file.size)
         with exam.guarded(path):
-            _examine(_File(exam, posixpath.dirname(path), paths), posixpath.basename(path).lower(), file)
+            _examine(_JsonFile(exam, posixpath.dirname(path), paths), posixpath.basename(path).lower(), file)
         findings += exam.findings
         gaps += exam.gaps
     return Repository(findings, gaps)
@@ -73,7 +73,7 @@ def _with_folders(paths: Iterable[str]) -> Iterator[str]:
             yield folder
 
 
-def _examine(here: _File, name: str, file: FrozenFile) -> None:
+def _examine(here: _JsonFile, name: str, file: FrozenFile) -> None:
     if file.size > _MAX_JSON:
         if name.endswith(_MEANT):
             raise ValueError(f"a configuration of more than {_MAX_JSON} bytes")
@@ -95,7 +95,7 @@ def _examine(here: _File, name: str, file: FrozenFile) -> None:
         _shards(here, content)
 
 
-def _auto_map(here: _File, content: Any) -> None:
+def _auto_map(here: _JsonFile, content: Any) -> None:
     """Name the files that a loader would run, wherever in the configuration they are named."""
     stack = [content]
     while stack:
@@ -121,7 +121,7 @@ def _targets(value: Any) -> Iterator[str]:
             stack.extend(item)
 
 
-def _target(here: _File, target: str) -> None:
+def _target(here: _JsonFile, target: str) -> None:
     repository, separator, rest = target.rpartition("--")
     module = rest.rpartition(".")[0]
     if separator:
@@ -135,7 +135,7 @@ def _target(here: _File, target: str) -> None:
     here.find("ART-660", Severity.HIGH, message, file)
 
 
-def _modules(here: _File, content: Any) -> None:
+def _modules(here: _JsonFile, content: Any) -> None:
     """Judge the modules that sentence-transformers imports by their dotted name, and the folders that it opens."""
     for item in content if isinstance(content, list) else []:
         kind = str(item.get("type", "")) if isinstance(item, dict) else str(item)
@@ -151,7 +151,7 @@ def _is_inside(path: str) -> bool:
     return not (path.startswith(("/", "~")) or "\\" in path or ".." in path.split("/") or ":" in path)
 
 
-def _adapter(here: _File, content: dict[str, Any]) -> None:
+def _adapter(here: _JsonFile, content: dict[str, Any]) -> None:
     """PEFT imports `parent_library` and takes the class from it that the file names."""
     mapping = content.get("auto_mapping")
     parent = mapping.get("parent_library") if isinstance(mapping, dict) else None
@@ -160,7 +160,7 @@ def _adapter(here: _File, content: dict[str, Any]) -> None:
         here.find("ART-661", Severity.CRITICAL, f"adapter_config.json imports {shown}", str(parent))
 
 
-def _components(here: _File, content: dict[str, Any]) -> None:
+def _components(here: _JsonFile, content: dict[str, Any]) -> None:
     """Diffusers imports the library of each component; any other name is a file of the repository."""
     for name, value in content.items():
         if name.startswith("_"):
@@ -175,7 +175,7 @@ def _components(here: _File, content: dict[str, Any]) -> None:
             here.find("ART-661", Severity.HIGH, message, str(library))
 
 
-def _shards(here: _File, content: dict[str, Any]) -> None:
+def _shards(here: _JsonFile, content: dict[str, Any]) -> None:
     """Every shard that an index names has to be part of the release, in the index's own folder."""
     weights = content.get("weight_map")
     if weights is None:

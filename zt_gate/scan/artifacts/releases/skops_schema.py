@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Piece
+from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 
 _NODES_TEXT = """
@@ -41,7 +41,7 @@ def is_schema(value: Any) -> bool:
     return isinstance(value, dict) and "__loader__" in value
 
 
-def judge_schema(piece: Piece, root: Any) -> None:
+def judge_schema(piece: Input, root: Any) -> None:
     """Write findings for every node that is not data of a listed type.
 
     Raises:

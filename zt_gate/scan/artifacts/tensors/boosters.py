@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_TEXT = 1 << 30
@@ -20,7 +20,7 @@ _MODEL_FIELDS = frozenset(range(1, 6))
 # --- LightGBM ----------------------------------------------------------------------------------------------------
 
 
-def _examine_lightgbm(piece: Piece) -> None:
+def _examine_lightgbm(piece: Input) -> None:
     if piece.source.size > _MAX_TEXT:
         raise ValueError(f"a LightGBM model of more than {_MAX_TEXT} bytes")
     data = piece.source.read_at(0, piece.source.size)
@@ -77,7 +77,7 @@ def _field(data: bytes, at: int) -> tuple[int, int, int, int]:
     return tag >> 3, kind, at, end
 
 
-def _examine_sentencepiece(piece: Piece) -> None:
+def _examine_sentencepiece(piece: Input) -> None:
     if piece.source.size > _MAX_TEXT:
         raise ValueError(f"a SentencePiece model of more than {_MAX_TEXT} bytes")
     data = piece.source.read_at(0, piece.source.size)
@@ -97,7 +97,7 @@ def _examine_sentencepiece(piece: Piece) -> None:
 # --- never data --------------------------------------------------------------------------------------------------
 
 
-def _examine_r(piece: Piece) -> None:
+def _examine_r(piece: Input) -> None:
     piece.exam.finding(
         "ART-651", Severity.HIGH, "R data, which may hold expressions that run when it is read",
         member=piece.source.member, symbol="R data",
@@ -105,7 +105,7 @@ def _examine_r(piece: Piece) -> None:
     piece.exam.gap("R data is not examined by this version", "export the model as PMML or ONNX")
 
 
-def _examine_engine(piece: Piece) -> None:
+def _examine_engine(piece: Input) -> None:
     piece.exam.finding(
         "ART-652", Severity.HIGH, "a TensorRT engine is compiled code for one GPU, and may carry plugins",
         member=piece.source.member, symbol="TensorRT engine",

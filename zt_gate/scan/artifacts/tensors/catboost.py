@@ -8,7 +8,7 @@ from __future__ import annotations
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
 from zt_gate.scan.artifacts.encodings.flatbuffers import BadFlatbufferError, Table
-from zt_gate.scan.artifacts.format import Format, Piece, Slice
+from zt_gate.scan.artifacts.format import Format, Input, Slice
 
 _MAGIC = b"CBM1"
 _VERSION = "FlabuffersModel_v1"
@@ -19,7 +19,7 @@ _TREE_VECTORS = {1: 4, 2: 4, 3: 4, 8: 8, 9: 8, 10: 4, 11: 4}
 """Width of the numbers in the vectors of the tree table, by field."""
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     source = piece.source
     start, size = _size(piece, 4)
     if start + size > source.size:
@@ -47,7 +47,7 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _size(piece: Piece, at: int) -> tuple[int, int]:
+def _size(piece: Input, at: int) -> tuple[int, int]:
     """Read a length, which takes four bytes, or twelve where four are too few. Return where it ends, and the length."""
     raw = piece.source.read_at(at, 12)
     short = int.from_bytes(raw[:4], "little")
@@ -56,7 +56,7 @@ def _size(piece: Piece, at: int) -> tuple[int, int]:
     return (at + 4, short) if short != 0xFFFFFFFF else (at + 12, int.from_bytes(raw[4:], "little"))
 
 
-def _describe(piece: Piece, entry: Table) -> None:
+def _describe(piece: Input, entry: Table) -> None:
     """Read one entry of the model's description; parameters are JSON, which two readers should read alike."""
     key, value = entry.text(0), entry.text(1, 1 << 26)
     if key.endswith("params") and value.startswith("{"):
@@ -67,7 +67,7 @@ def _describe(piece: Piece, entry: Table) -> None:
                                member=piece.source.member, symbol="duplicate key")  # fmt: skip
 
 
-def _category_tables(piece: Piece, at: int) -> int:
+def _category_tables(piece: Input, at: int) -> int:
     """Step over the tables that turn categories into numbers, each a flatbuffer of its own."""
     at, count = _size(piece, at)
     if count > _MAX_TABLES:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 
 from zt_gate.domain import Severity
-from zt_gate.intake import Source
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _HEADER = struct.Struct("<4sL4sL8L")
@@ -25,7 +25,7 @@ class _Layout(Exception):  # noqa: N818 - a note on the way to a finding, never 
     """Where the file contradicts itself."""
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     source = piece.source
     try:
         end = _walk(source)
@@ -37,11 +37,11 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _find(piece: Piece, message: str) -> None:
+def _find(piece: Input, message: str) -> None:
     piece.exam.finding("ART-680", Severity.HIGH, message, member=piece.source.member, symbol="layout")
 
 
-def _walk(source: Source) -> int:
+def _walk(source: ByteSource) -> int:
     """Walk the chunks, which follow each other with nothing but alignment between them, and return their end."""
     fields = _HEADER.unpack(source.read_at(0, _HEADER.size))
     size, version, labels = fields[1], fields[3], fields[5]
@@ -58,7 +58,7 @@ def _walk(source: Source) -> int:
     return end
 
 
-def _chunk(source: Source, at: int, after: int, kind: bytes) -> tuple[bytes, int]:
+def _chunk(source: ByteSource, at: int, after: int, kind: bytes) -> tuple[bytes, int]:
     """Return the bytes of a chunk and where it ends."""
     if not after <= at < after + 4 or source.read_at(after, at - after).strip(b"\0"):
         raise _Layout(f"the chunk {kind.decode()} is at {at} and the one before ends at {after}")
@@ -69,7 +69,7 @@ def _chunk(source: Source, at: int, after: int, kind: bytes) -> tuple[bytes, int
     return source.read_at(at, size), at + size
 
 
-def _features(source: Source, at: int, after: int) -> int:
+def _features(source: ByteSource, at: int, after: int) -> int:
     data, end = _chunk(source, at, after, b"FEAT")
     (count,) = struct.unpack_from("<L", data, 8)
     if len(data) != 12 + count * _FEATURE:
@@ -77,7 +77,7 @@ def _features(source: Source, at: int, after: int) -> int:
     return end
 
 
-def _names(source: Source, at: int, after: int, names: int) -> int:
+def _names(source: ByteSource, at: int, after: int, names: int) -> int:
     """Check a constant quark database: tables of hashes whose offsets stay inside, and one entry for each name."""
     data, end = _chunk(source, at, after, b"CQDB")
     _, order, back_count, back_at = struct.unpack_from("<4L", data, 8)
@@ -96,7 +96,7 @@ def _names(source: Source, at: int, after: int, names: int) -> int:
     return end
 
 
-def _references(source: Source, at: int, after: int, kind: bytes) -> int:
+def _references(source: ByteSource, at: int, after: int, kind: bytes) -> int:
     """Check lists of feature numbers, whose offsets are counted from the start of the file."""
     data, end = _chunk(source, at, after, kind)
     (count,) = struct.unpack_from("<L", data, 8)

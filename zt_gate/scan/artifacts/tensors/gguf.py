@@ -8,8 +8,8 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
-from zt_gate.intake import Source
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.texts.jinja_template import examine_template
 from zt_gate.scan.interface import Head
 
@@ -36,10 +36,10 @@ class BadGgufError(TargetError):
     """The header of the file does not add up."""
 
 
-class _Reader:
+class _HeaderCursor:
     """A cursor over the header."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.at = 0
         self._base = 0
@@ -78,7 +78,7 @@ class _Reader:
         return self.take(length).decode("utf-8", "backslashreplace")
 
 
-def _value(reader: _Reader, kind: int, *, keep: bool) -> Any:
+def _value(reader: _HeaderCursor, kind: int, *, keep: bool) -> Any:
     """Read one value; arrays are passed over unless they are texts to keep."""
     if kind == _STRING:
         if keep:
@@ -98,18 +98,18 @@ def _value(reader: _Reader, kind: int, *, keep: bool) -> Any:
     return [_value(reader, inner, keep=keep) for _ in range(count)] if keep else _skip_texts(reader, count)
 
 
-def _skip_texts(reader: _Reader, count: int) -> None:
+def _skip_texts(reader: _HeaderCursor, count: int) -> None:
     for _ in range(count):
         reader.skip(int.from_bytes(reader.take(8), "little"))
 
 
-def _bad(piece: Piece, what: str, symbol: str) -> None:
+def _bad(piece: Input, what: str, symbol: str) -> None:
     piece.exam.finding("ART-530", Severity.HIGH, f"the GGUF layout is wrong: {what}", member=piece.source.member,
                        symbol=printable(symbol, 80))  # fmt: skip
 
 
-def _examine(piece: Piece) -> None:
-    reader = _Reader(piece.source)
+def _examine(piece: Input) -> None:
+    reader = _HeaderCursor(piece.source)
     reader.skip(4)
     version = reader.number("<L")
     if version not in (2, 3):
@@ -130,7 +130,7 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _pairs(piece: Piece, reader: _Reader, count: int) -> int:
+def _pairs(piece: Input, reader: _HeaderCursor, count: int) -> int:
     seen: set[str] = set()
     alignment = 32
     for _ in range(count):
@@ -151,7 +151,7 @@ def _pairs(piece: Piece, reader: _Reader, count: int) -> int:
     return alignment
 
 
-def _tensors(piece: Piece, reader: _Reader, count: int) -> list[tuple[int, int, str]]:
+def _tensors(piece: Input, reader: _HeaderCursor, count: int) -> list[tuple[int, int, str]]:
     spans, seen = [], set()
     for _ in range(count):
         name = reader.text()
@@ -174,7 +174,7 @@ def _tensors(piece: Piece, reader: _Reader, count: int) -> list[tuple[int, int, 
     return sorted(spans)
 
 
-def _layout(piece: Piece, spans: list[tuple[int, int, str]], header: int, start: int, alignment: int) -> None:
+def _layout(piece: Input, spans: list[tuple[int, int, str]], header: int, start: int, alignment: int) -> None:
     """Tensors follow one another, with zeros up to the next multiple of the alignment, to the end of the file."""
     size = piece.source.size
     if spans and start > size:
@@ -198,7 +198,7 @@ def _layout(piece: Piece, spans: list[tuple[int, int, str]], header: int, start:
         _zeros(piece, start + position, size, "end", alignment)
 
 
-def _zeros(piece: Piece, start: int, end: int, name: str, limit: int = 1 << 16) -> None:
+def _zeros(piece: Input, start: int, end: int, name: str, limit: int = 1 << 16) -> None:
     if end - start >= limit or piece.source.read_at(start, end - start).strip(b"\0"):
         _bad(piece, f"bytes {start} to {end} belong to no tensor", name)
 

@@ -9,7 +9,7 @@ import math
 import re
 
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_VALUES = 50_000_000
@@ -38,7 +38,7 @@ class _Walker:
         piece: the bytes and the note pad.
     """
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Input) -> None:
         self._piece = piece
         self._source = piece.source
         self._window = b""
@@ -205,7 +205,7 @@ def _count(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at + 1 : at + 1 + width], "big"), at + 1 + width
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     walker = _Walker(piece)
     if not walker.run():
         piece.exam.gap("the MessagePack data is no map of parameters", "save it with flax.serialization.to_bytes")

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from zt_gate.domain import Severity
-from zt_gate.scan.artifacts.format import Format, Piece, Slice
+from zt_gate.scan.artifacts.format import Format, Input, Slice
 from zt_gate.scan.interface import BrokenFileError, Head
 
 _MAGIC = b"\x93NUMPY"
@@ -53,7 +53,7 @@ def _count(shape: Any) -> int:
     return math.prod(items)
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     source, exam = piece.source, piece.exam
     major = int.from_bytes(source.read_at(6, 1), "little")
     if major not in (1, 2, 3):

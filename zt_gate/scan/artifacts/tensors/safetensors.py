@@ -10,7 +10,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_HEADER = 100_000_000
@@ -27,12 +27,12 @@ def _matches(head: Head) -> bool:
     return head.start[8:9] == b"{" and 2 <= length <= max(head.source.size, _MAX_HEADER)
 
 
-def _bad(piece: Piece, what: str, symbol: str) -> None:
+def _bad(piece: Input, what: str, symbol: str) -> None:
     piece.exam.finding("ART-401", Severity.HIGH, f"the safetensors layout is wrong: {what}", symbol=symbol,
                        member=piece.source.member)  # fmt: skip
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     source = piece.source
     length = int.from_bytes(source.read_at(0, 8), "little")
     if length > _MAX_HEADER or 8 + length > source.size:
@@ -56,12 +56,12 @@ def _examine(piece: Piece) -> None:
     piece.exam.cover_all()
 
 
-def _metadata(piece: Piece, value: Any) -> None:
+def _metadata(piece: Input, value: Any) -> None:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         _bad(piece, "__metadata__ is not a map from text to text", "__metadata__")
 
 
-def _span(piece: Piece, name: str, entry: Any) -> tuple[int, int, str] | None:
+def _span(piece: Input, name: str, entry: Any) -> tuple[int, int, str] | None:
     """Return where a tensor lies, if its entry is what the format defines."""
     shown = printable(name, 80)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
@@ -84,7 +84,7 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 62 for item in value)
 
 
-def _layout(piece: Piece, spans: list[tuple[int, int, str]], size: int) -> None:
+def _layout(piece: Input, spans: list[tuple[int, int, str]], size: int) -> None:
     position = 0
     for start, end, name in spans:
         if start != position:

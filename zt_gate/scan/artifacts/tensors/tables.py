@@ -16,7 +16,7 @@ from zt_gate.domain import Severity, printable
 from zt_gate.errors import TargetError
 from zt_gate.scan.artifacts.encodings.flatbuffers import Table
 from zt_gate.scan.artifacts.encodings.thrift_compact import BadThriftError, CompactReader
-from zt_gate.scan.artifacts.format import Format, Piece, Slice
+from zt_gate.scan.artifacts.format import Format, Input, Slice
 from zt_gate.scan.interface import BrokenFileError, Head
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
@@ -30,17 +30,17 @@ class BadTableError(BrokenFileError):
     """The file contradicts the format that it begins like."""
 
 
-def _find(piece: Piece, rule: str, severity: Severity, message: str, symbol: str, offset: int | None = None) -> None:
+def _find(piece: Input, rule: str, severity: Severity, message: str, symbol: str, offset: int | None = None) -> None:
     piece.exam.finding(rule, severity, message, member=piece.source.member, symbol=symbol, offset=offset)
 
 
-def _judge_schema(piece: Piece, data: bytes) -> None:
+def _judge_schema(piece: Input, data: bytes) -> None:
     if _UNPICKLED in data:
         _find(piece, "ART-681", Severity.CRITICAL, "the schema holds an extension type that older PyArrow unpickles",
               "arrow.py_extension_type")  # fmt: skip
 
 
-def _account(piece: Piece, ranges: Iterable[tuple[int, int]]) -> None:
+def _account(piece: Input, ranges: Iterable[tuple[int, int]]) -> None:
     """Account for ranges of columns; what lies between them has to be zeros, and is a finding where it is not."""
     exam, size = piece.exam, piece.source.size
     for start, end in ranges:
@@ -55,14 +55,14 @@ def _account(piece: Piece, ranges: Iterable[tuple[int, int]]) -> None:
         exam.cover(start, end)
 
 
-def _is_odd(piece: Piece, start: int, end: int) -> bool:
+def _is_odd(piece: Input, start: int, end: int) -> bool:
     return bool(piece.source.read_at(start, end - start).replace(_END_OF_STREAM, b"").strip(b"\0"))
 
 
 # --- Parquet -----------------------------------------------------------------------------------------------------
 
 
-def _examine_parquet(piece: Piece) -> None:
+def _examine_parquet(piece: Input) -> None:
     source = piece.source
     tail = source.read_at(max(4, source.size - 8), 8)
     length = int.from_bytes(tail[:4], "little")
@@ -84,7 +84,7 @@ def _examine_parquet(piece: Piece) -> None:
     _account(piece, ranges)
 
 
-def _judge_metadata(piece: Piece, entry: dict[int, Any]) -> None:
+def _judge_metadata(piece: Input, entry: dict[int, Any]) -> None:
     value = entry.get(2, b"")
     _judge_schema(piece, value)
     try:
@@ -93,7 +93,7 @@ def _judge_metadata(piece: Piece, entry: dict[int, Any]) -> None:
         return
 
 
-def _column(piece: Piece, column: dict[int, Any]) -> list[tuple[int, int]]:
+def _column(piece: Input, column: dict[int, Any]) -> list[tuple[int, int]]:
     """Return the ranges of one column: its pages, its indices and its filter."""
     if column.get(1):
         shown = printable(column[1].decode("utf-8", "backslashreplace"), 120)
@@ -114,7 +114,7 @@ def _column(piece: Piece, column: dict[int, Any]) -> list[tuple[int, int]]:
 # --- Arrow -------------------------------------------------------------------------------------------------------
 
 
-def _examine_arrow(piece: Piece) -> None:
+def _examine_arrow(piece: Input) -> None:
     source = piece.source
     tail = source.read_at(max(8, source.size - 10), 10)
     length = int.from_bytes(tail[:4], "little")

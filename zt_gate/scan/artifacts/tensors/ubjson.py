@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zt_gate.domain import Severity
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _WIDTHS = {ord("i"): 1, ord("U"): 1, ord("I"): 2, ord("l"): 4, ord("L"): 8}
@@ -17,10 +17,10 @@ _MAX_KEY = 4096
 _ROOT_KEYS = frozenset({b"learner", b"version", b"Config", b"Model"})
 
 
-class _Reader:
+class _UbjsonCursor:
     """A reading position that refuses to leave the source."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Input) -> None:
         self._source = piece.source
         self.at = 0
 
@@ -52,7 +52,7 @@ class _Reader:
         return self.take(length)
 
 
-class _Frame:
+class _OpenContainer:
     """A container that is being walked: how many values are left, -1 where only its end mark tells."""
 
     __slots__ = ("is_object", "keys", "kind", "left")
@@ -64,7 +64,7 @@ class _Frame:
         self.keys: set[bytes] = set()
 
 
-def _open(reader: _Reader, mark: int) -> _Frame:
+def _open(reader: _UbjsonCursor, mark: int) -> _OpenContainer:
     kind, left = 0, -1
     if reader.peek() == _TYPE:
         reader.take(1)
@@ -76,16 +76,16 @@ def _open(reader: _Reader, mark: int) -> _Frame:
         left = reader.count()
         if left < 0:
             raise ValueError(f"a negative UBJSON length at {reader.at}")
-    frame = _Frame(mark == _OBJECT, kind, left)
+    frame = _OpenContainer(mark == _OBJECT, kind, left)
     if not frame.is_object and kind in _FIXED and left >= 0:
         reader.skip(left * _FIXED[kind])
         frame.left = 0
     return frame
 
 
-def _walk(piece: Piece) -> tuple[int, set[bytes]]:
+def _walk(piece: Input) -> tuple[int, set[bytes]]:
     """Walk one object; return where it ends and the keys of its root."""
-    reader = _Reader(piece)
+    reader = _UbjsonCursor(piece)
     if reader.take(1)[0] != _OBJECT:
         raise ValueError("no UBJSON object")
     stack = [_open(reader, _OBJECT)]
@@ -115,7 +115,7 @@ def _walk(piece: Piece) -> tuple[int, set[bytes]]:
     return reader.at, root
 
 
-def _key(piece: Piece, reader: _Reader, frame: _Frame) -> None:
+def _key(piece: Input, reader: _UbjsonCursor, frame: _OpenContainer) -> None:
     key = reader.key()
     if key in frame.keys:
         piece.exam.finding("ART-307", Severity.HIGH, "a key appears twice in one object", member=piece.source.member,
@@ -123,7 +123,7 @@ def _key(piece: Piece, reader: _Reader, frame: _Frame) -> None:
     frame.keys.add(key)
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     end, keys = _walk(piece)
     if not keys & _ROOT_KEYS:
         piece.exam.gap("a UBJSON file that is no XGBoost model", "save the model as JSON")

@@ -24,7 +24,7 @@ class TemplateError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TemplateToken:
     """One token inside a tag."""
 
     kind: str
@@ -33,7 +33,7 @@ class Token:
     line: int
 
 
-def tokens_of(template: str) -> Iterator[Token]:
+def tokens_of(template: str) -> Iterator[TemplateToken]:
     """Yield the tokens of every tag; text between tags and comments is passed over.
 
     Raises:
@@ -51,12 +51,12 @@ def tokens_of(template: str) -> Iterator[Token]:
             line += template.count("\n", at, end)
             at = end + 2
             continue
-        yield Token("open", kind, line)
+        yield TemplateToken("open", kind, line)
         tokens, after = _tag(template, at, _CLOSE[kind], line)
         yield from tokens
         line += template.count("\n", at, after)
         at = after
-        yield Token("close", _CLOSE[kind], line)
+        yield TemplateToken("close", _CLOSE[kind], line)
         if kind == "{%" and tokens and tokens[0].value == "raw":
             end_raw = _RAW_END.search(template, at)
             if not end_raw:
@@ -65,9 +65,9 @@ def tokens_of(template: str) -> Iterator[Token]:
             at = end_raw.end()
 
 
-def _tag(template: str, at: int, close: str, line: int) -> tuple[list[Token], int]:
+def _tag(template: str, at: int, close: str, line: int) -> tuple[list[TemplateToken], int]:
     """Return the tokens up to the closing mark, and the position behind it."""
-    tokens: list[Token] = []
+    tokens: list[TemplateToken] = []
     depth = 0
     while True:
         mark = template[at : at + 1] in ("-", "+") and template.startswith(close, at + 1)
@@ -82,7 +82,7 @@ def _tag(template: str, at: int, close: str, line: int) -> tuple[list[Token], in
         if depth < 0:
             raise TemplateError(f"line {line} closes a bracket that it did not open")
         if found.lastgroup != "space":
-            tokens.append(Token(found.lastgroup, text, line))
+            tokens.append(TemplateToken(found.lastgroup, text, line))
         line += text.count("\n")
         at = found.end()
 

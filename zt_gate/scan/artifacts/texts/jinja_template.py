@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 
 from zt_gate.domain import Digest, Severity, printable
-from zt_gate.scan.artifacts.format import Format, Piece
-from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError, Token, literal, tokens_of
+from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError, TemplateToken, literal, tokens_of
 
 _MAX_TEMPLATE = 4 << 20
 _STATEMENTS = frozenset(
@@ -83,7 +83,7 @@ _INTERNAL = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class TemplateProblem:
     """Something that a chat template has no business to do."""
 
     message: str
@@ -93,7 +93,7 @@ class Problem:
     """False where the template stays text but answers to words of a message."""
 
 
-def problems(template: str) -> list[Problem]:
+def problems(template: str) -> list[TemplateProblem]:
     """Return everything in a template that goes beyond shaping text.
 
     Raises:
@@ -104,7 +104,7 @@ def problems(template: str) -> list[Problem]:
     return _Checker(list(tokens_of(template))).run()
 
 
-def examine_template(piece: Piece, template: str, what: str) -> None:
+def examine_template(piece: Input, template: str, what: str) -> None:
     """Check a template and note what it does; one that cannot be read is a gap.
 
     Args:
@@ -128,7 +128,7 @@ def examine_template(piece: Piece, template: str, what: str) -> None:
         )  # fmt: skip
 
 
-def examine_templates(piece: Piece, value: object, what: str) -> None:
+def examine_templates(piece: Input, value: object, what: str) -> None:
     """Check what a configuration gives as `chat_template`: one text, or a list or map of named ones."""
     if isinstance(value, str):
         examine_template(piece, value, what)
@@ -144,7 +144,7 @@ def examine_templates(piece: Piece, value: object, what: str) -> None:
         )
 
 
-def _examine(piece: Piece) -> None:
+def _examine(piece: Input) -> None:
     if piece.source.size > _MAX_TEMPLATE:
         raise TemplateError(f"a template of {piece.source.size} bytes")
     examine_template(piece, piece.source.read_at(0, piece.source.size).decode("utf-8"), piece.head.name)
@@ -160,16 +160,16 @@ JINJA = Format("jinja", lambda head: head.suffix in (".jinja", ".jinja2", ".j2")
 class _Checker:
     """Goes over the tokens once; what is not on a list is a problem."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[TemplateToken]) -> None:
         self._tokens = tokens
-        self._problems: dict[tuple[str, str], Problem] = {}
+        self._problems: dict[tuple[str, str], TemplateProblem] = {}
         self._macros = {
             tokens[i + 1].value for i, token in enumerate(tokens[:-1]) if token.value == "macro" and self._is_head(i)
         }
         self._built: set[str] = set()
         self._find_built()
 
-    def run(self) -> list[Problem]:
+    def run(self) -> list[TemplateProblem]:
         """Return the problems in the order of the lines."""
         for index, token in enumerate(self._tokens):
             if token.kind == "name":
@@ -185,15 +185,15 @@ class _Checker:
         return sorted(self._problems.values(), key=lambda problem: (problem.line, problem.symbol))
 
     def _is_head(self, index: int) -> bool:
-        return index > 0 and self._tokens[index - 1] == Token("open", "{%", self._tokens[index - 1].line)
+        return index > 0 and self._tokens[index - 1] == TemplateToken("open", "{%", self._tokens[index - 1].line)
 
-    def _at(self, index: int) -> Token:
-        return self._tokens[index] if 0 <= index < len(self._tokens) else Token("close", "", 0)
+    def _at(self, index: int) -> TemplateToken:
+        return self._tokens[index] if 0 <= index < len(self._tokens) else TemplateToken("close", "", 0)
 
     def _add(self, message: str, symbol: str, line: int) -> None:
-        self._problems.setdefault((message, symbol), Problem(message, symbol, line))
+        self._problems.setdefault((message, symbol), TemplateProblem(message, symbol, line))
 
-    def _name(self, index: int, token: Token) -> None:
+    def _name(self, index: int, token: TemplateToken) -> None:
         name, before, after = token.value, self._at(index - 1), self._at(index + 1)
         is_attribute = before.value == "." and before.kind == "op"
         if name.startswith("__") or name.endswith("__") or (is_attribute and name.startswith("_")):
@@ -239,23 +239,23 @@ class _Checker:
                 self._attribute(name, self._at(at + 2))
             at += 1
 
-    def _named(self, name: str, text: str, token: Token) -> None:
+    def _named(self, name: str, text: str, token: TemplateToken) -> None:
         if name == "map" and text not in _FILTERS:
             self._add(f"map calls the filter {text}", text, token.line)
         elif name in ("select", "reject") and text not in _TESTS:
             self._add(f"{name} calls the test {text}", text, token.line)
 
-    def _attribute(self, name: str, value: Token) -> None:
+    def _attribute(self, name: str, value: TemplateToken) -> None:
         if value.kind == "number" or (value.kind == "text" and re.fullmatch(r"[A-Za-z][\w.]*", literal(value.value))):
             return
         self._add(f"{name}(attribute=...) reaches an attribute that is worked out at run time", name, value.line)
 
-    def _text(self, token: Token) -> None:
+    def _text(self, token: TemplateToken) -> None:
         text = literal(token.value)
         if _INTERNAL.search(text):
             self._add("a text holds the name of an interpreter attribute", text[:60], token.line)
 
-    def _subscript(self, index: int, token: Token) -> None:
+    def _subscript(self, index: int, token: TemplateToken) -> None:
         """A name put together at run time is how dunder attributes are hidden from a reader."""
         before = self._at(index - 1)
         follows_value = before.kind in ("name", "text") or before.value in (")", "]")
@@ -315,7 +315,7 @@ class _Checker:
                 if names and (is_block or self._builds_text(index + 2, end)):
                     self._built.add(names[0])
 
-    def _call(self, index: int, token: Token) -> None:
+    def _call(self, index: int, token: TemplateToken) -> None:
         before, earlier = self._at(index - 1), self._at(index - 2)
         if before.value in ("]", ")") and before.kind == "op":
             self._add("the result of an expression is called", "call", token.line)
@@ -341,6 +341,6 @@ class _Checker:
         for token in tokens:
             text = literal(token.value) if token.kind == "text" else ""
             if re.fullmatch(r"[^<>{}\[\]|]*[^\W\d_]{2,}\s+[^\W\d_]{2,}[^<>{}\[\]|]*", text):
-                problem = Problem(f"the template behaves differently where a message says {text!r}", text[:60],
+                problem = TemplateProblem(f"the template behaves differently where a message says {text!r}", text[:60],
                                   token.line, is_active=False)  # fmt: skip
                 self._problems.setdefault((problem.message, problem.symbol), problem)

@@ -8,16 +8,16 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.codecs.yaml_events import TIMESTAMP, Oddity
-from zt_gate.codecs.yaml_survey import SURVEYED, Entry, survey
+from zt_gate.codecs.yaml_survey import SURVEYED, SurveyedEntry, survey
 from zt_gate.domain import Severity, printable
-from zt_gate.scan.artifacts.format import Format, Piece
+from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.hdf5.keras_config import is_keras_object, judge_config
 from zt_gate.scan.artifacts.releases.skops_schema import is_schema, judge_schema
 from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
 from zt_gate.scan.interface import Head
 
 
-def judge_json(piece: Piece, root: Any) -> None:
+def judge_json(piece: Input, root: Any) -> None:
     """Look for Keras objects and skops nodes, and judge the document as what it is.
 
     Raises:
@@ -53,13 +53,13 @@ _YAML_NAMES = frozenset({"mlmodel", "registered_model_meta"})
 _BREAKS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
-def _read(piece: Piece) -> bytes:
+def _read(piece: Input) -> bytes:
     if piece.source.size > _MAX_TEXT:
         raise ValueError(f"a text of more than {_MAX_TEXT} bytes")
     return piece.source.read_at(0, piece.source.size)
 
 
-def _find(piece: Piece, rule: str, message: str, symbol: str, line: int | None = None) -> None:
+def _find(piece: Input, rule: str, message: str, symbol: str, line: int | None = None) -> None:
     piece.exam.finding(
         rule, Severity.HIGH, message, member=piece.source.member, line=line, symbol=printable(symbol, 120)
     )
@@ -79,7 +79,7 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
             stack.extend(item)
 
 
-def _examine_json(piece: Piece) -> None:
+def _examine_json(piece: Input) -> None:
     data = _read(piece)
     piece.exam.cover_all()
     documents = data.splitlines() if piece.head.suffix == ".jsonl" else [data]
@@ -131,13 +131,13 @@ def _is_yaml(head: Head) -> bool:
     return (head.suffix in (".yaml", ".yml") or head.name in _YAML_NAMES) and _looks_text(head)
 
 
-def _examine_yaml(piece: Piece) -> None:
+def _examine_yaml(piece: Input) -> None:
     if piece.source.size > SURVEYED.size:
         raise ValueError(f"a YAML file of more than {SURVEYED.size} bytes")
     data = _read(piece)
     piece.exam.cover_all()
     for item in survey(data, tags=frozenset({TIMESTAMP})):
-        if isinstance(item, Entry):
+        if isinstance(item, SurveyedEntry):
             _judge_entry(piece, item)
         elif item.kind is Oddity.TAG:
             shown = printable(item.detail, 80)
@@ -146,7 +146,7 @@ def _examine_yaml(piece: Piece) -> None:
             _find(piece, "ART-307", f"the key {printable(item.detail, 80)} appears twice", item.detail, item.line)
 
 
-def _judge_entry(piece: Piece, entry: Entry) -> None:
+def _judge_entry(piece: Input, entry: SurveyedEntry) -> None:
     key, value, line = entry.key, entry.value, entry.line
     if key in _REMOTE_CODE and value.lower() not in ("false", "null", "", "{}", "[]"):
         _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key, line)
@@ -166,7 +166,7 @@ def _is_plain(head: Head) -> bool:
     return known and _looks_text(head)
 
 
-def _examine_plain(piece: Piece) -> None:
+def _examine_plain(piece: Input) -> None:
     data = _read(piece)
     found = _BREAKS.search(data)
     if found:
