@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zt_gate.api import ReportedFinding, ReportedReason, Result, ScanResult, check, scan
+    from zt_gate.api import Finding, Reason, Result, ScanResult, check, scan
     from zt_gate.errors import ZtGateError
 
 __version__ = "0.2.0"
 
-__all__ = ["ReportedFinding", "ReportedReason", "Result", "ScanResult", "ZtGateError", "__version__", "check", "scan"]
+__all__ = ["Finding", "Reason", "Result", "ScanResult", "ZtGateError", "__version__", "check", "scan"]
 
 
 def __getattr__(name: str) -> Any:

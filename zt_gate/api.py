@@ -21,7 +21,7 @@ PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedFinding:
+class Finding:
     """What a rule found, as a report says it."""
 
     rule: str
@@ -47,7 +47,7 @@ class ReportedFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedReason:
+class Reason:
     """Why something is blocked."""
 
     code: str
@@ -68,9 +68,9 @@ class ScanResult:
     """Whether no required check found something that blocks, or could not finish."""
     digest: str
     """`sha256:…` of the manifest of the files."""
-    findings: tuple[ReportedFinding, ...]
+    findings: tuple[Finding, ...]
     """All findings, waived ones and harmless ones too."""
-    reasons: tuple[ReportedReason, ...]
+    reasons: tuple[Reason, ...]
     """Why it is blocked; empty where it is allowed."""
     report_json: str
     """The whole report, a `zt-gate/report/v1` object."""
@@ -224,8 +224,8 @@ def _drawn(report: dict[str, Any]) -> dict[str, Any]:
     return {
         "allowed": report["decision"] == "allow",
         "digest": report["subject"]["digest"],
-        "findings": tuple(ReportedFinding(**_some(ReportedFinding, {**item, "check": check})) for check, item in pairs),
-        "reasons": tuple(ReportedReason(**_some(ReportedReason, item)) for item in report["reasons"]),
+        "findings": tuple(Finding(**_some(Finding, {**item, "check": check})) for check, item in pairs),
+        "reasons": tuple(Reason(**_some(Reason, item)) for item in report["reasons"]),
         "report_json": json_format.render(report),
     }
 
