@@ -45,8 +45,13 @@ def test_roads_and_sealed_copies(gated, site, tmp_path):
     assert registry.bring("pg", version, site.summary(folder)).status_code == 200
     assert registry.set_alias("pg", "champion", version).status_code == 200
     assert "ztgate-sealed" in registry.location("pg", version).json()["artifact_uri"]
-    renamed = registry.call("POST", "registered-models/rename", {"name": "pg", "new_name": "prod.pg"})
+    rename = {"name": "pg", "new_name": "prod.pg"}
+    refused(registry.call("POST", "registered-models/rename", rename))
+    unmark = {"name": "pg", "alias": "champion"}
+    assert registry.call("DELETE", "registered-models/alias", unmark).status_code == 200
+    renamed = registry.call("POST", "registered-models/rename", rename)
     assert renamed.status_code == 200, renamed.text
+    assert registry.set_alias("prod.pg", "champion", version).status_code == 200
     assert registry.resolve("prod.pg", "champion").status_code == 200
 
 
