@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,26 +175,13 @@ def check(
         ZtGateError: nothing could be decided.
     """
     from zt_gate.cli.audit_keys import audit_log as opened
-    from zt_gate.cli.check import refuse_inside, statement_folders
-    from zt_gate.cli.gating import actor as user
-    from zt_gate.cli.policy_sign import with_signature
-    from zt_gate.gate import Request
-    from zt_gate.policy.load import load_policy
+    from zt_gate.cli.check import refuse_inside
 
-    place, reference = Path(target), os.fspath(policy)
-    results = [Path(item) for item in sarif]
-    refuse_inside(place, reference, {"audit log": _one(audit_log), "osv": _one(osv)}, results)
-    request = Request(
-        targets=[place],
-        policy=with_signature(load_policy(reference), reference, [Path(key) for key in policy_keys]),
-        stage=stage,
-        statements=statement_folders(place, None if evidence is None else [Path(item) for item in evidence]),
-        sarif=results,
-        limits=_limits(max_files, max_bytes),
-        actor=actor or user(),
-        team=team,
-        osv=_one(osv),
-    )
+    place, reference, results = Path(target), os.fspath(policy), [Path(item) for item in sarif]
+    refuse_inside(place, reference, {"audit log": _one(audit_log), "OSV database": _one(osv)}, results)
+    request = _asked(place, reference, stage, evidence, policy_keys)
+    limits = _limits(max_files, max_bytes)
+    request = replace(request, sarif=results, osv=_one(osv), limits=limits, actor=actor or request.actor, team=team)
     report = _report(request, _one(cache), opened(_one(audit_log), _one(audit_key)))
     policy_digest = report["policy"]["digest"]
     return Result(
@@ -202,9 +189,21 @@ def check(
     )
 
 
-def _report(request: Request, folder: Path | None, log: Any = None) -> dict[str, Any]:
-    from dataclasses import replace
+def _asked(
+    place: Path, reference: str, stage: str, evidence: Sequence[PathLike] | None, policy_keys: Sequence[PathLike]
+) -> Request:
+    from zt_gate.cli.check import statement_folders
+    from zt_gate.cli.gating import actor
+    from zt_gate.cli.policy_sign import with_signature
+    from zt_gate.gate import Request
+    from zt_gate.policy.load import load_policy
 
+    policy = with_signature(load_policy(reference), reference, [Path(key) for key in policy_keys])
+    folders = statement_folders(place, None if evidence is None else [Path(item) for item in evidence])
+    return Request(targets=[place], policy=policy, stage=stage, statements=folders, actor=actor())
+
+
+def _report(request: Request, folder: Path | None, log: Any = None) -> dict[str, Any]:
     from zt_gate.cli.output import cache
     from zt_gate.gate import check as decide
     from zt_gate.report.model import build
