@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,30 +174,15 @@ def check(
     Raises:
         ZtGateError: nothing could be decided.
     """
-    from zt_gate.cli.check import statement_folders
     from zt_gate.cli.common.audit_log import audit_log as opened
-    from zt_gate.cli.common.check_and_report import actor as user
-    from zt_gate.cli.policy.sign import with_signature
-    from zt_gate.gate import Request
     from zt_gate.intake.containment import refuse_files_inside
-    from zt_gate.policy.load import load_policy
 
-    place, reference = Path(target), os.fspath(policy)
-    results = [Path(item) for item in sarif]
-    loaded, keys = load_policy(reference), [Path(key) for key in policy_keys]
-    named = [("audit log", _one(audit_log)), ("osv", _one(osv)), *(("SARIF file", path) for path in results)]
-    refuse_files_inside(place, loaded, [*named, *(("policy key", key) for key in keys)])
-    request = Request(
-        targets=[place],
-        policy=with_signature(loaded, reference, keys),
-        stage=stage,
-        statements=statement_folders(place, None if evidence is None else [Path(item) for item in evidence]),
-        sarif=results,
-        limits=_limits(max_files, max_bytes),
-        actor=actor or user(),
-        team=team,
-        osv=_one(osv),
-    )
+    place, results = Path(target), [Path(item) for item in sarif]
+    request = _asked(place, os.fspath(policy), stage, evidence, policy_keys)
+    named = [("audit log", _one(audit_log)), ("OSV database", _one(osv)), *(("SARIF file", path) for path in results)]
+    refuse_files_inside(place, request.policy, [*named, *(("policy key", Path(key)) for key in policy_keys)])
+    limits = _limits(max_files, max_bytes)
+    request = replace(request, sarif=results, osv=_one(osv), limits=limits, actor=actor or request.actor, team=team)
     report = _report(request, _one(cache), opened(_one(audit_log), _one(audit_key)))
     policy_digest = report["policy"]["digest"]
     return Result(
@@ -205,9 +190,21 @@ def check(
     )
 
 
-def _report(request: Request, folder: Path | None, log: Any = None) -> dict[str, Any]:
-    from dataclasses import replace
+def _asked(
+    place: Path, reference: str, stage: str, evidence: Sequence[PathLike] | None, policy_keys: Sequence[PathLike]
+) -> Request:
+    from zt_gate.cli.check import statement_folders
+    from zt_gate.cli.gating import actor
+    from zt_gate.cli.policy_sign import with_signature
+    from zt_gate.gate import Request
+    from zt_gate.policy.load import load_policy
 
+    policy = with_signature(load_policy(reference), reference, [Path(key) for key in policy_keys])
+    folders = statement_folders(place, None if evidence is None else [Path(item) for item in evidence])
+    return Request(targets=[place], policy=policy, stage=stage, statements=folders, actor=actor())
+
+
+def _report(request: Request, folder: Path | None, log: Any = None) -> dict[str, Any]:
     from zt_gate.cli.common.check_and_report import cache
     from zt_gate.gate import check as decide
     from zt_gate.report.model import build
