@@ -49,22 +49,22 @@ class Examination:
     def finding(
         self,
         rule: str,
-        severity: Severity,
         message: str,
         *,
+        severity: Severity | None = None,
         member: str = "",
         offset: int | None = None,
         line: int | None = None,
         symbol: str = "",
         fix: str = "",
     ) -> None:
-        """Note a finding in this file."""
+        """Note a finding in this file; see `Finding.of` for the severity."""
         self.findings.append(
-            Finding(
-                rule=rule,
+            Finding.of(
+                rule,
+                message,
+                self.path,
                 severity=severity,
-                message=message,
-                path=self.path,
                 member=member,
                 offset=offset,
                 line=line,
@@ -114,7 +114,7 @@ class Examination:
         try:
             yield
         except BrokenFileError as error:
-            self.finding("ART-310", Severity.HIGH, f"{what}: {error.message}", symbol="broken", fix=error.advice)
+            self.finding("ART-310", f"{what}: {error.message}", symbol="broken", fix=error.advice)
             self.gap(f"{what}: {error.message}", error.advice)
         except ZtGateError as error:
             self.gap(f"{what}: {error.message}", error.advice)

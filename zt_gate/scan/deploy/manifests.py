@@ -9,7 +9,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, items, load, mapping, text
-from zt_gate.domain import Gap, printable
+from zt_gate.domain import Finding, Gap, printable
 from zt_gate.intake import ByteSource
 
 _RENDER = "render it first (helm template, kustomize build) and scan what comes out"
@@ -75,6 +75,18 @@ class ManifestObject:
     def symbol(self) -> str:
         """A stable name for fingerprints."""
         return printable(f"{self.kind}/{self.namespace}/{self.name}", 160)
+
+    def finding(self, rule: str, line: int, detail: str, message: str) -> Finding:
+        """Make a finding about this object.
+
+        Args:
+            rule: its id.
+            line: 1-based; 0 where it is not known.
+            detail: what it is about in one token, for the fingerprint.
+            message: the sentence, without the object's name.
+        """
+        symbol = printable(f"{self.symbol} {detail}")
+        return Finding.of(rule, f"{self.label}: {message}", self.path, line=line or None, symbol=symbol)
 
     def labels(self) -> dict[str, str]:
         """Return the labels of the object itself."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from zt_gate.domain import Claim, Finding, Gap, Severity, printable
+from zt_gate.domain import Claim, Finding, Gap, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.interface import Examination, Head
 
@@ -103,16 +103,16 @@ def examine_external(
 def _resolve(frozen: Frozen, exam: Examination, reference: ExternalRange) -> FrozenFile | None:
     shown = printable(reference.location, 120)
     if leads_out(reference.location):
-        exam.finding("ART-501", Severity.CRITICAL, f"external data leads out of the model's folder: {shown}",
+        exam.finding("ART-501", f"external data leads out of the model's folder: {shown}",
                      symbol=shown)  # fmt: skip
         return None
     folder = posixpath.dirname(exam.path)
     file = frozen.files.get(posixpath.normpath(posixpath.join(folder, reference.location)))
     if file is None:
-        exam.finding("ART-502", Severity.HIGH, f"external data {shown} is not part of the release", symbol=shown)
+        exam.finding("ART-502", f"external data {shown} is not part of the release", symbol=shown)
         return None
     if reference.offset < 0 or reference.length < -1 or reference.offset + max(0, reference.length) > file.size:
-        exam.finding("ART-502", Severity.HIGH, f"external data from {reference.offset}, {reference.length} bytes, does "
+        exam.finding("ART-502", f"external data from {reference.offset}, {reference.length} bytes, does "
                      f"not fit into {shown}, which has {file.size}", symbol=shown)  # fmt: skip
         return None
     return file
@@ -124,7 +124,7 @@ def _account(file: FrozenFile, ranges: list[tuple[int, int]], name: str, result:
         exam.cover(start, end)
     for start, end in list(exam.holes()):
         if end - start >= _MAX_PADDING or file.read_at(start, end - start).strip(b"\0"):
-            exam.finding("ART-502", Severity.HIGH, f"bytes {start} to {end} belong to no tensor of the model that "
+            exam.finding("ART-502", f"bytes {start} to {end} belong to no tensor of the model that "
                          "names this file", offset=start, symbol="undeclared bytes")  # fmt: skip
         exam.cover(start, end)
     result.findings.extend(exam.findings)
