@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, load
-from zt_gate.domain import Claim, Evidence, Gap, printable
+from zt_gate.domain import Claim, Evidence, Gap, Notes, printable
 from zt_gate.intake import ByteSource, Frozen
 from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits
 from zt_gate.pipelines import files
@@ -20,7 +20,7 @@ from zt_gate.pipelines.gitlab import read_gitlab
 from zt_gate.pipelines.jenkins import read_jenkins
 from zt_gate.pipelines.model import PipelineReading, Wishes
 from zt_gate.pipelines.prove import prove
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 
 _COUNTS = ("jobs", "deploys", "gates")
 
@@ -89,10 +89,10 @@ def _notes(sizes: dict[str, int], act: Callable[[PipelineReading], None]) -> Not
     reading = PipelineReading()
     act(reading)
     gapped = {gap.path for gap in reading.gaps}
-    claims = [Claim(path, sizes[path], "pipeline") for path in sorted(reading.read - gapped)]
+    reading.claims = [Claim(path, sizes[path], "pipeline") for path in sorted(reading.read - gapped)]
     counts = (len(reading.jobs), sum(bool(job.deploys) for job in reading.jobs), sum(job.gates for job in reading.jobs))
-    metrics = {name: str(count) for name, count in zip(_COUNTS, counts, strict=True)}
-    return Notes(tuple(reading.findings), tuple(reading.gaps), tuple(claims), metrics)
+    reading.metrics = {name: str(count) for name, count in zip(_COUNTS, counts, strict=True)}
+    return reading
 
 
 def _proven(whole: PipelineReading, path: str, act: Callable[[PipelineReading], None]) -> None:

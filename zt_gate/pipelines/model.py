@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from zt_gate.domain import Finding, Gap, printable
+from zt_gate.domain import Finding, Gap, Notes, printable
 
 UNGATED, UNWAITING, ALLOWED_TO_FAIL, RUNS_ANYWAY, EXIT_LOST, SKIPPABLE = (f"PIP-10{digit}" for digit in range(1, 7))
 UNPINNED, FOREIGN_CODE, PERMISSIONS, POLICY, UNPROTECTED = (f"PIP-20{digit}" for digit in range(1, 6))
@@ -92,12 +92,10 @@ class PipelineJob:
 
 
 @dataclass(slots=True)
-class PipelineReading:
+class PipelineReading(Notes):
     """All that was read from the files of one kind."""
 
     jobs: list[PipelineJob] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
     read: set[str] = field(default_factory=set)
     """Files that were read to the end."""
 

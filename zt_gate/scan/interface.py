@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Notes, Severity
 from zt_gate.errors import TargetError, ZtGateError
 from zt_gate.intake import ByteSource, Frozen
 
@@ -30,21 +30,31 @@ class Check(Protocol):
 
 @dataclass(slots=True)
 class Examination:
-    """A note pad for the examination of one file: findings, gaps and the ledger of claimed bytes.
+    """The examination of one file: notes about it, and the ledger of claimed bytes.
 
     Analysers write to it; nobody reads a verdict from it before `claim` has been worked out from the ledger.
     """
 
     path: str
     size: int
-    findings: list[Finding] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
+    """Where findings and gaps go; examiners of a whole release share one."""
     ranges: list[tuple[int, int]] = field(default_factory=list)
     """Half-open byte ranges of the file that an analyser accounted for."""
     formats: list[str] = field(default_factory=list)
     """Names of the formats that were recognised, outermost first."""
     facts: set[tuple[str, str]] = field(default_factory=set)
     """What the file imports, holds or refers to, as kind and value: compared between releases, never judged."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings so far."""
+        return self.notes.findings
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What could not be examined so far."""
+        return self.notes.gaps
 
     def finding(
         self,

@@ -65,8 +65,8 @@ class Input:
         piece = Input(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
         with inner.guarded(shown):
             self.recurse(piece)
-        self.exam.findings += inner.findings
-        self.exam.gaps += inner.gaps
+        self.exam.findings.extend(inner.findings)
+        self.exam.gaps.extend(inner.gaps)
         self.exam.facts |= inner.facts
         self.exam.facts.update(("format", name) for name in inner.formats)
         if not inner.gaps:

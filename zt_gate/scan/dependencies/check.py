@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
-from zt_gate.domain import Evidence, Severity, printable
+from zt_gate.domain import Evidence, Notes, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.dependencies.model import Dependency, DependencyError, Stated
 from zt_gate.scan.dependencies.requirements import read_requirements
@@ -20,7 +20,7 @@ from zt_gate.scan.dependencies.structured import (
     read_toml_lock,
 )
 from zt_gate.scan.dependencies.typosquats import imitated, loaders
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 from zt_gate.scan.interface import Examination
 
 _LARGEST = 16 << 20
@@ -79,7 +79,7 @@ def _notes(file: FrozenFile, paths: frozenset[str]) -> Notes:
     exam = Examination(file.path, file.size)
     with exam.guarded("dependencies"):
         judge_stated(exam, read_file(file), paths)
-    return Notes(tuple(exam.findings), tuple(exam.gaps))
+    return exam.notes
 
 
 def judge_stated(exam: Examination, stated: Stated, paths: frozenset[str]) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import ClassVar
 
-from zt_gate.domain import Evidence, Finding, Gap, printable
+from zt_gate.domain import Evidence, Finding, Gap, Notes, printable
 from zt_gate.intake import ByteSource, Frozen
 from zt_gate.scan.deploy import envoy, mesh, network, servers, serving
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
 from zt_gate.scan.deploy.release import Rule
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 
 NAME = "config.pbtxt"
 _LARGEST = 1 << 20
@@ -91,20 +91,20 @@ class DeployCheck(AskingCheck):
 
 def _notes(files: Sequence[ByteSource]) -> Notes:
     """Examine every manifest, and all of them together."""
-    given, findings, count = Given(), list[Finding](), 0
+    given, count = Given(), 0
     for source in files:
         if is_configuration(source):
             count += 1
-            findings += _backend(source, given)
+            given.findings += _backend(source, given)
         elif is_candidate(source):
             inside = read(source)
             given.manifests += inside.manifests
             given.gaps += inside.gaps
             count += bool(inside.manifests or inside.gaps)
     if given.manifests:
-        findings += _judge(given)
-    metrics = {"files": str(count), "manifests": str(len(given.manifests))}
-    return Notes(tuple(findings), tuple(given.gaps), metrics=metrics)
+        given.findings += _judge(given)
+    given.metrics = {"files": str(count), "manifests": str(len(given.manifests))}
+    return given
 
 
 def _backend(source: ByteSource, given: Given) -> Iterator[Finding]:

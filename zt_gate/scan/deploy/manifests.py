@@ -9,7 +9,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, items, load, mapping, text
-from zt_gate.domain import Finding, Gap, printable
+from zt_gate.domain import Finding, Gap, Notes, printable
 from zt_gate.intake import ByteSource
 
 _RENDER = "render it first (helm template, kustomize build) and scan what comes out"
@@ -94,11 +94,10 @@ class ManifestObject:
 
 
 @dataclass(slots=True)
-class Given:
-    """What a file, or all files together, hold for the rules."""
+class Given(Notes):
+    """What a file, or all files together, hold for the rules, and what is noted about it."""
 
     manifests: list[ManifestObject] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
 
 
 def is_candidate(source: ByteSource) -> bool:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-from zt_gate.domain import Evidence
+from zt_gate.domain import Evidence, Notes
 from zt_gate.intake import ByteSource, Frozen, FrozenFile
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 from zt_gate.scan.interface import Examination
 from zt_gate.scan.secrets.extract import Part, parts
 from zt_gate.scan.secrets.search import SecretSpan, find_secrets
@@ -48,7 +48,7 @@ class SecretsCheck(AskingCheck):
 
 def _notes(file: FrozenFile) -> Notes:
     exam = search_file(file)
-    return Notes(tuple(exam.findings), tuple(exam.gaps))
+    return exam.notes
 
 
 def search_file(source: ByteSource) -> Examination:

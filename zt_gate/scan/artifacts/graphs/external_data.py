@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from zt_gate.domain import Claim, Finding, Gap, printable
+from zt_gate.domain import Claim, Gap, Notes, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.interface import Examination, Head
 
@@ -42,18 +42,10 @@ class Referrer:
     """May raise anything, which becomes a gap of the referring file."""
 
 
-@dataclass(frozen=True, slots=True)
-class External:
-    """What the references of a whole release gave rise to."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
-    claims: list[Claim]
-
-    def settle(self, gaps: Iterable[Gap]) -> list[Gap]:
-        """Return the gaps that are left once declared raw files count as recognised."""
-        known = {claim.path for claim in self.claims}
-        return [gap for gap in gaps if gap.path not in known or not gap.reason.startswith(UNRECOGNISED)]
+def without_declared(gaps: Iterable[Gap], claims: Iterable[Claim]) -> list[Gap]:
+    """Return the gaps that are left once the raw files that others declare, and are claimed so, count as recognised."""
+    known = {claim.path for claim in claims}
+    return [gap for gap in gaps if gap.path not in known or not gap.reason.startswith(UNRECOGNISED)]
 
 
 def leads_out(location: str) -> bool:
@@ -63,9 +55,7 @@ def leads_out(location: str) -> bool:
     return not location or location.startswith(("/", "~")) or "\\" in location or ".." in parts or bool(drive)
 
 
-def examine_external(
-    frozen: Frozen, referrers: Iterable[Referrer], identify: Callable[[Head], object | None]
-) -> External:
+def examine_external(frozen: Frozen, referrers: Iterable[Referrer], identify: Callable[[Head], object | None]) -> Notes:
     """Resolve the references of every file, and account for the raw files that they name.
 
     Args:
@@ -75,7 +65,7 @@ def examine_external(
             naming a pickle as somebody's weights does not make it harmless.
     """
     referrers = tuple(referrers)
-    result = External([], [], [])
+    result = Notes()
     ranges: dict[str, set[tuple[int, int]]] = {}
     names: dict[str, str] = {}
     for path, file in sorted(frozen.files.items()):
@@ -118,7 +108,7 @@ def _resolve(frozen: Frozen, exam: Examination, reference: ExternalRange) -> Fro
     return file
 
 
-def _account(file: FrozenFile, ranges: list[tuple[int, int]], name: str, result: External) -> None:
+def _account(file: FrozenFile, ranges: list[tuple[int, int]], name: str, result: Notes) -> None:
     exam = Examination(file.path, file.size, formats=[f"{name}-external-data"])
     for start, end in ranges:
         exam.cover(start, end)

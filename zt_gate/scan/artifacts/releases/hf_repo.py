@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.domain import Finding, Gap, Severity, printable
+from zt_gate.domain import Notes, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.interface import Examination
 
@@ -21,14 +21,6 @@ _SENTENCE = re.compile(
 _MEANT = ("config.json", "modules.json", "model_index.json", ".index.json")
 _LIBRARIES = frozenset({"diffusers", "transformers"})
 _PARENTS = re.compile(r"(transformers|diffusers|torch|timm)(\.[A-Za-z0-9_]+)*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """What all configurations of a target gave rise to."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
 
 
 @dataclass(slots=True)
@@ -49,20 +41,17 @@ class _JsonFile:
         return path in self.paths or path == "."
 
 
-def examine_repository(frozen: Frozen) -> Repository:
+def examine_repository(frozen: Frozen) -> Notes:
     """Examine every configuration whose meaning depends on the files around it."""
-    findings: list[Finding] = []
-    gaps: list[Gap] = []
+    notes = Notes()
     paths = frozenset(_with_folders(frozen.files))
     for path, file in sorted(frozen.files.items()):
         if not path.lower().endswith(".json"):
             continue
-        exam = Examination(path, file.size)
+        exam = Examination(path, file.size, notes)
         with exam.guarded(path):
             _examine(_JsonFile(exam, posixpath.dirname(path), paths), posixpath.basename(path).lower(), file)
-        findings += exam.findings
-        gaps += exam.gaps
-    return Repository(findings, gaps)
+    return notes
 
 
 def _with_folders(paths: Iterable[str]) -> Iterator[str]:

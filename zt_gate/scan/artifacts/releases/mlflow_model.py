@@ -10,7 +10,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.codecs.yaml_events import TIMESTAMP, Odd, Oddity
-from zt_gate.domain import Finding, Gap, printable
+from zt_gate.domain import Notes, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 from zt_gate.scan.interface import Examination
@@ -60,29 +60,18 @@ class _Model:
         return posixpath.normpath(posixpath.join(self.folder, path)) in self.paths
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What all model directories of a target gave rise to."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
-
-
-def examine_models(frozen: Frozen) -> Models:
+def examine_models(frozen: Frozen) -> Notes:
     """Examine every file named `MLmodel`."""
-    findings: list[Finding] = []
-    gaps: list[Gap] = []
+    notes = Notes()
     paths = frozenset(_with_folders(frozen.names))
     for path, file in sorted(frozen.files.items()):
         folder, name = posixpath.split(path)
         if name.lower() != "mlmodel":
             continue
-        exam = Examination(path, file.size)
+        exam = Examination(path, file.size, notes)
         with exam.guarded(path):
             _model(_Model(folder, exam, paths), file)
-        findings += exam.findings
-        gaps += exam.gaps
-    return Models(findings, gaps)
+    return notes
 
 
 def _with_folders(paths: Iterable[str]) -> Iterator[str]:
