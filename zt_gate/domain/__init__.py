@@ -7,7 +7,8 @@ left of the judge have in common.
 from zt_gate.domain.canonical import canonical_json
 from zt_gate.domain.digest import Digest
 from zt_gate.domain.evidence import Claim, Evidence, Gap, Status
-from zt_gate.domain.finding import Finding, Severity
+from zt_gate.domain.finding import Finding, Severity, rule_severity
+from zt_gate.domain.notes import Notes
 from zt_gate.domain.picture import Bars, Curve, Heat, Picture, Pixels, parse_picture
 from zt_gate.domain.subject import Entry, Manifest, Mode, Subject
 from zt_gate.domain.text import inert, printable, sized
@@ -27,6 +28,7 @@ __all__ = [
     "Heat",
     "Manifest",
     "Mode",
+    "Notes",
     "Picture",
     "Pixels",
     "Reason",
@@ -39,5 +41,6 @@ __all__ = [
     "inert",
     "parse_picture",
     "printable",
+    "rule_severity",
     "sized",
 ]

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 
+from zt_gate.domain.rule_severities import RULE_SEVERITIES
+
 
 class Severity(IntEnum):
     """How bad a finding is. Ordered, so that a policy can say "block at high"."""
@@ -35,6 +37,22 @@ class Severity(IntEnum):
 _BY_NAME = {severity.name.lower(): severity for severity in Severity}
 
 
+def rule_severity(rule: str, chosen: Severity | None = None) -> Severity:
+    """Return the severity of a rule's finding: the usual one, or the chosen one where the catalogue allows it.
+
+    Raises:
+        ValueError: the catalogue has no such rule, or does not allow it this severity.
+    """
+    allowed = RULE_SEVERITIES.get(rule)
+    if allowed is None:
+        raise ValueError(f"the catalogue has no rule {rule}")
+    if chosen is None:
+        return _BY_NAME[allowed[0]]
+    if str(chosen) not in allowed:
+        raise ValueError(f"the catalogue does not allow {rule} to be {chosen}, but {' or '.join(allowed)}")
+    return chosen
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a rule saw.
@@ -59,6 +77,38 @@ class Finding:
     """What the finding is about in one token, such as `os.system`; stable across releases, part of the fingerprint."""
     fix: str = ""
     """A remedy for this very case; empty means the rule's general one."""
+
+    @classmethod
+    def of(
+        cls,
+        rule: str,
+        message: str,
+        path: str = "",
+        *,
+        severity: Severity | None = None,
+        member: str = "",
+        offset: int | None = None,
+        line: int | None = None,
+        symbol: str = "",
+        fix: str = "",
+    ) -> Finding:
+        """Make a finding of one of our own rules, with the severity that the catalogue gives the rule.
+
+        Args:
+            rule: its id.
+            message: one sentence that names the thing.
+            path: manifest path.
+            severity: one of those that the catalogue allows; None for the usual one.
+            member: as for the class, like everything that follows.
+            offset: byte offset.
+            line: 1-based line.
+            symbol: what the finding is about.
+            fix: a remedy for this very case.
+
+        Raises:
+            ValueError: the catalogue has no such rule, or does not allow it this severity.
+        """
+        return cls(rule, rule_severity(rule, severity), message, path, member, offset, line, symbol, fix)
 
     @property
     def fingerprint(self) -> str:

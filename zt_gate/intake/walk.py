@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
+from zt_gate.domain import Digest, Entry, Finding, Mode, printable
 from zt_gate.domain.text import BIDI
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.hash_cache import HashMemory
@@ -262,7 +262,7 @@ class Walk:
 
     def _refuse(self, rule: str, path: str, reason: str, fix: str) -> None:
         message = f"{path} {reason}"
-        self.refusals.append(Finding(rule, Severity.CRITICAL, message, path=path, symbol=reason, fix=fix))
+        self.refusals.append(Finding.of(rule, message, path=path, symbol=reason, fix=fix))
         self._add(Entry(path=path, size=0, mode=Mode.REFUSED, sha256=Digest.of(reason.encode()).hex))
 
     def _add(self, entry: Entry) -> str:

@@ -11,31 +11,16 @@ from functools import partial
 from typing import Any, ClassVar
 
 from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, load
-from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Claim, Evidence, Gap, Notes, printable
 from zt_gate.intake import ByteSource, Frozen
 from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits
 from zt_gate.pipelines import files
 from zt_gate.pipelines.github import read_github
 from zt_gate.pipelines.gitlab import read_gitlab
 from zt_gate.pipelines.jenkins import read_jenkins
-from zt_gate.pipelines.model import Hit, PipelineReading, Wishes
+from zt_gate.pipelines.model import PipelineReading, Wishes
 from zt_gate.pipelines.prove import prove
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
-
-SEVERITIES: dict[str, Severity] = {
-    "PIP-101": Severity.CRITICAL,
-    "PIP-102": Severity.HIGH,
-    "PIP-103": Severity.HIGH,
-    "PIP-104": Severity.HIGH,
-    "PIP-105": Severity.HIGH,
-    "PIP-106": Severity.HIGH,
-    "PIP-201": Severity.MEDIUM,
-    "PIP-202": Severity.HIGH,
-    "PIP-203": Severity.MEDIUM,
-    "PIP-204": Severity.HIGH,
-    "PIP-205": Severity.LOW,
-}
-
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 
 _COUNTS = ("jobs", "deploys", "gates")
 
@@ -104,21 +89,10 @@ def _notes(sizes: dict[str, int], act: Callable[[PipelineReading], None]) -> Not
     reading = PipelineReading()
     act(reading)
     gapped = {gap.path for gap in reading.gaps}
-    claims = [Claim(path, sizes[path], "pipeline") for path in sorted(reading.read - gapped)]
+    reading.claims = [Claim(path, sizes[path], "pipeline") for path in sorted(reading.read - gapped)]
     counts = (len(reading.jobs), sum(bool(job.deploys) for job in reading.jobs), sum(job.gates for job in reading.jobs))
-    metrics = {name: str(count) for name, count in zip(_COUNTS, counts, strict=True)}
-    return Notes(tuple(map(_finding, reading.hits)), tuple(reading.gaps), tuple(claims), metrics)
-
-
-def _finding(hit: Hit) -> Finding:
-    return Finding(
-        rule=hit.rule,
-        severity=SEVERITIES[hit.rule],
-        message=hit.message,
-        path=hit.path,
-        line=hit.line or None,
-        symbol=printable(hit.symbol, 200),
-    )
+    reading.metrics = {name: str(count) for name, count in zip(_COUNTS, counts, strict=True)}
+    return reading
 
 
 def _proven(whole: PipelineReading, path: str, act: Callable[[PipelineReading], None]) -> None:
@@ -131,7 +105,7 @@ def _proven(whole: PipelineReading, path: str, act: Callable[[PipelineReading], 
     _guarded(reading, path, act)
     if len({job.name for job in reading.jobs}) != len(reading.jobs):
         reading.gap(path, 0, "two jobs have the same name", "rename one of them")
-    whole.hits += [*reading.hits, *prove(reading.jobs)]
+    whole.findings += [*reading.findings, *prove(reading.jobs)]
     whole.jobs += reading.jobs
     whole.gaps += reading.gaps
     whole.read |= reading.read

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import is_false, items, mapping, text
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.pipelines import model
 from zt_gate.pipelines.conditions import ALL, read_condition
 from zt_gate.pipelines.gates import DEPLOYING_NAME
@@ -25,7 +25,7 @@ from zt_gate.pipelines.github_steps import (
     our_workflow,
     read_steps,
 )
-from zt_gate.pipelines.model import Hit, PipelineJob, PipelineReading, Wishes
+from zt_gate.pipelines.model import PipelineJob, PipelineReading, Wishes, finding
 
 FOLDER = ".github/workflows/"
 _GATE_MAY_WRITE = frozenset({"security-events", "id-token", "attestations"})
@@ -58,7 +58,7 @@ def read_github(
     Args:
         files: parsed workflows by manifest path.
         actions: action files by folder, each with its path; the root folder is empty text.
-        reading: where jobs, hits and gaps go.
+        reading: where jobs, findings and gaps go.
         wishes: what the operator says about jobs.
     """
     tree = _Workflows(files, actions, reading, wishes)
@@ -68,17 +68,17 @@ def read_github(
             if uses.startswith("./"):
                 tree.called.add(uses.removeprefix("./"))
     for path, document in sorted(files.items()):
-        reading.hits += _triggers(path, document)
+        reading.findings += _triggers(path, document)
         # What only other workflows of the tree call is judged where they call it.
         if _events(document) != {"workflow_call"} or path not in tree.called:
             _jobs(tree, path, document, f"{path.rsplit('/', 1)[-1]}:", set(), 0)
-        reading.hits += _permissions_of_workflow(path, document)
+        reading.findings += _permissions_of_workflow(path, document)
     for path in sorted(files.keys() - tree.read):
         reading.gap(path, 0, "workflows call each other in a circle, so that none of them begins")
     for folder, (path, document) in sorted(actions.items()):
         for step in items(mapping(document, "runs"), "steps"):
             body = mapping(step)
-            reading.hits += _unpinned(path, f"action {folder or '.'}", text(body, "uses"), body.at("uses"))
+            reading.findings += _unpinned(path, f"action {folder or '.'}", text(body, "uses"), body.at("uses"))
 
 
 def _events(document: Any) -> set[str]:
@@ -152,7 +152,7 @@ def _required(tree: _Workflows, job: PipelineJob, body: Any, needs: list[str], c
         return set()
     if not found.status or ALL in found.implies:
         return set(needs)
-    job.cuts.append(job.hit(model.RUNS_ANYWAY, line, "if", f"deploys if {shown}, also when the gate failed"))
+    job.cuts.append(job.finding(model.RUNS_ANYWAY, line, "if", f"deploys if {shown}, also when the gate failed"))
     return set(needs) & found.implies
 
 
@@ -177,7 +177,7 @@ def _called(tree: _Workflows, job: PipelineJob, body: Any, nesting: int) -> None
     """A job that is a reusable workflow."""
     uses, line = text(body, "uses"), body.at("uses")
     name = uses.partition("@")[0]
-    tree.reading.hits += _unpinned(job.path, job.name, uses, line)
+    tree.reading.findings += _unpinned(job.path, job.name, uses, line)
     if name.startswith("./") and (inner := tree.files.get(name.removeprefix("./"))) is not None:
         if nesting >= _MAX_NESTING:
             tree.reading.gap(job.path, line, "workflows call each other in a circle, or too deeply")
@@ -204,18 +204,18 @@ def _own_steps(tree: _Workflows, job: PipelineJob, body: Any, document: Any) -> 
     steps = read_steps(items(body, "steps"), StepPlace(job.path, tree.actions, tree.reading, shell, env))
     job.assess(steps.acts, _weakened(body))
     _exempted(tree.wishes, job)
-    hits = tree.reading.hits
+    findings = tree.reading.findings
     for uses, line in steps.uses:
-        hits += _unpinned(job.path, job.name, uses, line)
-    hits += _image(job, body)
+        findings += _unpinned(job.path, job.name, uses, line)
+    findings += _image(job, body)
     gates = any(act.gate for act in steps.acts)
     if gates:
-        hits += _gate_permissions(job, body, document)
-        hits += _policies(job, steps, document)
-    hits += _foreign_code(job, steps, document)
+        findings += _gate_permissions(job, body, document)
+        findings += _policies(job, steps, document)
+    findings += _foreign_code(job, steps, document)
     if job.deploys and body.get("environment") is None:
         message = "deploys outside any environment, so that no reviewer and no branch rule protects it"
-        hits.append(job.hit(model.UNPROTECTED, job.line, "environment", message))
+        findings.append(job.finding(model.UNPROTECTED, job.line, "environment", message))
 
 
 def _weakened(body: Any) -> tuple[str, str, int] | None:
@@ -229,7 +229,7 @@ def _weakened(body: Any) -> tuple[str, str, int] | None:
     )
 
 
-def _unpinned(path: str, where: str, uses: str, line: int) -> Iterator[Hit]:
+def _unpinned(path: str, where: str, uses: str, line: int) -> Iterator[Finding]:
     """PIP-201: whoever owns the tag decides what runs."""
     if not uses or uses.startswith("./"):
         return
@@ -237,64 +237,64 @@ def _unpinned(path: str, where: str, uses: str, line: int) -> Iterator[Hit]:
     pinned = IMAGE_PIN.search(uses) if uses.startswith("docker://") else PIN.fullmatch(ref)
     if not pinned:
         message = f"{where}: {printable(uses, 120)} is not pinned to a commit"
-        yield Hit(model.UNPINNED, path, line, f"{where} {printable(name, 100)}", message)
+        yield finding(model.UNPINNED, path, line, f"{where} {printable(name, 100)}", message)
 
 
-def _image(job: PipelineJob, body: Any) -> Iterator[Hit]:
+def _image(job: PipelineJob, body: Any) -> Iterator[Finding]:
     container = body.get("container")
     image = container if isinstance(container, str) else text(container, "image")
     if image and not IMAGE_PIN.search(image):
         message = f"runs in the image {printable(image, 100)}, which is not pinned by digest"
-        yield job.hit(model.UNPINNED, body.at("container"), "container", message)
+        yield job.finding(model.UNPINNED, body.at("container"), "container", message)
 
 
-def _triggers(path: str, document: Any) -> Iterator[Hit]:
+def _triggers(path: str, document: Any) -> Iterator[Finding]:
     """PIP-202: a trigger that gives a stranger's pull request the rights of the base branch."""
     if "pull_request_target" in _events(document):
         line = mapping(document, "on").at("pull_request_target") or mapping(document).at("on")
         message = f"{path}: pull_request_target runs with the base branch's rights on what a stranger sent"
-        yield Hit(model.FOREIGN_CODE, path, line, "pull_request_target", message)
+        yield finding(model.FOREIGN_CODE, path, line, "pull_request_target", message)
 
 
-def _foreign_code(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Hit]:
+def _foreign_code(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Finding]:
     if not _events(document) & {"pull_request_target", "workflow_run", "issue_comment"}:
         return
     for given, line in steps.checkouts:
         if _HEAD.search(text(given, "ref")) or "head" in text(given, "repository"):
-            yield job.hit(
+            yield job.finding(
                 model.FOREIGN_CODE, line, "checkout", "checks out a pull request with the base branch's rights"
             )
 
 
-def _permissions_of_workflow(path: str, document: Any) -> Iterator[Hit]:
+def _permissions_of_workflow(path: str, document: Any) -> Iterator[Finding]:
     """PIP-203: a token that may do more than the jobs need."""
     body = mapping(document)
     line = body.at("permissions")
     if body.get("permissions") == "write-all":
-        yield Hit(model.PERMISSIONS, path, line, "write-all", f"{path}: the token may write everything (write-all)")
+        yield finding(model.PERMISSIONS, path, line, "write-all", f"{path}: the token may write everything (write-all)")
     for name, job in mapping(document, "jobs").items():
         own = mapping(job)
         if own.get("permissions") == "write-all":
             line = own.at("permissions")
-            yield Hit(
+            yield finding(
                 model.PERMISSIONS, path, line, f"{name} write-all", f"job {printable(name, 80)} may write everything"
             )
         elif "permissions" not in own and "permissions" not in body:
             message = (
                 f"job {printable(name, 80)}: no permissions are set, so the token may do what the repository allows"
             )
-            yield Hit(model.PERMISSIONS, path, own.line, f"{name} none", message)
+            yield finding(model.PERMISSIONS, path, own.line, f"{name} none", message)
 
 
-def _gate_permissions(job: PipelineJob, body: Any, document: Any) -> Iterator[Hit]:
+def _gate_permissions(job: PipelineJob, body: Any, document: Any) -> Iterator[Finding]:
     held = mapping(body, "permissions") if "permissions" in body else mapping(document, "permissions")
     for scope, value in held.items():
         if value == "write" and scope not in _GATE_MAY_WRITE:
             message = f"holds the gate and may write {printable(scope, 40)}, which deciding does not need"
-            yield job.hit(model.PERMISSIONS, held.at(scope), f"write {printable(scope, 40)}", message)
+            yield job.finding(model.PERMISSIONS, held.at(scope), f"write {printable(scope, 40)}", message)
 
 
-def _policies(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Hit]:
+def _policies(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Finding]:
     """PIP-204: whoever opens the pull request brings the policy that judges it."""
     if not _events(document) & {"pull_request", "pull_request_target", "merge_group"}:
         return
@@ -305,7 +305,7 @@ def _policies(job: PipelineJob, steps: Steps, document: Any) -> Iterator[Hit]:
             continue
         if not any(folder == "" or bare.startswith(folder.strip("./") + "/") for folder in trusted):
             message = f"reads the policy {printable(policy.path, 80)} from the pull request that it judges"
-            yield job.hit(model.POLICY, policy.line, "policy", message)
+            yield job.finding(model.POLICY, policy.line, "policy", message)
 
 
 def _is_base(given: Any) -> bool:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import YamlMapping, is_false, is_true, items, mapping, text
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.pipelines import model
 from zt_gate.pipelines.gates import DEPLOYING_NAME, act_of, policy_of
 from zt_gate.pipelines.github_steps import IMAGE_PIN
 from zt_gate.pipelines.gitlab_files import Assembler, lines_of, resolved
-from zt_gate.pipelines.model import Hit, JobStep, PipelineJob, PipelineReading, Wishes
+from zt_gate.pipelines.model import JobStep, PipelineJob, PipelineReading, Wishes
 from zt_gate.pipelines.shell import commands
 
 ROOT = ".gitlab-ci.yml"
@@ -51,7 +51,7 @@ def read_gitlab(files: Files[str, list[Any]], path: str, reading: PipelineReadin
     Args:
         files: parsed files by manifest path.
         path: the root file.
-        reading: where jobs, hits and gaps go.
+        reading: where jobs, findings and gaps go.
         wishes: what the operator says about jobs.
     """
     _read(files, path, reading, wishes, "", set(), 0)
@@ -136,7 +136,7 @@ def _wait(name: str, item: _GitLabJob, known: dict[str, _GitLabJob], reading: Pi
     anyway = _anyway(body)
     if anyway:
         job.cuts.append(
-            job.hit(model.RUNS_ANYWAY, anyway[1], "when", f"runs when: {anyway[0]}, also after a failed gate")
+            job.finding(model.RUNS_ANYWAY, anyway[1], "when", f"runs when: {anyway[0]}, also after a failed gate")
         )
         return
     if "needs" not in body:
@@ -145,12 +145,12 @@ def _wait(name: str, item: _GitLabJob, known: dict[str, _GitLabJob], reading: Pi
         for other in earlier:
             if other.rules not in ("", item.rules):
                 message = f"waits for {other.job.name} only where that job's rules put it into the pipeline"
-                job.cuts.append(job.hit(model.SKIPPABLE, job.line, other.job.name, message))
+                job.cuts.append(job.finding(model.SKIPPABLE, job.line, other.job.name, message))
         job.requires |= item.needed
         return
     needs, line = body["needs"], body.at("needs")
     if needs == []:
-        job.cuts.append(job.hit(model.UNWAITING, line, "needs", "starts at once (needs: []), whatever its stage"))
+        job.cuts.append(job.finding(model.UNWAITING, line, "needs", "starts at once (needs: []), whatever its stage"))
     for need in items(needs):
         wanted = need if isinstance(need, str) else text(need, "job")
         needed = known.get(wanted)
@@ -160,10 +160,10 @@ def _wait(name: str, item: _GitLabJob, known: dict[str, _GitLabJob], reading: Pi
             reading.gap(job.path, line, f"job {printable(name, 60)} needs {printable(wanted, 60)}, which is not there")
         elif is_true(mapping(need).get("optional")) and needed.rules not in ("", item.rules):
             message = f"needs {needed.job.name} only where that job is in the pipeline (optional)"
-            job.cuts.append(job.hit(model.SKIPPABLE, line, needed.job.name, message))
+            job.cuts.append(job.finding(model.SKIPPABLE, line, needed.job.name, message))
         elif "parallel" in mapping(need):
             message = f"needs only some of the jobs that {needed.job.name} is run as"
-            job.cuts.append(job.hit(model.UNWAITING, line, needed.job.name, message))
+            job.cuts.append(job.finding(model.UNWAITING, line, needed.job.name, message))
         else:
             item.needed.add(needed.job.name)
     job.requires |= item.needed
@@ -201,10 +201,10 @@ def _work(item: _GitLabJob, reading: PipelineReading, wishes: Wishes, name: str)
     if "run" in body:
         reading.gap(job.path, body.at("run"), f"job {job.name} is made of steps (run), which are not read")
     if any(act.gate for act in acts) or job.deploys:
-        reading.hits += _image(job, body)
+        reading.findings += _image(job, body)
     if job.deploys and environment is None:
         message = "deploys outside any environment, so that nobody's approval protects it"
-        reading.hits.append(job.hit(model.UNPROTECTED, job.line, "environment", message))
+        reading.findings.append(job.finding(model.UNPROTECTED, job.line, "environment", message))
 
 
 def _acts(job: PipelineJob, body: YamlMapping, reading: PipelineReading) -> Iterator[JobStep]:
@@ -224,7 +224,7 @@ def _acts(job: PipelineJob, body: YamlMapping, reading: PipelineReading) -> Iter
         if policy and policy not in written and not _ELSEWHERE.match(policy) and not _only_protected(body):
             shown = printable(policy, 80)
             message = f"reads the policy {shown} from the branch that it judges"
-            reading.hits.append(job.hit(model.POLICY, line, "policy", message))
+            reading.findings.append(job.finding(model.POLICY, line, "policy", message))
         yield JobStep(line, act.what, act.gate, act.rule, act.flaw, act.deploys, act.prepares)
     for command in after:
         act = act_of(command)
@@ -252,12 +252,12 @@ def _weakened(body: YamlMapping) -> tuple[str, str, int] | None:
     return None
 
 
-def _image(job: PipelineJob, body: YamlMapping) -> Iterator[Hit]:
+def _image(job: PipelineJob, body: YamlMapping) -> Iterator[Finding]:
     image = body.get("image")
     name = image if isinstance(image, str) else text(image, "name")
     if name and not IMAGE_PIN.search(name):
         message = f"runs in the image {printable(name, 100)}, which is not pinned by digest"
-        yield job.hit(model.UNPINNED, body.at("image"), "image", message)
+        yield job.finding(model.UNPINNED, body.at("image"), "image", message)
 
 
 def _child(
@@ -287,4 +287,4 @@ def _explain(item: _GitLabJob, known: dict[str, _GitLabJob]) -> None:
     for other in known.values():
         if other.job.gates and 0 <= other.stage < item.stage and other.job.name not in item.needed:
             message = f"its needs leave out {other.job.name}, which its stage would have waited for"
-            item.job.cuts.append(item.job.hit(model.UNWAITING, item.body.at("needs"), other.job.name, message))
+            item.job.cuts.append(item.job.finding(model.UNWAITING, item.body.at("needs"), other.job.name, message))

@@ -14,7 +14,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_yaml import YamlMapping, YamlReference, items, mapping, text
 from zt_gate.domain import printable
-from zt_gate.pipelines.model import UNPINNED, Hit, PipelineReading
+from zt_gate.pipelines.model import UNPINNED, PipelineReading, finding
 
 _INPUT = re.compile(r"\$\[\[\s*inputs\.([A-Za-z0-9_-]+)\s*\]\]")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -116,7 +116,7 @@ class Assembler:
         pinned = template or text(given, "integrity") or _SHA.fullmatch(version or text(given, "ref"))
         if not pinned:
             message = f"includes {printable(shown, 120)}, which is not pinned to a commit"
-            self._reading.hits.append(Hit(UNPINNED, path, line, f"include {printable(shown, 100)}", message))
+            self._reading.findings.append(finding(UNPINNED, path, line, f"include {printable(shown, 100)}", message))
         if re.fullmatch(r"[^@]+/zt-gate/(?:check|zt-gate)", name):
             inputs = YamlMapping(line)
             inputs.update(mapping(given, "inputs"))

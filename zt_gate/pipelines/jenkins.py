@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.pipelines import model
 from zt_gate.pipelines.gates import DEPLOYING_NAME, act_of, policy_of
 from zt_gate.pipelines.github_steps import IMAGE_PIN
 from zt_gate.pipelines.groovy import GroovyStatement, parse
-from zt_gate.pipelines.model import Hit, JobStep, PipelineJob, PipelineReading, Wishes
+from zt_gate.pipelines.model import JobStep, PipelineJob, PipelineReading, Wishes, finding
 from zt_gate.pipelines.prove import before
 from zt_gate.pipelines.shell import commands
 
@@ -71,7 +71,7 @@ def read_jenkins(path: str, data: bytes, reading: PipelineReading, wishes: Wishe
         if statement in top:
             continue
         if statement.name in ("@Library", "library"):
-            reading.hits += _libraries(path, statement)
+            reading.findings += _libraries(path, statement)
         elif statement.blocks or statement.name not in ("import", "_", "def", "@Field", "package"):
             reading.gap(path, statement.line, "something beside the declarative pipeline, which is not read")
     if len(top) != 1:
@@ -80,11 +80,11 @@ def read_jenkins(path: str, data: bytes, reading: PipelineReading, wishes: Wishe
     _pipeline(file, top[0].block)
 
 
-def _libraries(path: str, statement: GroovyStatement) -> Iterator[Hit]:
+def _libraries(path: str, statement: GroovyStatement) -> Iterator[Finding]:
     for token in statement.tokens:
         if token.kind == "string" and not _LIBRARY_PIN.search(token.text):
             message = f"the library {printable(token.text, 100)} is not pinned to a commit"
-            yield Hit(model.UNPINNED, path, token.line, f"library {printable(token.text, 100)}", message)
+            yield finding(model.UNPINNED, path, token.line, f"library {printable(token.text, 100)}", message)
 
 
 def _pipeline(file: _Jenkinsfile, body: list[GroovyStatement]) -> None:
@@ -93,7 +93,7 @@ def _pipeline(file: _Jenkinsfile, body: list[GroovyStatement]) -> None:
         if statement.name == "stages":
             done = _sequence(file, statement.block, _Context())
         elif statement.name == "agent":
-            file.reading.hits += _image(PipelineJob(file.path, "pipeline", statement.line), statement)
+            file.reading.findings += _image(PipelineJob(file.path, "pipeline", statement.line), statement)
     for statement in body:
         if statement.name == "post":
             _post(file, statement, "pipeline", frozenset(), _Context(), frozenset(done))
@@ -138,7 +138,7 @@ def _stage(file: _Jenkinsfile, statement: GroovyStatement, context: _Context) ->
         job.requires |= (_sequence if item.name == "stages" else _blocks)(file, _inside(item), inner)
     for item in body:
         if item.name == "agent":
-            file.reading.hits += _image(job, item)
+            file.reading.findings += _image(job, item)
     acts = [act for item in body if item.name == "steps" for act in _steps(file, job, item.block, "", "")]
     job.assess(acts)
     if title in file.wishes.exempt:
@@ -186,7 +186,7 @@ def _depend_on_presence(file: _Jenkinsfile, job: PipelineJob, when: str) -> None
             job.requires.add(twin.name)
         else:
             message = f"waits for {name}, which its when may skip while this stage still runs"
-            job.cuts.append(job.hit(model.SKIPPABLE, job.line, name, message))
+            job.cuts.append(job.finding(model.SKIPPABLE, job.line, name, message))
 
 
 def _steps(
@@ -275,7 +275,7 @@ def _shell(file: _Jenkinsfile, job: PipelineJob, statement: GroovyStatement, rul
 def _policy(file: _Jenkinsfile, job: PipelineJob, policy: str, line: int) -> None:
     if not _ELSEWHERE.match(policy):
         message = f"reads the policy {printable(policy, 80)} from the branch that it judges"
-        file.reading.hits.append(job.hit(model.POLICY, line, "policy", message))
+        file.reading.findings.append(job.finding(model.POLICY, line, "policy", message))
 
 
 def _post(
@@ -295,13 +295,13 @@ def _post(
             job.requires |= done
         else:
             message = f"deploys in post {printable(item.name, 30)}, which runs after a failure, too"
-            job.cuts.append(job.hit(model.RUNS_ANYWAY, item.line, "post", message))
+            job.cuts.append(job.finding(model.RUNS_ANYWAY, item.line, "post", message))
         job.assess(acts)
         _depend_on_presence(file, job, context.when)
         file.reading.jobs.append(job)
 
 
-def _image(job: PipelineJob, statement: GroovyStatement) -> Iterator[Hit]:
+def _image(job: PipelineJob, statement: GroovyStatement) -> Iterator[Finding]:
     """PIP-201 for the image of an agent."""
     for block in statement.blocks:
         for item in block:
@@ -309,4 +309,4 @@ def _image(job: PipelineJob, statement: GroovyStatement) -> Iterator[Hit]:
             image = (inner or item.string) if item.name == "docker" else ""
             if image and not IMAGE_PIN.search(image):
                 message = f"runs in the image {printable(image, 100)}, which is not pinned by digest"
-                yield job.hit(model.UNPINNED, item.line, "image", message)
+                yield job.finding(model.UNPINNED, item.line, "image", message)

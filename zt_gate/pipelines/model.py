@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from zt_gate.domain import Gap
+from zt_gate.domain import Finding, Gap, Notes, printable
 
 UNGATED, UNWAITING, ALLOWED_TO_FAIL, RUNS_ANYWAY, EXIT_LOST, SKIPPABLE = (f"PIP-10{digit}" for digit in range(1, 7))
 UNPINNED, FOREIGN_CODE, PERMISSIONS, POLICY, UNPROTECTED = (f"PIP-20{digit}" for digit in range(1, 6))
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """What a rule saw."""
-
-    rule: str
-    path: str
-    line: int
-    symbol: str
-    """What it is about in one token, for the fingerprint."""
-    message: str
+def finding(rule: str, path: str, line: int, symbol: str, message: str) -> Finding:
+    """Make a finding about a pipeline file; line 0 where none is known."""
+    return Finding.of(rule, message, path, line=line or None, symbol=printable(symbol, 200))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +52,15 @@ class PipelineJob:
     """Whether it fails where the gate does not allow, whatever else it does."""
     guarded: bool = False
     """Whether it asks the gate itself before it deploys anything."""
-    flaws: list[Hit] = field(default_factory=list)
+    flaws: list[Finding] = field(default_factory=list)
     """Why a gate in it stops nothing."""
-    cuts: list[Hit] = field(default_factory=list)
+    cuts: list[Finding] = field(default_factory=list)
     """Why it does not wait for what stands before it; reported where it deploys unguarded."""
 
-    def hit(self, rule: str, line: int, detail: str, message: str) -> Hit:
+    def finding(self, rule: str, line: int, detail: str, message: str) -> Finding:
         """Say something about this job."""
-        return Hit(rule, self.path, line or self.line, f"{self.name} {detail}".strip(), f"job {self.name}: {message}")
+        symbol = f"{self.name} {detail}".strip()
+        return finding(rule, self.path, line or self.line, symbol, f"job {self.name}: {message}")
 
     def assess(self, acts: Collection[JobStep], weakened: tuple[str, str, int] | None = None) -> None:
         """Work out from what the job does whether it gates, deploys, and in which order.
@@ -78,30 +72,30 @@ class PipelineJob:
         clean, late = True, next((act for act in acts if act.deploys and act.anyway), None)
         for act in acts:
             if act.gate and act.flaw:
-                self.flaws.append(self.hit(act.rule, act.line, act.what, f"{act.what} {act.flaw}"))
+                self.flaws.append(self.finding(act.rule, act.line, act.what, f"{act.what} {act.flaw}"))
             elif act.gate:
                 # A failure that others may ignore still ends this job before anything that follows.
                 self.guarded = self.guarded or clean
                 self.gates = self.gates or weakened is None
                 if weakened is not None:
                     rule, why, line = weakened
-                    self.flaws.append(self.hit(rule, line, act.what, f"{act.what} runs, but {why}"))
+                    self.flaws.append(self.finding(rule, line, act.what, f"{act.what} runs, but {why}"))
             else:
                 clean = clean and not act.deploys and (act.prepares or not self.deploys)
             if act.deploys and not self.deploys:
                 self.deploys = f"it runs {act.what}"
         if late is not None:
             self.guarded = False
-            self.cuts.append(self.hit(RUNS_ANYWAY, late.line, late.what, f"{late.what} runs also after a failed gate"))
+            self.cuts.append(
+                self.finding(RUNS_ANYWAY, late.line, late.what, f"{late.what} runs also after a failed gate")
+            )
 
 
 @dataclass(slots=True)
-class PipelineReading:
+class PipelineReading(Notes):
     """All that was read from the files of one kind."""
 
     jobs: list[PipelineJob] = field(default_factory=list)
-    hits: list[Hit] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
     read: set[str] = field(default_factory=set)
     """Files that were read to the end."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from zt_gate.pipelines.model import UNGATED, Hit, PipelineJob
+from zt_gate.domain import Finding
+from zt_gate.pipelines.model import UNGATED, PipelineJob
 
 
-def prove(jobs: Sequence[PipelineJob]) -> Iterator[Hit]:
+def prove(jobs: Sequence[PipelineJob]) -> Iterator[Finding]:
     """Yield what stands against the proof, for every job that deploys and every gate that stops nothing.
 
     A job that deploys is proven when it asks the gate itself first, or when some job without whose success it never
@@ -26,7 +27,7 @@ def prove(jobs: Sequence[PipelineJob]) -> Iterator[Hit]:
         elif not any(other.flaws for other in (job, *earlier)):
             waits = ", ".join(sorted(other.name for other in earlier)) or "nothing"
             message = f"deploys ({job.deploys}), and no gate has to allow it first; it waits for {waits}"
-            yield job.hit(UNGATED, job.line, "ungated", message)
+            yield job.finding(UNGATED, job.line, "ungated", message)
 
 
 def before(job: PipelineJob, by_name: dict[str, PipelineJob]) -> dict[str, PipelineJob]:

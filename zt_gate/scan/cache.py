@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import zt_gate
-from zt_gate.domain import Entry
+from zt_gate.domain import Entry, Notes
 from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.policy.rules_folder import rules_folder
-from zt_gate.scan.examination import Notes
+from zt_gate.scan.examination import notes_from_json, notes_to_json
 
 WORTHWHILE = 1 << 16
 """Bytes below which a file is examined again more quickly than it is looked up."""
@@ -49,14 +49,14 @@ class ExaminationCache:
             return None
         kept = self.folder.get(_subject(entry, check))
         try:
-            return None if kept is None else Notes.from_json(kept, {entry.path: entry.size})
+            return None if kept is None else notes_from_json(kept, {entry.path: entry.size})
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def put(self, entry: Entry, check: str, notes: Notes) -> None:
         """Keep what was found out about a file. Where that is not possible it is simply not kept."""
         if not notes.gaps and entry.size >= WORTHWHILE:
-            self.folder.put(_subject(entry, check), notes.to_json())
+            self.folder.put(_subject(entry, check), notes_to_json(notes))
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -10,11 +10,11 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Notes, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
@@ -25,60 +25,38 @@ _LONGEST = 4096
 _KEYS = frozenset({"findings", "gaps", "claims", "metrics"})
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """Findings, gaps and claims, not yet sorted, and figures for people."""
+def notes_to_json(notes: Notes) -> dict[str, Any]:
+    """Return what `notes_from_json` reads."""
+    return {
+        "findings": [
+            [f.rule, int(f.severity), f.message, f.path, f.member, f.offset, f.line, f.symbol, f.fix]
+            for f in notes.findings
+        ],
+        "gaps": [[gap.reason, gap.path, gap.fix] for gap in notes.gaps],
+        "claims": [[claim.path, claim.size, claim.by] for claim in notes.claims],
+        "metrics": dict(notes.metrics),
+    }
 
-    findings: tuple[Finding, ...] = ()
-    gaps: tuple[Gap, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    metrics: Mapping[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
-        return {
-            "findings": [
-                [f.rule, int(f.severity), f.message, f.path, f.member, f.offset, f.line, f.symbol, f.fix]
-                for f in self.findings
-            ],
-            "gaps": [[gap.reason, gap.path, gap.fix] for gap in self.gaps],
-            "claims": [[claim.path, claim.size, claim.by] for claim in self.claims],
-            "metrics": dict(self.metrics),
-        }
+def notes_from_json(value: Any, sizes: Mapping[str, int]) -> Notes:
+    """Read a parsed object.
 
-    def to_bytes(self) -> bytes:
-        """Return the notes as JSON text."""
-        return json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False).encode("ascii")
+    Args:
+        value: what a worker wrote.
+        sizes: the paths that it may speak of, with the size of each.
 
-    @classmethod
-    def from_bytes(cls, data: bytes, sizes: Mapping[str, int]) -> Notes:
-        """Read JSON text.
-
-        Args:
-            data: what a worker wrote.
-            sizes: the paths that it may speak of, with the size of each.
-
-        Raises:
-            ValueError: it is not what `to_bytes` writes, or speaks of something else.
-        """
-        return cls.from_json(parse_json(data), sizes)
-
-    @classmethod
-    def from_json(cls, value: Any, sizes: Mapping[str, int]) -> Notes:
-        """Read a parsed object.
-
-        Raises:
-            ValueError: as for `from_bytes`.
-        """
-        if not isinstance(value, dict) or value.keys() != _KEYS:
-            raise ValueError("it is no set of notes")
-        findings, gaps = _rows(value["findings"], 9), _rows(value["gaps"], 3)
-        return cls(
-            tuple(_finding(row, sizes) for row in findings),
-            tuple(Gap(_text(reason), _path(path, sizes), _text(fix)) for reason, path, fix in gaps),
-            tuple(_claim(row, sizes) for row in _rows(value["claims"], 3)),
-            _metrics(value["metrics"]),
-        )
+    Raises:
+        ValueError: it is not what `notes_to_json` writes, or speaks of something else.
+    """
+    if not isinstance(value, dict) or value.keys() != _KEYS:
+        raise ValueError("it is no set of notes")
+    findings, gaps = _rows(value["findings"], 9), _rows(value["gaps"], 3)
+    return Notes(
+        [_finding(row, sizes) for row in findings],
+        [Gap(_text(reason), _path(path, sizes), _text(fix)) for reason, path, fix in gaps],
+        [_claim(row, sizes) for row in _rows(value["claims"], 3)],
+        _metrics(value["metrics"]),
+    )
 
 
 def _rows(value: Any, width: int) -> list[list[Any]]:
@@ -147,19 +125,19 @@ class ExaminationJob:
 
     def answer(self) -> bytes:
         """Run in the worker."""
-        return self.ask().to_bytes()
+        return json.dumps(notes_to_json(self.ask()), separators=(",", ":"), allow_nan=False).encode("ascii")
 
     def read(self, answer: bytes | Failure) -> Notes:
         """Turn what the worker said into notes; what it did not say, or said badly, is a gap."""
         try:
             if not isinstance(answer, Failure):
-                return Notes.from_bytes(answer, self.sizes)
+                return notes_from_json(parse_json(answer), self.sizes)
             why = answer.detail
         except ValueError as error:
             why = f"the worker answered something unexpected: {error}"
         path = self.what if self.what in self.sizes else ""
         reason = f"could not finish examining {self.what}: {printable(why)}"
-        return Notes(gaps=(Gap(reason, path, "leave the file out, or report it if it is an honest one"),))
+        return Notes(gaps=[Gap(reason, path, "leave the file out, or report it if it is an honest one")])
 
 
 def ask_all(questions: Iterable[ExaminationJob], limits: WorkerLimits) -> list[Notes]:
@@ -198,14 +176,5 @@ class AskingCheck(ABC):
         self, frozen: Frozen, notes: Iterable[Notes], metrics: Mapping[str, str], *, applicable: bool
     ) -> Evidence:
         """Return all notes as evidence of this check."""
-        kept = list(notes)
-        return Evidence.of(
-            self.id,
-            self.version,
-            frozen.subject.digest,
-            findings=(finding for part in kept for finding in part.findings),
-            gaps=(gap for part in kept for gap in part.gaps),
-            claims=(claim for part in kept for claim in part.claims),
-            metrics=metrics,
-            applicable=applicable,
-        )
+        whole = Notes.joined(notes)
+        return whole.evidence(self.id, self.version, frozen.subject.digest, metrics=metrics, applicable=applicable)

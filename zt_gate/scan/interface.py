@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Notes, Severity
 from zt_gate.errors import TargetError, ZtGateError
 from zt_gate.intake import ByteSource, Frozen
 
@@ -30,15 +30,15 @@ class Check(Protocol):
 
 @dataclass(slots=True)
 class Examination:
-    """A note pad for the examination of one file: findings, gaps and the ledger of claimed bytes.
+    """The examination of one file: notes about it, and the ledger of claimed bytes.
 
     Analysers write to it; nobody reads a verdict from it before `claim` has been worked out from the ledger.
     """
 
     path: str
     size: int
-    findings: list[Finding] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
+    """Where findings and gaps go; examiners of a whole release share one."""
     ranges: list[tuple[int, int]] = field(default_factory=list)
     """Half-open byte ranges of the file that an analyser accounted for."""
     formats: list[str] = field(default_factory=list)
@@ -46,25 +46,35 @@ class Examination:
     facts: set[tuple[str, str]] = field(default_factory=set)
     """What the file imports, holds or refers to, as kind and value: compared between releases, never judged."""
 
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings so far."""
+        return self.notes.findings
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What could not be examined so far."""
+        return self.notes.gaps
+
     def finding(
         self,
         rule: str,
-        severity: Severity,
         message: str,
         *,
+        severity: Severity | None = None,
         member: str = "",
         offset: int | None = None,
         line: int | None = None,
         symbol: str = "",
         fix: str = "",
     ) -> None:
-        """Note a finding in this file."""
+        """Note a finding in this file; see `Finding.of` for the severity."""
         self.findings.append(
-            Finding(
-                rule=rule,
+            Finding.of(
+                rule,
+                message,
+                self.path,
                 severity=severity,
-                message=message,
-                path=self.path,
                 member=member,
                 offset=offset,
                 line=line,
@@ -114,7 +124,7 @@ class Examination:
         try:
             yield
         except BrokenFileError as error:
-            self.finding("ART-310", Severity.HIGH, f"{what}: {error.message}", symbol="broken", fix=error.advice)
+            self.finding("ART-310", f"{what}: {error.message}", symbol="broken", fix=error.advice)
             self.gap(f"{what}: {error.message}", error.advice)
         except ZtGateError as error:
             self.gap(f"{what}: {error.message}", error.advice)

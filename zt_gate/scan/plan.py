@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from zt_gate.domain import Evidence, Gap, printable
+from zt_gate.domain import Evidence, Gap, Notes, printable
 from zt_gate.errors import UsageError, ZtGateError
 from zt_gate.intake import Frozen
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.log import info
 from zt_gate.policy.model import Stage
 from zt_gate.scan.engines import ENGINES
-from zt_gate.scan.examination import AskingCheck, Notes, ask_all
+from zt_gate.scan.examination import AskingCheck, ask_all
 from zt_gate.scan.interface import Check
 from zt_gate.scan.redaction import masked
 from zt_gate.scan.warmup import warm_up

@@ -201,7 +201,7 @@ def leave(piece):
 
 def babble(piece):
     piece.exam.cover_all()
-    piece.exam.finding("ART-101", b"not a severity", object())  # type: ignore[arg-type]
+    piece.exam.finding("ART-101", b"not text", symbol=object())  # type: ignore[arg-type]
 
 
 def accuse_another(piece):

@@ -8,13 +8,14 @@ import stat
 import pytest
 
 from zt_gate.cli.main import main
+from zt_gate.domain import Notes
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, freeze
 from zt_gate.intake.authenticated_cache import KeyedFolder
 from zt_gate.scan import cache as cache_module
 from zt_gate.scan.artifacts import ArtifactCheck
 from zt_gate.scan.cache import ExaminationCache
-from zt_gate.scan.examination import Notes
+from zt_gate.scan.examination import notes_to_json
 
 HOSTILE = b"\x80\x02cos\nsystem\n(S'true'\ntR"
 PADDING = b"C" + b"\xff" + bytes(255) + b"0"
@@ -103,7 +104,7 @@ def test_other_rules_are_another_question(release, cache, monkeypatch):
 
 def forge_clean(path):
     kept = json.loads(path.read_text())
-    kept["value"] = Notes().to_json()
+    kept["value"] = notes_to_json(Notes())
     path.write_text(json.dumps(kept))
 
 

@@ -1,30 +1,33 @@
 """Notes travel whole, and nothing else gets in their way."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.domain import Claim, Finding, Gap, Severity
-from zt_gate.scan.examination import Notes
+from zt_gate.codecs.strict_json import parse_json
+from zt_gate.domain import Claim, Finding, Gap, Notes, Severity
+from zt_gate.scan.examination import ExaminationJob, notes_from_json, notes_to_json
 
 SIZES = {"a.pkl": 7, "b": 0}
 NOTES = Notes(
-    (Finding("ART-101", Severity.CRITICAL, "imports é", "a.pkl", "x!y", 3, None, "os.system", "remove it"),),
-    (Gap("cut off", "b", "copy it"),),
-    (Claim("a.pkl", 7, "zip+pickle"),),
+    [Finding("ART-101", Severity.CRITICAL, "imports é", "a.pkl", "x!y", 3, None, "os.system", "remove it")],
+    [Gap("cut off", "b", "copy it")],
+    [Claim("a.pkl", 7, "zip+pickle")],
 )
-GOOD = NOTES.to_json()
+GOOD = notes_to_json(NOTES)
+
+
+def travelled(notes):
+    return ExaminationJob("a.pkl", SIZES, lambda: notes).read(ExaminationJob("a.pkl", SIZES, lambda: notes).answer())
 
 
 def test_notes_come_back_as_they_went():
-    assert Notes.from_bytes(NOTES.to_bytes(), SIZES) == NOTES
+    assert travelled(NOTES) == NOTES
 
 
 def test_text_is_made_printable_once_more():
-    forged = Notes((), (Gap("fine\n\x1b[2KALLOW", "b"),))
-    assert Notes.from_bytes(forged.to_bytes(), SIZES).gaps[0].reason == "fine\\n\\x1b[2KALLOW"
+    forged = Notes(gaps=[Gap("fine\n\x1b[2KALLOW", "b")])
+    assert travelled(forged).gaps[0].reason == "fine\\n\\x1b[2KALLOW"
 
 
 def changed(name, index, value):
@@ -45,13 +48,13 @@ BAD = [
 @pytest.mark.parametrize("value", BAD)
 def test_what_is_no_set_of_notes_is_refused(value):
     with pytest.raises(ValueError):  # noqa: PT011 - the kind is what callers rely on
-        Notes.from_bytes(json.dumps(value).encode(), SIZES)
+        notes_from_json(value, SIZES)
 
 
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_notes_or_a_value_error(data):
     try:
-        notes = Notes.from_bytes(data, SIZES)
+        notes = notes_from_json(parse_json(data), SIZES)
     except ValueError:
         return
-    assert Notes.from_bytes(notes.to_bytes(), SIZES) == notes
+    assert travelled(notes) == notes

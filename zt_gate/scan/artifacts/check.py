@@ -7,18 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from zt_gate.domain import Evidence, Gap
+from zt_gate.domain import Evidence, Notes
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan.artifacts.format import Input
-from zt_gate.scan.artifacts.graphs.external_data import External, examine_external
+from zt_gate.scan.artifacts.graphs.external_data import examine_external, without_declared
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
 from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
 from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 from zt_gate.scan.interface import Examination, Head
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class ArtifactCheck(AskingCheck):
         """Put what is known and what was answered together."""
         waiting = self._waiting(frozen)
         self._keep(frozen, waiting, notes)
-        declared = External([], [], [claim for part in notes[len(waiting) :] for claim in part.claims])
+        declared = [claim for part in notes[len(waiting) :] for claim in part.claims]
         every = [*self._known.values(), *notes]
-        settled = [replace(part, gaps=tuple(declared.settle(part.gaps))) for part in every]
+        settled = [replace(part, gaps=without_declared(part.gaps, declared)) for part in every]
         metrics = {"files": str(len(frozen.files))}
         metrics |= {} if self._cache is None else {"cached": str(len(self._known))}
         return self.evidence(frozen, settled, metrics, applicable=bool(frozen.files))
@@ -91,29 +91,23 @@ def _notes(file: FrozenFile) -> Notes:
         return Notes()
     exam = examine_file(file, head)
     claim = exam.claim()
-    gaps = list(exam.gaps)
-    if claim is None and not gaps:
+    if claim is not None:
+        exam.notes.claims.append(claim)
+    elif not exam.gaps:
         hole = next(exam.holes(), (0, file.size))
-        gaps.append(Gap(f"bytes {hole[0]} to {hole[1]} are accounted for by no format", path=file.path))
-    return Notes(tuple(exam.findings), tuple(gaps), (claim,) if claim else ())
+        exam.gap(f"bytes {hole[0]} to {hole[1]} are accounted for by no format")
+    return exam.notes
 
 
 def _external(frozen: Frozen) -> Notes:
-    found = examine_external(frozen, REFERRERS, identify)
-    return Notes(tuple(found.findings), tuple(found.gaps), tuple(found.claims))
+    return examine_external(frozen, REFERRERS, identify)
 
 
-def _models(frozen: Frozen) -> Notes:
-    found = examine_models(frozen)
-    return Notes(tuple(found.findings), tuple(found.gaps))
-
-
-def _repository(frozen: Frozen) -> Notes:
-    found = examine_repository(frozen)
-    return Notes(tuple(found.findings), tuple(found.gaps))
-
-
-_RELEASE = (("external data", _external), ("MLflow model folders", _models), ("repository configuration", _repository))
+_RELEASE = (
+    ("external data", _external),
+    ("MLflow model folders", examine_models),
+    ("repository configuration", examine_repository),
+)
 """What depends on several files at once. Never kept in a cache."""
 
 

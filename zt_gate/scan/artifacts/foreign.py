@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zt_gate.domain import Severity
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -57,7 +56,7 @@ def _kind(head: Head) -> _Kind | None:
 
 
 def _find(piece: Input, rule: str, message: str, symbol: str) -> None:
-    piece.exam.finding(rule, Severity.HIGH, message, member=piece.source.member, symbol=symbol)
+    piece.exam.finding(rule, message, member=piece.source.member, symbol=symbol)
 
 
 def _gap(piece: Input, what: str, fix: str) -> None:
@@ -166,14 +165,13 @@ def _executable(head: Head) -> str:
 
 def _examine_executable(piece: Input) -> None:
     what = _executable(piece.head)
-    piece.exam.finding("ART-308", Severity.CRITICAL, f"this is {what}", member=piece.source.member, symbol=what)
+    piece.exam.finding("ART-308", f"this is {what}", member=piece.source.member, symbol=what)
     piece.exam.cover_all()
 
 
 def _examine_lfs(piece: Input) -> None:
     piece.exam.finding(
         "ART-304",
-        Severity.CRITICAL,
         "this is a Git LFS pointer: the model's bytes are not here and were not examined",
         member=piece.source.member,
         symbol="git-lfs",
@@ -215,7 +213,7 @@ def _examine_png(piece: Input) -> None:
 def _end_at(piece: Input, at: int) -> None:
     if at < piece.source.size:
         extra = piece.source.size - at
-        piece.exam.finding("ART-309", Severity.HIGH, f"{extra} bytes follow the end of the picture",
+        piece.exam.finding("ART-309", f"{extra} bytes follow the end of the picture",
                            member=piece.source.member, offset=at, symbol="trailing bytes")  # fmt: skip
     piece.exam.cover_all()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import ByteSource
 from zt_gate.scan.interface import Examination, Head
 
@@ -53,7 +53,7 @@ class Input:
         """
         shown = printable(source.member, 120)
         if self.depth >= MAX_DEPTH:
-            self.exam.finding("ART-212", Severity.HIGH, f"archives are nested more than {MAX_DEPTH} deep",
+            self.exam.finding("ART-212", f"archives are nested more than {MAX_DEPTH} deep",
                               member=source.member, symbol="nesting")  # fmt: skip
             self.exam.gap(f"{shown}: nested more than {MAX_DEPTH} deep", "unpack the release")
             return None
@@ -65,8 +65,8 @@ class Input:
         piece = Input(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
         with inner.guarded(shown):
             self.recurse(piece)
-        self.exam.findings += inner.findings
-        self.exam.gaps += inner.gaps
+        self.exam.findings.extend(inner.findings)
+        self.exam.gaps.extend(inner.gaps)
         self.exam.facts |= inner.facts
         self.exam.facts.update(("format", name) for name in inner.formats)
         if not inner.gaps:

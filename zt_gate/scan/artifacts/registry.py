@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.archives.compressed import COMPRESSED
 from zt_gate.scan.artifacts.archives.python_member import PYTHON_MEMBER
 from zt_gate.scan.artifacts.archives.seven_zip import SEVEN_ZIP
@@ -181,7 +181,7 @@ def _ask_for_pickle(piece: Input, found: Format) -> None:
     with piece.exam.guarded("the bytes as a pickle"):
         if is_also_pickle(piece.head):
             piece.exam.finding(
-                "ART-314", Severity.CRITICAL, f"the bytes are {found.name} and a pickle at once",
+                "ART-314", f"the bytes are {found.name} and a pickle at once",
                 member=piece.head.source.member, symbol=f"{found.name} and pickle",
             )  # fmt: skip
             PICKLE.examine(piece)
@@ -190,7 +190,7 @@ def _ask_for_pickle(piece: Input, found: Format) -> None:
 def _misnamed(piece: Input, content: str) -> None:
     head = piece.head
     piece.exam.finding(
-        "ART-306", Severity.HIGH, f"the name says {head.suffix} and the content is {content}",
+        "ART-306", f"the name says {head.suffix} and the content is {content}",
         member=head.source.member, symbol=f"{head.suffix} is {content}",
     )  # fmt: skip
 
@@ -202,6 +202,6 @@ def _examine_empty(piece: Input) -> None:
     if head.suffix in _MAY_BE_EMPTY or head.name in (".gitkeep", "py.typed") or head.name.endswith(".onnx.data"):
         return
     piece.exam.finding(
-        "ART-305", Severity.HIGH, "the file is empty", member=head.source.member, symbol="empty",
+        "ART-305", "the file is empty", member=head.source.member, symbol="empty",
         fix="copy the file again, or remove it",
     )  # fmt: skip

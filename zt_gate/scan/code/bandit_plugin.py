@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from zt_gate.domain.finding import Severity
+from zt_gate.domain.finding import Severity, rule_severity
 from zt_gate.scan.code.call_sites import Hit
 from zt_gate.scan.code.rules import RULES, apply_rules
 
@@ -56,7 +56,7 @@ def _test(rule: str) -> Callable[[Any], Any]:
         hit = _pending(context.file_data).pop((rule, context.node.lineno), None)
         if hit is None:
             return None
-        severity, text = _SEVERITIES[Severity(hit.severity)], f"{hit.rule}: {hit.message}"
+        severity, text = _SEVERITIES[rule_severity(hit.rule)], f"{hit.rule}: {hit.message}"
         return importlib.import_module("bandit").Issue(
             severity=severity, confidence="MEDIUM", text=text, lineno=hit.line
         )

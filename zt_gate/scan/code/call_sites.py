@@ -6,7 +6,6 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.name_resolution import Names
 from zt_gate.scan.code.survey import Place
 
@@ -96,7 +95,6 @@ class Hit:
 
     line: int
     rule: str
-    severity: int
     symbol: str
     message: str
 
@@ -106,7 +104,6 @@ class Rule:
     """One rule about code, and what has to be there for it to be asked."""
 
     id: str
-    severity: Severity
     match: Callable[[Site], Found]
     calls: frozenset[str] = frozenset()
     """Functions by dotted name."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zt_gate.domain import Claim, Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Claim, Evidence, Finding, Gap, Notes, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.scan.code.source import is_code
 from zt_gate.scan.code.torch_version import MAX_BYTES, says_versions
@@ -71,23 +71,18 @@ class CodeCheck:
         return _joined(answers)
 
     def _evidence(self, frozen: Frozen, paths: list[str], answer: dict[str, Any]) -> Evidence:
-        findings: list[Finding] = []
-        gaps: list[Gap] = []
-        claims: list[Claim] = []
-        metrics = {"files": str(len(paths))}
+        notes = Notes(metrics={"files": str(len(paths))})
         try:
-            metrics["bandit"] = printable(answer["version"])
+            notes.metrics["bandit"] = printable(answer["version"])
             for path, item in _by_path(paths, answer["files"]):
-                findings += [_finding(path, *hit) for hit in item["hits"]]
+                notes.findings += [_finding(path, *hit) for hit in item["hits"]]
                 if item["gap"]:
-                    gaps.append(Gap(reason=printable(item["gap"]), path=path, fix=_FIX))
+                    notes.gaps.append(Gap(reason=printable(item["gap"]), path=path, fix=_FIX))
                 else:
-                    claims.append(Claim(path=path, size=frozen.files[path].size, by="python"))
+                    notes.claims.append(Claim(path=path, size=frozen.files[path].size, by="python"))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            gaps.append(Gap(reason=printable(f"the code worker answered something unexpected: {error}")))
-        return Evidence.of(
-            self.id, self.version, frozen.subject.digest, findings=findings, gaps=gaps, claims=claims, metrics=metrics
-        )
+            notes.gaps.append(Gap(reason=printable(f"the code worker answered something unexpected: {error}")))
+        return notes.evidence(self.id, self.version, frozen.subject.digest)
 
 
 def _by_path(paths: list[str], files: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

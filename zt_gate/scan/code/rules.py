@@ -75,7 +75,7 @@ def apply_rules(tree: ast.Module, torch: tuple[int, ...] = (), names: Names | No
             for rule in rules:
                 symbol, message = rule.match(site)
                 if symbol:
-                    hits.add(Hit(node.lineno, rule.id, int(rule.severity), symbol, message))
+                    hits.add(Hit(node.lineno, rule.id, symbol, message))
     return sorted(hits)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 
-from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
 from zt_gate.scan.code.constant_folding import UNKNOWN
 
@@ -190,18 +189,18 @@ def _mlflow_model(site: Site) -> Found:
 
 
 RULES = (
-    Rule("COD-101", Severity.HIGH, _trust_remote_code, keys=frozenset({"trust_remote_code"})),
-    Rule("COD-102", Severity.HIGH, _torch_load, calls=_TORCH_LOAD),
-    Rule("COD-103", Severity.HIGH, _torch_hub, calls=_HUB),
-    Rule("COD-104", Severity.MEDIUM, _unpickle, calls=_PICKLES | _ARRAYS),
-    Rule("COD-105", Severity.HIGH, _keras_unsafe, methods=_KERAS_ENABLE, keys=frozenset({"safe_mode"})),
-    Rule("COD-111", Severity.LOW, _torch_load_default, calls=_TORCH_LOAD),
-    Rule("COD-112", Severity.MEDIUM, _unpinned, methods=_FETCHERS),
-    Rule("COD-113", Severity.MEDIUM, _safe_globals, calls=_GLOBALS),
-    Rule("COD-114", Severity.MEDIUM, _script, calls=_SCRIPTS),
-    Rule("COD-116", Severity.MEDIUM, _named_by_data, calls=_HYDRA),
-    Rule("COD-126", Severity.MEDIUM, _torch_too_old, calls=_TORCH_LOAD),
-    Rule("COD-129", Severity.LOW, _mlflow_model, methods=_MLFLOW_LOAD),
-    Rule("COD-132", Severity.LOW, _graph, calls=_TENSORFLOW),
-    Rule("COD-133", Severity.MEDIUM, _yaml, calls=_YAML | _YAML_LOAD | _RUAMEL, also=_YAML_SAFE),
+    Rule("COD-101", _trust_remote_code, keys=frozenset({"trust_remote_code"})),
+    Rule("COD-102", _torch_load, calls=_TORCH_LOAD),
+    Rule("COD-103", _torch_hub, calls=_HUB),
+    Rule("COD-104", _unpickle, calls=_PICKLES | _ARRAYS),
+    Rule("COD-105", _keras_unsafe, methods=_KERAS_ENABLE, keys=frozenset({"safe_mode"})),
+    Rule("COD-111", _torch_load_default, calls=_TORCH_LOAD),
+    Rule("COD-112", _unpinned, methods=_FETCHERS),
+    Rule("COD-113", _safe_globals, calls=_GLOBALS),
+    Rule("COD-114", _script, calls=_SCRIPTS),
+    Rule("COD-116", _named_by_data, calls=_HYDRA),
+    Rule("COD-126", _torch_too_old, calls=_TORCH_LOAD),
+    Rule("COD-129", _mlflow_model, methods=_MLFLOW_LOAD),
+    Rule("COD-132", _graph, calls=_TENSORFLOW),
+    Rule("COD-133", _yaml, calls=_YAML | _YAML_LOAD | _RUAMEL, also=_YAML_SAFE),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
 
 _OPEN_HTTP = re.compile(r"\s*http://(?!(localhost|127\.\d+\.\d+\.\d+|\[::1\]|0\.0\.0\.0)([:/]|\s*$))", re.IGNORECASE)
@@ -130,12 +129,12 @@ def _promotion(site: Site) -> Found:
 
 
 RULES = (
-    Rule("COD-106", Severity.MEDIUM, _mlflow_http, calls=_MLFLOW, keys=_MLFLOW_KEYS),
-    Rule("COD-118", Severity.MEDIUM, _grpc, calls=_GRPC, methods=_GRPC_METHODS),
-    Rule("COD-119", Severity.MEDIUM, _unverified, calls=_CONTEXTS, keys=_NO_VERIFY | _NO_CERT_KEYS, also=_NO_CERT),
-    Rule("COD-125", Severity.LOW, _socket, calls=_SOCKETS),
-    Rule("COD-127", Severity.MEDIUM, _rpc, calls=_RPC, methods=_RPC_METHODS),
-    Rule("COD-128", Severity.MEDIUM, _public, calls=_TUNNELS, methods=_LAUNCH),
-    Rule("COD-130", Severity.LOW, _promotion, methods=_PROMOTIONS),
-    Rule("COD-135", Severity.MEDIUM, _fetch_http, calls=_FETCHES),
+    Rule("COD-106", _mlflow_http, calls=_MLFLOW, keys=_MLFLOW_KEYS),
+    Rule("COD-118", _grpc, calls=_GRPC, methods=_GRPC_METHODS),
+    Rule("COD-119", _unverified, calls=_CONTEXTS, keys=_NO_VERIFY | _NO_CERT_KEYS, also=_NO_CERT),
+    Rule("COD-125", _socket, calls=_SOCKETS),
+    Rule("COD-127", _rpc, calls=_RPC, methods=_RPC_METHODS),
+    Rule("COD-128", _public, calls=_TUNNELS, methods=_LAUNCH),
+    Rule("COD-130", _promotion, methods=_PROMOTIONS),
+    Rule("COD-135", _fetch_http, calls=_FETCHES),
 )

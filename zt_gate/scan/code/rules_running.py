@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 
-from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
 from zt_gate.scan.code.constant_folding import UNKNOWN
 from zt_gate.scan.code.rules_network import DOWNLOADS
@@ -177,22 +176,21 @@ def _template(site: Site) -> Found:
 
 
 RULES = (
-    Rule("COD-107", Severity.HIGH, _at_import, calls=_SHELLS | _MAKERS | _NATIVE),
-    Rule("COD-108", Severity.MEDIUM, _evaluate, calls=_EVALUATORS | _CODE_LOADERS),
-    Rule("COD-115", Severity.MEDIUM, _native, calls=_NATIVE, methods=_NATIVE_METHODS),
-    Rule("COD-117", Severity.LOW, _computed_import, calls=_IMPORTERS),
-    Rule("COD-122", Severity.HIGH, _fetched_code, calls=_EVALUATORS | _CODE_LOADERS, also=DOWNLOADS),
-    Rule("COD-123", Severity.MEDIUM, _install, calls=_SHELLS | _INSTALLERS),
-    Rule("COD-124", Severity.HIGH, _install_from_address, calls=_SHELLS | _INSTALLERS),
-    Rule("COD-131", Severity.MEDIUM, _template, calls=_TEMPLATES),
-    Rule("COD-134", Severity.LOW, _import_path, calls=_PATHS | _FILES),
+    Rule("COD-107", _at_import, calls=_SHELLS | _MAKERS | _NATIVE),
+    Rule("COD-108", _evaluate, calls=_EVALUATORS | _CODE_LOADERS),
+    Rule("COD-115", _native, calls=_NATIVE, methods=_NATIVE_METHODS),
+    Rule("COD-117", _computed_import, calls=_IMPORTERS),
+    Rule("COD-122", _fetched_code, calls=_EVALUATORS | _CODE_LOADERS, also=DOWNLOADS),
+    Rule("COD-123", _install, calls=_SHELLS | _INSTALLERS),
+    Rule("COD-124", _install_from_address, calls=_SHELLS | _INSTALLERS),
+    Rule("COD-131", _template, calls=_TEMPLATES),
+    Rule("COD-134", _import_path, calls=_PATHS | _FILES),
     Rule(
         "COD-136",
-        Severity.HIGH,
         _hidden_code,
         calls=_EVALUATORS | _CODE_LOADERS | _SHELLS,
         methods=_DUNDERS,
         also=_DECODERS,
     ),
-    Rule("COD-137", Severity.LOW, _process, calls=_SHELLS),
+    Rule("COD-137", _process, calls=_SHELLS),
 )

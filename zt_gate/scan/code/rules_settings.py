@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.call_sites import NOTHING, Found, Rule, Site
 
 ENVIRONMENT = {
@@ -55,4 +54,4 @@ def _environment(site: Site) -> Found:
     return NOTHING
 
 
-RULES = (Rule("COD-121", Severity.HIGH, _environment, keys=frozenset(ENVIRONMENT)),)
+RULES = (Rule("COD-121", _environment, keys=frozenset(ENVIRONMENT)),)

@@ -10,7 +10,6 @@ import tokenize
 import warnings
 from dataclasses import dataclass
 
-from zt_gate.domain.finding import Severity
 from zt_gate.scan.code.call_sites import Hit
 from zt_gate.scan.code.name_resolution import NamesError
 from zt_gate.scan.code.notebook import Notebook, NotebookCommand, read_notebook
@@ -21,22 +20,21 @@ from zt_gate.scan.code.rules_settings import ENVIRONMENT, is_unsafe
 _ENVIRONMENT_MAGICS = frozenset({"%env", "%set_env"})
 _PIP_MAGICS = frozenset({"%pip", "%conda", "%mamba", "%uv"})
 _VARIABLE = re.compile(r"\b(?P<name>[A-Z][A-Z0-9_]+)(?:\s*=\s*|\s+)(?P<value>[^\s;]*)")
-_SEVERITIES = {"COD-123": Severity.MEDIUM, "COD-124": Severity.HIGH}
 
 
 def command_hits(command: NotebookCommand) -> list[Hit]:
     """Return the findings for one line that leaves Python."""
     symbol = command.symbol
-    hits = [Hit(command.line, "COD-120", int(Severity.MEDIUM), symbol, f"{symbol} leaves Python")]
+    hits = [Hit(command.line, "COD-120", symbol, f"{symbol} leaves Python")]
     shell = f"{symbol[1:]} {command.text}" if symbol in _PIP_MAGICS else command.text
     if symbol not in _ENVIRONMENT_MAGICS:
         rule, sentence = install_of(shell)
         if rule:
-            hits.append(Hit(command.line, rule, int(_SEVERITIES[rule]), symbol, sentence))
+            hits.append(Hit(command.line, rule, symbol, sentence))
     for found in _VARIABLE.finditer(command.text):
         name, value = found["name"], found["value"].strip("\"'")
         if name in ENVIRONMENT and is_unsafe(name, {value}):
-            hits.append(Hit(command.line, "COD-121", int(Severity.HIGH), name, f"{name} is set: {ENVIRONMENT[name]}"))
+            hits.append(Hit(command.line, "COD-121", name, f"{name} is set: {ENVIRONMENT[name]}"))
     return hits
 
 
@@ -154,5 +152,5 @@ def _suppressions(code: bytes) -> list[Hit]:
         if found:
             marker = found["marker"].split()[0].strip(":[").lower()
             message = f"the comment `{marker}` came with the release and is ignored"
-            hits.append(Hit(token.start[0], "COD-109", int(Severity.INFO), marker, message))
+            hits.append(Hit(token.start[0], "COD-109", marker, message))
     return hits

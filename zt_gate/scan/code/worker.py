@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zt_gate.domain.finding import Severity
+from zt_gate.domain.finding import rule_severity
 from zt_gate.isolation.serve import serve
 from zt_gate.scan.code.bandit_engine import BanditRun, run_bandit
 from zt_gate.scan.code.source import EncodingError, SourceError, Unit, read_unit
@@ -27,7 +27,7 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
         except SourceError as error:
             gaps[path] = str(error)
             if isinstance(error, EncodingError):
-                results[path] = [["COD-110", int(Severity.HIGH), 0, 1, error.encoding, f"the file {error}"]]
+                results[path] = [["COD-110", int(rule_severity("COD-110")), 0, 1, error.encoding, f"the file {error}"]]
     needs = [Path(request["root"], path).read_text("utf-8", "replace") for path in request["requirements"]]
     torch = oldest_torch(needs)
     results |= {path: _hits(path, unit, gaps, torch) for path, unit in units.items()}
@@ -43,7 +43,10 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
 def _hits(path: str, unit: Unit, gaps: dict[str, str], torch: tuple[int, ...]) -> list[list[Any]]:
     """Return what our own rules see in a file; what goes wrong in them is a gap of that file."""
     try:
-        return [[hit.rule, hit.severity, *unit.place(hit.line), hit.symbol, hit.message] for hit in unit.hits(torch)]
+        return [
+            [hit.rule, int(rule_severity(hit.rule)), *unit.place(hit.line), hit.symbol, hit.message]
+            for hit in unit.hits(torch)
+        ]
     except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
         gaps[path] = f"{type(error).__name__}: {error}"
         return []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
-from zt_gate.domain import Evidence, Severity, printable
+from zt_gate.domain import Evidence, Notes, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.dependencies.model import Dependency, DependencyError, Stated
 from zt_gate.scan.dependencies.requirements import read_requirements
@@ -20,7 +20,7 @@ from zt_gate.scan.dependencies.structured import (
     read_toml_lock,
 )
 from zt_gate.scan.dependencies.typosquats import imitated, loaders
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 from zt_gate.scan.interface import Examination
 
 _LARGEST = 16 << 20
@@ -79,7 +79,7 @@ def _notes(file: FrozenFile, paths: frozenset[str]) -> Notes:
     exam = Examination(file.path, file.size)
     with exam.guarded("dependencies"):
         judge_stated(exam, read_file(file), paths)
-    return Notes(tuple(exam.findings), tuple(exam.gaps))
+    return exam.notes
 
 
 def judge_stated(exam: Examination, stated: Stated, paths: frozenset[str]) -> None:
@@ -94,10 +94,10 @@ def judge_stated(exam: Examination, stated: Stated, paths: frozenset[str]) -> No
         _dependency(exam, dependency)
         _loader(exam, dependency, paths)
     for origin in stated.origins:
-        exam.finding("DPD-103", Severity.HIGH, f"packages come from another index: {origin.what} (address not shown)",
+        exam.finding("DPD-103", f"packages come from another index: {origin.what} (address not shown)",
                      line=origin.line, symbol=origin.what)  # fmt: skip
         if origin.insecure:
-            exam.finding("DPD-104", Severity.HIGH, f"{origin.what} gives up TLS or its verification",
+            exam.finding("DPD-104", f"{origin.what} gives up TLS or its verification",
                          line=origin.line, symbol=origin.what)  # fmt: skip
     for name, line in stated.includes:
         _include(exam, name, line, paths)
@@ -109,15 +109,14 @@ def judge_stated(exam: Examination, stated: Stated, paths: frozenset[str]) -> No
 def _dependency(exam: Examination, item: Dependency) -> None:
     name = printable(item.name, 80) or "a package"
     if item.elsewhere:
-        severity = Severity.MEDIUM if item.fixed else Severity.HIGH
         how = "is settled by a hash or commit, and comes" if item.fixed else "comes"
-        exam.finding("DPD-102", severity, f"{name} {how} from a {item.elsewhere}, not from an index", line=item.line,
-                     symbol=name)  # fmt: skip
+        exam.finding("DPD-102", f"{name} {how} from a {item.elsewhere}, not from an index", line=item.line,
+                     severity=Severity.MEDIUM if item.fixed else None, symbol=name)  # fmt: skip
     elif not item.version and not item.recorded:
-        exam.finding("DPD-101", Severity.LOW, f"{name} is not pinned to one version", line=item.line, symbol=name)
+        exam.finding("DPD-101", f"{name} is not pinned to one version", line=item.line, symbol=name)
     meant = imitated(item.name)
     if meant:
-        exam.finding("DPD-105", Severity.MEDIUM, f"{name} is one slip away from {meant}", line=item.line, symbol=name,
+        exam.finding("DPD-105", f"{name} is one slip away from {meant}", line=item.line, symbol=name,
                      fix=f"write {meant} if that is meant; otherwise find out who publishes {name}")  # fmt: skip
 
 
@@ -138,7 +137,7 @@ def _loader(exam: Examination, item: Dependency, paths: frozenset[str]) -> None:
         loaded = sorted(path for path in paths if path.lower().endswith(loader.suffixes))
         if old and loaded:
             exam.finding(
-                "DPD-202", Severity.MEDIUM,
+                "DPD-202",
                 f"{item.name} before {loader.fixed} may run code of {printable(loaded[0], 120)} ({loader.advisory})",
                 line=item.line, symbol=f"{item.name} {loader.advisory}",
                 fix=f"use {item.name} {loader.fixed} or later",
@@ -155,7 +154,7 @@ def _include(exam: Examination, name: str, line: int, paths: frozenset[str]) -> 
     if is_examined(exam.path, name, paths):
         return
     what = "is not part of the release, or has a name that is not examined"
-    exam.finding("DPD-106", Severity.MEDIUM, f"the requirement file {printable(name, 120)} {what}", line=line,
+    exam.finding("DPD-106", f"the requirement file {printable(name, 120)} {what}", line=line,
                  symbol=printable(name, 120))  # fmt: skip
     exam.gap(f"the requirements in {printable(name, 120)} were not examined",
              "put them into the release under a name such as requirements-more.txt, or into this file")  # fmt: skip

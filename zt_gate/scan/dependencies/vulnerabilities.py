@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Evidence, Finding, Gap, Notes, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.policy.fields import parse_instant
 from zt_gate.scan.dependencies.check import is_examined, read_file, reader_of
 from zt_gate.scan.dependencies.model import Dependency, DependencyError
-from zt_gate.scan.examination import ExaminationJob, Notes, ask_all
+from zt_gate.scan.examination import ExaminationJob, ask_all
 
 if TYPE_CHECKING:
     from zt_gate.scan.dependencies.osv import Affected
@@ -68,8 +68,7 @@ def _look_up(frozen: Frozen, copy: OsvCopy) -> Notes:
     from zt_gate.scan.dependencies.osv import load_database
 
     database = load_database(copy.path)
-    findings: list[Finding] = []
-    gaps = list(_age(database.newest, copy))
+    notes = Notes(gaps=list(_age(database.newest, copy)))
     paths = frozenset(frozen.files)
     for path, file in sorted(frozen.files.items()):
         if reader_of(path) is None:
@@ -78,15 +77,15 @@ def _look_up(frozen: Frozen, copy: OsvCopy) -> Notes:
             stated = read_file(file)
         except (ValueError, RecursionError) as error:
             what = str(error) if isinstance(error, DependencyError) else type(error).__name__
-            gaps.append(Gap(f"the dependencies could not be read: {printable(what)}", path))
+            notes.gaps.append(Gap(f"the dependencies could not be read: {printable(what)}", path))
             continue
         if stated.unread or not all(is_examined(path, name, paths) for name, _ in stated.includes):
-            gaps.append(Gap("some of the dependencies were not understood, or are named elsewhere", path))
+            notes.gaps.append(Gap("some of the dependencies were not understood, or are named elsewhere", path))
         for item in stated.dependencies:
             found, unknown = _one(item, path, database.packages.get(item.name, ()))
-            findings += found
-            gaps += unknown
-    return Notes(tuple(findings), tuple(gaps))
+            notes.findings += found
+            notes.gaps += unknown
+    return notes
 
 
 def _age(newest: str, copy: OsvCopy) -> Iterable[Gap]:

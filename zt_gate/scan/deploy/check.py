@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import ClassVar
 
-from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Evidence, Finding, Gap, Notes, printable
 from zt_gate.intake import ByteSource, Frozen
 from zt_gate.scan.deploy import envoy, mesh, network, servers, serving
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
 from zt_gate.scan.deploy.release import Rule
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 
 NAME = "config.pbtxt"
 _LARGEST = 1 << 20
@@ -66,17 +66,6 @@ def _literals(text: str) -> Iterator[tuple[str, int, str]]:
 RULES: tuple[Rule, ...] = (
     *mesh.RULES, *envoy.RULES, *network.RULES, *serving.RULES, *servers.RULES
 )  # fmt: skip
-_HIGH = ("DEP-101", "DEP-102", "DEP-103", "DEP-104", "DEP-105", "DEP-108", "DEP-110", "DEP-120", "DEP-130", "DEP-131",
-         "DEP-132", "DEP-140", "DEP-150", "DEP-152", "DEP-160", "DEP-170", "DEP-171", "DEP-180", "DEP-181", "DEP-202",
-         "DEP-210")  # fmt: skip
-_MEDIUM = ("DEP-106", "DEP-107", "DEP-121", "DEP-151", "DEP-172", "DEP-173", "DEP-201", "DEP-203", "DEP-204", "DEP-205")
-SEVERITIES: dict[str, Severity] = (
-    dict.fromkeys(_HIGH, Severity.HIGH)
-    | dict.fromkeys(_MEDIUM, Severity.MEDIUM)
-    | dict.fromkeys(("DEP-161", "DEP-182"), Severity.CRITICAL)
-)
-"""The severity of each rule; its page in the catalogue says the same."""
-
 
 _MAX_MANIFESTS = 5000
 _FIX_ELSEWHERE = "write the option out in the manifest, or render it with its value"
@@ -102,20 +91,20 @@ class DeployCheck(AskingCheck):
 
 def _notes(files: Sequence[ByteSource]) -> Notes:
     """Examine every manifest, and all of them together."""
-    given, findings, count = Given(), list[Finding](), 0
+    given, count = Given(), 0
     for source in files:
         if is_configuration(source):
             count += 1
-            findings += _backend(source, given)
+            given.findings += _backend(source, given)
         elif is_candidate(source):
             inside = read(source)
             given.manifests += inside.manifests
             given.gaps += inside.gaps
             count += bool(inside.manifests or inside.gaps)
     if given.manifests:
-        findings += _judge(given)
-    metrics = {"files": str(count), "manifests": str(len(given.manifests))}
-    return Notes(tuple(findings), tuple(given.gaps), metrics=metrics)
+        given.findings += _judge(given)
+    given.metrics = {"files": str(count), "manifests": str(len(given.manifests))}
+    return given
 
 
 def _backend(source: ByteSource, given: Given) -> Iterator[Finding]:
@@ -126,7 +115,7 @@ def _backend(source: ByteSource, given: Given) -> Iterator[Finding]:
         return
     if line:
         message = "the model is a Python program (backend python), which the server runs as it stands"
-        yield Finding("DEP-151", Severity.MEDIUM, message, source.path, line=line, symbol=NAME)
+        yield Finding.of("DEP-151", message, source.path, line=line, symbol=NAME)
 
 
 def _judge(given: Given) -> Iterator[Finding]:
@@ -142,17 +131,7 @@ def _judge(given: Given) -> Iterator[Finding]:
         given.gaps.append(Gap(f"{manifest.label}, {reason}", manifest.path, _FIX_ELSEWHERE))
     for rule in RULES:
         try:
-            hits = list(rule(together))
+            yield from list(rule(together))
         except Exception as error:  # noqa: BLE001 - whatever a hostile manifest provokes is an unfinished examination
             reason = f"the rule {rule.__name__} stopped: {type(error).__name__}: {error}"
             given.gaps.append(Gap(printable(reason), "", "report it with the manifests that caused it"))
-            continue
-        for hit in hits:
-            yield Finding(
-                rule=hit.rule,
-                severity=SEVERITIES[hit.rule],
-                message=f"{hit.manifest.label}: {hit.message}",
-                path=hit.manifest.path,
-                line=hit.line or None,
-                symbol=printable(f"{hit.manifest.symbol} {hit.detail}"),
-            )

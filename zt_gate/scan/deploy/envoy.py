@@ -11,14 +11,14 @@ from ipaddress import ip_address
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text, walk
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.scan.deploy.manifests import ManifestObject
-from zt_gate.scan.deploy.release import Deployment, Hit
+from zt_gate.scan.deploy.release import Deployment
 
 _OLD_TLS = ("TLSv1_0", "TLSv1_1")
 
 
-def transport(given: Deployment) -> Iterator[Hit]:
+def transport(given: Deployment) -> Iterator[Finding]:
     """DEP-104: a cluster or listener of an Envoy without TLS, with old TLS, or with unverified certificates."""
     for manifest in given.of("Envoy", ""):
         static = mapping(_snake(manifest.body), "static_resources")
@@ -28,15 +28,15 @@ def transport(given: Deployment) -> Iterator[Hit]:
             yield from _listener(manifest, listener)
 
 
-def admin(given: Deployment) -> Iterator[Hit]:
+def admin(given: Deployment) -> Iterator[Finding]:
     """DEP-108: an Envoy whose admin interface can be reached from other machines."""
     for manifest in given.of("Envoy", ""):
         address = mapping(_snake(manifest.body), "admin", "address")
         if address and not _is_local(address):
-            yield Hit("DEP-108", manifest, address.line, "admin", "its admin interface listens beyond this machine")
+            yield manifest.finding("DEP-108", address.line, "admin", "its admin interface listens beyond this machine")
 
 
-def _cluster(manifest: ManifestObject, cluster: Any) -> Iterator[Hit]:
+def _cluster(manifest: ManifestObject, cluster: Any) -> Iterator[Finding]:
     name = printable(text(cluster, "name") or "unnamed", 80)
     sockets = [mapping(match, "transport_socket") for match in items(cluster, "transport_socket_matches")]
     sockets += [mapping(cluster, "transport_socket")] if "transport_socket" in mapping(cluster) else []
@@ -45,17 +45,17 @@ def _cluster(manifest: ManifestObject, cluster: Any) -> Iterator[Hit]:
         return
     for socket in sockets or [YamlMapping(mapping(cluster).line)]:
         if problem := _socket_problem(socket, verifies=True):
-            yield Hit("DEP-104", manifest, socket.line, f"cluster {name}", f"cluster {name}: {problem}")
+            yield manifest.finding("DEP-104", socket.line, f"cluster {name}", f"cluster {name}: {problem}")
 
 
-def _listener(manifest: ManifestObject, listener: Any) -> Iterator[Hit]:
+def _listener(manifest: ManifestObject, listener: Any) -> Iterator[Finding]:
     name = printable(text(listener, "name") or "unnamed", 80)
     if "internal_listener" in mapping(listener) or _is_local(mapping(listener, "address")):
         return
     for chain in items(listener, "filter_chains") or [mapping(listener)]:
         socket = mapping(chain, "transport_socket")
         if problem := _socket_problem(socket, verifies=False):
-            yield Hit("DEP-104", manifest, socket.line, f"listener {name}", f"listener {name}: {problem}")
+            yield manifest.finding("DEP-104", socket.line, f"listener {name}", f"listener {name}: {problem}")
 
 
 def _socket_problem(socket: YamlMapping, *, verifies: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.codecs.strict_yaml import LOADED, YamlMapping, items, load, mapping, text
-from zt_gate.domain import Gap, printable
+from zt_gate.domain import Finding, Gap, Notes, printable
 from zt_gate.intake import ByteSource
 
 _RENDER = "render it first (helm template, kustomize build) and scan what comes out"
@@ -76,17 +76,28 @@ class ManifestObject:
         """A stable name for fingerprints."""
         return printable(f"{self.kind}/{self.namespace}/{self.name}", 160)
 
+    def finding(self, rule: str, line: int, detail: str, message: str) -> Finding:
+        """Make a finding about this object.
+
+        Args:
+            rule: its id.
+            line: 1-based; 0 where it is not known.
+            detail: what it is about in one token, for the fingerprint.
+            message: the sentence, without the object's name.
+        """
+        symbol = printable(f"{self.symbol} {detail}")
+        return Finding.of(rule, f"{self.label}: {message}", self.path, line=line or None, symbol=symbol)
+
     def labels(self) -> dict[str, str]:
         """Return the labels of the object itself."""
         return {key: str(value) for key, value in mapping(self.body, "metadata", "labels").items()}
 
 
 @dataclass(slots=True)
-class Given:
-    """What a file, or all files together, hold for the rules."""
+class Given(Notes):
+    """What a file, or all files together, hold for the rules, and what is noted about it."""
 
     manifests: list[ManifestObject] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
 
 
 def is_candidate(source: ByteSource) -> bool:

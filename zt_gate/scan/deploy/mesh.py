@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import YamlMapping, is_false, items, mapping, text
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.scan.deploy.manifests import ManifestObject
-from zt_gate.scan.deploy.release import Deployment, Hit
+from zt_gate.scan.deploy.release import Deployment
 
 SECURITY, NETWORKING = "security.istio.io", "networking.istio.io"
 _OPEN_MODES = ("DISABLE", "PERMISSIVE")
 
 
-def mutual_tls(given: Deployment) -> Iterator[Hit]:
+def mutual_tls(given: Deployment) -> Iterator[Finding]:
     """DEP-101: a PeerAuthentication that accepts plain text, for all ports or for one."""
     for manifest in given.of("PeerAuthentication", SECURITY):
         spec = mapping(manifest.body, "spec")
@@ -27,23 +27,23 @@ def mutual_tls(given: Deployment) -> Iterator[Hit]:
         inherits = not mode and "selector" in spec and ports
         if mode != "STRICT" and not inherits:
             line = mapping(spec, "mtls").at("mode") or spec.line
-            yield Hit("DEP-101", manifest, line, "mode", f"mutual TLS is {_mode(mode)}, so plain text is accepted")
+            yield manifest.finding("DEP-101", line, "mode", f"mutual TLS is {_mode(mode)}, so plain text is accepted")
         for port, setting in ports.items():
             if (mode := text(setting, "mode")) in _OPEN_MODES:
                 said = f"mutual TLS is {_mode(mode)} on port {printable(port, 20)}"
-                yield Hit("DEP-101", manifest, ports.at(port), f"port {port}", said)
+                yield manifest.finding("DEP-101", ports.at(port), f"port {port}", said)
 
 
 def _mode(mode: str) -> str:
     return printable(mode, 40) or "not set"
 
 
-def authorization(given: Deployment) -> Iterator[Hit]:
+def authorization(given: Deployment) -> Iterator[Finding]:
     """DEP-102: an AuthorizationPolicy that allows callers without asking who they are."""
     for manifest in given.of("AuthorizationPolicy", SECURITY):
         if is_open(manifest):
             spec = mapping(manifest.body, "spec")
-            yield Hit("DEP-102", manifest, spec.at("rules"), "rules", "a rule allows every caller")
+            yield manifest.finding("DEP-102", spec.at("rules"), "rules", "a rule allows every caller")
 
 
 def is_open(manifest: ManifestObject) -> bool:
@@ -70,7 +70,7 @@ def _is_narrow(source: YamlMapping) -> bool:
     return token or any(value and not anybody & {item for item in value if isinstance(item, str)} for value in named)
 
 
-def client_tls(given: Deployment) -> Iterator[Hit]:
+def client_tls(given: Deployment) -> Iterator[Finding]:
     """DEP-103: a DestinationRule that turns TLS off, or does not verify the server's certificate."""
     for manifest in given.of("DestinationRule", NETWORKING):
         spec = mapping(manifest.body, "spec")
@@ -80,7 +80,7 @@ def client_tls(given: Deployment) -> Iterator[Hit]:
             for setting in (policy, *items(policy, "portLevelSettings")):
                 tls = mapping(setting, "tls")
                 if problem := _tls_problem(tls):
-                    yield Hit("DEP-103", manifest, tls.line, f"{subset or 'all'} {text(tls, 'mode')}", problem)
+                    yield manifest.finding("DEP-103", tls.line, f"{subset or 'all'} {text(tls, 'mode')}", problem)
 
 
 def _tls_problem(tls: YamlMapping) -> str:
@@ -94,7 +94,7 @@ def _tls_problem(tls: YamlMapping) -> str:
     return ""
 
 
-def sidecars(given: Deployment) -> Iterator[Hit]:
+def sidecars(given: Deployment) -> Iterator[Finding]:
     """DEP-105: a pod that serves models and is kept out of the mesh."""
     outside = {
         manifest.name
@@ -110,24 +110,24 @@ def sidecars(given: Deployment) -> Iterator[Hit]:
         elif text(pod.spec, "hostNetwork").lower() in ("true", "yes", "on"):
             why = "it uses the host's network, where no sidecar is injected"
         if why:
-            yield Hit("DEP-105", pod.manifest, pod.spec.line, "sidecar", f"it serves models outside the mesh: {why}")
+            yield pod.manifest.finding("DEP-105", pod.spec.line, "sidecar", f"it serves models outside the mesh: {why}")
 
 
-def strict_namespaces(given: Deployment) -> Iterator[Hit]:
+def strict_namespaces(given: Deployment) -> Iterator[Finding]:
     """DEP-106: a pod that serves models, and no given PeerAuthentication that makes mutual TLS strict for it."""
     for pod in given.serving:
         policies = given.policies("PeerAuthentication", SECURITY, pod)
         if not any(text(policy.body, "spec", "mtls", "mode") == "STRICT" for policy in policies):
             said = "no PeerAuthentication among the given manifests makes mutual TLS strict for it"
-            yield Hit("DEP-106", pod.manifest, pod.spec.line, "mtls", said)
+            yield pod.manifest.finding("DEP-106", pod.spec.line, "mtls", said)
 
 
-def default_deny(given: Deployment) -> Iterator[Hit]:
+def default_deny(given: Deployment) -> Iterator[Finding]:
     """DEP-107: a pod that serves models, and no given AuthorizationPolicy that says who may call it."""
     for pod in given.serving:
         if not is_guarded(given, pod):
             said = "no AuthorizationPolicy among the given manifests says who may call it"
-            yield Hit("DEP-107", pod.manifest, pod.spec.line, "authorization", said)
+            yield pod.manifest.finding("DEP-107", pod.spec.line, "authorization", said)
 
 
 def is_guarded(given: Deployment, pod: Any) -> bool:

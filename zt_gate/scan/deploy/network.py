@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.scan.deploy.manifests import ManifestObject
-from zt_gate.scan.deploy.release import Deployment, Hit
+from zt_gate.scan.deploy.release import Deployment
 from zt_gate.scan.deploy.workloads import Pod
 
 GROUP = "networking.k8s.io"
 _EVERYWHERE = ("0.0.0.0/0", "::/0", "0::/0", "0:0:0:0:0:0:0:0/0")
 
 
-def open_policies(given: Deployment) -> Iterator[Hit]:
+def open_policies(given: Deployment) -> Iterator[Finding]:
     """DEP-120: a NetworkPolicy with a rule that lets everybody in, or everything out."""
     for manifest in given.of("NetworkPolicy", GROUP):
         spec = mapping(manifest.body, "spec")
@@ -27,7 +27,7 @@ def open_policies(given: Deployment) -> Iterator[Hit]:
                 if _is_open(rule, side):
                     who = "everybody in" if direction == "ingress" else "everything out"
                     line = getattr(rule, "line", spec.at(direction))
-                    yield Hit("DEP-120", manifest, line, direction, f"a rule under {direction} lets {who}")
+                    yield manifest.finding("DEP-120", line, direction, f"a rule under {direction} lets {who}")
 
 
 def _is_open(rule: Any, side: str) -> bool:
@@ -43,14 +43,14 @@ def _is_open(rule: Any, side: str) -> bool:
     return False
 
 
-def missing_policies(given: Deployment) -> Iterator[Hit]:
+def missing_policies(given: Deployment) -> Iterator[Finding]:
     """DEP-121: a pod that serves models, and no given NetworkPolicy for what comes in or for what goes out."""
     for pod in given.serving:
         held = {kind for policy in given.policies("NetworkPolicy", GROUP, pod) for kind in _types(policy)}
         lacking = [kind.lower() for kind in ("Ingress", "Egress") if kind not in held]
         if lacking:
             said = f"no NetworkPolicy among the given manifests limits its {' and '.join(lacking)}"
-            yield Hit("DEP-121", pod.manifest, pod.spec.line, " ".join(lacking), said)
+            yield pod.manifest.finding("DEP-121", pod.spec.line, " ".join(lacking), said)
 
 
 def _types(policy: ManifestObject) -> list[str]:
@@ -63,14 +63,14 @@ def is_limited(given: Deployment, pod: Pod) -> bool:
     return any("Ingress" in _types(policy) for policy in given.policies("NetworkPolicy", GROUP, pod))
 
 
-def exposure(given: Deployment) -> Iterator[Hit]:
+def exposure(given: Deployment) -> Iterator[Finding]:
     """DEP-140: a Service or host port that puts a model server before the cluster, past any gateway."""
     for service in given.of("Service", ""):
         spec = mapping(service.body, "spec")
         kind = text(spec, "type")
         if (kind in ("LoadBalancer", "NodePort") or items(spec, "externalIPs")) and _server(given, service):
             said = f"it puts a model server outside the cluster ({kind or 'externalIPs'}), past any gateway"
-            yield Hit("DEP-140", service, spec.at("type"), kind or "externalIPs", said)
+            yield service.finding("DEP-140", spec.at("type"), kind or "externalIPs", said)
     for pod in given.serving:
         for container in pod.containers:
             for port in items(container.body, "ports"):
@@ -78,7 +78,7 @@ def exposure(given: Deployment) -> Iterator[Hit]:
                     said = (
                         f"container {container.name} listens on the node's port {printable(text(port, 'hostPort'), 9)}"
                     )
-                    yield Hit("DEP-140", pod.manifest, mapping(port).line, f"hostPort {container.name}", said)
+                    yield pod.manifest.finding("DEP-140", mapping(port).line, f"hostPort {container.name}", said)
 
 
 def _server(given: Deployment, service: ManifestObject) -> bool:

@@ -1,4 +1,4 @@
-"""What rules work on: all manifests of a target together, and how a rule says what it saw."""
+"""What rules work on: all manifests of a target together."""
 
 from __future__ import annotations
 
@@ -7,23 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from zt_gate.codecs.strict_yaml import YamlMapping, items, mapping, text
+from zt_gate.domain import Finding
 from zt_gate.scan.deploy.manifests import ManifestObject
 from zt_gate.scan.deploy.workloads import Pod, PodContainer, pods
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio looks for policies that hold for the whole mesh, unless MeshConfig names another namespace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """What a rule saw in one manifest."""
-
-    rule: str
-    manifest: ManifestObject
-    line: int
-    detail: str
-    """What it is about in one token, for the fingerprint."""
-    message: str
 
 
 @dataclass(frozen=True)
@@ -89,4 +78,4 @@ def selects(selector: YamlMapping, labels: dict[str, str]) -> bool:
     return True
 
 
-Rule = Callable[[Deployment], Iterable[Hit]]
+Rule = Callable[[Deployment], Iterable[Finding]]

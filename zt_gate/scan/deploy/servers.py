@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import is_false, is_true, items, mapping, text
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.scan.deploy.manifests import ManifestObject
 from zt_gate.scan.deploy.mesh import is_guarded
 from zt_gate.scan.deploy.network import is_limited
-from zt_gate.scan.deploy.release import Deployment, Hit
+from zt_gate.scan.deploy.release import Deployment
 from zt_gate.scan.deploy.workloads import Pod, PodContainer
 
 _INSECURE = ("--insecure", "--grpc-insecure", "--insecure-grpc", "--plaintext", "--grpc-plaintext", "--disable-tls",
@@ -35,12 +35,12 @@ _JUPYTER = re.compile(r"--(?:notebookapp|serverapp|identityprovider)\.(?:token|p
 _SECRET_OPTIONS = ("--api-key", "--hf-token", "--token", "--password")
 
 
-def _hit(rule: str, container: PodContainer, detail: str, what: str, line: int = 0) -> Hit:
+def _hit(rule: str, container: PodContainer, detail: str, what: str, line: int = 0) -> Finding:
     message = f"container {container.name}: {what}"
-    return Hit(rule, container.manifest, line or container.line, f"{container.name} {detail}", message)
+    return container.manifest.finding(rule, line or container.line, f"{container.name} {detail}", message)
 
 
-def plain_grpc(given: Deployment) -> Iterator[Hit]:
+def plain_grpc(given: Deployment) -> Iterator[Finding]:
     """DEP-110: a container that is told to speak gRPC, or anything else, without TLS."""
     for container in given.containers:
         for name, value in container.options().items():
@@ -50,7 +50,7 @@ def plain_grpc(given: Deployment) -> Iterator[Hit]:
                 yield _hit("DEP-110", container, name, f"{name} gives up TLS")
 
 
-def triton_control(given: Deployment) -> Iterator[Hit]:
+def triton_control(given: Deployment) -> Iterator[Finding]:
     """DEP-150: a Triton whose callers may load and unload models."""
     for container in _running(given, "triton"):
         options = container.options()
@@ -62,7 +62,7 @@ def triton_control(given: Deployment) -> Iterator[Hit]:
             yield _hit("DEP-150", container, "model-control", said)
 
 
-def triton_mounts(given: Deployment) -> Iterator[Hit]:
+def triton_mounts(given: Deployment) -> Iterator[Finding]:
     """DEP-152: a Triton that can write to the folder that its models or backends are loaded from."""
     for container in _running(given, "triton"):
         options = container.options()
@@ -88,7 +88,7 @@ def _is_constant(volume: Any) -> bool:
     return read_only or any(key in kinds for key in ("configMap", "secret", "image", "projected", "downwardAPI"))
 
 
-def torchserve(given: Deployment) -> Iterator[Hit]:
+def torchserve(given: Deployment) -> Iterator[Finding]:
     """DEP-160 and DEP-161: a TorchServe at all, and one that hands out its control."""
     for container in _running(given, "torchserve"):
         yield _hit("DEP-160", container, "torchserve", "runs TorchServe, which gets no security fixes any more")
@@ -107,7 +107,7 @@ def torchserve(given: Deployment) -> Iterator[Hit]:
             for row in str(value).splitlines():
                 name, _, setting = row.partition("=")
                 if problem := _torchserve_setting(name.strip().lower(), setting.strip()):
-                    yield Hit("DEP-161", manifest, data.at(key), name.strip(), f"{printable(key, 60)}: {problem}")
+                    yield manifest.finding("DEP-161", data.at(key), name.strip(), f"{printable(key, 60)}: {problem}")
 
 
 def _torchserve_setting(name: str, value: str) -> str:
@@ -119,7 +119,7 @@ def _torchserve_setting(name: str, value: str) -> str:
     return f"{name}: {on[name]}" if name in on and is_true(value) else ""
 
 
-def remote_code(given: Deployment) -> Iterator[Hit]:
+def remote_code(given: Deployment) -> Iterator[Finding]:
     """DEP-170: a server that runs Python which comes with a model."""
     for container in given.containers:
         options = container.options()
@@ -134,7 +134,7 @@ def remote_code(given: Deployment) -> Iterator[Hit]:
                 )
 
 
-def vllm(given: Deployment) -> Iterator[Hit]:
+def vllm(given: Deployment) -> Iterator[Finding]:
     """DEP-171 to DEP-173: development endpoints of vLLM, a key as its only guard, media from anywhere."""
     for pod in given.serving:
         for container in pod.containers:
@@ -142,7 +142,7 @@ def vllm(given: Deployment) -> Iterator[Hit]:
                 yield from _vllm(given, pod, container)
 
 
-def _vllm(given: Deployment, pod: Pod, container: PodContainer) -> Iterator[Hit]:
+def _vllm(given: Deployment, pod: Pod, container: PodContainer) -> Iterator[Finding]:
     options = container.options()
     for name, why in _DEVELOPMENT.items():
         value, line = container.env.get(name, ("", 0))
@@ -158,7 +158,7 @@ def _vllm(given: Deployment, pod: Pod, container: PodContainer) -> Iterator[Hit]
         yield _hit("DEP-173", container, "media", said)
 
 
-def ray(given: Deployment) -> Iterator[Hit]:
+def ray(given: Deployment) -> Iterator[Finding]:
     """DEP-180: a Ray cluster whose dashboard takes jobs from everybody."""
     for pod in given.pods:
         start = mapping(pod.manifest.body, "spec", "headGroupSpec")
@@ -170,13 +170,13 @@ def ray(given: Deployment) -> Iterator[Hit]:
         service = text(start, "serviceType") if cluster else ""
         if service in ("LoadBalancer", "NodePort") or (cluster and is_true(start.get("enableIngress"))):
             said = "its dashboard, which runs any job, is reachable from outside the cluster"
-            yield Hit("DEP-180", pod.manifest, start.line, "exposed", said)
+            yield pod.manifest.finding("DEP-180", start.line, "exposed", said)
         elif set(hosts) & set(_ANY_HOST) and not token and not is_limited(given, pod):
             said = "its dashboard, which runs any job, listens on every address without a token or a NetworkPolicy"
-            yield Hit("DEP-180", pod.manifest, pod.spec.line, "dashboard", said)
+            yield pod.manifest.finding("DEP-180", pod.spec.line, "dashboard", said)
 
 
-def mlflow_and_jupyter(given: Deployment) -> Iterator[Hit]:
+def mlflow_and_jupyter(given: Deployment) -> Iterator[Finding]:
     """DEP-181 and DEP-182: an MLflow server or a Jupyter that asks nobody who they are."""
     for container in given.containers:
         options, words = container.options(), container.words
@@ -202,7 +202,7 @@ def mlflow_and_jupyter(given: Deployment) -> Iterator[Hit]:
             )
 
 
-def plain_secrets(given: Deployment) -> Iterator[Hit]:
+def plain_secrets(given: Deployment) -> Iterator[Finding]:
     """DEP-210: a credential that stands in the manifest itself."""
     for container in given.containers:
         for name, (value, line) in container.env.items():

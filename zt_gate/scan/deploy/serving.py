@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from zt_gate.codecs.strict_yaml import YamlMapping, is_false, is_true, items, mapping, text, walk
-from zt_gate.domain import printable
+from zt_gate.domain import Finding, printable
 from zt_gate.intake import ByteSource
 from zt_gate.scan.deploy.manifests import ManifestObject, read
 from zt_gate.scan.deploy.mesh import is_guarded
-from zt_gate.scan.deploy.release import Deployment, Hit
+from zt_gate.scan.deploy.release import Deployment
 
 GROUP = "serving.kserve.io"
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -44,12 +44,12 @@ def storage_uris(manifests: tuple[ManifestObject, ...]) -> Iterator[tuple[Manife
                     yield manifest, inner.at(key), address
 
 
-def pinned(given: Deployment) -> Iterator[Hit]:
+def pinned(given: Deployment) -> Iterator[Finding]:
     """DEP-130: a model that is loaded over plain HTTP, or from an address whose content can change."""
     for manifest, line, address in storage_uris(given.manifests):
         if problem := uri_problem(address):
             shown = printable(address.split("?")[0], 120)
-            yield Hit("DEP-130", manifest, line, shown, f"the model address {shown} {problem}")
+            yield manifest.finding("DEP-130", line, shown, f"the model address {shown} {problem}")
 
 
 def uri_problem(address: str) -> str:
@@ -85,7 +85,7 @@ def other_models(source: ByteSource, digest: str) -> list[str]:
     return reasons
 
 
-def authenticated(given: Deployment) -> Iterator[Hit]:
+def authenticated(given: Deployment) -> Iterator[Finding]:
     """DEP-131: an InferenceService that anybody may call."""
     for manifest in given.of("InferenceService", GROUP):
         metadata = mapping(manifest.body, "metadata")
@@ -94,17 +94,17 @@ def authenticated(given: Deployment) -> Iterator[Hit]:
         guarded = any(is_guarded(given, pod) for pod in given.pods if pod.manifest is manifest)
         if is_false(notes.get(_AUTH)) or not (local or guarded or is_true(notes.get(_AUTH))):
             said = "it asks callers for nothing, and its default is to be reachable from outside the cluster"
-            yield Hit("DEP-131", manifest, metadata.line, "authentication", said)
+            yield manifest.finding("DEP-131", metadata.line, "authentication", said)
 
 
-def verified_storage(given: Deployment) -> Iterator[Hit]:
+def verified_storage(given: Deployment) -> Iterator[Finding]:
     """DEP-132: storage settings that give up on TLS or on verifying it."""
     for manifest in given.manifests:
         for place, key, value, line in _settings(manifest):
             bad = _UNVERIFIED.get(key.lower())
             if bad is not None and (is_true(value) if bad else is_false(value)):
                 said = f"{place}{printable(key, 60)} turns off TLS, or its verification, where models come from"
-                yield Hit("DEP-132", manifest, line, printable(key, 60), said)
+                yield manifest.finding("DEP-132", line, printable(key, 60), said)
 
 
 def _settings(manifest: ManifestObject) -> Iterator[tuple[str, str, Any, int]]:
@@ -144,7 +144,7 @@ _AWS, _GOOGLE = "s3.services.k8s.aws", "storage.cnrm.cloud.google.com"
 _BLOCKS = ("blockPublicACLs", "blockPublicPolicy", "ignorePublicACLs", "restrictPublicBuckets")
 
 
-def settings(given: Deployment) -> Iterator[Hit]:
+def settings(given: Deployment) -> Iterator[Finding]:
     """DEP-201 to DEP-204: encryption with a key of one's own, no public access, versions, access logs."""
     for manifest in given.of("Bucket", _AWS):
         spec = mapping(manifest.body, "spec")
@@ -173,19 +173,21 @@ def _own_key(rule: YamlMapping) -> bool:
     return text(default, "sseAlgorithm").startswith("aws:kms") and reference
 
 
-def _judge(manifest: ManifestObject, *, encrypted: bool, private: bool, versioned: bool, logged: bool) -> Iterator[Hit]:
+def _judge(
+    manifest: ManifestObject, *, encrypted: bool, private: bool, versioned: bool, logged: bool
+) -> Iterator[Finding]:
     line = mapping(manifest.body, "spec").line
     if not encrypted:
-        yield Hit("DEP-201", manifest, line, "encryption", "it is not encrypted with a key of your own")
+        yield manifest.finding("DEP-201", line, "encryption", "it is not encrypted with a key of your own")
     if not private:
-        yield Hit("DEP-202", manifest, line, "public access", "public access to it is not blocked")
+        yield manifest.finding("DEP-202", line, "public access", "public access to it is not blocked")
     if not versioned:
-        yield Hit("DEP-203", manifest, line, "versioning", "it keeps no former versions")
+        yield manifest.finding("DEP-203", line, "versioning", "it keeps no former versions")
     if not logged:
-        yield Hit("DEP-204", manifest, line, "logging", "nobody records who reads and writes it")
+        yield manifest.finding("DEP-204", line, "logging", "nobody records who reads and writes it")
 
 
-def same_bucket(given: Deployment) -> Iterator[Hit]:
+def same_bucket(given: Deployment) -> Iterator[Finding]:
     """DEP-205: a model address in a bucket that is not among the buckets that were given."""
     buckets = [*given.of("Bucket", _AWS), *given.of("StorageBucket", _GOOGLE)]
     known = {
@@ -196,7 +198,7 @@ def same_bucket(given: Deployment) -> Iterator[Hit]:
         name = bucket_of(address)
         if known and name and name not in known:
             said = f"its model lies in the bucket {printable(name, 80)}, which is none of those that were examined"
-            yield Hit("DEP-205", manifest, line, printable(name, 80), said)
+            yield manifest.finding("DEP-205", line, printable(name, 80), said)
 
 
 RULES = (pinned, authenticated, verified_storage, settings, same_bucket)

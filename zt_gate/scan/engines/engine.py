@@ -21,7 +21,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any, ClassVar
 
-from zt_gate.domain import Digest, Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Digest, Evidence, Finding, Gap, Notes, Severity, printable
 from zt_gate.intake import Frozen
 from zt_gate.isolation.child_process import run_module
 from zt_gate.isolation.limits import WorkerLimits
@@ -76,31 +76,22 @@ class EngineCheck:
         return self._evidence(digest, paths, skipped, _without(f"{root}/", outcome.value))
 
     def _evidence(self, digest: Digest, paths: list[str], skipped: list[str], answer: dict[str, Any]) -> Evidence:
-        findings: list[Finding] = []
-        gaps: list[Gap] = []
+        notes = Notes()
         looked: list[str] = []
         metrics: dict[str, str] = {}
         try:
             for path, item in zip(paths, answer["files"], strict=True):
-                findings += [self._finding(path, *issue) for issue in item["issues"]]
-                gaps += [self._gap(path, error) for error in item["errors"]]
+                notes.findings += [self._finding(path, *issue) for issue in item["issues"]]
+                notes.gaps += [self._gap(path, error) for error in item["errors"]]
                 if item["examined"] > 0:
                     looked.append(path)
                 elif not item["errors"]:
                     skipped = sorted([*skipped, path])
             metrics = _metrics(f"{self.id} {printable(answer['version'])}", len(looked), skipped)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            gaps.append(Gap(reason=printable(f"{self.id} answered something unexpected: {error}")))
-        return Evidence.of(
-            self.id,
-            self.version,
-            digest,
-            findings=findings,
-            gaps=gaps,
-            metrics=metrics,
-            applicable=bool(looked),
-            looked=looked,
-        )
+            notes.gaps.append(Gap(reason=printable(f"{self.id} answered something unexpected: {error}")))
+        applicable = bool(looked)
+        return notes.evidence(self.id, self.version, digest, metrics=metrics, applicable=applicable, looked=looked)
 
     def _finding(self, path: str, member: str, symbol: str, severity: str, what: str) -> Finding:
         return Finding(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.domain import Evidence, Finding, Gap, Severity, printable
+from zt_gate.domain import Evidence, Finding, Gap, Notes, Severity, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import Frozen
 
@@ -52,11 +52,9 @@ def read_sarif(path: Path) -> SarifFile:
 
 
 @dataclass(slots=True)
-class Results:
+class Results(Notes):
     """What reading the files left behind."""
 
-    findings: list[Finding] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
     tools: set[tuple[str, str]] = field(default_factory=set)
     """Names and versions; the version is empty where a tool does not say it."""
     bound: set[str] = field(default_factory=set)
@@ -87,15 +85,7 @@ class SarifCheck:
         metrics = {"files": str(len(self._brought)), "bound": str(len(notes.bound))}
         tools = ", ".join(f"{name} {version}".rstrip() for name, version in sorted(notes.tools))
         metrics |= {"engine": tools} if tools else {}
-        return Evidence.of(
-            self.id,
-            self.version,
-            digest,
-            findings=notes.findings,
-            gaps=notes.gaps,
-            metrics=metrics,
-            looked=notes.bound,
-        )
+        return notes.evidence(self.id, self.version, digest, metrics=metrics, looked=notes.bound)
 
 
 def read_results(item: SarifFile, frozen: Frozen, notes: Results) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-from zt_gate.domain import Evidence
+from zt_gate.domain import Evidence, Notes
 from zt_gate.intake import ByteSource, Frozen, FrozenFile
-from zt_gate.scan.examination import AskingCheck, ExaminationJob, Notes
+from zt_gate.scan.examination import AskingCheck, ExaminationJob
 from zt_gate.scan.interface import Examination
 from zt_gate.scan.secrets.extract import Part, parts
-from zt_gate.scan.secrets.search import Hit, find_secrets
+from zt_gate.scan.secrets.search import SecretSpan, find_secrets
 
 _MOST = 100
 _WHAT = {
@@ -48,7 +48,7 @@ class SecretsCheck(AskingCheck):
 
 def _notes(file: FrozenFile) -> Notes:
     exam = search_file(file)
-    return Notes(tuple(exam.findings), tuple(exam.gaps))
+    return exam.notes
 
 
 def search_file(source: ByteSource) -> Examination:
@@ -71,12 +71,12 @@ def _note(exam: Examination, part: Part) -> None:
         _find(exam, part, hit, line)
 
 
-def _find(exam: Examination, part: Part, hit: Hit, line: int | None) -> None:
+def _find(exam: Examination, part: Part, hit: SecretSpan, line: int | None) -> None:
     ordinal = sum(found.member == part.member and found.symbol.startswith(hit.kind) for found in exam.findings) + 1
     exam.finding(
         hit.rule,
-        hit.severity,
         f"{_WHAT[hit.rule].format(hit.kind)} (not shown)",
+        severity=hit.severity,
         member=part.member,
         offset=None if line else part.offset + hit.start,
         line=line,

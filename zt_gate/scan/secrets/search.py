@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.domain import Severity
+from zt_gate.domain import Severity, rule_severity
 from zt_gate.domain.secret_shapes import ADDRESS, JWT, PRIVATE_KEY, TOKENS, SecretShape
 
 _PLACEHOLDER_WORDS = re.compile(
@@ -58,8 +58,8 @@ def is_random(value: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One secret, without its value."""
+class SecretSpan:
+    """Where one secret is, and of what kind; never its value."""
 
     start: int
     """Offset of the secret in the searched bytes."""
@@ -73,7 +73,6 @@ class Hit:
 @dataclass(frozen=True, slots=True)
 class _Search:
     rule: str
-    severity: Severity
     kind: str
     anchors: tuple[bytes, ...]
     pattern: re.Pattern[bytes]
@@ -83,7 +82,7 @@ class _Search:
     """Whether a value is a look-alike."""
 
 
-def find_secrets(data: bytes, *, text: bool, unquoted: bool = False) -> list[Hit]:
+def find_secrets(data: bytes, *, text: bool, unquoted: bool = False) -> list[SecretSpan]:
     """Return the secrets in these bytes, in order, none inside another.
 
     Args:
@@ -94,7 +93,7 @@ def find_secrets(data: bytes, *, text: bool, unquoted: bool = False) -> list[Hit
     hits = list(_by_shape(data, text=text))
     if text:
         hits += _by_word(data, unquoted=unquoted)
-    kept: list[Hit] = []
+    kept: list[SecretSpan] = []
     # The first search that names a place knows most about it.
     for hit in sorted(hits, key=lambda hit: (hit.start, -hit.severity, -hit.end)):
         if not kept or hit.start >= kept[-1].end:
@@ -102,7 +101,7 @@ def find_secrets(data: bytes, *, text: bool, unquoted: bool = False) -> list[Hit
     return kept
 
 
-def _by_shape(data: bytes, *, text: bool) -> Iterator[Hit]:
+def _by_shape(data: bytes, *, text: bool) -> Iterator[SecretSpan]:
     for search in _searches():
         if any(anchor in data for anchor in search.anchors):
             group = "value" if "value" in search.pattern.groupindex else 0
@@ -110,8 +109,10 @@ def _by_shape(data: bytes, *, text: bool) -> Iterator[Hit]:
                 if search.alone and _is_inside(data, found.start(), found.end(), text=text):
                     continue
                 if not search.honest(found[group]):
-                    severity = Severity.MEDIUM if _WORD.fullmatch(found[group]) else search.severity
-                    yield Hit(found.start(group), found.end(group), search.rule, severity, search.kind)
+                    if search.rule == "SEC-103" and _WORD.fullmatch(found[group]):
+                        yield _span(found, "SEC-103", search.kind, group, Severity.MEDIUM)
+                    else:
+                        yield _span(found, search.rule, search.kind, group)
 
 
 def _is_inside(data: bytes, start: int, end: int, *, text: bool) -> bool:
@@ -134,18 +135,18 @@ _WORD = re.compile(rb"[a-z]+|[0-9]+,.*")
 @cache
 def _searches() -> tuple[_Search, ...]:
     return (
-        *(_search("SEC-101", Severity.HIGH, shape, is_placeholder) for shape in TOKENS),
-        _search("SEC-102", Severity.HIGH, PRIVATE_KEY, _is_sample_key),
-        _search("SEC-103", Severity.HIGH, ADDRESS, is_sample_password),
-        _search("SEC-106", Severity.MEDIUM, JWT, _is_no_jwt),
+        *(_search("SEC-101", shape, is_placeholder) for shape in TOKENS),
+        _search("SEC-102", PRIVATE_KEY, _is_sample_key),
+        _search("SEC-103", ADDRESS, is_sample_password),
+        _search("SEC-106", JWT, _is_no_jwt),
     )
 
 
-def _search(rule: str, severity: Severity, shape: SecretShape, honest: Callable[[bytes], bool]) -> _Search:
+def _search(rule: str, shape: SecretShape, honest: Callable[[bytes], bool]) -> _Search:
     alone = shape not in (ADDRESS, PRIVATE_KEY)
     pattern = rf"{shape.pattern}(?![A-Za-z0-9])" if alone else shape.pattern
     anchors = tuple(anchor.encode() for anchor in shape.anchors)
-    return _Search(rule, severity, shape.kind, anchors, re.compile(pattern.encode()), alone, honest)
+    return _Search(rule, shape.kind, anchors, re.compile(pattern.encode()), alone, honest)
 
 
 def _is_sample_key(body: bytes) -> bool:
@@ -192,11 +193,11 @@ _NETRC = re.compile(rb"machine\s+\S{3,100}\s+login\s+\S{1,100}\s+password\s+(?P<
 _EXPRESSION = re.compile(rb"[({<$\[]|\)$|^(?:https?|file|s3|gs)://|^/|^urn:|^\.|environ|getenv|::|%s")
 
 
-def _by_word(data: bytes, *, unquoted: bool) -> Iterator[Hit]:
+def _by_word(data: bytes, *, unquoted: bool) -> Iterator[SecretSpan]:
     for pattern, kind, anchor in ((_WANDB, "wandb-key", b"andb"), (_NETRC, "netrc-password", b"machine")):
         for found in pattern.finditer(data) if anchor in data or anchor.upper() in data else ():
             if not is_placeholder(found["value"]):
-                yield _hit(found, "SEC-104", Severity.HIGH, kind)
+                yield _span(found, "SEC-104", kind)
     lower = data.lower()
     for begin, end in _names(lower):
         assigned = _ASSIGNED.match(data, end) or (_UNQUOTED.match(data, end) if unquoted else None)
@@ -204,9 +205,9 @@ def _by_word(data: bytes, *, unquoted: bool) -> Iterator[Hit]:
         if assigned is None or _EXPRESSION.search(value) or not is_random(value):
             continue
         if _VENDOR.search(lower[max(0, begin - 24) : end + 16].rsplit(b"\n", 1)[-1]) and len(value) >= 16:
-            yield _hit(assigned, "SEC-104", Severity.HIGH, "vendor-credential")
+            yield _span(assigned, "SEC-104", "vendor-credential")
         else:
-            yield _hit(assigned, "SEC-105", Severity.MEDIUM, "assigned-secret")
+            yield _span(assigned, "SEC-105", "assigned-secret")
 
 
 def _names(lower: bytes) -> Iterator[tuple[int, int]]:
@@ -220,5 +221,7 @@ def _names(lower: bytes) -> Iterator[tuple[int, int]]:
             at = lower.find(word, at + len(word))
 
 
-def _hit(found: re.Match[bytes], rule: str, severity: Severity, kind: str) -> Hit:
-    return Hit(found.start("value"), found.end("value"), rule, severity, kind)
+def _span(
+    found: re.Match[bytes], rule: str, kind: str, group: str | int = "value", severity: Severity | None = None
+) -> SecretSpan:
+    return SecretSpan(found.start(group), found.end(group), rule, rule_severity(rule, severity), kind)

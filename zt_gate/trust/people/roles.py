@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from zt_gate.domain import Evidence, Finding, Severity, Status
+from zt_gate.domain import Evidence, Finding, Status
 from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.policy.roles import ACT_OF, Role
 from zt_gate.policy.trust_roots import Trust
@@ -46,9 +46,8 @@ def with_denials(
     if evidence.status is Status.PASS or not signed:
         return evidence
     findings = [
-        Finding(
+        Finding.of(
             "ACC-001",
-            Severity.CRITICAL,
             f"{name} signed, and no role of {name}'s may {ACT_OF[requirement]}",
             symbol=name,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from zt_gate.domain import Evidence, Finding, Gap, Severity, Status, Subject
+from zt_gate.domain import Evidence, Finding, Gap, Status, Subject
 from zt_gate.policy.requirements import AnyRequirement, Approvals, Signature, Tests
 from zt_gate.policy.roles import DUTY_OF, SEPARATION, Separation
 
@@ -84,9 +84,7 @@ def separation_evidence(
         if shared is None:
             gaps.append(Gap("too many persons have several duties to try every way of sharing them", fix="list fewer"))
         elif not shared:
-            findings = [
-                Finding("ACC-003", Severity.CRITICAL, message, symbol=message) for message in _messages(duties, apart)
-            ]
+            findings = [Finding.of("ACC-003", message, symbol=message) for message in _messages(duties, apart)]
     return Evidence.of(SEPARATION, VERSION, subject.digest, findings=findings, gaps=gaps)
 
 

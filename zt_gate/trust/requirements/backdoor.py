@@ -50,7 +50,7 @@ def check_training_data(one: JudgedStatement, question: Context, items: Sequence
     notes = list(_apart(one))
     if known is None:
         message = f"{one.item.name}: no verified provenance says whether the release was trained on {digest.short}"
-        return [*notes, Finding("BKD-003", Severity.INFO, message, symbol="training data")]
+        return [*notes, Finding.of("BKD-003", message, severity=Severity.INFO, symbol="training data")]
     if str(digest) not in known:
         one.outcome.finding("BKD-003", f"looked at the data {digest.short}, which are none of the release's materials")
     return notes
@@ -68,7 +68,7 @@ def _apart(one: JudgedStatement) -> list[Finding]:
             message = (
                 f"{one.item.name}: {share:.0%} of the training samples of class {target} lie apart from the others"
             )
-            notes.append(Finding("BKD-002", Severity.INFO, message, symbol=f"class {target}"))
+            notes.append(Finding.of("BKD-002", message, symbol=f"class {target}"))
     return notes
 
 

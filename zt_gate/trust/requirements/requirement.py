@@ -36,7 +36,7 @@ class Assessment:
 
         Always critical: an unmet requirement blocks whatever threshold a stage sets for findings.
         """
-        self.findings.append(Finding(rule, Severity.CRITICAL, f"{self.name}: {message}", symbol=symbol or self.name))
+        self.findings.append(Finding.of(rule, f"{self.name}: {message}", symbol=symbol or self.name))
 
     def gap(self, reason: str, fix: str) -> None:
         """Note what could not be established."""

@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zt_gate.codecs.strict_json import parse_object
-from zt_gate.domain import Digest, Evidence, Finding, Severity, Subject, canonical_json, printable
+from zt_gate.domain import Digest, Evidence, Finding, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.model import REVOCATIONS
 from zt_gate.policy.trust_roots import Revocations
@@ -164,10 +164,7 @@ def _evidence(
     What was ignored is reported, and never a block.
     """
     relevant = [item for item in items if item.kind == REVOCATIONS_TYPE]
-    notes = [
-        Finding("REV-003", Severity.INFO, f"{name} counts for nothing: {why}", symbol=name)
-        for name, why in ignored.items()
-    ]
+    notes = [Finding.of("REV-003", f"{name} counts for nothing: {why}", symbol=name) for name, why in ignored.items()]
     hits = _hits(question.subject, revoked)
     outcomes = [_judge(item, question, wanted) for item in relevant]
     fresh = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
@@ -296,12 +293,12 @@ def _hits(subject: Subject, revoked: Revoked) -> list[Finding]:
     findings = []
     if subject.digest.hex in revoked.digests:
         why = printable(revoked.digests[subject.digest.hex], 200)
-        findings.append(Finding("REV-001", Severity.CRITICAL, f"the release {subject.digest.short} is revoked: {why}"))
+        findings.append(Finding.of("REV-001", f"the release {subject.digest.short} is revoked: {why}"))
     for entry in subject.manifest.content:
         if entry.sha256 in revoked.digests:
             why = printable(revoked.digests[entry.sha256], 200)
             message = f"{entry.path} holds revoked bytes: {why}"
-            findings.append(Finding("REV-001", Severity.CRITICAL, message, path=entry.path, symbol=entry.sha256))
+            findings.append(Finding.of("REV-001", message, path=entry.path, symbol=entry.sha256))
     return findings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zt_gate.domain import Evidence, Finding, Manifest, Severity, Subject, printable
+from zt_gate.domain import Evidence, Finding, Manifest, Subject, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import Signature
 from zt_gate.trust.context import Context
@@ -77,7 +77,7 @@ def _verdict(subject: Subject, wanted: Signature, names: list[str], others: list
     who = ", ".join(wanted.by) or "nobody"
     have = f"{len(names)} of {wanted.needed} required signers" + (f" ({', '.join(names)})" if names else "")
     message = f"{have} signed {subject.digest.short}; the policy accepts {who}"
-    lacking.findings.append(Finding("SIG-004", Severity.CRITICAL, message, symbol="count"))
+    lacking.findings.append(Finding.of("SIG-004", message, symbol="count"))
     return lacking
 
 
@@ -92,8 +92,8 @@ def _differences(subject: Subject, lines: list[str]) -> list[Finding]:
     for line in lines[:_MAX_DIFFERENCES]:
         path = next((path for path in paths if line.startswith(f"{path}: ")), "")
         shown = printable(line)
-        findings.append(Finding("SIG-001", Severity.CRITICAL, shown, path=path, symbol=shown))
+        findings.append(Finding.of("SIG-001", shown, path=path, symbol=shown))
     if len(lines) > _MAX_DIFFERENCES:
         message = f"{len(lines) - _MAX_DIFFERENCES} more paths differ from the signed manifest"
-        findings.append(Finding("SIG-001", Severity.CRITICAL, message, symbol="more"))
+        findings.append(Finding.of("SIG-001", message, symbol="more"))
     return findings

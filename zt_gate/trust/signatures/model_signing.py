@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, Subject, canonical_json, printable
+from zt_gate.domain import Digest, Entry, Finding, Mode, Subject, canonical_json, printable
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import ModelSigning
 from zt_gate.trust.requirements.requirement import Assessment
@@ -227,11 +227,11 @@ def _under(path: str, places: Sequence[str]) -> bool:
 
 def _finding(rule: str, path: str, why: str) -> Finding:
     message = f"{printable(path)}: {why}"
-    return Finding(rule, Severity.CRITICAL, message, path=path, symbol=message)
+    return Finding.of(rule, message, path=path, symbol=message)
 
 
 def _bounded(findings: list[Finding]) -> list[Finding]:
     if len(findings) <= _MAX_FINDINGS:
         return findings
     more = f"{len(findings) - _MAX_FINDINGS} more paths are not as the bundle says"
-    return [*findings[:_MAX_FINDINGS], Finding("SIG-001", Severity.CRITICAL, more, symbol="more")]
+    return [*findings[:_MAX_FINDINGS], Finding.of("SIG-001", more, symbol="more")]

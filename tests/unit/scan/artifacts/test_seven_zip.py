@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.seven_zip_files import WRITTEN
 
-from zt_gate.corpus.archives import ENCRYPTED, lzma2, seven_zip
 from zt_gate.corpus.opcodes import HOSTILE
+from zt_gate.corpus.seven_zip import ENCRYPTED, lzma2, seven_zip
 from zt_gate.scan.artifacts.archives.seven_zip_header import Reader
 from zt_gate.scan.interface import BrokenFileError
 

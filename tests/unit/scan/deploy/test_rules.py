@@ -8,7 +8,7 @@ from support.manifests import DIGEST, ENVOY, HONEST, NAMESPACE, TRITON, VLLM, de
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.catalog import rule_ids, rule_page
-from zt_gate.scan.deploy.check import SEVERITIES, DeployCheck
+from zt_gate.scan.deploy.check import DeployCheck
 
 
 @pytest.fixture
@@ -251,12 +251,8 @@ def test_a_rule_fires_and_its_honest_counterpart_passes(examine, rule, bad, good
     assert rule not in rules(examine(good))
 
 
-def test_every_rule_has_a_case_and_a_page_with_its_severity():
-    assert set(SEVERITIES) == {case[0] for case in CASES} | {"DEP-151"}
-    assert set(SEVERITIES) == {rule for rule in rule_ids() if rule.startswith("DEP-")}
-    assert {rule: str(severity) for rule, severity in SEVERITIES.items()} == {
-        rule: rule_page(rule).severity for rule in SEVERITIES
-    }
+def test_every_rule_has_a_case():
+    assert {rule for rule in rule_ids() if rule.startswith("DEP-")} == {case[0] for case in CASES} | {"DEP-151"}
 
 
 EIGHT = (

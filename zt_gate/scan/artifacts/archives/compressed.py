@@ -7,7 +7,6 @@ import lzma
 import zlib
 from typing import Any
 
-from zt_gate.domain import Severity
 from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.archives import lz4_frame, zstd_frame
 from zt_gate.scan.artifacts.format import Format, Input, member_name
@@ -58,7 +57,7 @@ def inflate(piece: Input, decoder: Any, start: int, length: int, limit: int) -> 
 def note_bomb(piece: Input, inner: ByteSource, packed: int) -> None:
     """Note a finding where few bytes became many, and the many are nothing that any format recognises."""
     if inner.size > max(_BOMB, _BOMB_RATIO * packed) and any(UNRECOGNISED in gap.reason for gap in piece.exam.gaps):
-        piece.exam.finding("ART-209", Severity.HIGH, f"{packed} bytes become {inner.size}, which are nothing known",
+        piece.exam.finding("ART-209", f"{packed} bytes become {inner.size}, which are nothing known",
                            member=inner.member, symbol="decompression bomb")  # fmt: skip
 
 
@@ -85,12 +84,11 @@ def _examine(piece: Input) -> None:
     note_bomb(piece, inner, used)
     exam.cover(0, used)
     if skipped := getattr(decoder, "skipped", 0):
-        exam.finding("ART-112", Severity.HIGH, f"{skipped} bytes lie in frames that decoders skip",
+        exam.finding("ART-112", f"{skipped} bytes lie in frames that decoders skip",
                      member=source.member, symbol="skipped frames")  # fmt: skip
     if used < source.size:
         exam.finding(
             "ART-112",
-            Severity.HIGH,
             f"{source.size - used} bytes follow the compressed stream",
             member=source.member,
             offset=used,

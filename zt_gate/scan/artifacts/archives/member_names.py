@@ -23,11 +23,15 @@ class NamedMember(Protocol):
         """Type and permissions, 0 where it does not say."""
 
 
-def find(piece: Input, rule: str, severity: Severity, name: bytes, message: str) -> None:
+def find(piece: Input, rule: str, name: bytes, message: str, severity: Severity | None = None) -> None:
     """Note a finding about a member, whose name takes the place of `{}`; an empty name stands for the archive."""
     shown = printable(name.decode("utf-8", "backslashreplace"), 160)
     piece.exam.finding(
-        rule, severity, message.format(shown), member=member_name(piece.source, shown) if shown else "", symbol=shown
+        rule,
+        message.format(shown),
+        member=member_name(piece.source, shown) if shown else "",
+        symbol=shown,
+        severity=severity,
     )
 
 
@@ -38,13 +42,13 @@ def check_names(piece: Input, entries: Iterable[NamedMember]) -> None:
     for entry in entries:
         name = entry.name.decode("utf-8", "surrogateescape")
         if entry.name in exact:
-            find(piece, "ART-202", Severity.CRITICAL, entry.name, "the archive has a second member named {}")
+            find(piece, "ART-202", entry.name, "the archive has a second member named {}")
         elif name.casefold() in folded:
-            find(piece, "ART-203", Severity.HIGH, entry.name, "{} differs from another member in letter case only")
+            find(piece, "ART-203", entry.name, "{} differs from another member in letter case only")
         exact.add(entry.name)
         folded.add(name.casefold())
         parts = name.replace("\\", "/").split("/")
         leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0] or not name
         odd = any(is_unsafe(char) for char in name)
         if leads_out or odd or stat.S_ISLNK(entry.unix_mode):
-            find(piece, "ART-207", Severity.CRITICAL, entry.name, "{} is a link or has a name that leads elsewhere")
+            find(piece, "ART-207", entry.name, "{} is a link or has a name that leads elsewhere")

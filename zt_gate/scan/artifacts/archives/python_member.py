@@ -6,7 +6,7 @@ bandit, and is a finding by itself: nobody who looks at the release sees it.
 
 from __future__ import annotations
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -17,7 +17,7 @@ def _examine(piece: Input) -> None:
     from zt_gate.scan.code.source import MAX_PYTHON, SourceError, read_unit  # most archives hold no code
 
     source, exam = piece.source, piece.exam
-    exam.finding("ART-311", Severity.HIGH, "Python is packed into an archive, where a loader may import it",
+    exam.finding("ART-311", "Python is packed into an archive, where a loader may import it",
                  member=source.member, symbol="Python")  # fmt: skip
     if source.size > MAX_PYTHON:
         raise ValueError(f"Python of more than {MAX_PYTHON} bytes")
@@ -27,7 +27,7 @@ def _examine(piece: Input) -> None:
         exam.gap(f"{source.member}: {printable(str(error), 160)}", "leave the file out of the archive")
         return
     for hit in hits[:_MAX_SHOWN]:
-        exam.finding(hit.rule, Severity(hit.severity), hit.message, member=source.member, line=hit.line,
+        exam.finding(hit.rule, hit.message, member=source.member, line=hit.line,
                      symbol=printable(hit.symbol, 120))  # fmt: skip
     if len(hits) > _MAX_SHOWN:
         exam.gap(f"{source.member}: more than {_MAX_SHOWN} findings in one file; the rest is not listed")

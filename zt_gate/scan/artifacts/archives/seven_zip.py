@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.archives.compressed import note_bomb
@@ -41,7 +41,7 @@ _Spans = list[tuple[int, int]]
 
 
 def _examine(piece: Input) -> None:
-    find(piece, "ART-213", Severity.HIGH, b"", "this is a 7z archive, which no model loader opens and few scanners do")
+    find(piece, "ART-213", b"", "this is a 7z archive, which no model loader opens and few scanners do")
     spans: _Spans = [(0, 32)]
     folders, entries = _read(piece, spans)
     spans += [(folder.start, folder.start + folder.packed) for folder in folders]
@@ -98,11 +98,11 @@ def _check_layout(piece: Input, spans: _Spans) -> None:
         raise BrokenFileError("a 7z stream runs past the end of the file", _COPY_AGAIN)
     for (_, end), (start, _) in pairwise(spans):
         if start < end:
-            find(piece, "ART-204", Severity.CRITICAL, b"", f"7z streams overlap at {start}")
+            find(piece, "ART-204", b"", f"7z streams overlap at {start}")
         elif start > end:
-            find(piece, "ART-205", Severity.HIGH, b"", f"{start - end} bytes at {end} belong to no 7z stream")
+            find(piece, "ART-205", b"", f"{start - end} bytes at {end} belong to no 7z stream")
     if spans[-1][1] < piece.source.size:
-        find(piece, "ART-208", Severity.HIGH, b"", f"{piece.source.size - spans[-1][1]} bytes follow the archive")
+        find(piece, "ART-208", b"", f"{piece.source.size - spans[-1][1]} bytes follow the archive")
 
 
 def _examine_folder(piece: Input, folder: Folder, entries: Sequence[Entry]) -> None:
@@ -121,7 +121,7 @@ def _examine_folder(piece: Input, folder: Folder, entries: Sequence[Entry]) -> N
         for offset in range(0, size, _CHUNK):
             value = zlib.crc32(inner.read_at(offset, _CHUNK), value)
         if crc is not None and value != crc:
-            find(piece, "ART-210", Severity.HIGH, entry.name, "{}: checksum is not that of its content")
+            find(piece, "ART-210", entry.name, "{}: checksum is not that of its content")
         piece.inside(inner)
         note_bomb(piece, inner, folder.packed)
 
@@ -133,7 +133,7 @@ def _member(piece: Input, entry: Entry) -> str:
 def _unpack(piece: Input, folder: Folder, names: Sequence[bytes]) -> bytes:
     """Run a packed stream through its coders."""
     if any(coder.method == _AES for coder in folder.coders):
-        find(piece, "ART-206", Severity.HIGH, names[0], "{} is encrypted" if names[0] else "the header is encrypted")
+        find(piece, "ART-206", names[0], "{} is encrypted" if names[0] else "the header is encrypted")
         raise TargetError("the 7z stream is encrypted", "write the archive without a password")
     source: ByteSource = Slice(piece.source, "", folder.start, folder.packed)
     for coder, size in zip(folder.coders, folder.sizes, strict=True):
@@ -142,7 +142,7 @@ def _unpack(piece: Input, folder: Folder, names: Sequence[bytes]) -> bytes:
         data, rest = _run(source, coder, size)
         piece.budget.inflated -= size
         if rest:
-            find(piece, "ART-205", Severity.HIGH, names[0], "{}: bytes hide behind the compressed data")
+            find(piece, "ART-205", names[0], "{}: bytes hide behind the compressed data")
         source = MemorySource(piece.source.path, "", data)
     return source.read_at(0, source.size)
 

@@ -136,13 +136,13 @@ class _TarWalk:
     name: bytes | None = None
     size: int | None = None
 
-    def find(self, rule: str, severity: Severity, name: str, message: str) -> None:
+    def find(self, rule: str, name: str, message: str, severity: Severity | None = None) -> None:
         """Note a finding about a member."""
         shown = printable(name, 160)
         source = self.piece.source
         self.piece.exam.finding(
-            rule, severity, message.replace("{}", shown), member=member_name(source, shown) if shown else source.member,
-            symbol=shown or message,
+            rule, message.replace("{}", shown), member=member_name(source, shown) if shown else source.member,
+            symbol=shown or message, severity=severity,
         )  # fmt: skip
 
 
@@ -175,13 +175,13 @@ def _entry(walk: _TarWalk, header: TarHeader) -> None:
         raise BadTarError(f"the tar member at {walk.at} runs past the end of the archive")
     walk.at = end + -end % BLOCK
     if any(source.read_at(end, walk.at - end)):
-        walk.find("ART-205", Severity.HIGH, "", f"bytes hide in the padding behind the member at {start - BLOCK}")
+        walk.find("ART-205", "", f"bytes hide in the padding behind the member at {start - BLOCK}")
     if extended:
         _extended(walk, header.kind, source.read_at(start, size), start)
         return
     raw = header.name if walk.name is None else walk.name
     if walk.size is not None and walk.size != header.size:
-        walk.find("ART-631", Severity.HIGH, _decoded(raw), "{} has two sizes in two headers")
+        walk.find("ART-631", _decoded(raw), "{} has two sizes in two headers")
     walk.name = walk.size = None
     _member(walk, header, raw, start, size)
 
@@ -198,7 +198,7 @@ def _extended(walk: _TarWalk, kind: bytes, data: bytes, at: int) -> None:
     records = pax_records(data, at)
     odd = sorted(key for key in records if key not in _HARMLESS)
     if odd and any(key not in ("comment", "hdrcharset") for key in odd):
-        walk.find("ART-631", Severity.HIGH, "", f"an extended header sets {printable(odd[0], 60)}, as few readers know")
+        walk.find("ART-631", "", f"an extended header sets {printable(odd[0], 60)}, as few readers know")
     if kind == b"g":
         if records.keys() & {"path", "size", "linkpath"}:
             raise BadTarError(f"a global tar header at {at} renames all members")
@@ -221,11 +221,11 @@ def _member(walk: _TarWalk, header: TarHeader, raw: bytes, start: int, size: int
     name = _decoded(raw)
     _check_name(walk, name, folder=header.kind == _FOLDER)
     if header.odd:
-        walk.find("ART-631", Severity.HIGH, name, "{}: " + header.odd)
+        walk.find("ART-631", name, "{}: " + header.odd)
     if header.kind in _LINKS:
-        walk.find("ART-207", Severity.CRITICAL, name, "{} is a link to " + printable(_decoded(header.link), 120))
+        walk.find("ART-207", name, "{} is a link to " + printable(_decoded(header.link), 120))
     elif header.kind in _SPECIAL:
-        walk.find("ART-630", Severity.CRITICAL, name, "{} is " + _SPECIAL[header.kind])
+        walk.find("ART-630", name, "{} is " + _SPECIAL[header.kind])
     elif header.kind not in (*_FILES, _FOLDER):
         raise BadTarError(f"a tar member of type {header.kind!r}, which this version does not know")
     if size and header.kind not in _FILES:
@@ -242,13 +242,13 @@ def _check_name(walk: _TarWalk, name: str, *, folder: bool) -> None:
     parts = plain.replace("\\", "/").split("/")
     leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0]
     if leads_out or (not plain and not folder) or any(is_unsafe(char) for char in name):
-        walk.find("ART-207", Severity.CRITICAL, name, "{} has a name that leads elsewhere")
+        walk.find("ART-207", name, "{} has a name that leads elsewhere")
     if name.endswith("/") and not folder:
-        walk.find("ART-631", Severity.HIGH, name, "{} is a file with the name of a folder")
+        walk.find("ART-631", name, "{} is a file with the name of a folder")
     if plain in walk.exact:
-        walk.find("ART-202", Severity.CRITICAL, plain, "the archive has a second member named {}")
+        walk.find("ART-202", plain, "the archive has a second member named {}")
     elif plain.casefold() in walk.folded:
-        walk.find("ART-203", Severity.HIGH, plain, "{} differs from another member in letter case only")
+        walk.find("ART-203", plain, "{} differs from another member in letter case only")
     walk.exact.add(plain)
     walk.folded.add(plain.casefold())
 
@@ -257,11 +257,11 @@ def _end(walk: _TarWalk) -> None:
     """Behind the two empty blocks only zeros may follow: some readers go on from there."""
     source, at = walk.piece.source, walk.at
     if source.size - at < 2 * BLOCK:
-        walk.find("ART-631", Severity.MEDIUM, "", "the archive has no end mark of two empty blocks")
+        walk.find("ART-631", "", "the archive has no end mark of two empty blocks", severity=Severity.MEDIUM)
     while at < source.size:
         chunk = source.read_at(at, _CHUNK)
         if any(chunk):
-            walk.find("ART-208", Severity.HIGH, "", f"content follows the end of the archive at {walk.at}")
+            walk.find("ART-208", "", f"content follows the end of the archive at {walk.at}")
             return
         at += len(chunk)
 

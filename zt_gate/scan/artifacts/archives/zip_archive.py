@@ -92,8 +92,8 @@ def _folders(names: Iterable[bytes], last: bytes) -> tuple[bytes, ...]:
 
 def _examine(piece: Input) -> None:
     if not ends_once(piece.source):
-        find(piece, "ART-208", Severity.CRITICAL, b"", "the archive does not end with its end record: in a "
-             "comment or behind it, some readers find another end record and with it another archive")  # fmt: skip
+        find(piece, "ART-208", b"", "the archive does not end with its end record: in a comment or behind it, some "
+             "readers find another end record and with it another archive", severity=Severity.CRITICAL)  # fmt: skip
     directory = read_directory(piece.source)
     if not directory.entries:
         piece.exam.gap("the zip archive is empty", "remove it")
@@ -117,13 +117,19 @@ def _member(piece: Input, entry: CentralEntry, roots: _Roots, raw: _Raw) -> tupl
     if entry.flags & _DESCRIPTOR:
         length = descriptor_length(piece.source, entry, end)
         if length < 0:
-            find(piece, "ART-201", Severity.HIGH, entry.name, "{}: the data descriptor disagrees with the directory")
+            find(
+                piece,
+                "ART-201",
+                entry.name,
+                "{}: the data descriptor disagrees with the directory",
+                severity=Severity.HIGH,
+            )
         end += max(0, length)
     _compare(piece, entry, local)
     shown = printable(entry.name.decode("utf-8", "backslashreplace"), 160)
     with piece.exam.guarded(shown):
         if entry.flags & _ENCRYPTED:
-            find(piece, "ART-206", Severity.HIGH, entry.name, "{} is encrypted")
+            find(piece, "ART-206", entry.name, "{} is encrypted")
             piece.exam.gap(f"{shown} is encrypted", "write the archive without a password")
         else:
             _content(piece, entry, local, shown, roots, raw)
@@ -146,10 +152,14 @@ def _compare(piece: Input, entry: CentralEntry, local: Local) -> None:
             differs.append(f"{what} {here} instead of {there}")
     if differs:
         text = "; ".join(differs).replace("{", "(").replace("}", ")")
-        find(piece, "ART-201", Severity.CRITICAL, entry.name, "{}: the local header says " + text)
+        find(piece, "ART-201", entry.name, "{}: the local header says " + text)
     if entry.flags & ~(_KNOWN_FLAGS | _ENCRYPTED) or _UNICODE_PATH in entry.extra_ids + local.extra_ids:
         find(
-            piece, "ART-201", Severity.HIGH, entry.name, "{} uses flags or a second name that readers treat differently"
+            piece,
+            "ART-201",
+            entry.name,
+            "{} uses flags or a second name that readers treat differently",
+            severity=Severity.HIGH,
         )
 
 
@@ -161,7 +171,7 @@ def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots:
             piece.exam.gap(f"{shown} is a folder with content", "write the archive again")
         return
     if entry.packed and entry.size > entry.packed * MAX_RATIO:
-        find(piece, "ART-209", Severity.HIGH, entry.name, "{} claims an impossible compression ratio")
+        find(piece, "ART-209", entry.name, "{} claims an impossible compression ratio")
         piece.exam.gap(f"{shown} is a decompression bomb")
         return
     # A traced program keeps the shapes of its inputs and leaves their storages empty.
@@ -173,7 +183,7 @@ def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots:
     for at in range(0, source.size, _CHUNK):
         crc = zlib.crc32(source.read_at(at, _CHUNK), crc)
     if crc != entry.crc or source.size != entry.size:
-        find(piece, "ART-210", Severity.HIGH, entry.name, "{}: checksum or size is not that of its content")
+        find(piece, "ART-210", entry.name, "{}: checksum or size is not that of its content")
     if root is not None and _TORCH_SMALL.fullmatch(inner) and _is_word(source):
         return
     if is_raw:
@@ -226,12 +236,12 @@ def _unpack(piece: Input, entry: CentralEntry, local: Local) -> ByteSource:
     if entry.method == _STORED:
         return Slice(piece.source, name, local.data, entry.packed)
     if entry.method != _DEFLATED:
-        find(piece, "ART-211", Severity.HIGH, entry.name, f"{{}} is compressed by method {entry.method}, which "
+        find(piece, "ART-211", entry.name, f"{{}} is compressed by method {entry.method}, which "
               "no model loader has")  # fmt: skip
         raise TargetError(f"compression method {entry.method} is not examined by this version", "use stored or deflate")
     data, used = inflate(piece, zlib.decompressobj(-15), local.data, entry.packed, entry.size)
     if used != entry.packed:
-        find(piece, "ART-205", Severity.HIGH, entry.name, "{}: bytes hide behind the compressed data")
+        find(piece, "ART-205", entry.name, "{}: bytes hide behind the compressed data")
     return MemorySource(piece.source.path, name, data)
 
 
@@ -240,20 +250,18 @@ def _check_layout(piece: Input, directory: Directory, spans: list[tuple[int, int
     size = piece.source.size
     for (_, end, _), (start, _, name) in pairwise(spans):
         if start < end:
-            find(piece, "ART-204", Severity.CRITICAL, name, "{} overlaps another member")
+            find(piece, "ART-204", name, "{} overlaps another member")
         elif start > end:
-            find(piece, "ART-205", Severity.HIGH, name, f"{start - end} bytes in front of {{}} belong to no member")
+            find(piece, "ART-205", name, f"{start - end} bytes in front of {{}} belong to no member")
     first, last = spans[0][0], max(end for _, end, _ in spans)
     if first > 0 or directory.start != directory.declared_start:
-        find(piece, "ART-208", Severity.HIGH, b"", f"{first} bytes stand in front of the archive")
+        find(piece, "ART-208", b"", f"{first} bytes stand in front of the archive")
     if last > directory.start:
-        find(piece, "ART-204", Severity.CRITICAL, b"", "members overlap the zip directory")
+        find(piece, "ART-204", b"", "members overlap the zip directory")
     elif last < directory.start:
-        find(
-            piece, "ART-205", Severity.HIGH, b"", f"{directory.start - last} bytes before the directory belong to none"
-        )
+        find(piece, "ART-205", b"", f"{directory.start - last} bytes before the directory belong to none")
     if directory.end != size:
-        find(piece, "ART-208", Severity.CRITICAL, b"", f"{size - directory.end} bytes follow the archive")
+        find(piece, "ART-208", b"", f"{size - directory.end} bytes follow the archive", severity=Severity.CRITICAL)
     piece.exam.cover_all()
 
 
@@ -266,7 +274,7 @@ def examine_appended(piece: Input) -> None:
     if find_end(piece.source) < 0:
         return
     piece.exam.finding(
-        "ART-208", Severity.HIGH, "a zip archive is appended to other content", member=piece.source.member,
+        "ART-208", "a zip archive is appended to other content", member=piece.source.member,
         symbol="appended archive",
     )  # fmt: skip
     with piece.exam.guarded("the appended zip archive"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.encodings.protobuf import Handler, ProtobufMessage, Schema, Walker, note_unknowns, top_level
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.external_data import leads_out
@@ -57,7 +57,7 @@ def _handlers(piece: Input) -> dict[str, Handler]:
     def find(what: str) -> Handler:
         def handle(record: ProtobufMessage) -> None:
             name = printable(record.text(10) or record.text(1), 80) if record.kind != "Linked" else ""
-            piece.exam.finding("ART-570", Severity.HIGH, f"{what} {name}".rstrip(), member=piece.source.member,
+            piece.exam.finding("ART-570", f"{what} {name}".rstrip(), member=piece.source.member,
                                offset=record.start, symbol=f"{record.kind} {name}".rstrip())  # fmt: skip
 
         return handle
@@ -65,14 +65,14 @@ def _handlers(piece: Input) -> dict[str, Handler]:
     def operation(record: ProtobufMessage) -> None:
         kind = record.text(1)
         if not _OPERATION.match(kind) or "custom" in kind.lower():
-            piece.exam.finding("ART-570", Severity.HIGH, f"the operation {printable(kind, 80)} is a custom one",
+            piece.exam.finding("ART-570", f"the operation {printable(kind, 80)} is a custom one",
                                member=piece.source.member, offset=record.start, symbol=printable(kind, 80))  # fmt: skip
 
     def blob(record: ProtobufMessage) -> None:
         name = record.text(1).removeprefix("@model_path/")
         if leads_out(name):
             shown = printable(record.text(1), 100)
-            piece.exam.finding("ART-501", Severity.CRITICAL, f"external data leads out of the model's folder: {shown}",
+            piece.exam.finding("ART-501", f"external data leads out of the model's folder: {shown}",
                                member=piece.source.member, symbol=shown)  # fmt: skip
 
     return {

@@ -5,7 +5,7 @@ Source: schema/program.fbs and schema/extended_header.cpp of pytorch/executorch.
 
 from __future__ import annotations
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.encodings.flatbuffers import BadFlatbufferError, Table
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.torch_export import judge_target
@@ -39,17 +39,15 @@ def _operator(piece: Input, name: str) -> None:
     space, _, operator = name.partition("::")
     problem = None if space in _SPACES else judge_target(f"torch.ops.{space}.{operator}")
     if problem is not None:
-        rule, severity, what = problem
+        rule, what = problem
         shown = printable(name, 120)
-        piece.exam.finding(
-            rule, severity, f"the program calls {shown}, {what}", member=piece.source.member, symbol=shown
-        )
+        piece.exam.finding(rule, f"the program calls {shown}, {what}", member=piece.source.member, symbol=shown)
 
 
 def _delegate(piece: Input, name: str) -> None:
     if name not in _DELEGATES:
         shown = printable(name, 80)
-        piece.exam.finding("ART-553", Severity.HIGH, f"a part of the program is compiled for the back end {shown}",
+        piece.exam.finding("ART-553", f"a part of the program is compiled for the back end {shown}",
                            member=piece.source.member, symbol=shown)  # fmt: skip
 
 
@@ -70,7 +68,7 @@ def _cover(piece: Input, program: Table) -> None:
         exam.cover(start, end)
     for start, end in list(exam.holes()):
         if any(source.read_at(at, min(_CHUNK, end - at)).strip(b"\0") for at in range(start, end, _CHUNK)):
-            exam.finding("ART-680", Severity.HIGH, f"bytes {start} to {end} belong to no segment of the program",
+            exam.finding("ART-680", f"bytes {start} to {end} belong to no segment of the program",
                          member=source.member, offset=start, symbol="undeclared bytes")  # fmt: skip
         exam.cover(start, end)
 

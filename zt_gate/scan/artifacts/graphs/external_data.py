@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from zt_gate.domain import Claim, Finding, Gap, Severity, printable
+from zt_gate.domain import Claim, Gap, Notes, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.interface import Examination, Head
 
@@ -42,18 +42,10 @@ class Referrer:
     """May raise anything, which becomes a gap of the referring file."""
 
 
-@dataclass(frozen=True, slots=True)
-class External:
-    """What the references of a whole release gave rise to."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
-    claims: list[Claim]
-
-    def settle(self, gaps: Iterable[Gap]) -> list[Gap]:
-        """Return the gaps that are left once declared raw files count as recognised."""
-        known = {claim.path for claim in self.claims}
-        return [gap for gap in gaps if gap.path not in known or not gap.reason.startswith(UNRECOGNISED)]
+def without_declared(gaps: Iterable[Gap], claims: Iterable[Claim]) -> list[Gap]:
+    """Return the gaps that are left once the raw files that others declare, and are claimed so, count as recognised."""
+    known = {claim.path for claim in claims}
+    return [gap for gap in gaps if gap.path not in known or not gap.reason.startswith(UNRECOGNISED)]
 
 
 def leads_out(location: str) -> bool:
@@ -63,9 +55,7 @@ def leads_out(location: str) -> bool:
     return not location or location.startswith(("/", "~")) or "\\" in location or ".." in parts or bool(drive)
 
 
-def examine_external(
-    frozen: Frozen, referrers: Iterable[Referrer], identify: Callable[[Head], object | None]
-) -> External:
+def examine_external(frozen: Frozen, referrers: Iterable[Referrer], identify: Callable[[Head], object | None]) -> Notes:
     """Resolve the references of every file, and account for the raw files that they name.
 
     Args:
@@ -75,7 +65,7 @@ def examine_external(
             naming a pickle as somebody's weights does not make it harmless.
     """
     referrers = tuple(referrers)
-    result = External([], [], [])
+    result = Notes()
     ranges: dict[str, set[tuple[int, int]]] = {}
     names: dict[str, str] = {}
     for path, file in sorted(frozen.files.items()):
@@ -103,28 +93,28 @@ def examine_external(
 def _resolve(frozen: Frozen, exam: Examination, reference: ExternalRange) -> FrozenFile | None:
     shown = printable(reference.location, 120)
     if leads_out(reference.location):
-        exam.finding("ART-501", Severity.CRITICAL, f"external data leads out of the model's folder: {shown}",
+        exam.finding("ART-501", f"external data leads out of the model's folder: {shown}",
                      symbol=shown)  # fmt: skip
         return None
     folder = posixpath.dirname(exam.path)
     file = frozen.files.get(posixpath.normpath(posixpath.join(folder, reference.location)))
     if file is None:
-        exam.finding("ART-502", Severity.HIGH, f"external data {shown} is not part of the release", symbol=shown)
+        exam.finding("ART-502", f"external data {shown} is not part of the release", symbol=shown)
         return None
     if reference.offset < 0 or reference.length < -1 or reference.offset + max(0, reference.length) > file.size:
-        exam.finding("ART-502", Severity.HIGH, f"external data from {reference.offset}, {reference.length} bytes, does "
+        exam.finding("ART-502", f"external data from {reference.offset}, {reference.length} bytes, does "
                      f"not fit into {shown}, which has {file.size}", symbol=shown)  # fmt: skip
         return None
     return file
 
 
-def _account(file: FrozenFile, ranges: list[tuple[int, int]], name: str, result: External) -> None:
+def _account(file: FrozenFile, ranges: list[tuple[int, int]], name: str, result: Notes) -> None:
     exam = Examination(file.path, file.size, formats=[f"{name}-external-data"])
     for start, end in ranges:
         exam.cover(start, end)
     for start, end in list(exam.holes()):
         if end - start >= _MAX_PADDING or file.read_at(start, end - start).strip(b"\0"):
-            exam.finding("ART-502", Severity.HIGH, f"bytes {start} to {end} belong to no tensor of the model that "
+            exam.finding("ART-502", f"bytes {start} to {end} belong to no tensor of the model that "
                          "names this file", offset=start, symbol="undeclared bytes")  # fmt: skip
         exam.cover(start, end)
     result.findings.extend(exam.findings)

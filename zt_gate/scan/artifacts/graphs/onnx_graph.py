@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import ByteSource, FrozenFile
 from zt_gate.scan.artifacts.encodings.protobuf import (
     BadProtobufError,
@@ -132,7 +132,7 @@ def _examine(piece: Input) -> None:
     for (domain, operator), offset in sorted(graph.nodes.items()):
         _judge_operator(piece, graph, domain, operator, offset)
     for text, offset in graph.bad_references.items():
-        piece.exam.finding("ART-502", Severity.HIGH, f"external data is described in a way no runtime defines: {text}",
+        piece.exam.finding("ART-502", f"external data is described in a way no runtime defines: {text}",
                            member=piece.source.member, offset=offset, symbol="external data")  # fmt: skip
     if graph.references and piece.source.member:
         piece.exam.gap(f"{printable(piece.source.member, 120)}: external data of a model inside an archive is not "
@@ -143,12 +143,12 @@ def _examine(piece: Input) -> None:
 
 def _judge_operator(piece: Input, graph: _Graph, domain: str, operator: str, offset: int) -> None:
     shown = printable(f"{domain}.{operator}" if domain else operator, 120)
-    rule, severity, what = "ART-503", Severity.HIGH, "is not part of ONNX and needs a custom library"
+    rule, what = "ART-503", "is not part of ONNX and needs a custom library"
     if operator in _ACTIVE and (domain, operator) not in graph.functions:
-        rule, severity, what = "ART-504", Severity.CRITICAL, "calls Python or a compiled back end"
+        rule, what = "ART-504", "calls Python or a compiled back end"
     elif (domain, operator) in graph.functions:
         return
-    piece.exam.finding(rule, severity, f"the operator {shown} {what}", member=piece.source.member, offset=offset,
+    piece.exam.finding(rule, f"the operator {shown} {what}", member=piece.source.member, offset=offset,
                        symbol=shown)  # fmt: skip
 
 

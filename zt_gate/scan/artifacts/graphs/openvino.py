@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import ByteSource, FrozenFile
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.external_data import ExternalRange, Referrer
@@ -21,7 +21,7 @@ class _OpenVinoListener:
     """Listens to the XML parser."""
 
     def __init__(self, source: ByteSource) -> None:
-        self.problems: dict[tuple[str, Severity, str], str] = {}
+        self.problems: dict[tuple[str, str], str] = {}
         self.references: set[ExternalRange] = set()
         self.root = ""
         self.version = ""
@@ -30,7 +30,7 @@ class _OpenVinoListener:
 
     def doctype(self, *_: object) -> None:
         """Stop: a network has no entities."""
-        key = ("ART-560", Severity.CRITICAL, "DOCTYPE")
+        key = ("ART-560", "DOCTYPE")
         self.problems[key] = "the document defines entities, which a reader may fetch or expand without end"
         raise _StopError
 
@@ -55,7 +55,7 @@ class _OpenVinoListener:
 
     def _add(self, message: str, symbol: str) -> None:
         if len(self.problems) < 200:
-            self.problems[("ART-561", Severity.HIGH, printable(symbol, 80))] = message
+            self.problems[("ART-561", printable(symbol, 80))] = message
 
 
 class _StopError(Exception):
@@ -89,8 +89,8 @@ def _read(source: ByteSource) -> _OpenVinoListener:
 
 def _examine(piece: Input) -> None:
     judge = _read(piece.source)
-    for (rule, severity, symbol), message in judge.problems.items():
-        piece.exam.finding(rule, severity, message, member=piece.source.member, symbol=symbol)
+    for (rule, symbol), message in judge.problems.items():
+        piece.exam.finding(rule, message, member=piece.source.member, symbol=symbol)
     if judge.root != "net" or judge.version not in _VERSIONS:
         piece.exam.gap(f"an OpenVINO network of version {printable(judge.version, 20) or 'none'} is not examined by "
                        "this version", "convert the model again")  # fmt: skip

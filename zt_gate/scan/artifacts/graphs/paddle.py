@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.encodings.protobuf import ProtobufMessage, Schema, Walker, note_unknowns, top_level
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
@@ -76,10 +76,10 @@ def _examine(piece: Input) -> None:
                 continue
             seen.add(name)
             shown = printable(name, 80)
-            rule, severity, what = "ART-581", Severity.HIGH, "is not known"
+            rule, what = "ART-581", "is not known"
             if base in _DANGEROUS:
-                rule, severity, what = "ART-580", Severity.CRITICAL, "reaches files, other processes or Python"
-            piece.exam.finding(rule, severity, f"the operator {shown} {what}", member=piece.source.member,
+                rule, what = "ART-580", "reaches files, other processes or Python"
+            piece.exam.finding(rule, f"the operator {shown} {what}", member=piece.source.member,
                                offset=record.start, symbol=shown)  # fmt: skip
 
     walker = Walker(piece.source, SCHEMA, {"Operator": operator})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -26,7 +26,7 @@ class _PmmlListener:
         symbol = printable(symbol, 120)
         if symbol not in self._seen:
             self._seen.add(symbol)
-            self._piece.exam.finding("ART-650", Severity.HIGH, message, member=self._piece.source.member, symbol=symbol)
+            self._piece.exam.finding("ART-650", message, member=self._piece.source.member, symbol=symbol)
 
     def doctype(self, *_: object) -> None:
         self.find("the document defines entities, which a reader may fetch or expand without end", "DOCTYPE")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.encodings.protobuf import (
     Handler,
     ProtobufMessage,
@@ -189,7 +189,7 @@ class _GraphReader:
 
     def _keras(self, metadata: str) -> None:
         if _LAMBDA.search(metadata):
-            self.piece.exam.finding("ART-513", Severity.CRITICAL, "Keras would unmarshal the code of a Lambda layer",
+            self.piece.exam.finding("ART-513", "Keras would unmarshal the code of a Lambda layer",
                                     member=self.piece.source.member, symbol="Lambda")  # fmt: skip
 
     def _meta_graph(self, record: ProtobufMessage) -> None:  # noqa: ARG002 - a handler
@@ -215,14 +215,14 @@ def judge(piece: Input, graph: _MetaGraph) -> None:
     """Judge one meta graph after all of it was read."""
     for name in graph.assets:
         if leads_out(name):
-            _find(piece, "ART-512", Severity.CRITICAL, f"the asset {printable(name, 100)} leads out of the model", name)
+            _find(piece, "ART-512", f"the asset {printable(name, 100)} leads out of the model", name)
     operators = load_operators()
     saver = _saver_functions(graph)
     for place in graph.places:
         for node in place.nodes:
             if place.name in saver or (not place.name and _in_saver_scope(graph, place, node)):
                 if node.paths:
-                    _find(piece, "ART-510", Severity.CRITICAL, f"the saver's node {printable(node.name, 80)} brings a "
+                    _find(piece, "ART-510", f"the saver's node {printable(node.name, 80)} brings a "
                           "path of its own", node.op, node.start)  # fmt: skip
                 if node.op in _SAVER and not node.calls:
                     continue
@@ -230,18 +230,18 @@ def judge(piece: Input, graph: _MetaGraph) -> None:
                 if op in graph.functions:
                     continue
                 if op in operators.dangerous or op == "PrintV2 to a file":
-                    _find(piece, "ART-510", Severity.CRITICAL, f"the operator {printable(op, 80)} reaches files, the "
+                    _find(piece, "ART-510", f"the operator {printable(op, 80)} reaches files, the "
                           "network, Python or the process", op, node.start)  # fmt: skip
                 elif op not in operators.allowed:
-                    _find(piece, "ART-511", Severity.HIGH, f"the operator {printable(op, 80)} is not known", op,
+                    _find(piece, "ART-511", f"the operator {printable(op, 80)} is not known", op,
                           node.start)  # fmt: skip
                 elif op in _FILE_TABLES and not graph.assets:
-                    _find(piece, "ART-510", Severity.CRITICAL, f"{op} reads a file, and the model ships none", op,
+                    _find(piece, "ART-510", f"{op} reads a file, and the model ships none", op,
                           node.start)  # fmt: skip
 
 
-def _find(piece: Input, rule: str, severity: Severity, message: str, symbol: str, offset: int | None = None) -> None:
-    piece.exam.finding(rule, severity, message, member=piece.source.member, offset=offset, symbol=printable(symbol, 80))
+def _find(piece: Input, rule: str, message: str, symbol: str, offset: int | None = None) -> None:
+    piece.exam.finding(rule, message, member=piece.source.member, offset=offset, symbol=printable(symbol, 80))
 
 
 def _fed_by_placeholder(graph: _MetaGraph) -> bool:
@@ -328,7 +328,7 @@ def _examine_text(piece: Input) -> None:
     names = {name.decode("utf-8", "backslashreplace") for name in _OPERATOR.findall(data)}
     for name in sorted(names & load_operators().dangerous):
         shown = printable(name, 80)
-        piece.exam.finding("ART-510", Severity.CRITICAL, f"the operator {shown} reaches files, the network, Python "
+        piece.exam.finding("ART-510", f"the operator {shown} reaches files, the network, Python "
                            "or the process", member=piece.source.member, symbol=shown)  # fmt: skip
     piece.exam.gap("a graph as protobuf text is not examined by this version", "save the model in binary form")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.archives.zip_records import find_end
 from zt_gate.scan.artifacts.encodings.flatbuffers import Table
 from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
@@ -43,7 +43,7 @@ def _operator(piece: Input, builtin: int, custom: str) -> None:
     elif builtin == _CUSTOM:
         flex = custom.removeprefix("Flex") if custom.startswith("Flex") else ""
         if flex in load_operators().dangerous:
-            piece.exam.finding("ART-510", Severity.CRITICAL, f"the operator {shown} reaches files, the network, Python "
+            piece.exam.finding("ART-510", f"the operator {shown} reaches files, the network, Python "
                                "or the process", member=piece.source.member, symbol=shown)  # fmt: skip
         elif custom not in _KNOWN and flex not in load_operators().allowed:
             _find(piece, "ART-520", f"the custom operator {shown} needs a library of its own", shown)
@@ -52,7 +52,7 @@ def _operator(piece: Input, builtin: int, custom: str) -> None:
 
 
 def _find(piece: Input, rule: str, message: str, symbol: str) -> None:
-    piece.exam.finding(rule, Severity.HIGH, message, member=piece.source.member, symbol=symbol)
+    piece.exam.finding(rule, message, member=piece.source.member, symbol=symbol)
 
 
 def _end_of_buffers(piece: Input, model: Table) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zt_gate.codecs.strict_json import parse_json
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.graphs.export_texts import is_size_expression, problem_with_tree
@@ -97,7 +97,7 @@ def raw_payloads(source: ByteSource, inner: str) -> set[str]:
 def examine_export_member(piece: Input, source: ByteSource, inner: str) -> None:
     """Examine one member of an exported program."""
     if _COMPILED.match(inner):
-        piece.exam.finding("ART-552", Severity.CRITICAL, "compiled code, or code to compile, is part of the program",
+        piece.exam.finding("ART-552", "compiled code, or code to compile, is part of the program",
                            member=source.member, symbol="compiled code")  # fmt: skip
         if not inner.endswith((".cpp", ".cu", ".json", ".txt", ".ptx")):
             piece.inside(source)
@@ -114,9 +114,9 @@ def _model(piece: Input, source: ByteSource) -> None:
     for target in sorted(set(_targets(value))):
         problem = judge_target(target)
         if problem is not None:
-            rule, severity, what = problem
+            rule, what = problem
             shown = printable(target, 120)
-            piece.exam.finding(rule, severity, f"the program calls {shown}, {what}", member=source.member, symbol=shown)
+            piece.exam.finding(rule, f"the program calls {shown}, {what}", member=source.member, symbol=shown)
     _judge_texts(piece, source, value)
 
 
@@ -130,7 +130,7 @@ def _judge_texts(piece: Input, source: ByteSource, value: Any) -> None:
     trees = (problem_with_tree(text) for text in sorted(set(_texts(value, ("in_spec", "out_spec")))))
     problems += [f"a tree specification holds {printable(what, 120)}" for what in trees if what]
     for problem in problems:
-        piece.exam.finding("ART-554", Severity.CRITICAL, problem, member=source.member, symbol=printable(problem, 120))
+        piece.exam.finding("ART-554", problem, member=source.member, symbol=printable(problem, 120))
 
 
 def _texts(value: Any, keys: tuple[str, ...]) -> Iterator[str]:
@@ -160,18 +160,18 @@ def _targets(value: Any) -> Iterator[str]:
             stack.extend(item)
 
 
-def judge_target(target: str) -> tuple[str, Severity, str] | None:
-    """Return rule, severity and reason where a target is more than an operator of PyTorch."""
+def judge_target(target: str) -> tuple[str, str] | None:
+    """Return rule and reason where a target is more than an operator of PyTorch."""
     parts = target.split(".")
     if parts[:2] == ["torch", "ops"] and len(parts) in (4, 5) and all(re.fullmatch(r"\w+", part) for part in parts):
         space, name = parts[2:4]
         if f"{space}.{name}" in load_torch_operators().dangerous:
-            return "ART-550", Severity.CRITICAL, "which reaches files or processes"
+            return "ART-550", "which reaches files or processes"
         known = space in _SPACES - {"aten"} or f"{space}.{name}" in load_torch_operators().allowed
-        return None if known else ("ART-551", Severity.HIGH, "which is no operator of PyTorch")
+        return None if known else ("ART-551", "which is no operator of PyTorch")
     simple = (
         (parts[0] in ("_operator", "operator") and len(parts) == 2 and parts[1] in _PYTHON_CALLS)
         or (parts[0] == "math" and len(parts) == 2 and parts[1] in _MATH)
         or re.fullmatch(r"torch\._?sym_\w+", target)
     )
-    return None if simple else ("ART-550", Severity.CRITICAL, "which is no operator but a Python function")
+    return None if simple else ("ART-550", "which is no operator but a Python function")

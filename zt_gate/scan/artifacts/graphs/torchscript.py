@@ -10,7 +10,7 @@ import ast
 import re
 from typing import Any
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
@@ -64,7 +64,7 @@ class ScriptJudge(PickleJudge):
     def imported(self, found: Global, offset: int) -> bool:
         """Let classes of the model's own code and the reader's helpers through."""
         if _CLASSES.fullmatch(found.name):
-            _find(self.exam, self.source, "ART-551", Severity.HIGH, found.name, "a class of a custom library")
+            _find(self.exam, self.source, "ART-551", found.name, "a class of a custom library")
             return False
         return False if _is_own(found.name) else super().imported(found, offset)
 
@@ -88,11 +88,9 @@ def _is_own(name: str) -> bool:
     return name.startswith("__torch__.") or name in _HELPERS
 
 
-def _find(
-    exam: Examination, source: ByteSource, rule: str, severity: Severity, name: str, what: str, line: int | None = None
-) -> None:
+def _find(exam: Examination, source: ByteSource, rule: str, name: str, what: str, line: int | None = None) -> None:
     shown = printable(name, 120)
-    exam.finding(rule, severity, f"{shown} is {what}", member=source.member, line=line, symbol=shown)
+    exam.finding(rule, f"{shown} is {what}", member=source.member, line=line, symbol=shown)
 
 
 # --- code --------------------------------------------------------------------------------------------------------
@@ -119,10 +117,10 @@ def _code(piece: Input, source: ByteSource) -> None:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = node.func.id
             if name in _RPC:
-                _find(piece.exam, source, "ART-550", Severity.CRITICAL, name, "a call to another process", node.lineno)
+                _find(piece.exam, source, "ART-550", name, "a call to another process", node.lineno)
             elif name not in _BUILTINS | own and name not in seen:
                 seen.add(name)
-                _find(piece.exam, source, "ART-551", Severity.HIGH, name, "no operator of PyTorch", node.lineno)
+                _find(piece.exam, source, "ART-551", name, "no operator of PyTorch", node.lineno)
 
 
 def _import(piece: Input, source: ByteSource, node: ast.Import | ast.ImportFrom) -> None:
@@ -130,7 +128,7 @@ def _import(piece: Input, source: ByteSource, node: ast.Import | ast.ImportFrom)
     names = [alias.name for alias in node.names]
     module = getattr(node, "module", "") or ""
     if not all((module or name).split(".")[0] in ("__torch__", "torch", "typing") for name in names):
-        _find(piece.exam, source, "ART-550", Severity.CRITICAL, module or names[0], "imported by TorchScript",
+        _find(piece.exam, source, "ART-550", module or names[0], "imported by TorchScript",
               node.lineno)  # fmt: skip
 
 
@@ -165,9 +163,9 @@ def _chain(piece: Input, source: ByteSource, node: ast.Attribute, seen: set[str]
     is_bare = root == "torch" and not rest.startswith("ops.")
     candidates = ("aten." + rest, "prim." + rest) if is_bare else (rest.removeprefix("ops."),)
     if any(one in operators.dangerous for one in candidates):
-        _find(piece.exam, source, "ART-550", Severity.CRITICAL, name, "an operator that reaches files or processes",
+        _find(piece.exam, source, "ART-550", name, "an operator that reaches files or processes",
               node.lineno)  # fmt: skip
     elif rest not in _TYPES and not any(
         one in operators.allowed or one.startswith(("quantized.", "_quantized.")) for one in candidates
     ):
-        _find(piece.exam, source, "ART-551", Severity.HIGH, name, "no operator of PyTorch", node.lineno)
+        _find(piece.exam, source, "ART-551", name, "no operator of PyTorch", node.lineno)

@@ -148,27 +148,27 @@ class _KerasConfigExaminer:
         self._prefix = f"{where}: " if where else ""
         self._seen: set[tuple[str, str]] = set()
 
-    def _find(self, rule: str, severity: Severity, message: str, symbol: str) -> None:
+    def _find(self, rule: str, message: str, symbol: str, severity: Severity | None = None) -> None:
         symbol = printable(symbol, 120)
         if (rule, symbol) not in self._seen:
             self._seen.add((rule, symbol))
             self._piece.exam.finding(
-                rule, severity, self._prefix + message, member=self._piece.source.member, symbol=symbol
+                rule, self._prefix + message, member=self._piece.source.member, symbol=symbol, severity=severity
             )
 
     def entry(self, value: dict[str, Any]) -> None:
         """Judge one dict that has a class name."""
         name, module, config = value["class_name"], value.get("module"), value.get("config")
         if not isinstance(name, str):
-            self._find("ART-612", Severity.HIGH, "class_name is no text", "class_name")
+            self._find("ART-612", "class_name is no text", "class_name")
             return
         shown = printable(name, 80)
         base = name.rsplit(">", 1)[-1]
         if base in _CODE:
-            self._find("ART-610", Severity.CRITICAL, f"{shown} runs code that is stored in the configuration", base)
+            self._find("ART-610", f"{shown} runs code that is stored in the configuration", base)
             return
         if base == "TorchModuleWrapper":
-            self._find("ART-615", Severity.CRITICAL, f"{shown} unpickles a PyTorch module when it is loaded", base)
+            self._find("ART-615", f"{shown} unpickles a PyTorch module when it is loaded", base)
             return
         self._module(module, name)
         function = name == _FUNCTION
@@ -186,17 +186,17 @@ class _KerasConfigExaminer:
         if module == "builtins" and (name == _FUNCTION or name in VALUES):
             return
         shown = f"{printable(str(module), 80)}.{printable(name, 80)}"
-        self._find("ART-611", Severity.CRITICAL, f"loading imports {shown}, which is not part of Keras", shown)
+        self._find("ART-611", f"loading imports {shown}, which is not part of Keras", shown)
 
     def _name(self, name: str, *, function: bool) -> None:
         shown = printable(name, 80)
         if name in _SWITCHES:
-            self._find("ART-614", Severity.CRITICAL, f"loading calls {shown}, which switches safe mode off", name)
+            self._find("ART-614", f"loading calls {shown}, which switches safe mode off", name)
         elif name in _FETCH:
-            self._find("ART-613", Severity.CRITICAL, f"loading calls {shown}, which reads or fetches files", name)
+            self._find("ART-613", f"loading calls {shown}, which reads or fetches files", name)
         elif name not in (FUNCTIONS if function else CLASSES | VALUES):
             kind = "function" if function else "class"
-            self._find("ART-612", Severity.HIGH, f"the {kind} {shown} is on no list of Keras's own", name)
+            self._find("ART-612", f"the {kind} {shown} is on no list of Keras's own", name)
 
     def _registered(self, registered: Any) -> None:
         """A registered name with a package is looked up among custom objects before the module is."""
@@ -205,26 +205,26 @@ class _KerasConfigExaminer:
         text = str(registered)
         if text == _FUNCTION or text in FUNCTIONS or text in CLASSES or text in VALUES:
             return
-        self._find("ART-612", Severity.HIGH, f"the registered name {printable(text, 80)} is not Keras's own", text)
+        self._find("ART-612", f"the registered name {printable(text, 80)} is not Keras's own", text)
 
     def _vocabulary(self, name: str, config: dict[str, Any]) -> None:
         for key in ("vocabulary", "idf_weights"):
             path = config.get(key)
             if isinstance(path, str):
                 shown = printable(path, 120)
-                self._find("ART-613", Severity.CRITICAL, f"{name} opens {shown} when it is loaded", f"{name}.{key}")
+                self._find("ART-613", f"{name} opens {shown} when it is loaded", f"{name}.{key}")
 
     def keys(self, value: dict[str, Any]) -> None:
         """Judge what stands in a dict beside a class name."""
         if value.get("safe_mode") is False:
-            self._find("ART-614", Severity.CRITICAL, "safe_mode is switched off inside the model", "safe_mode")
+            self._find("ART-614", "safe_mode is switched off inside the model", "safe_mode")
         if value.get("function_type") == "lambda":
-            self._find("ART-610", Severity.CRITICAL, "a lambda function is stored as marshalled code", "lambda")
+            self._find("ART-610", "a lambda function is stored as marshalled code", "lambda")
 
     def text(self, value: str) -> None:
         """Judge text that stands for something to open."""
         if value in _SWITCHES:
-            self._find("ART-614", Severity.CRITICAL, f"{value} is named, which switches safe mode off", value)
+            self._find("ART-614", f"{value} is named, which switches safe mode off", value)
         elif "://" in value[:12]:
             shown = printable(value, 120)
-            self._find("ART-613", Severity.HIGH, f"the configuration names the address {shown}", shown)
+            self._find("ART-613", f"the configuration names the address {shown}", shown, severity=Severity.HIGH)

@@ -7,7 +7,7 @@ is a finding, and whatever the reader does not understand is a gap.
 from __future__ import annotations
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.format import Format, Input, member_name
 from zt_gate.scan.artifacts.hdf5.keras_config import judge_config
@@ -17,11 +17,11 @@ from zt_gate.scan.interface import Head
 _CONFIGS = frozenset({"model_config", "training_config", "optimizer_config", "build_config", "compile_config"})
 _PYTABLES = frozenset({"PYTABLES_FORMAT_VERSION", "FILTERS", "PSEUDOATOM"})
 _RULES = {
-    Hdf5Oddity.EXTERNAL_LINK: ("ART-601", Severity.CRITICAL, "{} links into another file: {}"),
-    Hdf5Oddity.EXTERNAL_DATA: ("ART-601", Severity.CRITICAL, "{} keeps its numbers in another file"),
-    Hdf5Oddity.VIRTUAL: ("ART-601", Severity.CRITICAL, "{} is a virtual dataset over other files"),
-    Hdf5Oddity.SOFT_LINK: ("ART-602", Severity.MEDIUM, "{} is a link to another name: {}"),
-    Hdf5Oddity.FILTER: ("ART-603", Severity.HIGH, "{} needs the filter plugin {}"),
+    Hdf5Oddity.EXTERNAL_LINK: ("ART-601", "{} links into another file: {}"),
+    Hdf5Oddity.EXTERNAL_DATA: ("ART-601", "{} keeps its numbers in another file"),
+    Hdf5Oddity.VIRTUAL: ("ART-601", "{} is a virtual dataset over other files"),
+    Hdf5Oddity.SOFT_LINK: ("ART-602", "{} is a link to another name: {}"),
+    Hdf5Oddity.FILTER: ("ART-603", "{} needs the filter plugin {}"),
 }
 
 
@@ -31,16 +31,16 @@ def _examine(piece: Input) -> None:
     pytables = False
     for item in file.walk():
         for oddity, detail in item.oddities:
-            rule, severity, message = _RULES[oddity]
+            rule, message = _RULES[oddity]
             text = message.format(printable(item.path or "/", 120), printable(detail, 120))
-            exam.finding(rule, severity, text, member=source.member, symbol=printable(item.path, 120))
+            exam.finding(rule, text, member=source.member, symbol=printable(item.path, 120))
         pytables = pytables or bool(_PYTABLES & item.attributes.keys())
         _attributes(piece, item)
     if pytables:
         exam.gap("a PyTables file, whose reader unpickles attributes", "save the arrays with safetensors or numpy")
     if file.end < source.size:
         exam.finding(
-            "ART-604", Severity.HIGH, f"{source.size - file.end} bytes follow the end that the HDF5 file declares",
+            "ART-604", f"{source.size - file.end} bytes follow the end that the HDF5 file declares",
             member=source.member, offset=file.end, symbol="trailing bytes",
         )  # fmt: skip
     exam.cover_all()
@@ -63,7 +63,7 @@ def _config(piece: Input, shown: str, value: bytes) -> None:
     try:
         judge_config(piece, parse_json(value.rstrip(b"\0"), constants=True), shown)
     except DuplicateKeyError as error:
-        piece.exam.finding("ART-307", Severity.HIGH, f"{shown}: {error}; two readers see two values",
+        piece.exam.finding("ART-307", f"{shown}: {error}; two readers see two values",
                            member=piece.source.member, symbol="duplicate key")  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.pickles.arguments import problem_with
 from zt_gate.scan.artifacts.pickles.globals import load_globals
@@ -88,7 +88,7 @@ class PickleJudge:
         self._statsmodels = False
         self._doubtful = ("", 0)
 
-    def _find(self, rule: str, severity: Severity, symbol: str, message: str, offset: int) -> None:
+    def _find(self, rule: str, symbol: str, message: str, offset: int) -> None:
         key = (rule, symbol)
         if key in self._seen:
             return
@@ -100,7 +100,6 @@ class PickleJudge:
         self._seen.add(key)
         self.exam.finding(
             rule,
-            severity,
             message,
             member=self.source.member,
             offset=offset,
@@ -120,10 +119,10 @@ class PickleJudge:
         shown = printable(name, 120)
         if lists.is_dangerous(found.module, found.qualname):
             message = f"the pickle imports {shown}, which is a known way to run code or reach into the system"
-            self._find("ART-101", Severity.CRITICAL, name, message, offset)
+            self._find("ART-101", name, message, offset)
         else:
             message = f"the pickle imports {shown}, which is on no list of safe names"
-            self._find("ART-102", Severity.HIGH, name, message, offset)
+            self._find("ART-102", name, message, offset)
         return False
 
     def handed_on(self, found: Global, offset: int) -> None:
@@ -131,26 +130,26 @@ class PickleJudge:
         if load_globals().is_call_only(found.name):
             shown = printable(found.name, 120)
             message = f"the pickle hands {shown} on, so that something else may call it"
-            self._find("ART-113", Severity.CRITICAL, found.name, message, offset)
+            self._find("ART-113", found.name, message, offset)
 
     def unresolved(self, what: str, offset: int) -> None:
         """Judge a name that only the running pickle would know."""
-        self._find("ART-103", Severity.CRITICAL, what, f"the pickle computes what it uses: {what}", offset)
+        self._find("ART-103", what, f"the pickle computes what it uses: {what}", offset)
 
     def called(self, callee: Any, args: Any, offset: int, use: str) -> None:
         """Judge a call."""
         if not isinstance(callee, Global):
             message = f"the pickle calls {describe(callee)}, which is no imported name"
-            self._find("ART-109", Severity.CRITICAL, describe(callee), message, offset)
+            self._find("ART-109", describe(callee), message, offset)
             return
         uses = load_globals().uses(callee.name, torch=self.torch)
         if uses is not None and use not in uses:
             message = f"the pickle calls {printable(callee.name, 120)}, which may be named but not called ({use})"
-            self._find("ART-104", Severity.HIGH, callee.name, message, offset)
+            self._find("ART-104", callee.name, message, offset)
         problem = problem_with(callee.name, args, torch=self.torch)
         if problem and uses is not None:
             shown = printable(callee.name, 120)
-            self._find("ART-115", Severity.CRITICAL, callee.name, f"the pickle gives {shown} {problem}", offset)
+            self._find("ART-115", callee.name, f"the pickle gives {shown} {problem}", offset)
         items = args.items if isinstance(args, Tuple) else None
         self._arguments(callee.name, items, uses is not None and use in uses, offset)
 
@@ -159,20 +158,20 @@ class PickleJudge:
         literal = items is not None and len(items) == 1 and isinstance(items[0], BytesValue)
         if name == _LOAD_FROM_BYTES and not literal:
             # It calls torch.load, so bytes that cannot be read here are a pickle that nobody examined.
-            self._find("ART-110", Severity.HIGH, name, f"{name} is given bytes that only the running pickle knows",
+            self._find("ART-110", name, f"{name} is given bytes that only the running pickle knows",
                        offset)  # fmt: skip
             self.exam.gap(f"the bytes given to {name} at {offset} are computed", "save with torch.save or protocol 4")
         if name == _REBUILD_FROM_TYPE:
             first = items[0] if items else None
             if not (isinstance(first, Global) and first.name.startswith("torch._utils._rebuild_")):
                 message = f"{name} is given {printable(describe(first), 120)} to call"
-                self._find("ART-113", Severity.CRITICAL, describe(first), message, offset)
+                self._find("ART-113", describe(first), message, offset)
         for item in _flat(items):
             if isinstance(item, BytesValue) and (not allowed or name == _LOAD_FROM_BYTES):
                 self._bytes(name, item, offset)
             elif isinstance(item, ContainerValue) and item.dunder:
                 message = f"{printable(name, 120)} is given state that sets {printable(item.dunder, 60)}"
-                self._find("ART-105", Severity.HIGH, f"{name}.{item.dunder}", message, offset)
+                self._find("ART-105", f"{name}.{item.dunder}", message, offset)
 
     def built(self, receiver: Any, state: Any, offset: int) -> None:
         """Judge a BUILD: the class of the receiver, then the names in the state."""
@@ -181,14 +180,14 @@ class PickleJudge:
         if not name or (uses is not None and "build" not in uses):
             shown = printable(name, 120) if name else describe(receiver)
             message = f"the pickle overwrites the state of {shown}, which no list allows"
-            self._find("ART-105", Severity.HIGH, shown, message, offset)
+            self._find("ART-105", shown, message, offset)
         for part in _flat((state,)):
             if isinstance(part, ContainerValue) and part.dunder:
                 message = f"the state of {printable(name, 120)} sets {printable(part.dunder, 60)}"
-                self._find("ART-105", Severity.HIGH, f"{name}.{part.dunder}", message, offset)
+                self._find("ART-105", f"{name}.{part.dunder}", message, offset)
             elif isinstance(part, ContainerValue) and part.computed:
                 message = f"the state of {printable(name, 120)} has a key that only the running pickle knows"
-                self._find("ART-105", Severity.HIGH, f"{name} computed key", message, offset)
+                self._find("ART-105", f"{name} computed key", message, offset)
         parts = state.items if isinstance(state, Tuple) else (state,)
         if (
             parts is None
@@ -197,7 +196,7 @@ class PickleJudge:
             or any(isinstance(part, Instance) and part.cls in _DICTS for part in parts)
         ):
             message = f"the state of {printable(name, 120)} is computed by a call, and may set anything"
-            self._find("ART-105", Severity.HIGH, f"{name} computed", message, offset)
+            self._find("ART-105", f"{name} computed", message, offset)
         self._formula(name, state, offset)
 
     def _formula(self, name: str, state: Any, offset: int) -> None:
@@ -209,7 +208,7 @@ class PickleJudge:
         if self._statsmodels and self._doubtful[0]:
             name, offset = self._doubtful
             message = f"the state of {printable(name, 120)} may hold a formula, which statsmodels evaluates"
-            self._find("ART-114", Severity.HIGH, name, message, offset)
+            self._find("ART-114", name, message, offset)
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
         """Judge APPEND, SETITEM or ADDITEMS on something else than a plain container."""
@@ -221,7 +220,7 @@ class PickleJudge:
                 return
         what = printable(receiver.cls, 120) if isinstance(receiver, Instance) else describe(receiver)
         message = f"the pickle does {use} on {what or 'a computed object'}, which is no plain container"
-        self._find("ART-108", Severity.HIGH, f"{use} {what}", message, offset)
+        self._find("ART-108", f"{use} {what}", message, offset)
 
     def persistent(self, pid: Any, offset: int) -> None:
         """Judge a persistent id: only PyTorch's storage tuple, inside a PyTorch container."""
@@ -235,12 +234,12 @@ class PickleJudge:
         if self.torch and module_class(pid) is not None:
             return  # the class itself was imported and judged; the loader only compares its source text
         where = "of an unknown shape" if self.torch else "outside a PyTorch container"
-        self._find("ART-107", Severity.HIGH, "persistent id", f"the pickle uses a persistent id {where}", offset)
+        self._find("ART-107", "persistent id", f"the pickle uses a persistent id {where}", offset)
 
     def extension(self, code: int, offset: int) -> None:
         """Judge an EXT opcode: always blocked."""
         message = f"the pickle asks for extension {code}, an object that no file names"
-        self._find("ART-106", Severity.CRITICAL, f"extension {code}", message, offset)
+        self._find("ART-106", f"extension {code}", message, offset)
 
     def array(self, receiver: Instance, offset: int) -> int:
         """Step over the raw array that joblib writes behind a wrapper; an object array is a pickle of its own."""
@@ -271,7 +270,7 @@ class PickleJudge:
             if not data.startswith(b"\x80"):
                 return
         message = f"{printable(callee, 120)} is given a pickle inside bytes"
-        self._find("ART-110", Severity.HIGH, callee, message, offset)
+        self._find("ART-110", callee, message, offset)
 
 
 class PlainReading(PickleJudge):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from zt_gate.domain import Severity
 from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.pickles.machine import Listener, Machine
@@ -84,7 +83,6 @@ def _trailing(piece: Input, offset: int) -> None:
     size = piece.source.size
     piece.exam.finding(
         "ART-111",
-        Severity.HIGH,
         f"{size - offset} bytes behind the last pickle are no pickle",
         member=piece.source.member,
         offset=offset,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.domain import Finding, Gap, Severity, printable
+from zt_gate.domain import Notes, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.interface import Examination
 
@@ -23,14 +23,6 @@ _LIBRARIES = frozenset({"diffusers", "transformers"})
 _PARENTS = re.compile(r"(transformers|diffusers|torch|timm)(\.[A-Za-z0-9_]+)*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """What all configurations of a target gave rise to."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
-
-
 @dataclass(slots=True)
 class _JsonFile:
     """One JSON file and the names beside it."""
@@ -39,9 +31,9 @@ class _JsonFile:
     folder: str
     paths: frozenset[str]
 
-    def find(self, rule: str, severity: Severity, message: str, symbol: str, fix: str = "") -> None:
+    def find(self, rule: str, message: str, symbol: str, *, severity: Severity | None = None, fix: str = "") -> None:
         """Note a finding."""
-        self.exam.finding(rule, severity, message, symbol=printable(symbol, 120), fix=fix)
+        self.exam.finding(rule, message, severity=severity, symbol=printable(symbol, 120), fix=fix)
 
     def has(self, name: str) -> bool:
         """Whether a path relative to this file is part of the release; a folder counts when something is in it."""
@@ -49,20 +41,17 @@ class _JsonFile:
         return path in self.paths or path == "."
 
 
-def examine_repository(frozen: Frozen) -> Repository:
+def examine_repository(frozen: Frozen) -> Notes:
     """Examine every configuration whose meaning depends on the files around it."""
-    findings: list[Finding] = []
-    gaps: list[Gap] = []
+    notes = Notes()
     paths = frozenset(_with_folders(frozen.files))
     for path, file in sorted(frozen.files.items()):
         if not path.lower().endswith(".json"):
             continue
-        exam = Examination(path, file.size)
+        exam = Examination(path, file.size, notes)
         with exam.guarded(path):
             _examine(_JsonFile(exam, posixpath.dirname(path), paths), posixpath.basename(path).lower(), file)
-        findings += exam.findings
-        gaps += exam.gaps
-    return Repository(findings, gaps)
+    return notes
 
 
 def _with_folders(paths: Iterable[str]) -> Iterator[str]:
@@ -127,12 +116,12 @@ def _target(here: _JsonFile, target: str) -> None:
     if separator:
         shown = printable(repository, 80)
         message = f"auto_map fetches and runs code from the repository {shown}"
-        here.find("ART-660", Severity.CRITICAL, message, target)
+        here.find("ART-660", message, target, severity=Severity.CRITICAL)
         return
     file = module.replace(".", "/") + ".py"
     where = "is part of the release" if here.has(file) else "is not in the release"
     message = f"auto_map makes a loader run {printable(file, 100)}, which {where}"
-    here.find("ART-660", Severity.HIGH, message, file)
+    here.find("ART-660", message, file)
 
 
 def _modules(here: _JsonFile, content: Any) -> None:
@@ -140,11 +129,11 @@ def _modules(here: _JsonFile, content: Any) -> None:
     for item in content if isinstance(content, list) else []:
         kind = str(item.get("type", "")) if isinstance(item, dict) else str(item)
         if not _SENTENCE.match(kind):
-            here.find("ART-661", Severity.CRITICAL, f"modules.json imports {printable(kind, 100)}", kind)
+            here.find("ART-661", f"modules.json imports {printable(kind, 100)}", kind)
         path = item.get("path", "") if isinstance(item, dict) else ""
         if path and not (isinstance(path, str) and _is_inside(path) and here.has(path)):
             message = f"modules.json names the folder {printable(str(path), 100)}, which is not part of the release"
-            here.find("ART-653", Severity.HIGH, message, str(path))
+            here.find("ART-653", message, str(path))
 
 
 def _is_inside(path: str) -> bool:
@@ -157,7 +146,7 @@ def _adapter(here: _JsonFile, content: dict[str, Any]) -> None:
     parent = mapping.get("parent_library") if isinstance(mapping, dict) else None
     if parent is not None and not _PARENTS.match(str(parent)):
         shown = printable(str(parent), 100)
-        here.find("ART-661", Severity.CRITICAL, f"adapter_config.json imports {shown}", str(parent))
+        here.find("ART-661", f"adapter_config.json imports {shown}", str(parent))
 
 
 def _components(here: _JsonFile, content: dict[str, Any]) -> None:
@@ -166,13 +155,13 @@ def _components(here: _JsonFile, content: dict[str, Any]) -> None:
         if name.startswith("_"):
             if name == "_class_name" and not isinstance(value, str):
                 message = "the pipeline class is code of the repository"
-                here.find("ART-661", Severity.CRITICAL, message, name)
+                here.find("ART-661", message, name)
             continue
         library = value[0] if isinstance(value, list) and value else None
         if library is not None and library not in _LIBRARIES:
             shown = printable(str(library), 80)
             message = f"the component {printable(name, 60)} comes from {shown}, which is no library of the pipeline"
-            here.find("ART-661", Severity.HIGH, message, str(library))
+            here.find("ART-661", message, str(library), severity=Severity.HIGH)
 
 
 def _shards(here: _JsonFile, content: dict[str, Any]) -> None:
@@ -184,7 +173,9 @@ def _shards(here: _JsonFile, content: dict[str, Any]) -> None:
     for name in sorted(names):
         shown = printable(name, 100)
         if "/" in name or not _is_inside(name):
-            here.find("ART-653", Severity.CRITICAL, f"the index names {shown}, which leads out of its folder", name)
+            here.find(
+                "ART-653", f"the index names {shown}, which leads out of its folder", name, severity=Severity.CRITICAL
+            )
         elif not here.has(name):
-            here.find("ART-653", Severity.HIGH, f"the index names {shown}, which is not part of the release", name,
+            here.find("ART-653", f"the index names {shown}, which is not part of the release", name,
                       fix="add the missing shard, or write the index again")  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.codecs.yaml_events import TIMESTAMP, Odd, Oddity
-from zt_gate.domain import Finding, Gap, Severity, printable
+from zt_gate.domain import Notes, printable
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 from zt_gate.scan.interface import Examination
@@ -49,40 +49,29 @@ class _Model:
     """Every manifest path of the target, folders included."""
     seen: set[tuple[str, str]] = field(default_factory=set)
 
-    def find(self, rule: str, severity: Severity, message: str, symbol: str, fix: str = "") -> None:
+    def find(self, rule: str, message: str, symbol: str, fix: str = "") -> None:
         """Note a finding once per rule and symbol."""
         if (rule, symbol) not in self.seen:
             self.seen.add((rule, symbol))
-            self.exam.finding(rule, severity, message, symbol=printable(symbol, 120), fix=fix)
+            self.exam.finding(rule, message, symbol=printable(symbol, 120), fix=fix)
 
     def has(self, path: str) -> bool:
         """Whether a path relative to the model exists in the manifest."""
         return posixpath.normpath(posixpath.join(self.folder, path)) in self.paths
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What all model directories of a target gave rise to."""
-
-    findings: list[Finding]
-    gaps: list[Gap]
-
-
-def examine_models(frozen: Frozen) -> Models:
+def examine_models(frozen: Frozen) -> Notes:
     """Examine every file named `MLmodel`."""
-    findings: list[Finding] = []
-    gaps: list[Gap] = []
+    notes = Notes()
     paths = frozenset(_with_folders(frozen.names))
     for path, file in sorted(frozen.files.items()):
         folder, name = posixpath.split(path)
         if name.lower() != "mlmodel":
             continue
-        exam = Examination(path, file.size)
+        exam = Examination(path, file.size, notes)
         with exam.guarded(path):
             _model(_Model(folder, exam, paths), file)
-        findings += exam.findings
-        gaps += exam.gaps
-    return Models(findings, gaps)
+    return notes
 
 
 def _with_folders(paths: Iterable[str]) -> Iterator[str]:
@@ -100,7 +89,7 @@ def _model(model: _Model, file: FrozenFile) -> None:
     for odd in oddities:
         what = f"{odd.kind.name.lower()} {printable(odd.detail, 60)}"
         message = f"MLmodel line {odd.line} has a {what}, which readers treat differently"
-        model.find("MLF-001", Severity.HIGH, message, what)
+        model.find("MLF-001", message, what)
     if any(odd.kind is Oddity.ALIAS for odd in oddities):
         content = None
     flavors = content.get("flavors") if isinstance(content, dict) else None
@@ -111,7 +100,7 @@ def _model(model: _Model, file: FrozenFile) -> None:
         if isinstance(flavor, dict):
             _flavor(model, printable(name, 60), flavor)
         else:
-            model.find("MLF-001", Severity.HIGH, f"flavor {printable(name, 60)} is no map", name)
+            model.find("MLF-001", f"flavor {printable(name, 60)} is no map", name)
     _paths(model, "", {key: value for key, value in content.items() if key not in _SCHEMA_FIELDS})
 
 
@@ -119,17 +108,17 @@ def _flavor(model: _Model, name: str, flavor: dict[str, Any]) -> None:
     if "loader_module" in flavor:
         _loader(model, name, str(flavor["loader_module"]), flavor)
     if flavor.get("code") not in (None, ""):
-        model.find("MLF-005", Severity.HIGH, f"flavor {name} puts {_text(flavor['code'])} of the model on the import "
+        model.find("MLF-005", f"flavor {name} puts {_text(flavor['code'])} of the model on the import "
                    "path", f"{name}.code")  # fmt: skip
     if flavor.get("model_code_path"):
-        model.find("MLF-004", Severity.HIGH, f"flavor {name} runs {_text(flavor['model_code_path'])} when it is loaded",
+        model.find("MLF-004", f"flavor {name} runs {_text(flavor['model_code_path'])} when it is loaded",
                    f"{name}.model_code_path")  # fmt: skip
     if flavor.get("python_model"):
-        model.find("MLF-004", Severity.HIGH, f"flavor {name} unpickles {_text(flavor['python_model'])}, which is code",
+        model.find("MLF-004", f"flavor {name} unpickles {_text(flavor['python_model'])}, which is code",
                    f"{name}.python_model")  # fmt: skip
     trusted = flavor.get("skops_trusted_types")
     if trusted and not _all_listed(trusted):
-        model.find("MLF-008", Severity.HIGH, f"flavor {name} names the types to trust itself: {_text(trusted)}",
+        model.find("MLF-008", f"flavor {name} names the types to trust itself: {_text(trusted)}",
                    f"{name}.skops_trusted_types")  # fmt: skip
     _paths(model, f"{name}.", flavor)
 
@@ -150,11 +139,9 @@ def _loader(model: _Model, name: str, loader: str, flavor: dict[str, Any]) -> No
         for end in ("", ".py")
     )
     if own:
-        model.find("MLF-003", Severity.CRITICAL, f"load_model would run code that came with the model: {shown}", loader)
+        model.find("MLF-003", f"load_model would run code that came with the model: {shown}", loader)
     if loader not in _LOADERS:
-        model.find(
-            "MLF-002", Severity.HIGH, f"flavor {name} is loaded by {shown}, which is no loader of MLflow", loader
-        )
+        model.find("MLF-002", f"flavor {name} is loaded by {shown}, which is no loader of MLflow", loader)
 
 
 def _text(value: Any) -> str:
@@ -185,6 +172,6 @@ def _path(model: _Model, what: str, path: str) -> None:
     ):
         if what.endswith("model_code_path") and posixpath.basename(path) and model.has(posixpath.basename(path)):
             return  # MLflow records where the author's file was and loads the copy of the same name beside MLmodel
-        model.find("MLF-006", Severity.CRITICAL, f"{what} leads out of the model folder: {shown}", what)
+        model.find("MLF-006", f"{what} leads out of the model folder: {shown}", what)
     elif not model.has(path):
-        model.find("MLF-007", Severity.HIGH, f"{what} names {shown}, which is not part of the release", what)
+        model.find("MLF-007", f"{what} names {shown}, which is not part of the release", what)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 
@@ -47,7 +47,7 @@ def judge_schema(piece: Input, root: Any) -> None:
     Raises:
         ValueError: more nodes than the limit.
     """
-    found: dict[tuple[str, str], tuple[Severity, str]] = {}
+    found: dict[tuple[str, str], str] = {}
     stack, nodes = [root], 0
     while stack:
         value = stack.pop()
@@ -62,28 +62,28 @@ def judge_schema(piece: Input, root: Any) -> None:
             stack.extend(value)
     if isinstance(root, dict) and "protocol" in root and root["protocol"] not in _KNOWN_PROTOCOLS:
         piece.exam.gap(f"skops protocol {printable(str(root['protocol']), 20)} is not known to this version")
-    for (rule, symbol), (severity, message) in found.items():
-        piece.exam.finding(rule, severity, message, member=piece.source.member, symbol=printable(symbol, 120))
+    for (rule, symbol), message in found.items():
+        piece.exam.finding(rule, message, member=piece.source.member, symbol=printable(symbol, 120))
 
 
-def _node(value: dict[str, Any], found: dict[tuple[str, str], tuple[Severity, str]]) -> None:
+def _node(value: dict[str, Any], found: dict[tuple[str, str], str]) -> None:
     loader, name = value.get("__loader__"), f"{value.get('__module__')}.{value.get('__class__')}"
     shown, kind = printable(name, 120), printable(str(loader), 60)
     if isinstance(value.get("file"), str) and not _MEMBER.fullmatch(value["file"]):
         what = printable(value["file"], 120)
-        found["ART-621", f"file {what}"] = (Severity.CRITICAL, f"the {kind} of {shown} reads {what}, no member")
+        found["ART-621", f"file {what}"] = f"the {kind} of {shown} reads {what}, no member"
     if loader in _CALLING:
         message = f"the {kind} of {shown} makes or calls a function that the file chooses"
-        found["ART-621", f"{loader} {name}"] = (Severity.CRITICAL, message)
+        found["ART-621", f"{loader} {name}"] = message
         return
     if loader not in _NODES and loader != "FunctionNode":
-        found["ART-620", str(loader)] = (Severity.HIGH, f"{kind} is no node of skops that this version knows")
+        found["ART-620", str(loader)] = f"{kind} is no node of skops that this version knows"
     lists = load_globals()
     listed = loader == "CachedNode" or name in _VALUES or lists.uses(name, torch=False) is not None
     if listed and not (loader == "FunctionNode" and lists.is_call_only(name)):
         return
     module, _, qualname = name.rpartition(".")
     if lists.is_dangerous(str(value.get("__module__")), str(value.get("__class__"))) or loader == "FunctionNode":
-        found["ART-621", name] = (Severity.CRITICAL, f"loading imports {shown}, which is no data")
+        found["ART-621", name] = f"loading imports {shown}, which is no data"
     elif module and qualname:
-        found["ART-620", name] = (Severity.HIGH, f"the schema names {shown}, which is on no list of safe names")
+        found["ART-620", name] = f"the schema names {shown}, which is on no list of safe names"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.domain import Severity
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -36,7 +35,7 @@ def _examine_lightgbm(piece: Input) -> None:
         try:
             parse_json(data[at + len(_CATEGORIES) :].strip(), constants=True)
         except DuplicateKeyError as error:
-            piece.exam.finding("ART-307", Severity.HIGH, f"{error}; two readers see two values",
+            piece.exam.finding("ART-307", f"{error}; two readers see two values",
                                member=piece.source.member, symbol="duplicate key")  # fmt: skip
     piece.exam.cover_all()
 
@@ -99,7 +98,7 @@ def _examine_sentencepiece(piece: Input) -> None:
 
 def _examine_r(piece: Input) -> None:
     piece.exam.finding(
-        "ART-651", Severity.HIGH, "R data, which may hold expressions that run when it is read",
+        "ART-651", "R data, which may hold expressions that run when it is read",
         member=piece.source.member, symbol="R data",
     )  # fmt: skip
     piece.exam.gap("R data is not examined by this version", "export the model as PMML or ONNX")
@@ -107,7 +106,7 @@ def _examine_r(piece: Input) -> None:
 
 def _examine_engine(piece: Input) -> None:
     piece.exam.finding(
-        "ART-652", Severity.HIGH, "a TensorRT engine is compiled code for one GPU, and may carry plugins",
+        "ART-652", "a TensorRT engine is compiled code for one GPU, and may carry plugins",
         member=piece.source.member, symbol="TensorRT engine",
     )  # fmt: skip
     piece.exam.gap("a TensorRT engine cannot be examined", "release the ONNX model and build the engine from it")

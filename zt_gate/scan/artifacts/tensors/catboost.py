@@ -6,7 +6,7 @@ Source: catboost/libs/model/model.cpp, flatbuffers/model.fbs, flatbuffers/ctr_da
 from __future__ import annotations
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.encodings.flatbuffers import BadFlatbufferError, Table
 from zt_gate.scan.artifacts.format import Format, Input, Slice
 
@@ -42,7 +42,7 @@ def _examine(piece: Input) -> None:
             return
         end = _category_tables(piece, end)
     if end < source.size:
-        piece.exam.finding("ART-680", Severity.HIGH, f"{source.size - end} bytes follow the CatBoost model",
+        piece.exam.finding("ART-680", f"{source.size - end} bytes follow the CatBoost model",
                            member=source.member, offset=end, symbol="trailing bytes")  # fmt: skip
     piece.exam.cover_all()
 
@@ -63,7 +63,7 @@ def _describe(piece: Input, entry: Table) -> None:
         try:
             parse_json(value.encode(), constants=True)
         except DuplicateKeyError as error:
-            piece.exam.finding("ART-307", Severity.HIGH, f"{printable(key, 60)}: {error}; two readers see two values",
+            piece.exam.finding("ART-307", f"{printable(key, 60)}: {error}; two readers see two values",
                                member=piece.source.member, symbol="duplicate key")  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 
-from zt_gate.domain import Severity
 from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
@@ -38,7 +37,7 @@ def _examine(piece: Input) -> None:
 
 
 def _find(piece: Input, message: str) -> None:
-    piece.exam.finding("ART-680", Severity.HIGH, message, member=piece.source.member, symbol="layout")
+    piece.exam.finding("ART-680", message, member=piece.source.member, symbol="layout")
 
 
 def _walk(source: ByteSource) -> int:

@@ -6,7 +6,7 @@ import math
 import struct
 from typing import Any
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.format import Format, Input
@@ -104,7 +104,7 @@ def _skip_texts(reader: _HeaderCursor, count: int) -> None:
 
 
 def _bad(piece: Input, what: str, symbol: str) -> None:
-    piece.exam.finding("ART-530", Severity.HIGH, f"the GGUF layout is wrong: {what}", member=piece.source.member,
+    piece.exam.finding("ART-530", f"the GGUF layout is wrong: {what}", member=piece.source.member,
                        symbol=printable(symbol, 80))  # fmt: skip
 
 

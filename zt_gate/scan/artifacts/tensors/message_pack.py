@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -164,14 +164,12 @@ class _Walker:
 
     def _malformed(self, at: int, what: str) -> None:
         self._piece.exam.finding(
-            "ART-641", Severity.HIGH, f"an array is not what Flax writes: {what}", member=self._source.member,
+            "ART-641", f"an array is not what Flax writes: {what}", member=self._source.member,
             offset=at, symbol=printable(what, 80),
         )  # fmt: skip
 
     def _find(self, message: str, symbol: str) -> None:
-        self._piece.exam.finding(
-            "ART-640", Severity.HIGH, message, member=self._source.member, offset=self.at, symbol=symbol
-        )
+        self._piece.exam.finding("ART-640", message, member=self._source.member, offset=self.at, symbol=symbol)
 
 
 def _array_header(data: bytes) -> tuple[list[int], str, int, int]:
@@ -211,7 +209,7 @@ def _examine(piece: Input) -> None:
         piece.exam.gap("the MessagePack data is no map of parameters", "save it with flax.serialization.to_bytes")
     if walker.at < piece.source.size:
         piece.exam.finding(
-            "ART-641", Severity.HIGH, f"{piece.source.size - walker.at} bytes follow the value",
+            "ART-641", f"{piece.source.size - walker.at} bytes follow the value",
             member=piece.source.member, offset=walker.at, symbol="trailing bytes",
         )  # fmt: skip
     piece.exam.cover_all()

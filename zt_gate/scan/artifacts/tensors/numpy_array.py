@@ -7,7 +7,6 @@ import math
 import re
 from typing import Any
 
-from zt_gate.domain import Severity
 from zt_gate.scan.artifacts.format import Format, Input, Slice
 from zt_gate.scan.interface import BrokenFileError, Head
 
@@ -88,7 +87,6 @@ def _examine(piece: Input) -> None:
     if end != source.size:
         exam.finding(
             "ART-402",
-            Severity.HIGH,
             f"the npy header announces {end} bytes and there are {source.size}",
             member=source.member,
             symbol="size",

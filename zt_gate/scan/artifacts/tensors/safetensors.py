@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -28,7 +28,7 @@ def _matches(head: Head) -> bool:
 
 
 def _bad(piece: Input, what: str, symbol: str) -> None:
-    piece.exam.finding("ART-401", Severity.HIGH, f"the safetensors layout is wrong: {what}", symbol=symbol,
+    piece.exam.finding("ART-401", f"the safetensors layout is wrong: {what}", symbol=symbol,
                        member=piece.source.member)  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.errors import TargetError
 from zt_gate.scan.artifacts.encodings.flatbuffers import Table
 from zt_gate.scan.artifacts.encodings.thrift_compact import BadThriftError, CompactReader
@@ -30,13 +30,13 @@ class BadTableError(BrokenFileError):
     """The file contradicts the format that it begins like."""
 
 
-def _find(piece: Input, rule: str, severity: Severity, message: str, symbol: str, offset: int | None = None) -> None:
-    piece.exam.finding(rule, severity, message, member=piece.source.member, symbol=symbol, offset=offset)
+def _find(piece: Input, rule: str, message: str, symbol: str, offset: int | None = None) -> None:
+    piece.exam.finding(rule, message, member=piece.source.member, symbol=symbol, offset=offset)
 
 
 def _judge_schema(piece: Input, data: bytes) -> None:
     if _UNPICKLED in data:
-        _find(piece, "ART-681", Severity.CRITICAL, "the schema holds an extension type that older PyArrow unpickles",
+        _find(piece, "ART-681", "the schema holds an extension type that older PyArrow unpickles",
               "arrow.py_extension_type")  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def _account(piece: Input, ranges: Iterable[tuple[int, int]]) -> None:
     for start, end in list(exam.holes()):
         odd = next((at for at in range(start, end, _CHUNK) if _is_odd(piece, at, min(end, at + _CHUNK))), -1)
         if odd >= 0:
-            _find(piece, "ART-680", Severity.HIGH, f"bytes {start} to {end} belong to no column", "undeclared bytes",
+            _find(piece, "ART-680", f"bytes {start} to {end} belong to no column", "undeclared bytes",
                   start)  # fmt: skip
         exam.cover(start, end)
 
@@ -97,7 +97,7 @@ def _column(piece: Input, column: dict[int, Any]) -> list[tuple[int, int]]:
     """Return the ranges of one column: its pages, its indices and its filter."""
     if column.get(1):
         shown = printable(column[1].decode("utf-8", "backslashreplace"), 120)
-        _find(piece, "ART-502", Severity.HIGH, f"a column is kept in another file, {shown}", shown)
+        _find(piece, "ART-502", f"a column is kept in another file, {shown}", shown)
     found = column.get(3)
     if found is not None and not isinstance(found, dict):
         raise BadThriftError("the metadata of a column is no struct")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from zt_gate.domain import Severity
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
@@ -118,7 +117,7 @@ def _walk(piece: Input) -> tuple[int, set[bytes]]:
 def _key(piece: Input, reader: _UbjsonCursor, frame: _OpenContainer) -> None:
     key = reader.key()
     if key in frame.keys:
-        piece.exam.finding("ART-307", Severity.HIGH, "a key appears twice in one object", member=piece.source.member,
+        piece.exam.finding("ART-307", "a key appears twice in one object", member=piece.source.member,
                            offset=reader.at, symbol="duplicate key")  # fmt: skip
     frame.keys.add(key)
 
@@ -129,7 +128,7 @@ def _examine(piece: Input) -> None:
         piece.exam.gap("a UBJSON file that is no XGBoost model", "save the model as JSON")
     if end < piece.source.size:
         piece.exam.finding(
-            "ART-670", Severity.HIGH, f"{piece.source.size - end} bytes follow the model", member=piece.source.member,
+            "ART-670", f"{piece.source.size - end} bytes follow the model", member=piece.source.member,
             offset=end, symbol="trailing bytes",
         )  # fmt: skip
     piece.exam.cover_all()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from zt_gate.domain import Digest, Severity, printable
+from zt_gate.domain import Digest, printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError, TemplateToken, literal, tokens_of
 
@@ -121,9 +121,9 @@ def examine_template(piece: Input, template: str, what: str) -> None:
                        "use the template of the base model")  # fmt: skip
         return
     for problem in found:
-        rule, severity = ("ART-540", Severity.CRITICAL) if problem.is_active else ("ART-541", Severity.MEDIUM)
+        rule = "ART-540" if problem.is_active else "ART-541"
         piece.exam.finding(
-            rule, severity, f"{printable(what, 60)} line {problem.line}: {printable(problem.message, 160)}",
+            rule, f"{printable(what, 60)} line {problem.line}: {printable(problem.message, 160)}",
             member=piece.source.member, symbol=printable(problem.symbol, 80),
         )  # fmt: skip
 

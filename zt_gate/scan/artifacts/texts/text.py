@@ -9,7 +9,7 @@ from typing import Any
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.codecs.yaml_events import TIMESTAMP, Oddity
 from zt_gate.codecs.yaml_survey import SURVEYED, SurveyedEntry, survey
-from zt_gate.domain import Severity, printable
+from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.hdf5.keras_config import is_keras_object, judge_config
 from zt_gate.scan.artifacts.releases.skops_schema import is_schema, judge_schema
@@ -60,9 +60,7 @@ def _read(piece: Input) -> bytes:
 
 
 def _find(piece: Input, rule: str, message: str, symbol: str, line: int | None = None) -> None:
-    piece.exam.finding(
-        rule, Severity.HIGH, message, member=piece.source.member, line=line, symbol=printable(symbol, 120)
-    )
+    piece.exam.finding(rule, message, member=piece.source.member, line=line, symbol=printable(symbol, 120))
 
 
 # --- JSON --------------------------------------------------------------------------------------------------------
