@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ _OUTSIDE = ("summary", "summary_key", "out", "audit_log", "seal", "osv")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from zt_gate.cli.common.audit_log import add_audit_key
-    from zt_gate.cli.common.check_and_report import add_output_arguments
+    from zt_gate.cli.common.output import add_output_arguments
 
     parser.add_argument(
         "target", type=Path, metavar="TARGET", help="a model file, an MLflow model folder, a snapshot folder"
@@ -78,10 +78,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
-    from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor, answer, cache, expect_reports, limits
-    from zt_gate.cli.policy.sign import with_signature
+    from zt_gate.cli.common.check_and_report import answer
+    from zt_gate.cli.common.output import expect_reports, limits
     from zt_gate.gate import Request
+    from zt_gate.inputs import (
+        current_actor,
+        evidence_folders,
+        open_audit_log,
+        open_cache,
+        verify_policy_signature,
+    )
     from zt_gate.intake.containment import refuse_files_inside
     from zt_gate.policy.load import load_policy
 
@@ -91,22 +97,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     named += [("policy key", path) for path in args.policy_key or ()]
     refuse_files_inside(args.target, policy, named)
     expect_reports(args, console)
-    with cache(args.cache, [args.target]) as kept:
+    with open_cache(args.cache, [args.target]) as cache:
         request = Request(
             targets=[args.target],
-            policy=with_signature(policy, args.policy, args.policy_key),
+            policy=verify_policy_signature(policy, args.policy, args.policy_key),
             stage=args.stage,
-            statements=statement_folders(args.target, args.evidence),
+            statements=evidence_folders(args.target, args.evidence),
             sarif=args.import_sarif,
             limits=limits(args),
-            cache=kept,
+            cache=cache,
             store=args.seal,
             fast=args.summary_fast,
-            actor=actor(),
+            actor=current_actor(),
             team=args.team,
             osv=args.osv,
         )
-        log = audit_log(args.audit_log, args.audit_key)
+        log = open_audit_log(args.audit_log, args.audit_key)
         code = answer(request, args, log, console, _sign(args))
     if code and args.policy == DEFAULT_POLICY and args.format == "terminal":
         console.note(_first_steps(args.target))
@@ -156,16 +162,6 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
         write_atomically(args.summary, sign_summary(outcome.subject, outcome.verdict, summary, key))
 
     return sign
-
-
-def statement_folders(target: Path, named: Sequence[Path] | None) -> list[Path]:
-    """Return the folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
-    if named is not None:
-        return list(named)
-    from zt_gate.trust.evidence_folder import evidence_folder
-
-    folder = evidence_folder(target)
-    return [folder] if folder.is_dir() else []
 
 
 def _first_steps(target: Path) -> str:

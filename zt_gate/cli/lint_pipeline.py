@@ -10,7 +10,7 @@ from zt_gate.cli.common.console import Console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.common.check_and_report import add_output_arguments
+    from zt_gate.cli.common.output import add_output_arguments
 
     parser.add_argument(
         "root", type=Path, nargs="?", default=Path(), metavar="ROOT", help="the repository (default: .)"
@@ -30,7 +30,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: there is no CI file.
     """
-    from zt_gate.cli.common.check_and_report import answer, expect_reports, limits
+    from zt_gate.cli.common.check_and_report import answer
+    from zt_gate.cli.common.output import expect_reports, limits
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
     from zt_gate.gate import Request

@@ -157,7 +157,7 @@ def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
     if wanted or console.reports is not None:
         from datetime import UTC, datetime
 
-        from zt_gate.cli.common import check_and_report
+        from zt_gate.cli.common.check_and_report import write_reports
         from zt_gate.report import formats
         from zt_gate.report.model import build_error
 
@@ -165,9 +165,9 @@ def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
         if wanted in formats.FILES:
             console.result(formats.render(wanted, report).rstrip("\n"))
         if console.reports is not None:
-            # Where the folder itself is what is wrong, the words below still tell why.
+            # Where the folder itself is what is wrong, the error below still says why.
             with contextlib.suppress(ZtGateError):
-                check_and_report.leave(console.reports, report)
+                write_reports(console.reports, report)
     console.error(error)
     return UNDECIDED
 

@@ -74,14 +74,13 @@ def _look(
     args: argparse.Namespace, client: RegistryClient, loaded: LoadedPolicy, console: Console, only: str = ""
 ) -> int:
     from zt_gate.audit import Event
-    from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor
+    from zt_gate.inputs import current_actor, open_audit_log
     from zt_gate.policy.registry import Registry
     from zt_gate.registry.protected import Protected
     from zt_gate.registry.reconciliation import reconcile
     from zt_gate.registry.refusal import new_run
 
-    registry, code, log = loaded.policy.registry or Registry(), 0, audit_log(args.audit_log, args.audit_key)
+    registry, code, log = loaded.policy.registry or Registry(), 0, open_audit_log(args.audit_log, args.audit_key)
     recheck = _recheck(args, client) if args.recheck else None
     withdraw = bool(registry.withdraw)
     for seen in reconcile(client, Protected.of(registry), withdraw=withdraw, recheck=recheck, only=only):
@@ -91,7 +90,7 @@ def _look(
             kind = "promotion.withdrawn" if seen.withdrawn else "promotion.unheld"
             if log is not None:
                 what, why = f"@{seen.alias} on {seen.version.uri}", f"policy {loaded.digest}"
-                log.append(Event(kind, new_run(), actor(), what, why, seen.why), datetime.now(UTC))
+                log.append(Event(kind, new_run(), current_actor(), what, why, seen.why), datetime.now(UTC))
     return code
 
 
