@@ -38,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="policy file or pack:NAME (default: $ZT_GATE_POLICY or pack:baseline)",
     )
     parser.add_argument(
-        "--policy-key", type=Path, action="append", metavar="PUB", help="demand FILE.dsse.json by this key; repeatable"
+        "--policy-key",
+        type=Path,
+        action="append",
+        metavar="PUB",
+        help="require a signature of the policy, FILE.dsse.json, by this key; repeatable",
     )
     parser.add_argument("--stage", default="production", help="where the model would go (default: production)")
     parser.add_argument(
@@ -57,21 +61,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another scanner's results, for the check sarif; may be repeated",
     )
     parser.add_argument(
-        "--audit-log", type=Path, metavar="FILE", help="append who, what, when, why and the outcome here"
+        "--audit-log", type=Path, metavar="FILE", help="append who, what, when, why and the outcome to this log"
     )
     add_audit_key(parser)
     parser.add_argument(
-        "--team", default=os.environ.get("ZT_GATE_TEAM", ""), help="who owns it, for the log (default: $ZT_GATE_TEAM)"
+        "--team",
+        default=os.environ.get("ZT_GATE_TEAM", ""),
+        help="team that owns the model, for the log (default: $ZT_GATE_TEAM)",
     )
-    parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="write the verdict here, signed, for zt-gate admit"
-    )
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the signed verdict here, for zt-gate admit")
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --summary")
-    parser.add_argument("--summary-fast", action="store_true", help="let it carry a BLAKE3 digest, for admit --fast")
-    parser.add_argument("--seal", type=Path, metavar="DIR", help="where allowed, put the copy that was checked here")
+    parser.add_argument(
+        "--summary-fast", action="store_true", help="add a BLAKE3 digest to the summary, for admit --fast"
+    )
+    parser.add_argument("--seal", type=Path, metavar="DIR", help="if allowed, keep the sealed copy of the release here")
     parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="days until the verdict expires (30)")
     parser.add_argument(
-        "--osv", type=Path, metavar="FILE", help="copy of the OSV database, where the stage asks for vulnerabilities"
+        "--osv", type=Path, metavar="FILE", help="copy of the OSV database, for the check vulnerabilities"
     )
     add_output_arguments(parser)
 

@@ -15,11 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "root", type=Path, nargs="?", default=Path(), metavar="ROOT", help="the repository (default: .)"
     )
+    parser.add_argument("--deploys", action="append", default=[], metavar="JOB", help="treat this job as a deployment")
     parser.add_argument(
-        "--deploys", action="append", default=[], metavar="JOB", help="this job deploys, though nothing shows it"
-    )
-    parser.add_argument(
-        "--exempt", action="append", default=[], metavar="JOB", help="this job deploys nothing that the gate is for"
+        "--exempt", action="append", default=[], metavar="JOB", help="treat this job as no deployment of a model"
     )
     add_output_arguments(parser)
 

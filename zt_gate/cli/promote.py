@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: those of `check`, and what to do with the verdict."""
     check.add_arguments(parser)
-    parser.add_argument("--alias", required=True, help="what the version becomes, such as champion")
+    parser.add_argument("--alias", required=True, help="alias to set, such as champion")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="check, and say what would be done")
-    how.add_argument("--rollback", action="store_true", help="go back to the last version that the registry admits")
+    how.add_argument("--dry-run", action="store_true", help="check, and print what would be done")
+    how.add_argument("--rollback", action="store_true", help="roll back to the last version that the registry admits")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

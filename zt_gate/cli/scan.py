@@ -15,10 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("target", type=Path, nargs="+", metavar="PATH", help="files and folders")
     parser.add_argument(
-        "--engine", action="append", default=[], choices=ENGINES, help="ask a second opinion as well; may be repeated"
+        "--engine",
+        action="append",
+        default=[],
+        choices=ENGINES,
+        help="also run this scanner; it can only raise risk; may be repeated",
     )
     parser.add_argument(
-        "--osv", type=Path, metavar="FILE", help="look dependencies up in this copy of the OSV database"
+        "--osv", type=Path, metavar="FILE", help="look up dependencies in this copy of the OSV database"
     )
     parser.add_argument(
         "--import-sarif",
@@ -26,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="take another scanner's results as a second opinion; may be repeated",
+        help="also use these results of another scanner; may be repeated",
     )
     add_output_arguments(parser)
 

@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from zt_gate.cli.common.audit_log import add_audit_key
 
     parser.add_argument("--policy", required=True, metavar="FILE", help="policy with a section `registry`")
-    parser.add_argument("--once", action="store_true", help="look once; exit 1 when something no longer holds")
-    parser.add_argument("--interval", type=int, default=300, metavar="SECONDS", help="between two looks (300)")
-    parser.add_argument("--recheck", action="store_true", help="check the bytes again, with --summary-key")
+    parser.add_argument("--once", action="store_true", help="check once; exit 1 when a verdict no longer holds")
+    parser.add_argument("--interval", type=int, default=300, metavar="SECONDS", help="seconds between two checks (300)")
+    parser.add_argument("--recheck", action="store_true", help="also scan the files again; needs --summary-key")
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --recheck")
     parser.add_argument("--evidence", type=Path, action="append", metavar="DIR", help="statements, for --recheck")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="take MLflow's webhooks here, and look at once")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="listen for MLflow's webhooks, and check at once")
     parser.add_argument("--secret-file", type=Path, metavar="FILE", help="the webhook's secret, for --listen")
-    parser.add_argument("--audit-log", type=Path, metavar="FILE", help="append what no longer holds here")
+    parser.add_argument("--audit-log", type=Path, metavar="FILE", help="append withdrawn verdicts to this log")
     add_audit_key(parser)
 
 

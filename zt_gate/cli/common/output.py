@@ -27,17 +27,18 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, default="terminal", help="what to print; never changes the exit code"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="also write the report in every format here, the verdict, the manifest"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="also write the report in every format, the verdict and the manifest here",
     )
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keep what was found out about single files in this private folder"
-    )
-    parser.add_argument("--report-only", action="store_true", help="exit 0 whatever is decided, and say so loudly")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="reuse results of unchanged files; a private folder")
+    parser.add_argument("--report-only", action="store_true", help="always exit 0, and say so loudly; enforces nothing")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="show every reason and finding; log steps and timings"
     )
     parser.add_argument(
-        "--max-files", type=int, default=IntakeLimits().max_files, metavar="N", help="refuse larger targets"
+        "--max-files", type=int, default=IntakeLimits().max_files, metavar="N", help="refuse targets with more files"
     )
     parser.add_argument(
         "--max-bytes", type=int, default=IntakeLimits().max_bytes, metavar="N", help="refuse larger targets"
@@ -45,7 +46,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def limits(args: argparse.Namespace) -> IntakeLimits:
-    """Return the limits that were typed."""
+    """Return the limits that the arguments set."""
     return IntakeLimits(max_files=args.max_files, max_bytes=args.max_bytes)
 
 
