@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zt_gate.audit import AuditLog
     from zt_gate.gate import Request
+    from zt_gate.intake import IntakeLimits
 
 PathLike = str | os.PathLike[str]
 
@@ -121,19 +123,18 @@ def scan(
     Raises:
         ZtGateError: nothing could be decided.
     """
-    from zt_gate.cli.scan import scan_policy
     from zt_gate.gate import Request
+    from zt_gate.inputs import scan_policy
     from zt_gate.intake import Freeze
     from zt_gate.intake.remote import frozen_target
 
     targets = _paths(paths)
-    named = _one(osv)
-    results = [Path(item) for item in sarif]
+    database, results = _path(osv), [Path(item) for item in sarif]
     limits = _limits(max_files, max_bytes)
-    policy = scan_policy(targets, engines, named, results)
+    policy = scan_policy(targets, engines, database, results)
     with frozen_target(targets, Freeze.HOLD, limits) as held:
-        request = Request(targets, policy, "scan", sarif=results, held=held, osv=named, limits=limits)
-        return ScanResult(**_drawn(_report(request, _one(cache))))
+        request = Request(targets, policy, "scan", sarif=results, held=held, osv=database, limits=limits)
+        return ScanResult(**_fields(_report(request, _path(cache))))
 
 
 def check(
@@ -174,46 +175,48 @@ def check(
     Raises:
         ZtGateError: nothing could be decided.
     """
-    from zt_gate.cli.common.audit_log import audit_log as opened
+    from zt_gate.inputs import open_audit_log
     from zt_gate.intake.containment import refuse_files_inside
 
-    place, results = Path(target), [Path(item) for item in sarif]
-    request = _asked(place, os.fspath(policy), stage, evidence, policy_keys)
-    named = [("audit log", _one(audit_log)), ("OSV database", _one(osv)), *(("SARIF file", path) for path in results)]
-    refuse_files_inside(place, request.policy, [*named, *(("policy key", Path(key)) for key in policy_keys)])
+    place, results, keys = Path(target), [Path(item) for item in sarif], [Path(key) for key in policy_keys]
+    request = _request(place, os.fspath(policy), stage, evidence, keys)
+    named = [("audit log", _path(audit_log)), ("OSV database", _path(osv)), *(("SARIF file", path) for path in results)]
+    refuse_files_inside(place, request.policy, [*named, *(("policy key", key) for key in keys)])
     limits = _limits(max_files, max_bytes)
-    request = replace(request, sarif=results, osv=_one(osv), limits=limits, actor=actor or request.actor, team=team)
-    report = _report(request, _one(cache), opened(_one(audit_log), _one(audit_key)))
-    policy_digest = report["policy"]["digest"]
+    request = replace(request, sarif=results, osv=_path(osv), limits=limits, actor=actor or request.actor, team=team)
+    report = _report(request, _path(cache), open_audit_log(_path(audit_log), _path(audit_key)))
     return Result(
-        **_drawn(report), stage=report["stage"], mode=report["mode"], policy=policy_digest, verdict=report["verdict"]
+        **_fields(report),
+        stage=report["stage"],
+        mode=report["mode"],
+        policy=report["policy"]["digest"],
+        verdict=report["verdict"],
     )
 
 
-def _asked(
-    place: Path, reference: str, stage: str, evidence: Sequence[PathLike] | None, policy_keys: Sequence[PathLike]
+def _request(
+    place: Path, reference: str, stage: str, evidence: Sequence[PathLike] | None, keys: Sequence[Path]
 ) -> Request:
-    from zt_gate.cli.check import statement_folders
-    from zt_gate.cli.gating import actor
-    from zt_gate.cli.policy_sign import with_signature
     from zt_gate.gate import Request
+    from zt_gate.inputs import current_actor, evidence_folders, verify_policy_signature
     from zt_gate.policy.load import load_policy
 
-    policy = with_signature(load_policy(reference), reference, [Path(key) for key in policy_keys])
-    folders = statement_folders(place, None if evidence is None else [Path(item) for item in evidence])
-    return Request(targets=[place], policy=policy, stage=stage, statements=folders, actor=actor())
+    policy = verify_policy_signature(load_policy(reference), reference, keys)
+    folders = evidence_folders(place, None if evidence is None else [Path(item) for item in evidence])
+    return Request(targets=[place], policy=policy, stage=stage, statements=folders, actor=current_actor())
 
 
-def _report(request: Request, folder: Path | None, log: Any = None) -> dict[str, Any]:
-    from zt_gate.cli.common.check_and_report import cache
-    from zt_gate.gate import check as decide
+def _report(request: Request, folder: Path | None, log: AuditLog | None = None) -> dict[str, Any]:
+    from zt_gate import gate
+    from zt_gate.inputs import open_cache
     from zt_gate.report.model import build
 
-    with cache(folder, request.targets) as kept:
-        return build(decide(replace(request, cache=kept), lambda: datetime.now(UTC), log, lambda _: None))
+    with open_cache(folder, request.targets) as cache:
+        outcome = gate.check(replace(request, cache=cache), lambda: datetime.now(UTC), log, lambda _: None)
+        return build(outcome)
 
 
-def _drawn(report: dict[str, Any]) -> dict[str, Any]:
+def _fields(report: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a `ScanResult`."""
     from zt_gate.report import json_format
 
@@ -221,8 +224,8 @@ def _drawn(report: dict[str, Any]) -> dict[str, Any]:
     return {
         "allowed": report["decision"] == "allow",
         "digest": report["subject"]["digest"],
-        "findings": tuple(Finding(**_some(Finding, {**item, "check": check})) for check, item in pairs),
-        "reasons": tuple(Reason(**_some(Reason, item)) for item in report["reasons"]),
+        "findings": tuple(Finding(**_only(Finding, {**item, "check": check})) for check, item in pairs),
+        "reasons": tuple(Reason(**_only(Reason, item)) for item in report["reasons"]),
         "report_json": json_format.render(report),
     }
 
@@ -231,17 +234,17 @@ def _paths(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
 
 
-def _one(path: PathLike | None) -> Path | None:
+def _path(path: PathLike | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _limits(max_files: int | None, max_bytes: int | None) -> Any:
+def _limits(max_files: int | None, max_bytes: int | None) -> IntakeLimits:
     from zt_gate.intake import IntakeLimits
 
     given = {"max_files": max_files, "max_bytes": max_bytes}
     return IntakeLimits(**{name: value for name, value in given.items() if value is not None})
 
 
-def _some(kind: type, item: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a result type, of which a report may have more."""
+def _only(kind: type, item: dict[str, Any]) -> dict[str, Any]:
+    """Return what a result type has a field for; a report may say more."""
     return {field.name: item[field.name] for field in fields(kind)}

@@ -1,10 +1,11 @@
-"""The gate, on one page: freeze, look, verify, judge, write it down.
+"""The gate, on one page: freeze the target, scan it, verify the statements about it, judge, record the verdict.
 
     target ─► intake ─► SUBJECT ─► scan ──┐
                            │              ├─► EVIDENCE ─► judge ─► VERDICT ─► the caller reports and acts
         signed statements ─┴──► trust ────┘                  └──► audit log, flushed first
 
-Data goes from left to right once. Whatever a step could not do is evidence of its own and blocks.
+Data flows from left to right once. A step that could not finish becomes evidence that says so, and blocks. Read `check`
+first: it is the whole walk.
 """
 
 from __future__ import annotations
@@ -39,57 +40,57 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asks the gate."""
+    """The question: which targets, for which stage, under which policy, and what the gate may use to answer."""
 
     targets: Sequence[Path]
     policy: LoadedPolicy
     stage: str
     statements: Sequence[Path] = ()
-    """Folders with signed statements: about the target, and what the operator keeps, such as revocation lists."""
+    """Folders of signed statements about the target; also those that the operator keeps, such as revocation lists."""
     held: Frozen | None = None
-    """The target, held by the caller, who closes it; None has the gate freeze it as a private copy."""
+    """The target, frozen by the caller, who also closes it; None: the gate freezes it."""
     limits: IntakeLimits = field(default_factory=IntakeLimits)
     cache: ExaminationCache | None = None
-    """What earlier runs found out about single files; None examines every file."""
+    """Results of earlier runs by the digest of single files; None: every file is examined."""
     store: Path | None = None
-    """Where an allowed release is put under its digest, sealed; None keeps no copy."""
+    """Folder for the sealed copy of an allowed release; None: no copy is kept."""
     fast: bool = False
-    """Whether the fast digest is computed as well, for the signed summary."""
+    """Whether the BLAKE3 digest is computed as well, for the signed summary."""
     actor: str = "unknown"
     """Who started the run, for the audit log; a claim, not a verified identity."""
     team: str = ""
-    """Who owns the release, for the audit log and its figures; a claim, too."""
+    """Who owns the release, for the audit log and its metrics; also only a claim."""
     sarif: Sequence[Path] = ()
-    """Results of other scanners, for the check `sarif`; an opinion, since nobody signed them."""
+    """Result files of other scanners, for the check `sarif`. They are not signed, so they can only raise risk."""
     osv: Path | None = None
     """A copy of the OSV database, for the check `vulnerabilities`."""
     prepared: Mapping[str, Check] = field(default_factory=dict)
-    """Checks by id that only the caller can make."""
+    """Checks by id that the caller has constructed."""
     describe: bool = False
-    """Whether the outcome shall hold what the release says about itself, for a bill of materials."""
+    """Whether the outcome holds the files in which the release describes itself, for a bill of materials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the gate answers."""
+    """The answer: the verdict, what it rests on, and what was made on the way."""
 
     subject: Subject
     verdict: Verdict
     evidence: tuple[Evidence, ...]
-    """All evidence, also what the policy did not ask for."""
+    """All evidence in the order of check ids, including what the policy does not require."""
     policy: LoadedPolicy
     judged: datetime
-    """The one reading of the clock that the verdict rests on."""
+    """When it was judged, in UTC: the only reading of the clock that the verdict depends on."""
     inputs: tuple[Digest, ...]
-    """Digest of every signed statement that was considered."""
+    """SHA-256 of every file of signed statements that was read, in the order of reading."""
     seconds: dict[str, float]
-    """Wall time by step; for people, never part of the verdict."""
+    """Wall time by step, in seconds; never part of the verdict."""
     fast: FastDigest | None = None
-    """The subject's fast digest, where it was asked for."""
+    """The subject's BLAKE3 digest; None unless `Request.fast`."""
     sealed: Path | None = None
-    """The sealed copy of an allowed release, where a store was named."""
+    """The sealed copy; None when blocked, or without `Request.store`."""
     descriptions: Mapping[str, bytes] = field(default_factory=dict)
-    """Files in which the release describes itself, where they were asked for; never judged here."""
+    """Files in which the release describes itself, by path; empty unless `Request.describe`. Never judged."""
 
 
 def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None, progress: Progress) -> Outcome:
@@ -102,39 +103,36 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         progress: called with the name of each step.
 
     Raises:
-        ZtGateError: the question could not even be asked: no such target, no such stage, no disk, no log, or a policy
-            that came with the target.
+        ZtGateError: nothing could be decided: there is no such target or stage, the disk or the audit log cannot be
+            written, or the policy lies inside the target.
     """
     refuse_policy_inside(request.policy, request.targets)
     stage = _stage(request)
     now = clock()
-    record = _begin(request, log, now)
+    record = _begin_record(request, log, now)
     seconds: dict[str, float] = {}
+    sealed = None
     with contextlib.ExitStack() as stack:
         with _timed(seconds, "freeze", progress):
-            store = stack.enter_context(_store(request))
+            store = stack.enter_context(_open_store(request))
             frozen = stack.enter_context(_freeze(request, stage, store))
         with _timed(seconds, "scan"):
-            evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared(request, stage, now))
+            evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared_checks(request, stage, now))
             subject = frozen.subject
         with _timed(seconds, "verify", progress):
-            brought, stated = _verify(request, stage, frozen, evidence, now)
+            inputs, attested = _verify(request, stage, frozen, evidence, now)
         with _timed(seconds, "judge"):
-            evidence += [*stated, _intake(frozen), *_audited(log, stage, subject)]
+            evidence += [*attested, _intake_evidence(frozen), *_audit_evidence(log, stage, subject)]
             verdict = judge(subject, evidence, request.policy, request.stage, now)
-            if record is not None:
-                policy = request.policy.policy
-                waivers = {waiver.id: waiver.expires for waiver in policy.waivers}
-                glass = policy.break_glass is not None
-                record.end(subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, glass=glass)
-        described = _described(request, frozen)
-        sealed = None
+            # Before anybody learns the verdict: a run that dies here is on record as started and not finished.
+            _end_record(record, request, subject, verdict, evidence, clock, seconds)
+        descriptions = _descriptions(request, frozen)
         if store is not None and verdict.decision is Decision.ALLOW:
             with _timed(seconds, "seal"):
                 sealed = store.keep(frozen)
     info(__name__, "%s: %s, %d reasons", subject.digest, verdict.decision, len(verdict.reasons))
     ordered = tuple(sorted(evidence, key=lambda item: item.check))
-    return Outcome(subject, verdict, ordered, request.policy, now, brought, seconds, frozen.fast, sealed, described)
+    return Outcome(subject, verdict, ordered, request.policy, now, inputs, seconds, frozen.fast, sealed, descriptions)
 
 
 def _stage(request: Request) -> Stage:
@@ -145,8 +143,8 @@ def _stage(request: Request) -> Stage:
     return stages[request.stage]
 
 
-def _begin(request: Request, log: AuditLog | None, now: datetime) -> RunRecord | None:
-    """Have the log say that the run began, flushed before anything is read."""
+def _begin_record(request: Request, log: AuditLog | None, now: datetime) -> RunRecord | None:
+    """Append the start of the run to the log, flushed before any byte of the target is read."""
     if log is None:
         return None
     from zt_gate.audit.run import RunRecord
@@ -157,7 +155,25 @@ def _begin(request: Request, log: AuditLog | None, now: datetime) -> RunRecord |
     return record
 
 
-def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:
+def _end_record(
+    record: RunRecord | None,
+    request: Request,
+    subject: Subject,
+    verdict: Verdict,
+    evidence: Sequence[Evidence],
+    clock: Callable[[], datetime],
+    seconds: Mapping[str, float],
+) -> None:
+    """Append the verdict to the log, flushed."""
+    if record is None:
+        return
+    policy = request.policy.policy
+    waivers = {waiver.id: waiver.expires for waiver in policy.waivers}
+    glass = policy.break_glass is not None
+    record.end(subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, glass=glass)
+
+
+def _open_store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:
     if request.store is None:
         return contextlib.nullcontext()
     from zt_gate.intake.sealed import SealedStore
@@ -166,7 +182,7 @@ def _store(request: Request) -> contextlib.AbstractContextManager[SealedStore | 
 
 
 def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contextlib.AbstractContextManager[Frozen]:
-    """Freeze the target: copied, unless the caller holds it already or the policy is content with holding it."""
+    """Freeze the target: as a private copy, unless the caller holds it already or the stage allows reusing hashes."""
     if request.held is not None:
         return contextlib.nullcontext(request.held)
     if store is not None or not stage.reuse_hashes or request.cache is None or request.fast:
@@ -174,12 +190,12 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
         return frozen_target(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into)
     from zt_gate.intake.hash_cache import HashMemory
 
-    # Copying would read every byte after all; what is held is compared again before the verdict.
+    # A copy would read every byte and gain nothing from known hashes. Held files are compared again before the verdict.
     memory = HashMemory(request.cache.folder)
     return frozen_target(request.targets, Freeze.HOLD, request.limits, memory=memory)
 
 
-def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
+def _descriptions(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
     if not request.describe:
         return {}
     from zt_gate.trust.statements.ml_bom import read_descriptions
@@ -187,8 +203,8 @@ def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
     return read_descriptions(frozen)
 
 
-def _prepared(request: Request, stage: Stage, now: datetime) -> Mapping[str, Check]:
-    """Make the checks that need something of the operator's."""
+def _prepared_checks(request: Request, stage: Stage, now: datetime) -> Mapping[str, Check]:
+    """Construct the checks that need a file of the operator's: the OSV database, results of other scanners."""
     if request.osv is None and not request.sarif:
         return request.prepared
     from zt_gate.scan.plan import prepare
@@ -199,7 +215,10 @@ def _prepared(request: Request, stage: Stage, now: datetime) -> Mapping[str, Che
 def _verify(
     request: Request, stage: Stage, frozen: Frozen, scanned: Sequence[Evidence], now: datetime
 ) -> tuple[tuple[Digest, ...], list[Evidence]]:
-    """Turn signed statements into evidence. Reading them is skipped where the stage asks for none."""
+    """Verify signed statements and return the digests of their files, and the evidence that they give.
+
+    Nothing is read where the stage requires no statement.
+    """
     subject = frozen.subject
     policy = request.policy.policy
     if not policy.stated(stage, subject.digest, now) and policy.break_glass is None:
@@ -213,20 +232,20 @@ def _verify(
     if stage.robustness is not None and stage.robustness.replay:
         from zt_gate.trust.replay import replayer
 
-        replay = replayer(frozen, scanned=_sound(stage, scanned))
-    question = Context(subject, request.stage, request.policy.digest, now, replay)
-    return digests, collect(question, stage, policy.trust, brought, policy)
+        replay = replayer(frozen, scanned=_passed_scan(stage, scanned))
+    context = Context(subject, request.stage, request.policy.digest, now, replay)
+    return digests, collect(context, stage, policy.trust, brought, policy)
 
 
-def _sound(stage: Stage, scanned: Sequence[Evidence]) -> bool:
-    """Whether nothing in the static checks stands against loading the subject in a sandbox."""
+def _passed_scan(stage: Stage, scanned: Sequence[Evidence]) -> bool:
+    """Whether the static checks permit loading the subject in a sandbox: all required ones finished, none blocks."""
     unfinished = any(item.gaps and stage.weights.get(item.check) == "required" for item in scanned)
     worst = max((found.severity for item in scanned for found in item.findings), default=Severity.INFO)
     return bool(scanned) and not unfinished and worst < stage.threshold
 
 
-def _intake(frozen: Frozen) -> Evidence:
-    """What freezing saw: entries that were refused, and files that somebody wrote to meanwhile."""
+def _intake_evidence(frozen: Frozen) -> Evidence:
+    """Return what freezing found: entries that were refused, and files that changed during the run."""
     gaps = [
         Gap("was written to while it was examined", path, "let the writer finish, then run the gate again")
         for path in frozen.changed()
@@ -235,8 +254,8 @@ def _intake(frozen: Frozen) -> Evidence:
     return Evidence.of(INTAKE, "1", frozen.subject.digest, findings=frozen.refusals, gaps=gaps, metrics=metrics)
 
 
-def _audited(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evidence]:
-    """Whether this run is on record: its start was flushed before anything was read."""
+def _audit_evidence(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evidence]:
+    """Return whether this run is on record; nothing where the stage requires no audit log and none was named."""
     if log is not None:
         return [Evidence.of(AUDIT, "1", subject.digest)]
     fix = "add --audit-log FILE"
@@ -245,7 +264,7 @@ def _audited(log: AuditLog | None, stage: Stage, subject: Subject) -> list[Evide
 
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], step: str, progress: Progress = lambda _: None) -> Iterator[None]:
-    """Note the wall time of a step."""
+    """Report a step to `progress`, and add its wall time to `seconds`."""
     progress(step)
     start = time.perf_counter()
     yield

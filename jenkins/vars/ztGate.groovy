@@ -1,5 +1,6 @@
 // Shared-library step: ztGate target: 'model', policy: '/etc/zt-gate/policy.yaml'
 // Values travel in the environment and the script is single-quoted, so that no name of a file becomes a command.
+// PYTHONPATH is empty: no module of the workspace takes the place of one of the gate's.
 // Reports are kept before the stage fails. Returns the values of zt-gate.env for a release that is allowed.
 def call(Map given = [:]) {
     String target = given.target ?: error('ztGate: say what to check, ztGate target: MODEL')
@@ -8,7 +9,7 @@ def call(Map given = [:]) {
     withEnv(["ZT_TARGET=${target}", "ZT_OUT=${out}", "ZT_POLICY=${given.policy ?: 'pack:baseline'}",
              "ZT_POLICY_KEY=${given.policyKey ?: ''}", "ZT_STAGE=${given.stage ?: 'production'}",
              "ZT_EVIDENCE=${given.evidence ?: ''}", "ZT_AUDIT_LOG=${given.auditLog ?: ''}",
-             "ZT_SUMMARY=${given.summary ?: ''}", "ZT_SUMMARY_KEY=${given.summaryKey ?: ''}", 'NO_COLOR=1']) {
+             "ZT_SUMMARY=${given.summary ?: ''}", "ZT_SUMMARY_KEY=${given.summaryKey ?: ''}", 'NO_COLOR=1', 'PYTHONPATH=']) {
         code = sh(label: 'zt-gate', returnStatus: true, script: '''
             set -- --stage="$ZT_STAGE" --policy="$ZT_POLICY" --out="$ZT_OUT"
             if [ -n "$ZT_POLICY_KEY" ]; then set -- "$@" --policy-key="$ZT_POLICY_KEY"; fi

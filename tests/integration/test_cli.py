@@ -48,6 +48,15 @@ def signed(tmp_path):
     return tmp_path
 
 
+def test_a_module_of_the_working_folder_does_not_take_the_place_of_the_gate(tmp_path):
+    (tmp_path / "zt_gate.py").write_text("print('hijacked')")
+    (tmp_path / "json.py").write_text("print('hijacked')")
+    words = [sys.executable, "-P", "-m", "zt_gate", "scan", "--format", "json", "zt_gate.py"]
+    done = subprocess.run(words, cwd=tmp_path, env=ENV, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["exit_code"] == done.returncode
+    assert "hijacked" not in done.stderr
+
+
 def test_the_first_five_minutes(tmp_path):
     """What the hints of a first check say can be typed, in order, and leads to ALLOW."""
     release = write_release(tmp_path / "model")

@@ -54,7 +54,7 @@ def test_a_pipe_never_imports_rich_and_two_modules_alone_name_it(tmp_path):
     for words in (["doctor"], ["explain"], ["check", str(tmp_path)], ["scan", str(tmp_path), "-v"], ["nonsense"]):
         assert "rich" not in imported_by(*words), words
     named = {path.name for path in SOURCES if re.search(r"(?m)^\s*(import|from) rich\b", path.read_text())}
-    assert named == {"screen.py", "meter.py"}
+    assert named == {"screen.py", "progress.py"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -126,6 +126,20 @@ def test_no_printing_or_exiting_outside_the_command_line():
             continue
         calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
         assert calls & {"print", "sys.exit", "exit", "input"} == set(), path
+
+
+FRONTS = [ROOT / ".github/workflows/zt-gate.yml"] + [
+    path for name in ("actions", "gitlab", "jenkins", "rules/starters") for path in (ROOT / name).rglob("*.*")
+]
+
+
+@pytest.mark.parametrize("path", FRONTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_front_runs_a_module_of_the_repository_that_it_checks(path):
+    """`python -m pip` begins its search in the working folder, which is the repository; PYTHONPATH may name it, too."""
+    text = path.read_text()
+    assert re.findall(r"python[0-9.]*\"? -(?!P -m)", text) == []
+    runs_the_gate = re.search(r"(?m)^\s+(- )?(script: ')?zt-gate (ci|admit|evaluate)", text)
+    assert not runs_the_gate or {"starters", ".github"} & set(path.parts) or re.search(r"PYTHONPATH(: \"\"|='\])", text)
 
 
 def test_links_in_the_docs_lead_somewhere():

@@ -25,25 +25,29 @@ _MAX_MANIFEST = 4 << 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    parser.add_argument("target", metavar="TARGET", type=Path, help="the bytes that are about to be used")
+    parser.add_argument("target", metavar="TARGET", type=Path, help="the files that are about to be deployed")
     parser.add_argument("--summary", metavar="FILE", type=Path, required=True, help="from: zt-gate check --summary")
     parser.add_argument("--key", metavar="PUB", type=Path, action="append", required=True, help="a gate's public key")
     parser.add_argument("--stage", default="production", help="where the model is about to go (default: production)")
-    parser.add_argument("--policy-digest", metavar="SHA256", help="demand that this policy was applied")
+    parser.add_argument("--policy-digest", metavar="SHA256", help="require that this policy was applied")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--fast", action="store_true", help="hash with BLAKE3; the summary comes from --summary-fast")
-    how.add_argument("--into", metavar="DIR", type=Path, help="put what is admitted here, sealed, and print where")
+    how.add_argument(
+        "--into", metavar="DIR", type=Path, help="put a sealed copy of the admitted files here, and print its path"
+    )
     parser.add_argument(
         "--manifest",
         metavar="FILE",
         type=Path,
         action="append",
         default=[],
-        help="demand that KServe loads exactly this release by it; may be repeated",
+        help="require that this KServe manifest loads exactly this release; may be repeated",
     )
     parser.add_argument("--revocations", metavar="FILE", type=Path, help="signed list, from: zt-gate revoke")
-    parser.add_argument("--revocation-key", metavar="PUB", type=Path, action="append", help="who may revoke")
-    parser.add_argument("--revocation-max-age-days", metavar="N", type=int, default=7, help="how old it may be (7)")
+    parser.add_argument("--revocation-key", metavar="PUB", type=Path, action="append", help="public key of the revoker")
+    parser.add_argument(
+        "--revocation-max-age-days", metavar="N", type=int, default=7, help="maximum age of the list in days (7)"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -28,7 +28,7 @@ _NAMES = {"approve": "approval", "promote": "promotion", "waive": "waivers", "br
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    parser.add_argument("target", metavar="TARGET", help="the release that it is about")
+    parser.add_argument("target", metavar="TARGET", help="the release")
     parser.add_argument("--stage", required=True, help="the stage it may enter")
     parser.add_argument(
         "--act",
@@ -38,23 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "break-glass: let it through in an emergency",
     )
     parser.add_argument(
-        "--policy", required=True, metavar="FILE", help="the policy that was looked at; binds its digest"
+        "--policy", required=True, metavar="FILE", help="the policy that you reviewed; its digest is signed"
     )
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="what was looked at, for whoever asks later")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="what you reviewed, and why you approve")
     parser.add_argument("--days", type=int, metavar="N", help="days until it expires (30)")
-    parser.add_argument("--hours", type=int, metavar="N", help="hours that the glass stays broken; with break-glass")
+    parser.add_argument("--hours", type=int, metavar="N", help="hours until the override ends; with break-glass")
     parser.add_argument("--incident", metavar="ID", help="the emergency; with break-glass")
     parser.add_argument(
         "--id-token-file",
         metavar="FILE",
         type=Path,
-        help="ID token that shows your login, where the policy asks for one",
+        help="ID token of your login, where the policy requires one",
     )
     parser.add_argument("--at", metavar="TIME", help="when you act, such as 2026-01-31T12:00:00Z (default: now)")
     parser.add_argument(
         "--print-nonce",
         action="store_true",
-        help="print the nonce that the ID token has to be asked for with; needs --at",
+        help="print the nonce to request the ID token with; needs --at",
     )
     add_signer_arguments(parser)
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write (default: into TARGET.evidence/)")

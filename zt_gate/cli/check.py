@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ _OUTSIDE = ("summary", "summary_key", "out", "audit_log", "seal", "osv")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from zt_gate.cli.common.audit_log import add_audit_key
-    from zt_gate.cli.common.check_and_report import add_output_arguments
+    from zt_gate.cli.common.output import add_output_arguments
 
     parser.add_argument(
         "target", type=Path, metavar="TARGET", help="a model file, an MLflow model folder, a snapshot folder"
@@ -38,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="policy file or pack:NAME (default: $ZT_GATE_POLICY or pack:baseline)",
     )
     parser.add_argument(
-        "--policy-key", type=Path, action="append", metavar="PUB", help="demand FILE.dsse.json by this key; repeatable"
+        "--policy-key",
+        type=Path,
+        action="append",
+        metavar="PUB",
+        help="require a signature of the policy, FILE.dsse.json, by this key; repeatable",
     )
     parser.add_argument("--stage", default="production", help="where the model would go (default: production)")
     parser.add_argument(
@@ -57,31 +61,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another scanner's results, for the check sarif; may be repeated",
     )
     parser.add_argument(
-        "--audit-log", type=Path, metavar="FILE", help="append who, what, when, why and the outcome here"
+        "--audit-log", type=Path, metavar="FILE", help="append who, what, when, why and the outcome to this log"
     )
     add_audit_key(parser)
     parser.add_argument(
-        "--team", default=os.environ.get("ZT_GATE_TEAM", ""), help="who owns it, for the log (default: $ZT_GATE_TEAM)"
+        "--team",
+        default=os.environ.get("ZT_GATE_TEAM", ""),
+        help="team that owns the model, for the log (default: $ZT_GATE_TEAM)",
     )
-    parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="write the verdict here, signed, for zt-gate admit"
-    )
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the signed verdict here, for zt-gate admit")
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --summary")
-    parser.add_argument("--summary-fast", action="store_true", help="let it carry a BLAKE3 digest, for admit --fast")
-    parser.add_argument("--seal", type=Path, metavar="DIR", help="where allowed, put the copy that was checked here")
+    parser.add_argument(
+        "--summary-fast", action="store_true", help="add a BLAKE3 digest to the summary, for admit --fast"
+    )
+    parser.add_argument("--seal", type=Path, metavar="DIR", help="if allowed, keep the sealed copy of the release here")
     parser.add_argument("--summary-days", type=int, default=30, metavar="N", help="days until the verdict expires (30)")
     parser.add_argument(
-        "--osv", type=Path, metavar="FILE", help="copy of the OSV database, where the stage asks for vulnerabilities"
+        "--osv", type=Path, metavar="FILE", help="copy of the OSV database, for the check vulnerabilities"
     )
     add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check one target."""
-    from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor, answer, cache, expect_reports, limits
-    from zt_gate.cli.policy.sign import with_signature
+    from zt_gate.cli.common.check_and_report import answer
+    from zt_gate.cli.common.output import expect_reports, limits
     from zt_gate.gate import Request
+    from zt_gate.inputs import (
+        current_actor,
+        evidence_folders,
+        open_audit_log,
+        open_cache,
+        verify_policy_signature,
+    )
     from zt_gate.intake.containment import refuse_files_inside
     from zt_gate.policy.load import load_policy
 
@@ -91,22 +103,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     named += [("policy key", path) for path in args.policy_key or ()]
     refuse_files_inside(args.target, policy, named)
     expect_reports(args, console)
-    with cache(args.cache, [args.target]) as kept:
+    with open_cache(args.cache, [args.target]) as cache:
         request = Request(
             targets=[args.target],
-            policy=with_signature(policy, args.policy, args.policy_key),
+            policy=verify_policy_signature(policy, args.policy, args.policy_key),
             stage=args.stage,
-            statements=statement_folders(args.target, args.evidence),
+            statements=evidence_folders(args.target, args.evidence),
             sarif=args.import_sarif,
             limits=limits(args),
-            cache=kept,
+            cache=cache,
             store=args.seal,
             fast=args.summary_fast,
-            actor=actor(),
+            actor=current_actor(),
             team=args.team,
             osv=args.osv,
         )
-        log = audit_log(args.audit_log, args.audit_key)
+        log = open_audit_log(args.audit_log, args.audit_key)
         code = answer(request, args, log, console, _sign(args))
     if code and args.policy == DEFAULT_POLICY and args.format == "terminal":
         console.note(_first_steps(args.target))
@@ -156,16 +168,6 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
         write_atomically(args.summary, sign_summary(outcome.subject, outcome.verdict, summary, key))
 
     return sign
-
-
-def statement_folders(target: Path, named: Sequence[Path] | None) -> list[Path]:
-    """Return the folders of signed statements: those that were named, or the one that `zt-gate sign` writes to."""
-    if named is not None:
-        return list(named)
-    from zt_gate.trust.evidence_folder import evidence_folder
-
-    folder = evidence_folder(target)
-    return [folder] if folder.is_dir() else []
 
 
 def _first_steps(target: Path) -> str:

@@ -168,7 +168,7 @@ def _understood(words: list[str]) -> tuple[Path | None, str]:
 
     Neither, where the words are wrong: the verb itself will say how.
     """
-    from zt_gate.cli.common import check_and_report
+    from zt_gate.cli.common.output import remove_reports
     from zt_gate.cli.main import build_parser
 
     try:
@@ -177,7 +177,7 @@ def _understood(words: list[str]) -> tuple[Path | None, str]:
         return None, ""
     if parsed.out is None:
         raise UsageError("--out is missing, so that there would be nothing to hand over", "add --out DIR")
-    check_and_report.clear(parsed.out)
+    remove_reports(parsed.out)
     # A policy that has to be signed cannot be changed by a pull request, wherever it is read.
     return parsed.out, "" if getattr(parsed, "policy_key", None) else str(getattr(parsed, "policy", ""))
 

@@ -156,7 +156,7 @@ _SPARE_DISK = 5 << 30
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "about", nargs="?", choices=("mlflow",), help="look at the server that MLFLOW_TRACKING_URI names instead"
+        "about", nargs="?", choices=("mlflow",), help="check the server that MLFLOW_TRACKING_URI names instead"
     )
 
 

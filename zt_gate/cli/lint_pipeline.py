@@ -10,16 +10,14 @@ from zt_gate.cli.common.console import Console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from zt_gate.cli.common.check_and_report import add_output_arguments
+    from zt_gate.cli.common.output import add_output_arguments
 
     parser.add_argument(
         "root", type=Path, nargs="?", default=Path(), metavar="ROOT", help="the repository (default: .)"
     )
+    parser.add_argument("--deploys", action="append", default=[], metavar="JOB", help="treat this job as a deployment")
     parser.add_argument(
-        "--deploys", action="append", default=[], metavar="JOB", help="this job deploys, though nothing shows it"
-    )
-    parser.add_argument(
-        "--exempt", action="append", default=[], metavar="JOB", help="this job deploys nothing that the gate is for"
+        "--exempt", action="append", default=[], metavar="JOB", help="treat this job as no deployment of a model"
     )
     add_output_arguments(parser)
 
@@ -30,7 +28,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: there is no CI file.
     """
-    from zt_gate.cli.common.check_and_report import answer, expect_reports, limits
+    from zt_gate.cli.common.check_and_report import answer
+    from zt_gate.cli.common.output import expect_reports, limits
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
     from zt_gate.gate import Request

@@ -22,26 +22,26 @@ from zt_gate.errors import UsageError, ZtGateError
 
 VERBS = {
     "check": "decide whether a model may enter a stage: freeze, scan, verify, judge, record",
-    "scan": "examine files alone; no configuration, no signatures",
-    "ratchet": "say what a release imports, calls or contains that the one before did not",
+    "scan": "run the static checks on files; needs no configuration and no signatures",
+    "ratchet": "list what a release imports, calls or contains that the previous one did not",
     "sign": "sign the manifest of a release",
     "attest": "make and sign a statement about a target: provenance, tests, bom, dataset, scan, sarif, release, custom",
-    "approve": "approve a release for a stage, under a policy, until a day",
-    "revoke": "keep a signed list of digests, keys and identities that no longer count",
-    "verify": "verify a signature over a release, and say what differs",
-    "keygen": "make a key pair",
-    "evaluate": "attack a model in a sandbox and sign what was measured; issue job tickets",
-    "promote": "check a version in MLflow and set an alias on it, or go back to the last one that is admitted",
-    "admit": "at deploy time: do these bytes have a signed verdict for this stage",
+    "approve": "approve a release for a stage under a policy, until a date",
+    "revoke": "maintain a signed list of revoked digests, keys and identities",
+    "verify": "verify the signature of a release and list the files that differ",
+    "keygen": "create a key pair",
+    "evaluate": "attack a model in a sandbox and sign the measurements; issue job tickets",
+    "promote": "check an MLflow model version and set an alias on it, or roll back to the last admitted version",
+    "admit": "at deploy time, verify that these bytes have a signed verdict for this stage",
     "watch": "keep re-checking promoted MLflow versions and withdraw those whose verdict no longer holds",
     "audit": "verify, prove, merge, export and chart an audit log",
     "explain": "explain a rule: what it means, why it matters and how to fix it",
     "policy": "write, validate, lint, compare, test and sign policies",
     "lint-pipeline": "prove that every job that deploys waits for the gate: GitHub, GitLab, Jenkins",
-    "init": "write a pipeline, hooks or a policy to begin with: github, gitlab, jenkins, pre-commit, policy",
-    "ci": "run a verb in a job of GitHub, GitLab or Jenkins and hand its answer over",
-    "doctor": "look at this machine and say what is missing",
-    "selftest": "scan a few hundred inert hostile constructs and show what is stopped",
+    "init": "write a starter pipeline, hooks or policy: github, gitlab, jenkins, pre-commit, policy",
+    "ci": "run a verb in a GitHub, GitLab or Jenkins job and publish its result there",
+    "doctor": "check this machine and list what is missing",
+    "selftest": "scan a few hundred inert hostile constructs and show which are blocked",
     "demo": "build an honest release, gate it, then try a dozen attacks on it",
     "schema": "print the JSON Schema of a report, a policy or the audit log",
     "completion": "print a completion script for a shell",
@@ -68,11 +68,11 @@ class _Verb(Protocol):
 
     @staticmethod
     def run(args: argparse.Namespace, console: Console) -> int:
-        """Do it and return the exit code."""
+        """Run the verb and return its exit code."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are ours, so that they look and exit like every other."""
+    """A parser that raises `UsageError`, so that its errors look and exit like all others."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"see {self.prog} --help")
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail(ZtGateError("interrupted; nothing was decided"), words, console)
     except BrokenPipeError:
-        # Whoever read the answer went away; what they got of it is no decision.
+        # The reader closed the pipe early; a truncated answer is not a decision.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNDECIDED
     except Exception as error:
@@ -157,7 +157,7 @@ def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
     if wanted or console.reports is not None:
         from datetime import UTC, datetime
 
-        from zt_gate.cli.common import check_and_report
+        from zt_gate.cli.common.check_and_report import write_reports
         from zt_gate.report import formats
         from zt_gate.report.model import build_error
 
@@ -165,15 +165,15 @@ def _fail(error: ZtGateError, words: list[str], console: Console) -> int:
         if wanted in formats.FILES:
             console.result(formats.render(wanted, report).rstrip("\n"))
         if console.reports is not None:
-            # Where the folder itself is what is wrong, the words below still tell why.
+            # Where the folder itself is what is wrong, the error below still says why.
             with contextlib.suppress(ZtGateError):
-                check_and_report.leave(console.reports, report)
+                write_reports(console.reports, report)
     console.error(error)
     return UNDECIDED
 
 
 def _format(words: list[str]) -> str:
-    """Return the format that was asked for, also where the command line as a whole makes no sense."""
+    """Return the value of `--format`, even where the rest of the command line cannot be parsed."""
     named = [word.removeprefix("--format=") for word in words if word.startswith("--format=")]
     named += [after for word, after in pairwise(words) if word == "--format"]
     return named[-1] if named else ""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: those of `check`, and what to do with the verdict."""
     check.add_arguments(parser)
-    parser.add_argument("--alias", required=True, help="what the version becomes, such as champion")
+    parser.add_argument("--alias", required=True, help="alias to set, such as champion")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="check, and say what would be done")
-    how.add_argument("--rollback", action="store_true", help="go back to the last version that the registry admits")
+    how.add_argument("--dry-run", action="store_true", help="check, and print what would be done")
+    how.add_argument("--rollback", action="store_true", help="roll back to the last version that the registry admits")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -123,11 +123,10 @@ def _refused(args: argparse.Namespace, why: str, console: Console) -> int:
 def _record(args: argparse.Namespace, version: Version | None, kind: str, outcome: str) -> None:
     """Put on record what became of it, where a log was named; the server keeps its own."""
     from zt_gate.audit import Event
-    from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor
+    from zt_gate.inputs import current_actor, open_audit_log
     from zt_gate.registry.refusal import new_run
 
-    log = audit_log(args.audit_log, args.audit_key)
+    log = open_audit_log(args.audit_log, args.audit_key)
     if log is not None:
         what = f"@{args.alias} on {version.uri if version is not None else args.target}"
-        log.append(Event(kind, new_run(), actor(), what, f"stage {args.stage}", outcome), datetime.now(UTC))
+        log.append(Event(kind, new_run(), current_actor(), what, f"stage {args.stage}", outcome), datetime.now(UTC))

@@ -20,9 +20,9 @@ _SHOWN = 60
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("old", type=Path, metavar="OLD", help="the release that was approved")
-    parser.add_argument("new", type=Path, metavar="NEW", help="the release that wants to follow it")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the candidate release")
     parser.add_argument("--format", choices=["terminal", "json"], default="terminal", help="what to print")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show every line, and what went away")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every line, and what was removed")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -23,22 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     from zt_gate.trust.signatures.keys import PASSPHRASE_VARIABLE
 
-    parser.add_argument("--list", metavar="FILE", type=Path, required=True, help="the list; made where there is none")
+    parser.add_argument("--list", metavar="FILE", type=Path, required=True, help="the list; created if missing")
     parser.add_argument("--key", metavar="FILE", type=Path, required=True, help="the revoker's private key")
     parser.add_argument(
         "--digest",
         metavar="SHA256",
         action="append",
         default=[],
-        help="of a release, a file, a material or a statement",
+        help="digest of a release, file, material or statement to revoke",
     )
     parser.add_argument(
-        "--signer-key", metavar="PUB", type=Path, action="append", default=[], help="public key that counts no more"
+        "--signer-key", metavar="PUB", type=Path, action="append", default=[], help="public key to revoke"
     )
-    parser.add_argument("--identity", metavar="SUBJECT", help="Sigstore identity that counts no more; with --issuer")
-    parser.add_argument("--certificate", metavar="SUBJECT", help="name in X.509 certificates that counts no more")
+    parser.add_argument("--identity", metavar="SUBJECT", help="Sigstore identity to revoke; with --issuer")
+    parser.add_argument("--certificate", metavar="SUBJECT", help="name in X.509 certificates to revoke")
     parser.add_argument("--issuer", metavar="ISSUER", help="of --identity, or (RFC 4514) of --certificate")
-    parser.add_argument("--reason", metavar="TEXT", help="why; needed for every new entry")
+    parser.add_argument("--reason", metavar="TEXT", help="why; required for every new entry")
     parser.epilog = (
         "Without anything to revoke the list is issued again, so that it stays fresh. "
         f"An encrypted key is opened with {PASSPHRASE_VARIABLE}."

@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the constructs and scan nothing")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write the constructs to an empty folder and stop")
     parser.add_argument("--format", choices=["terminal", "json"], default="terminal", help="what to print")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also list what was blocked without a name")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="also list what was blocked by a gap, without a rule"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from zt_gate.cli.common.console import Console
-from zt_gate.cli.common.expected_signer import add_whom_arguments, described, trust_from
+from zt_gate.cli.common.expected_signer import add_signer_expectation, described, trust_from
 from zt_gate.domain import Evidence, Severity, Status
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, Frozen, freeze
@@ -21,9 +21,13 @@ from zt_gate.trust.collect import Context, collect, evidence_folder, read_brough
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     parser.add_argument("targets", metavar="TARGET", nargs="+", help="file or folder; several make one bundle")
-    add_whom_arguments(parser)
+    add_signer_expectation(parser)
     parser.add_argument(
-        "--unsigned", metavar="PATH", action="append", default=[], help="what an OMS bundle may leave out"
+        "--unsigned",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="file that an OMS bundle may leave unsigned; may be repeated",
     )
     parser.add_argument("--evidence", metavar="DIR", type=Path, help="folder of signatures (default: TARGET.evidence)")
 

@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from zt_gate.cli.common.audit_log import add_audit_key
 
     parser.add_argument("--policy", required=True, metavar="FILE", help="policy with a section `registry`")
-    parser.add_argument("--once", action="store_true", help="look once; exit 1 when something no longer holds")
-    parser.add_argument("--interval", type=int, default=300, metavar="SECONDS", help="between two looks (300)")
-    parser.add_argument("--recheck", action="store_true", help="check the bytes again, with --summary-key")
+    parser.add_argument("--once", action="store_true", help="check once; exit 1 when a verdict no longer holds")
+    parser.add_argument("--interval", type=int, default=300, metavar="SECONDS", help="seconds between two checks (300)")
+    parser.add_argument("--recheck", action="store_true", help="also scan the files again; needs --summary-key")
     parser.add_argument("--summary-key", type=Path, metavar="KEY", help="the gate's private key, for --recheck")
     parser.add_argument("--evidence", type=Path, action="append", metavar="DIR", help="statements, for --recheck")
-    parser.add_argument("--listen", metavar="HOST:PORT", help="take MLflow's webhooks here, and look at once")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="listen for MLflow's webhooks, and check at once")
     parser.add_argument("--secret-file", type=Path, metavar="FILE", help="the webhook's secret, for --listen")
-    parser.add_argument("--audit-log", type=Path, metavar="FILE", help="append what no longer holds here")
+    parser.add_argument("--audit-log", type=Path, metavar="FILE", help="append withdrawn verdicts to this log")
     add_audit_key(parser)
 
 
@@ -74,14 +74,13 @@ def _look(
     args: argparse.Namespace, client: RegistryClient, loaded: LoadedPolicy, console: Console, only: str = ""
 ) -> int:
     from zt_gate.audit import Event
-    from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor
+    from zt_gate.inputs import current_actor, open_audit_log
     from zt_gate.policy.registry import Registry
     from zt_gate.registry.protected import Protected
     from zt_gate.registry.reconciliation import reconcile
     from zt_gate.registry.refusal import new_run
 
-    registry, code, log = loaded.policy.registry or Registry(), 0, audit_log(args.audit_log, args.audit_key)
+    registry, code, log = loaded.policy.registry or Registry(), 0, open_audit_log(args.audit_log, args.audit_key)
     recheck = _recheck(args, client) if args.recheck else None
     withdraw = bool(registry.withdraw)
     for seen in reconcile(client, Protected.of(registry), withdraw=withdraw, recheck=recheck, only=only):
@@ -91,7 +90,7 @@ def _look(
             kind = "promotion.withdrawn" if seen.withdrawn else "promotion.unheld"
             if log is not None:
                 what, why = f"@{seen.alias} on {seen.version.uri}", f"policy {loaded.digest}"
-                log.append(Event(kind, new_run(), actor(), what, why, seen.why), datetime.now(UTC))
+                log.append(Event(kind, new_run(), current_actor(), what, why, seen.why), datetime.now(UTC))
     return code
 
 

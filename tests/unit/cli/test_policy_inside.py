@@ -9,7 +9,7 @@ from support.releases import write_release
 from support.verbs import call
 
 from zt_gate.cli import admit, approve, check, keygen, verify
-from zt_gate.cli.evaluate.run import _scan_policy
+from zt_gate.cli.evaluate.measure import _scan_policy
 from zt_gate.cli.evaluate.ticket import add_arguments, run
 from zt_gate.errors import UsageError
 from zt_gate.rulings.backdoor_calibration import DEFAULT, to_json

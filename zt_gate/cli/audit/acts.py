@@ -80,18 +80,17 @@ def _show(args: argparse.Namespace, console: Console) -> int:
 
 def _record(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit import AuditLog, Event
-    from zt_gate.cli.common.audit_log import audit_log
-    from zt_gate.cli.common.check_and_report import actor
     from zt_gate.errors import AuditLogError, UsageError
+    from zt_gate.inputs import current_actor, open_audit_log
 
     details = dict(item.partition("=")[::2] for item in args.detail)
     if any(name.startswith("merged_") for name in details):
         raise UsageError("details that begin with merged_ are written by audit merge alone", "use another name")
     try:
-        event = Event(args.event, uuid.uuid4().hex, actor(), args.what, args.why, args.outcome, details)
+        event = Event(args.event, uuid.uuid4().hex, current_actor(), args.what, args.why, args.outcome, details)
     except AuditLogError as error:
         raise UsageError(error.message, "give --what and --why some words, and details as name=text") from None
-    log = audit_log(args.log, args.audit_key)
+    log = open_audit_log(args.log, args.audit_key)
     assert isinstance(log, AuditLog)  # noqa: S101 - a path was given, so there is one
     log.append(event, datetime.now(UTC))
     console.note(f"recorded {args.event}")
@@ -101,12 +100,12 @@ def _record(args: argparse.Namespace, console: Console) -> int:
 def _merge(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit.merge import known_segments, merge
     from zt_gate.audit.storage import locked
-    from zt_gate.cli.common.audit_log import audit_log, held_checkpoints
-    from zt_gate.cli.common.check_and_report import actor
+    from zt_gate.cli.common.audit_log import held_checkpoints
     from zt_gate.domain import printable
     from zt_gate.errors import UsageError
+    from zt_gate.inputs import current_actor, open_audit_log
 
-    out = audit_log(args.out, args.audit_key)
+    out = open_audit_log(args.out, args.audit_key)
     if out is None or any(path.resolve() == args.out.resolve() for path in args.segments):
         raise UsageError("a log is not merged into itself", "name another OUT")
     # A lock of its own: two merges at once would both find the same events missing.
@@ -115,7 +114,7 @@ def _merge(args: argparse.Namespace, console: Console) -> int:
         for path in args.segments:
             require_file(path)
             held = held_checkpoints(argparse.Namespace(log=path, checkpoint=None, key=args.key))
-            count = merge(out, known, path, held, actor(), datetime.now(UTC))
+            count = merge(out, known, path, held, current_actor(), datetime.now(UTC))
             console.result(f"{printable(path)}: {count} events merged")
     return 0
 

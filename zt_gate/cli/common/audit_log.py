@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zt_gate.audit import AuditLog
 from zt_gate.domain import printable
-from zt_gate.errors import EvidenceError, UsageError
+from zt_gate.errors import UsageError
+from zt_gate.inputs import AUDIT_KEY_VARIABLE, not_ed25519
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from zt_gate.audit.checkpoint import Checkpoint
-
-KEY_VARIABLE = "ZT_GATE_AUDIT_KEY"
 
 
 def add_audit_key(parser: argparse.ArgumentParser) -> None:
@@ -25,27 +22,8 @@ def add_audit_key(parser: argparse.ArgumentParser) -> None:
         "--audit-key",
         type=Path,
         metavar="KEY",
-        help=f"Ed25519 key that signs a checkpoint of the log beside it (default: ${KEY_VARIABLE})",
+        help=f"Ed25519 key that signs a checkpoint of the log beside it (default: ${AUDIT_KEY_VARIABLE})",
     )
-
-
-def audit_log(path: Path | None, key: Path | None) -> AuditLog | None:
-    """Return the log that was named, or None.
-
-    Args:
-        path: the log; None where none was named.
-        key: the private key for its checkpoints; the environment's where it is None.
-
-    Raises:
-        UsageError: a key without a log.
-        EvidenceError: the key cannot be used.
-    """
-    if path is None:
-        if key is not None:
-            raise UsageError("--audit-key signs a log, and none was named", "add --audit-log FILE")
-        return None
-    named = key or (Path(os.environ[KEY_VARIABLE]) if os.environ.get(KEY_VARIABLE) else None)
-    return AuditLog(path, _private(named) if named is not None else None)
 
 
 def public_key(path: Path) -> Ed25519PublicKey:
@@ -61,7 +39,7 @@ def public_key(path: Path) -> Ed25519PublicKey:
 
     key = load_pem_public_key(load_public(read_key_file(path), printable(path)).pem.encode())
     if not isinstance(key, Ed25519PublicKey):
-        raise _not_ed25519(path)
+        raise not_ed25519(path)
     return key
 
 
@@ -89,18 +67,3 @@ def held_checkpoints(args: argparse.Namespace) -> list[Checkpoint]:
         if note is not None:
             held.append(open_note(note, key, f"the checkpoint {printable(place)}"))
     return held
-
-
-def _private(path: Path) -> Ed25519PrivateKey:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    from zt_gate.trust.signatures.keys import load_private, passphrase_from, read_key_file
-
-    key = load_private(read_key_file(path), passphrase_from(os.environ), printable(path)).crypto
-    if not isinstance(key, Ed25519PrivateKey):
-        raise _not_ed25519(path)
-    return key
-
-
-def _not_ed25519(path: Path) -> EvidenceError:
-    return EvidenceError(f"{printable(path)} is not Ed25519, which checkpoints need", "make one with: zt-gate keygen")

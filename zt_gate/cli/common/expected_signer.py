@@ -1,4 +1,4 @@
-"""Whom the command line says must have signed: a key, an identity, or a name under a certificate authority."""
+"""The signer that a user expects: a key, an identity, or a name under a certificate authority."""
 
 from __future__ import annotations
 
@@ -20,19 +20,26 @@ _OF_WAYS = {
     "identity_pattern": ("issuer", "trusted_root", "claim"),
     "certificate_authority": ("subject", "trusted_root"),
 }
-"""What may stand beside each way to say who."""
+"""Which further arguments go with each kind of signer."""
 
 
-def add_whom_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how to say who must have signed."""
+def add_signer_expectation(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that name the expected signer."""
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--key", metavar="PUB", type=Path, help="public key that must have signed")
     who.add_argument("--identity", metavar="SUBJECT", help="e-mail address or workflow URI in the certificate, exact")
-    who.add_argument("--identity-pattern", metavar="PATTERN", help="the same, where * stands for anything but a slash")
-    who.add_argument("--certificate-authority", metavar="FILE", type=Path, help="PEM; a chain has to end in it")
+    who.add_argument("--identity-pattern", metavar="PATTERN", help="as --identity, with * for anything but a slash")
+    who.add_argument(
+        "--certificate-authority",
+        metavar="FILE",
+        type=Path,
+        help="certificate authority (PEM) that the chain must end in",
+    )
     parser.add_argument("--issuer", help="OIDC issuer of the identity, exact")
-    parser.add_argument("--claim", metavar="NAME=PATTERN", action="append", help="what else the certificate must say")
-    parser.add_argument("--subject", metavar="NAME", help="whom the authority certifies: alternative name, or CN=…")
+    parser.add_argument(
+        "--claim", metavar="NAME=PATTERN", action="append", help="further claim of the certificate; may be repeated"
+    )
+    parser.add_argument("--subject", metavar="NAME", help="certified name: a subject alternative name, or CN=…")
     parser.add_argument("--trusted-root", metavar="FILE", type=Path, help="trusted_root.json of the Sigstore instance")
 
 
@@ -68,7 +75,7 @@ def described(args: argparse.Namespace) -> str:
 
 def _certified(args: argparse.Namespace) -> Trust:
     if not args.subject:
-        raise UsageError("--certificate-authority needs --subject", "say whom the authority must have certified")
+        raise UsageError("--certificate-authority needs --subject", "name the certified subject")
     pem = read_key_file(args.certificate_authority).decode("ascii", "replace")
     entry = Certificate(id="given-certificate", subject=args.subject, pem=pem)
     return Trust(certificates=(entry,), trusted_root=None if args.trusted_root is None else _root(args.trusted_root))

@@ -20,7 +20,7 @@ _MAX_TEXT = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class StatementSigner:
-    """Somebody who can sign a statement, ready to do so."""
+    """A key or identity that is ready to sign statements."""
 
     sign: Callable[[bytes], bytes]
     """Statement to a DSSE envelope, or to a Sigstore bundle around one; JSON."""
@@ -33,7 +33,7 @@ class StatementSigner:
 
 
 def add_signer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how to say who signs."""
+    """Declare the arguments that name the signer."""
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--key", metavar="FILE", type=Path, help="private key, from: zt-gate keygen")
     who.add_argument("--pkcs11", metavar="URI", help="key on a smart card or security module (RFC 7512)")

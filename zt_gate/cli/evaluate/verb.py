@@ -12,7 +12,7 @@ from zt_gate.errors import ToolError
 DEFAULT_ACT = "run"
 """What `zt-gate evaluate TARGET` does."""
 ACTS = {
-    "run": ("evaluate.run", "attack a model in a sandbox, and sign what was measured"),
+    "run": ("evaluate.measure", "attack a model in a sandbox, and sign what was measured"),
     "ticket": ("evaluate.ticket", "issue a job ticket: what is to be evaluated, on which data, under which policy"),
     "calibrate": ("evaluate.calibrate", "learn from honest models what backdoor detectors reach without a backdoor"),
 }

@@ -6,7 +6,8 @@ import threading
 import pytest
 from support.screens import Terminal
 
-from zt_gate.cli.common.console import Console, Meter, link
+from zt_gate.cli.common.console import Console, link
+from zt_gate.cli.common.progress import ProgressLine
 from zt_gate.cli.screen import Screen
 from zt_gate.errors import TargetError
 
@@ -85,11 +86,11 @@ def test_progress_says_how_far_it_is_but_not_too_often_and_starts_no_thread(monk
     monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "m.bin").write_bytes(b"x" * 4000)
     err, clock, threads = Terminal(), Clock(), threading.active_count()
-    with Meter(Screen(err), [tmp_path / "m.bin"], clock) as meter:
-        meter.step("freeze")
+    with ProgressLine(Screen(err), [tmp_path / "m.bin"], clock) as line:
+        line.step("freeze")
         for read in range(0, 4001, 40):
             clock.now += 0.05
-            meter.heard(read)
+            line.bytes_read(read)
         assert threading.active_count() == threads
     shown = drawings(err)
     assert "zt-gate: freeze …" in shown[0]
@@ -104,11 +105,11 @@ def test_progress_of_several_paths_counts_bytes_and_fits_the_screen(monkeypatch,
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     err, clock = Terminal(), Clock()
-    with Meter(Screen(err), [tmp_path, tmp_path], clock) as meter:
-        meter.step("a step with a very long name that never ends")
+    with ProgressLine(Screen(err), [tmp_path, tmp_path], clock) as line:
+        line.step("a step with a very long name that never ends")
         for second in range(1, 4):
             clock.now = second
-            meter.heard(second * 3_000_000_000)
+            line.bytes_read(second * 3_000_000_000)
     shown = [part.split("\n")[0] for part in drawings(err)]
     assert "GB" in shown[-3]
     assert all(len(line.removeprefix("\x1b[?25l")) <= columns for line in shown[:-1])

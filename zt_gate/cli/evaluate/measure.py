@@ -299,7 +299,7 @@ def _progress(console: Console) -> Iterator[Progress]:
     elif os.environ.get("CI") or (screen := console.terminal()) is None:
         yield lambda text: console.note(f"zt-gate: {text}")
     else:
-        from zt_gate.cli.common.console import Meter
+        from zt_gate.cli.common.progress import ProgressLine
 
-        with Meter(screen) as meter:
-            yield meter.step
+        with ProgressLine(screen) as line:
+            yield line.step
