@@ -122,7 +122,7 @@ class PickleJudge:
             message = f"the pickle imports {shown}, which is a known way to run code or reach into the system"
             self._find("ART-101", Severity.CRITICAL, name, message, offset)
         else:
-            message = f"the pickle imports {shown}, which is on no list of safe names"
+            message = f"the pickle imports {shown}, which is not on the allowlist"
             self._find("ART-102", Severity.HIGH, name, message, offset)
         return False
 
