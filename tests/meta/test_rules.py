@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[2]
 LISTS = sorted(path.stem for path in (ROOT / "rules" / "references").glob("*.yaml"))
 ADVISORY = re.compile(r"CVE-\d{4}-\d{4,}|GHSA(?:-[23456789cfghjmpqrvwx]{4}){3}|PYSEC-\d{4}-\d+|https://\S+")
 FAMILIES = {
-    "COD": ("code", "def test_what_cannot_be_read_is_never_a_pass"),
-    "DEP": ("deploy", "Status.INCOMPLETE"),
-    "DPD": ("dependencies", "Status.INCOMPLETE"),
-    "PIP": ("pipeline", "Status.INCOMPLETE"),
-    "SEC": ("secrets", "Status.INCOMPLETE"),
+    "COD": ("scan/code", "def test_what_cannot_be_read_is_never_a_pass"),
+    "DEP": ("scan/deploy", "Status.INCOMPLETE"),
+    "DPD": ("scan/dependencies", "Status.INCOMPLETE"),
+    "PIP": ("pipelines", "Status.INCOMPLETE"),
+    "SEC": ("scan/secrets", "Status.INCOMPLETE"),
 }
 """Where the tests of a family lie, and what its test of unreadable input says."""
 QUOTED = {family: re.compile(rf"[\"']({family}-\d{{3}})[\"']") for family in FAMILIES}
@@ -57,7 +57,7 @@ def test_the_page_of_all_rules_is_current():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_of_rules_has_firing_honest_and_incomplete_tests(family):
     folder, incomplete = FAMILIES[family]
-    tests = ROOT / "tests" / "unit" / "scan" / folder
+    tests = ROOT / "tests" / "unit" / folder
     texts = "".join(path.read_text() for path in sorted(tests.glob("test_*.py")))
     assert {rule for rule in rule_ids() if rule.startswith(f"{family}-")} == set(QUOTED[family].findall(texts))
     assert "passes" in texts or "left_alone" in texts
