@@ -1,11 +1,14 @@
-"""Writes what is made from the rule catalogue: docs/rules.md, and the severities of each rule for the code."""
+"""Write what is made from this checkout's rule catalogue: docs/rules.md, and the severities of each rule for the code."""
 
+import sys
 from pathlib import Path
 
-from zt_gate.policy.catalog import rule_ids, rule_page
-from zt_gate.report.rule_pages import catalogue
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-ROOT = Path(__file__).parents[1]
+from zt_gate.policy.catalog import rule_ids, rule_page  # noqa: E402  # from ROOT, which has to lead sys.path first
+from zt_gate.report.rule_pages import catalogue  # noqa: E402
+
 _HEAD = '''"""The severities of each rule, the usual one first, as `rules/catalog/` gives them.
 
 Written by `python tools/rules_page.py`; change the catalogue instead. Code imports this since reading the catalogue

@@ -19,7 +19,7 @@ from zt_gate.errors import UsageError
 AUTHN = frozenset(
     {"signature", "continuity", "revocations", "provenance", "bom", "tests", "scanners", "robustness", "backdoor"}
 )
-"""Checks that ask whether a statement is from whom the policy trusts."""
+"""Checks that ask whether a statement is from a signer that the policy trusts."""
 AUTHZ = frozenset({"approvals"})
 """Checks that ask whether those who are known may do this."""
 EXPIRING = timedelta(days=14)

@@ -109,6 +109,6 @@ def _existing(path: Path, key: PrivateKey) -> RevocationList | None:
         return None
     envelope = read_envelope(read_input(path, _MAX_LIST))
     if not envelope.verified_by([key.public]):
-        advice = "keep a list of your own: name another --list FILE; a gate that is brought both joins them"
+        advice = "keep a list of your own: name another --list FILE; a gate that is given both joins them"
         raise EvidenceError(f"{printable(path)} was not signed with this key", advice)
     return parse_list(parse_statement(envelope.payload))

@@ -1,4 +1,4 @@
-"""One batch is attacked in the worker; here everything that it claims is checked."""
+"""Attacks on one batch: the worker runs them, and the parent checks every claim in its answer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Attacker:
 
 
 def _words_changed(old: str, new: str, share: float) -> bool:
-    """Whether a text has as many words as another, and at most a share of them are changed, but always one."""
+    """Whether two texts have the same number of words and differ in at most a share of them; one is always allowed."""
     before, after = old.split(), new.split()
     changed = sum(a != b for a, b in zip(before, after, strict=False))
     return len(before) == len(after) and changed <= max(1, math.ceil(share * max(len(before), len(_WORD.findall(old)))))
@@ -134,7 +134,7 @@ def attack(
             "EVL-107",
             f"inputs of the attack move further than {attacker.norm} {attacker.eps}, out of bounds, or as no row can",
         )
-    # Whoever is wrong without an attack was never right, whatever the worker says of it.
+    # A sample that is misclassified without an attack cannot be robust, whatever the worker claims.
     codes = np.where(clean == y, codes, MISCLASSIFIED)
     doubtful = _doubtful(model, adversarial, y, codes)
     forwards, unconfirmed = (value if type(value) is int and value >= 0 else 0 for value in counts)

@@ -1,4 +1,4 @@
-"""The check `backdoor` of an evaluation: what the worker is asked, and what is made of its answer."""
+"""The check `backdoor` of an evaluation: the jobs that the worker gets, and the numbers that its answers become."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _word(number: Any, tokens: tuple[str, ...]) -> str:
 
 
 _STRONGER = 5
-"""How much stronger than it is an added pattern is drawn."""
+"""Factor by which a picture amplifies an added pattern, which is too faint to see otherwise."""
 
 
 def trigger_pictures(triggers: Mapping[str, Array], example: Array, declared: Declaration) -> dict[str, Any]:

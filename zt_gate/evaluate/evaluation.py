@@ -1,4 +1,4 @@
-"""One evaluation from the frozen copy to the predicates that are signed: whatever happens on the way stands in them."""
+"""One evaluation, from the frozen copy to the predicates that are signed; they record every failure on the way."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class EvaluationSettings:
     data_digest: Digest
     seed: str
     plan: Mapping[str, Any]
-    """By check, what the policy demands, from the ticket."""
+    """By check, what the policy requires, from the ticket."""
     out: Path
     journal_key: bytes
     """Authenticates the journal in `out`; kept where nobody who can write there reads it."""
     declared: Declaration | None = None
     approved: Mapping[str, Any] | None = None
-    """Predicate of the approved release's statement, to stop early by."""
+    """Predicate of the approved release's statement, which allows an early stop."""
     device: str = "cpu"
     batch: int = 128
     samples: int = 2000
@@ -74,7 +74,7 @@ class EvaluationSettings:
 
 @dataclass(slots=True)
 class Evaluation:
-    """What came of it."""
+    """The result of an evaluation."""
 
     frame: dict[str, Any]
     """What the predicates of all checks have in common."""

@@ -78,7 +78,7 @@ class Jobs:
         else:
             self._adapter, self._declared = adapter, declared
         if declared.constraints:
-            adapter.differentiable = False  # gradients know nothing of what is possible
+            adapter.differentiable = False  # gradients ignore the constraints
         facts = {name: getattr(adapter, name) for name in ("task", "classes", "differentiable")}
         return Message({"adapter": facts | {"inputs": asdict(adapter.inputs)}})
 

@@ -35,7 +35,7 @@ class TroubleError(Exception):
 
 
 class UnmeasuredError(Exception):
-    """Nothing is wrong with the model as far as anybody knows, and it could not be measured here."""
+    """The model could not be measured here, and nothing shows that this is the model's fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def flags(adapter: Adapter, x: Tensor, y: Tensor, norm: str, eps: float, seed: int) -> MaskingFlags:
-    """Look for signs of masked gradients; where there are none to mask, that alone is the sign."""
+    """Look for signs of masked gradients; a model without gradients gets that as its one sign."""
     if norm == "words":
         return MaskingFlags(("no_gradients",), {}, 0, 0)
     return masking_flags(adapter, x, y, ThreatModel(norm, eps), seed)  # type: ignore[arg-type]  # it checks the norm itself

@@ -1,4 +1,4 @@
-"""When to stop, and when to try harder. The gate rules again by itself; all of this only saves time."""
+"""When a run may stop, and when it needs stronger attacks. This only saves time: the gate rules again by itself."""
 
 from __future__ import annotations
 

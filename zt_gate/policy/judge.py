@@ -32,7 +32,7 @@ from zt_gate.policy.waivers import Waiver, is_never_waived
 
 INTAKE = "intake"
 AUDIT = "audit"
-# A static check may find that nothing of its kind is there; what it does not claim is then uncovered. These may not:
+# A static check may find that it is not applicable; what it does not claim is then uncovered. These may not:
 # somebody has to have frozen, signed and written down.
 _ALWAYS_APPLICABLE = (INTAKE, AUDIT, REVOCATIONS, SEPARATION, WAIVERS, *STATEMENTS)
 

@@ -137,7 +137,7 @@ def validate(source: Document, model: type[_Model]) -> _Model:
 
 
 def _advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
-    """Return a remedy for one validation error.
+    """Return the fix for one validation error.
 
     Args:
         problem: an entry of pydantic's `ValidationError.errors()`, with input.

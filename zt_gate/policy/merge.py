@@ -53,7 +53,7 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
 
 
 def _trust(parent: Trust, child: Trust, pack: str) -> Trust:
-    """Join who is known. What a name stands for, and that revocations have to be brought, is the parent's to say."""
+    """Join the signers. What a name stands for, and whether a revocation list is required, is the parent's to say."""
     joined: dict[str, Any] = {}
     for kind, key in (("keys", "id"), ("certificates", "id"), ("identities", "id"), ("issuers", "issuer")):
         known = {getattr(entry, key): entry for entry in getattr(parent, kind)}

@@ -31,7 +31,7 @@ def _several(duties: tuple[str, ...]) -> None:
 def _never(names: tuple[str, ...]) -> None:
     for name in names:
         if name.startswith(NEVER_WAIVED):
-            # An unmet requirement fails in many ways, and how often depends on what was brought.
+            # An unmet requirement fails in many ways, and how often depends on the statements given.
             raise ValueError(f"{name} belongs to a demand; name that, such as `provenance`, or leave it out")
 
 

@@ -1,4 +1,4 @@
-"""Whom a policy knows: keys, certificates and identities, and who of them is one and the same person."""
+"""The signers of a policy: keys, certificates and identities, and which of them belong to one and the same person."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class TrustedRoot:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """A signed list of digests, keys and identities that no longer count has to be brought, and be fresh."""
+    """Requires a signed list of digests, keys and identities that no longer count, and that it is fresh."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     by: tuple[Identifier, ...]
@@ -142,7 +142,7 @@ class Revocations:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom the policy knows."""
+    """The signers, roots and logins that the policy trusts."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     keys: tuple[Key, ...] = ()

@@ -1,4 +1,4 @@
-"""Words that evaluations and those who judge them share: what becomes of a sample, and what attacks are called."""
+"""Names that runner and gate share: the outcomes of a sample, the attacks of each strength, the corruptions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_GRADIENTS = ("no_gradients",)
 STRENGTH: Final = "standard"
 """The strength that is asked for where the policy says none."""
 NEAR = 0.03
-"""Within so much of a threshold nothing passes on attacks short of `confirm`."""
+"""Distance from a threshold within which nothing passes before the attacks of `confirm` ran."""
 CORRUPTIONS = (
     "gaussian_noise",
     "shot_noise",
@@ -40,9 +40,9 @@ CORRUPTIONS = (
     "pixelate",
     "jpeg",
 )
-"""What happens to images without an attacker, by the names that statements give it."""
+"""Common corruptions of images (after Hendrycks and Dietterich, ICLR 2019), by the names that statements give them."""
 SEVERITIES = 5
-"""How hard each of them is tried."""
+"""Severities at which each of them is tried."""
 
 
 def near(robust: int, tried: int, threshold: float) -> bool:

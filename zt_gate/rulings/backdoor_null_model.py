@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 FEWEST_MODELS = 3
-"""With fewer models nothing is known of a spread."""
+"""Fewest models from which a spread is estimated."""
 _PRIOR = 8
-"""How many more models the spread of all classes counts for."""
+"""Weight of the spread of all classes beside that of one class, as a number of models."""
 _LEAST = 0.15
 """Least spread on the log scale: honest models that are all alike say little about the next one."""
 _CUT = (-1.0, 4.0)

@@ -1,4 +1,4 @@
-"""Judge the raw numbers of a backdoor examination. Whoever measured them is not asked what they mean.
+"""Judge the raw numbers of a backdoor examination, without any conclusion of the runner that measured them.
 
 Every detector's numbers become one statistic (`backdoor_scores`): how far each class lies from the other
 classes, or from the same class of the approved release. What honest models reach was measured (`Calibration`,

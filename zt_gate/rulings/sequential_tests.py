@@ -3,7 +3,7 @@
 A robust accuracy is a proportion, and a fixed-size test of it is either too long or too weak. A *confidence sequence*
 covers the truth at all sample sizes at once with probability `1 - alpha`, so that one may look after every batch and
 stop as soon as the answer is clear. Everything here is a function of counts alone: whoever holds the raw counts
-recomputes the ruling and needs to believe nobody.
+recomputes the ruling without trusting the runner.
 
 Sources: Robbins, Ann. Math. Stat. 41 (1970), for mixtures; Waudby-Smith and Ramdas, NeurIPS 2020, for sampling without
 replacement; Waudby-Smith and Ramdas, JRSS B 86 (2024), for bets on a bounded mean; Holm, Scand. J. Stat. 6 (1979).

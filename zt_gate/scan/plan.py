@@ -182,7 +182,7 @@ def _evidence(frozen: Frozen, name: str, result: Evidence | Gap) -> Evidence:
 
 
 def prepare(name: str, stage: Stage, osv: Path | None, sarif: Sequence[Path], now: datetime) -> dict[str, Check]:
-    """Make the checks that what was brought is for.
+    """Make the checks that read a vulnerability list or SARIF files.
 
     Args:
         name: of the stage, for messages.
@@ -192,7 +192,7 @@ def prepare(name: str, stage: Stage, osv: Path | None, sarif: Sequence[Path], no
         now: when it is judged.
 
     Raises:
-        UsageError: the stage asks for no such check, so what was brought would have no effect.
+        UsageError: the stage asks for no such check, so the files would have no effect.
         EvidenceError: a file cannot be read.
     """
     prepared: dict[str, Check] = {}

@@ -35,7 +35,7 @@ class VerifiedStatement:
     problem: str = ""
     """Why the item is worth nothing: malformed, or a signature that does not verify."""
     stranger: str = ""
-    """Who signed it, where that is nobody whom the policy lists."""
+    """Who signed it, where that is no signer of the policy."""
     undecided: str = ""
     """Why it cannot be said who signed it: the policy's own material is out of date."""
     remedy: str = ""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zt_gate.evaluate.adapters.kinds import UnsupportedError
-from zt_gate.evaluate.adapters.torch_adapter import only_weights
+from zt_gate.evaluate.adapters.torch_files import only_weights
 
 WEIGHTS = {"0.weight": torch.ones(2, 2), "0.bias": torch.zeros(2)}
 

@@ -22,7 +22,7 @@ from zt_gate.trust.people.login import FIELD, MAX_TOKEN, WINDOW, act_nonce, stat
 
 
 def acting_time(args: argparse.Namespace, policy: Policy, console: Console) -> datetime:
-    """Return when the person acts; also tell whom the policy asks for a token where none is given.
+    """Return when the person acts; also warn a signer that the policy asks for a token and that gives none.
 
     Raises:
         UsageError: a time that is malformed, in the future or too long ago, or arguments that do not fit together.

@@ -69,23 +69,21 @@ class ModelKind:
 
 
 _NATIVE = ("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function")
-_TEXTS = "zt_gate.evaluate.adapters.text_adapter"
-"""Imported before a model is loaded, after which nothing may be."""
 _SKLEARN = ("sklearn", "sklearn.pipeline", "sklearn.ensemble", "sklearn.linear_model")
 
 KINDS: dict[str, ModelKind] = {
-    "torch-state": ModelKind("torch_adapter", "load_state", ("safetensors", _TEXTS)),
-    "torchscript": ModelKind("torch_adapter", "load_script", (_TEXTS,)),
-    "torch-export": ModelKind("torch_adapter", "load_export", ("torch.export", _TEXTS), warm="warm_export"),
-    "torch-pickle": ModelKind("torch_adapter", "load_pickled", (_TEXTS,), pickle=True),
+    "torch-state": ModelKind("torch_files", "load_state", ("safetensors",)),
+    "torchscript": ModelKind("torch_files", "load_script", ()),
+    "torch-export": ModelKind("torch_files", "load_export", ("torch.export",), warm="warm_export"),
+    "torch-pickle": ModelKind("torch_files", "load_pickled", (), pickle=True),
     "onnx": ModelKind("onnx_adapter", "load_onnx", ("onnxruntime", "onnx", "onnx.numpy_helper")),
     "skops": ModelKind("sklearn_adapter", "load_skops", (*_SKLEARN, "skops.io"), tolerated=_NATIVE),
     "sklearn-pickle": ModelKind(
         "sklearn_adapter", "load_pickle", (*_SKLEARN, "joblib"), pickle=True, tolerated=_NATIVE
     ),
-    "xgboost": ModelKind("booster_adapter", "load_xgboost", ("xgboost",), tolerated=_NATIVE),
-    "lightgbm": ModelKind("booster_adapter", "load_lightgbm", ("lightgbm",), tolerated=_NATIVE),
-    "pyfunc": ModelKind("pyfunc_adapter", "load_pyfunc", ("mlflow", "mlflow.pyfunc"), pickle=True, tolerated=_NATIVE),
+    "xgboost": ModelKind("score_adapter", "load_xgboost", ("xgboost",), tolerated=_NATIVE),
+    "lightgbm": ModelKind("score_adapter", "load_lightgbm", ("lightgbm",), tolerated=_NATIVE),
+    "pyfunc": ModelKind("score_adapter", "load_pyfunc", ("mlflow", "mlflow.pyfunc"), pickle=True, tolerated=_NATIVE),
 }
 """Every kind by name."""
 

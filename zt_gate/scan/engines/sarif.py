@@ -71,7 +71,7 @@ class SarifCheck:
         self._brought = brought
 
     def run(self, frozen: Frozen) -> Evidence:
-        """Read every file that was brought."""
+        """Read every SARIF file that was given."""
         digest = frozen.subject.digest
         if not self._brought:
             fix = "bring one with --import-sarif FILE"

@@ -35,7 +35,7 @@ def break_glass_evidence(
         question: the decision that they are about.
         wanted: how many persons, for how long at most.
         by: ids that are listed, and whose roles permit it.
-        items: what was brought.
+        items: the verified statements.
     """
     if not of_act(items, "break-glass"):
         return None
@@ -95,7 +95,7 @@ def _best(windows: Windows, count: int) -> dict[str, str] | None:
     return {"incident": incident, "until": until.astimezone(UTC).strftime(_FORMAT), "signers": signers}
 
 
-WAIVERS_VERSION = "1"
+WAIVERS_VERSION = "2"
 
 
 def waivers_evidence(
@@ -110,9 +110,9 @@ def waivers_evidence(
     Args:
         question: the decision; its policy digest covers the waivers.
         waivers: those that are in force for the subject.
-        signers: everybody whom the policy knows.
+        signers: every signer that the policy lists.
         by: ids whose roles permit them to waive.
-        items: what was brought.
+        items: the verified statements.
     """
     outcomes: list[Assessment] = []
     found: set[Signer] = set()
@@ -138,7 +138,7 @@ def _problem(waiver: Waiver, signers: Signers, found: set[Signer]) -> str:
     owner, approver = signers.person_of(waiver.owner), signers.person_of(waiver.approved_by)
     for name, person in ((waiver.owner, owner), (waiver.approved_by, approver)):
         if person is None:
-            return f"{printable(name, 60)} is nobody whom the policy knows, by id or by person"
+            return f"{printable(name, 60)} is not a signer of the policy, by id or by person"
     if owner == approver:
         return f"{printable(waiver.owner, 60)} and {printable(waiver.approved_by, 60)} are one person"
     if approver not in {signer.person for signer in found}:
@@ -160,8 +160,8 @@ def governed(
     Args:
         question: the decision.
         policy: roles, duties, waivers and break-glass.
-        signers: everybody whom the policy knows.
-        items: what was brought, without what is revoked.
+        signers: every signer that the policy lists.
+        items: the verified statements, without what is revoked.
         asked: the stage's requirements, for those whose roles permit it.
         evidence: what the requirements came to.
         answers: asks a requirement again, with another content.

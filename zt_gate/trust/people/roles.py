@@ -39,7 +39,7 @@ def with_denials(
         requirement: its name.
         by: whom the requirement lists.
         allowed: those of them whose roles permit the act.
-        items: what was brought that the requirement looks at.
+        items: the statements that the requirement looks at.
     """
     denied = sorted(set(by) - set(allowed))
     signed = {signer.id for item in items for signer in item.signers_of(denied)}

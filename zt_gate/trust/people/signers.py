@@ -1,4 +1,4 @@
-"""Everybody whom a policy knows, ready to verify with; and who of them is one and the same person."""
+"""Every signer that a policy lists, ready to verify with; and who of them is one and the same person."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def persons(signers: Iterable[Signer]) -> dict[str, str]:
 
 
 class Signers:
-    """Everybody whom a policy knows.
+    """Every signer that a policy lists.
 
     Raises:
         PolicyError: a key of the policy cannot be read, two entries have one id, one key belongs to two persons, or

@@ -36,7 +36,7 @@ def check_training_data(one: JudgedStatement, question: Context, items: Sequence
     Args:
         one: the statement.
         question: with what the stage demands of provenance.
-        items: everything that was brought.
+        items: all verified statements.
     """
     said = one.predicate.get("training")
     if said is None:

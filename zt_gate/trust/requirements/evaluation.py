@@ -44,8 +44,8 @@ def judge_all(
 ) -> list[JudgedStatement]:
     """Judge all statements of a kind, apart from what they measured.
 
-    Statements about other releases are set aside as long as there is one about this: an approved release's is brought
-    for comparison.
+    Statements about other releases are set aside as long as there is one about this: an approved release's is
+    supplied for comparison.
     """
     relevant = [item for item in items if item.kind == kind]
     about = [item for item in relevant if item.statement is None or item.statement.is_about(question.subject.digest)]

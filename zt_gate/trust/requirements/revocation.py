@@ -13,8 +13,8 @@ of a release, of a file, of a material, or of a statement (its payload, or the f
 people: what is revoked counts no more, whenever it was signed, since keys carry no time that can be trusted.
 
 Entries of all lists by listed revokers hold together, fresh or not; the newest list that is still fresh says that
-nothing was missed. A list is the one kind of item whose absence could allow something, so it has to be brought and
-be fresh, and `max_age_days` is the longest that a withheld list can be hidden.
+nothing was missed. A list is the one kind of item whose absence could allow something, so it is required and
+has to be fresh, and `max_age_days` is the longest that a withheld list can be hidden.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def test_signed_for_by_nobody_its_owner_or_somebody_else_it_blocks(who):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"owner": "zoe"}, "zoe is nobody"),
-        ({"approved_by": "zoe"}, "zoe is nobody"),
+        ({"owner": "zoe"}, "zoe is not a signer"),
+        ({"approved_by": "zoe"}, "zoe is not a signer"),
         ({"owner": "ann", "approved_by": "ann-card"}, "are one person"),
         ({"owner": "bob", "approved_by": "dee"}, "dee has not signed for it, or may not"),
     ],
