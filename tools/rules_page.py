@@ -1,4 +1,4 @@
-"""Write what is made from this checkout's rule catalogue: docs/rules.md, and the severities of each rule for the code."""
+"""Write what is made from this checkout's rule catalogue: docs/rules.md, and each rule's severities for the code."""
 
 import sys
 from pathlib import Path
