@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -124,16 +125,22 @@ class Examination:
         try:
             yield
         except BrokenFileError as error:
-            self.finding("ART-310", f"{what}: {error.message}", symbol="broken", fix=error.advice)
-            self.gap(f"{what}: {error.message}", error.advice)
+            problem = f"{what}: {_without_addresses(error.message)}"
+            self.finding("ART-310", problem, symbol="broken", fix=error.advice)
+            self.gap(problem, error.advice)
         except ZtGateError as error:
-            self.gap(f"{what}: {error.message}", error.advice)
+            self.gap(f"{what}: {_without_addresses(error.message)}", error.advice)
         except RecursionError:
             self.gap(f"{what}: nested too deeply to examine")
         except MemoryError:
             self.gap(f"{what}: needs more memory than the limit")
         except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is an unfinished examination
-            self.gap(f"{what}: {type(error).__name__}: {str(error)[:200]}")
+            self.gap(f"{what}: {type(error).__name__}: {_without_addresses(str(error))[:200]}")
+
+
+def _without_addresses(text: str) -> str:
+    """Return what an error says without where Python kept an object: the same bytes have to yield the same text."""
+    return re.sub(r" at 0x[0-9a-fA-F]*", "", text)
 
 
 @dataclass(frozen=True, slots=True)
