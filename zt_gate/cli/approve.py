@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
 
     if len(args.reason.strip()) < _LEAST_REASON:
-        raise UsageError("the reason says too little", f"write at least {_LEAST_REASON} characters: what you looked at")
+        raise UsageError("the reason is too short", f"write at least {_LEAST_REASON} characters: what you reviewed")
     window = _window(args)
     policy = load_policy(args.policy)
     refuse_policy_inside(policy, [Path(args.target)])
@@ -113,7 +113,7 @@ def _window(args: argparse.Namespace) -> timedelta:
         raise UsageError("--incident and --hours belong to --act break-glass", "leave them out")
     days = 30 if args.days is None else args.days
     if not 1 <= days <= 365:
-        raise UsageError(f"--days {days} is not between 1 and 365", "approve for as long as you would vouch for it")
+        raise UsageError(f"--days {days} is not between 1 and 365", "choose how long the approval holds")
     return timedelta(days=days)
 
 
@@ -129,7 +129,7 @@ def _check_asked(args: argparse.Namespace, policy: LoadedPolicy, console: Consol
         raise UsageError(f"policy {policy.source} {most}", "see break_glass in docs/people.md")
     if (args.act == "approve" and stage.approvals is None) or (args.act == "promote" and stage.promotion is None):
         what = "approvals" if args.act == "approve" else "request for promotion"
-        console.note(f"the stage {args.stage} of this policy asks for no {what}; this one will not be looked at")
+        console.note(f"the stage {args.stage} of this policy requires no {what}; this one will be ignored")
 
 
 def _show_waivers(

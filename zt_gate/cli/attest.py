@@ -153,7 +153,7 @@ def _make_provenance(args: argparse.Namespace, console: Console) -> Callable[[Fr
     if args.builder is None or args.build_type is None:
         raise UsageError("provenance needs --builder and --build-type", "or a whole predicate: --predicate FILE")
     if args.commit and not args.source:
-        raise UsageError("--commit belongs to --source", "say of which repository it is a commit")
+        raise UsageError("--commit belongs to --source", "name the repository with --source")
     if args.commit and not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", args.commit):
         raise UsageError("--commit is no full commit id", "git rev-parse HEAD prints it")
     value = provenance_predicate(
@@ -180,7 +180,7 @@ def _make_tests(args: argparse.Namespace, console: Console) -> Callable[[Frozen]
         console.note(f"{len(skipped)} tests were skipped; they count as neither passed nor failed")
     value = result_predicate(passed, failed, skipped, _digests(args.config), _time(args.finished_on))
     if value["result"] != "PASSED":
-        console.note("the statement says FAILED; a gate that asks for passed tests will block on it")
+        console.note("the statement says FAILED; a gate that requires passed tests will block")
     return lambda _: value
 
 

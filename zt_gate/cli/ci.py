@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("system", choices=["github", "gitlab", "jenkins"], help="where this runs")
     parser.add_argument("--dotenv", type=Path, metavar="FILE", help="also write the values here, as NAME=VALUE")
-    parser.epilog = "Behind -- stands the verb to run with its arguments, among them --out DIR for its reports."
+    parser.epilog = "After -- comes the verb to run with its arguments, including --out DIR for its reports."
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -120,9 +120,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """
     words = args.words
     if words[:1] == [] or words[0] not in VERBS:
-        raise UsageError(
-            "no verb that leaves a report was named", f"zt-gate ci {args.system} -- check TARGET --out DIR"
-        )
+        raise UsageError("name a verb that writes a report", f"zt-gate ci {args.system} -- check TARGET --out DIR")
     github = args.system == "github"
     files = {name: _github_file(variable) for name, variable in _FILES.items()} if github else {}
     folder, policy = _understood(words)
@@ -176,7 +174,7 @@ def _understood(words: list[str]) -> tuple[Path | None, str]:
     except ZtGateError:
         return None, ""
     if parsed.out is None:
-        raise UsageError("--out is missing, so that there would be nothing to hand over", "add --out DIR")
+        raise UsageError("--out is missing, so there would be no report to publish", "add --out DIR")
     remove_reports(parsed.out)
     # A policy that has to be signed cannot be changed by a pull request, wherever it is read.
     return parsed.out, "" if getattr(parsed, "policy_key", None) else str(getattr(parsed, "policy", ""))

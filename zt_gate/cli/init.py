@@ -42,7 +42,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     for name in (args.target, args.policy):
         if not _PLAIN.fullmatch(name):
-            raise UsageError(f"{printable(name)!r} cannot stand in a pipeline as it is", "use letters, digits, . _ - /")
+            raise UsageError(
+                f"{printable(name)!r} has characters that are unsafe in a pipeline",
+                "use letters, digits, . _ - /",
+            )
     if args.what == "policy":
         text, place, then = _policy(args), args.policy, f"zt-gate check {args.target} --policy {args.policy}"
     else:
@@ -74,5 +77,8 @@ def _policy(args: argparse.Namespace) -> str:
     from zt_gate.cli.policy.verb import new_policy
 
     if not args.key:
-        raise UsageError("a policy has to say who signs", "zt-gate keygen --out keys, then add --key keys/zt-gate.pub")
+        raise UsageError(
+            "a policy must name the keys that sign",
+            "zt-gate keygen --out keys, then add --key keys/zt-gate.pub",
+        )
     return new_policy(args.key, "my-models", 365)

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     guarded = "encrypted" if passphrase else f"not encrypted; set {PASSPHRASE_VARIABLE} to have it so"
     console.note(f"private key: {printable(private)} ({guarded}); keep it secret")
     console.note(f"public key:  {printable(public)}")
-    console.note("put this into the policy:")
+    console.note("add this to the policy:")
     # JSON strings are YAML strings: a path can hold nothing that changes the meaning of the lines.
     console.result(f'trust:\n  keys:\n    - id: "{args.name}"  # sha256 {key.public.id}\n      file: {_quoted(public)}')
     return 0

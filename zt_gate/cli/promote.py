@@ -88,7 +88,9 @@ def _checked(args: argparse.Namespace, client: RegistryClient, version: Version,
                 if not args.dry_run:
                     client.bring(version, summary.decode())
     if code and not args.dry_run:
-        console.note("the registry has this verdict: an earlier one that allowed these files no longer counts")
+        console.note(
+            "the registry has this verdict; it replaces an earlier one that allowed these files and no longer counts",
+        )
     return code
 
 

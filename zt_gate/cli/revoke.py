@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--issuer", metavar="ISSUER", help="of --identity, or (RFC 4514) of --certificate")
     parser.add_argument("--reason", metavar="TEXT", help="why; required for every new entry")
     parser.epilog = (
-        "Without anything to revoke the list is issued again, so that it stays fresh. "
+        "With nothing to revoke, the list is signed again with a new date. "
         f"An encrypted key is opened with {PASSPHRASE_VARIABLE}."
     )
 
@@ -68,9 +68,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     ]
     listed = RevocationList(now, before.sequence + 1 if before else 1, (*old, *added))
     write_atomically(args.list, sign_payload(listed.payload(), key))
-    console.note(
-        f"number {listed.sequence}: {len(added)} new of {len(listed.entries)} entries; bring it to every check"
-    )
+    console.note(f"number {listed.sequence}: {len(added)} new of {len(listed.entries)} entries; pass it to every check")
     console.result(printable(args.list, 4096))
     return 0
 
@@ -86,7 +84,7 @@ def _entries(args: argparse.Namespace, now: datetime) -> list[RevokedEntry]:
     wanted += [("key", load_public(read_key_file(path), printable(path)).id, "") for path in args.signer_key]
     wanted += [(kind, value, args.issuer) for kind, value in named]
     if wanted and not (args.reason or "").strip():
-        raise UsageError("nothing is revoked without a reason", "say why with --reason TEXT")
+        raise UsageError("a revocation needs a reason", "say why with --reason TEXT")
     since = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return [RevokedEntry(kind, value, args.reason.strip(), since, issuer) for kind, value, issuer in wanted]
 
@@ -95,7 +93,7 @@ def _digest(text: str) -> Digest:
     try:
         return Digest.parse(text if ":" in text else f"sha256:{text}")
     except ValueError as error:
-        raise UsageError(str(error), "the digest of a release stands in every report about it") from None
+        raise UsageError(str(error), "every report shows the digest of its release") from None
 
 
 def _existing(path: Path, key: PrivateKey) -> RevocationList | None:
@@ -109,6 +107,6 @@ def _existing(path: Path, key: PrivateKey) -> RevocationList | None:
         return None
     envelope = read_envelope(read_input(path, _MAX_LIST))
     if not envelope.verified_by([key.public]):
-        advice = "keep a list of your own: name another --list FILE; a gate that is given both joins them"
+        advice = "use a list of your own: --list FILE; a gate combines all lists in its evidence folder"
         raise EvidenceError(f"{printable(path)} was not signed with this key", advice)
     return parse_list(parse_statement(envelope.payload))

@@ -203,14 +203,14 @@ def test_an_approval_names_stage_policy_and_end(release, key, tmp_path) -> None:
     said_so = ("--key", key, "--policy", policy, "--reason", "read the report of the run")
     code, out, err = call(approve, release, "--stage", "production", *said_so, "--days", 5)
     predicate = read(out)["predicate"]
-    assert (code, "asks for no approvals" in err) == (0, False)
+    assert (code, "requires no approvals" in err) == (0, False)
     assert predicate["policy"]["digest"]["sha256"] == load_policy(str(policy)).digest.hex
     assert predicate["stage"] == "production"
-    assert "asks for no approvals" in call(approve, release, "--stage", "staging", *said_so)[2]
+    assert "requires no approvals" in call(approve, release, "--stage", "staging", *said_so)[2]
     for arguments, why in [
         (("--stage", "prod"), "has no stage"),
         (("--stage", "production", "--days", 0), "between 1 and 365"),
-        (("--stage", "production", "--reason", "ok"), "says too little"),
+        (("--stage", "production", "--reason", "ok"), "is too short"),
     ]:
         with pytest.raises(UsageError, match=why):
             call(approve, release, *said_so, *arguments)
@@ -234,7 +234,7 @@ def test_a_revocation_list_grows_counts_up_and_belongs_to_its_key(release, key, 
     with pytest.raises(EvidenceError, match="was not signed with this key"):
         call(revoke, "--list", listed[1], "--key", tmp_path / "other.key")
     for arguments, why in [
-        (("--digest", "d" * 64), "without a reason"),
+        (("--digest", "d" * 64), "needs a reason"),
         (("--digest", "abc", "--reason", "x"), "not a sha256"),
         (("--identity", "a@b", "--reason", "x"), "belong together"),
     ]:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
         parser.add_argument("event", choices=sorted(RECORDABLE), metavar="KIND", help=kinds.replace("%", "%%"))
         parser.add_argument("--what", required=True, help="what it is about: the name of the incident, the model")
         parser.add_argument("--why", required=True, help="the reason, or a ticket")
-        parser.add_argument("--outcome", default="recorded", help="what came of it (default: recorded)")
+        parser.add_argument("--outcome", default="recorded", help="the outcome (default: recorded)")
         parser.add_argument("--detail", action="append", default=[], metavar="NAME=TEXT", help="a fact; repeatable")
 
 

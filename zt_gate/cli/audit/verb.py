@@ -9,16 +9,16 @@ from pathlib import Path
 from zt_gate.cli.common.console import Console
 
 _ACTS = {
-    "verify": ("audit.acts", "read the log to its end; 0 when it is intact, 1 when it is not"),
+    "verify": ("audit.acts", "verify the whole log; exit 0 when it is intact, 1 when it is not"),
     "show": ("audit.acts", "print a line per event"),
-    "record": ("audit.acts", "put an incident, a breach, an approval or a promotion on record"),
-    "prove": ("audit.proof", "write a proof that one event is in the log, for somebody who has only the public key"),
-    "verify-proof": ("audit.proof", "verify such a proof; 0 when it holds, 1 when it does not"),
-    "merge": ("audit.acts", "bring the logs of short-lived runners together in one"),
+    "record": ("audit.acts", "append an incident, a breach, an approval or a promotion to the log"),
+    "prove": ("audit.proof", "write a proof that one event is in the log, for a reader who has only the public key"),
+    "verify-proof": ("audit.proof", "verify such a proof; exit 0 when it holds, 1 when it does not"),
+    "merge": ("audit.acts", "merge the logs of short-lived runners into one"),
     "export": ("audit.views", "print the events in a format of other systems: OCSF, CEF, ECS, OTLP"),
-    "metrics": ("audit.views", "compute figures for Prometheus"),
+    "metrics": ("audit.views", "compute metrics for Prometheus"),
     "report": ("audit.views", "write a page that compares teams or months"),
-    "anomalies": ("audit.views", "list what is unlike the rest of the log; advice, never a verdict"),
+    "anomalies": ("audit.views", "list events that differ from the rest of the log; advice, never a verdict"),
 }
 
 

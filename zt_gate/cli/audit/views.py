@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser, act: str) -> None:
         parser.add_argument("--by", choices=BY, default="team", help="what is compared (default: team)")
     if act != "anomalies":
         parser.add_argument(
-            "--out", type=Path, metavar="FILE", required=act == "report", help="write here, whole or not at all"
+            "--out",
+            type=Path,
+            metavar="FILE",
+            required=act == "report",
+            help="output file; written whole or not at all",
         )
 
 
@@ -114,7 +118,7 @@ def _anomalies(args: argparse.Namespace, console: Console) -> int:
     found: list[Anomaly] = []
     _read(args, lambda event: found.extend(detector.see(event)))
     console.table([(f"{anomaly.seq:>6}", anomaly.kind, anomaly.text) for anomaly in found])
-    console.note(f"{len(found)} odd events; advice for a person who looks, never a verdict")
+    console.note(f"{len(found)} anomalous events; advice for a person, never a verdict")
     return 0
 
 

@@ -52,7 +52,7 @@ def held_checkpoints(args: argparse.Namespace) -> list[Checkpoint]:
     """
     if args.key is None:
         if args.checkpoint is not None:
-            raise UsageError("a checkpoint says nothing until its signature is verified", "add --key LOG.pub")
+            raise UsageError("a checkpoint is not used without verifying its signature", "add --key LOG.pub")
         return []
     from zt_gate.audit.checkpoint import MAX_NOTE, open_note
     from zt_gate.audit.sign_checkpoint import checkpoint_file

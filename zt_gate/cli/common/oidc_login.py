@@ -56,7 +56,7 @@ def print_nonce(target: str, predicate: dict[str, Any], console: Console) -> int
     with freeze([target], Freeze.HOLD) as frozen:
         if frozen.refusals:
             first = frozen.refusals[0]
-            raise TargetError(f"{first.message}: such a release is never signed", first.fix)
+            raise TargetError(f"{first.message}: zt-gate never signs such a release", first.fix)
         console.result(act_nonce(frozen.subject.digest, predicate))
     return 0
 

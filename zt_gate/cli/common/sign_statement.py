@@ -39,13 +39,13 @@ def sign_about(
         ToolError: the file cannot be written.
     """
     if len(targets) > 1 and out is None:
-        raise UsageError("several targets have no evidence folder in common", "say where with --out FILE")
+        raise UsageError("several targets have no evidence folder in common", "name the file with --out FILE")
     place = out or evidence_folder(Path(targets[0])) / "statement"
     _refuse_inside(place, targets)
     with freeze(targets, Freeze.HOLD) as frozen:
         if frozen.refusals:
             first = frozen.refusals[0]
-            raise TargetError(f"{first.message}: such a release is never signed", first.fix)
+            raise TargetError(f"{first.message}: zt-gate never signs such a release", first.fix)
         data = payload(frozen)
         if changed := frozen.changed():
             raise TargetError(f"{changed[0]} changed while it was signed", "let the writer finish, then sign again")
@@ -77,7 +77,7 @@ def read_input(path: Path, limit: int, advice: str = "check the path") -> bytes:
         why = (error.strerror if isinstance(error, OSError) else None) or "not a path"
         raise EvidenceError(f"cannot read {shown}: {why}", advice) from None
     if len(data) > limit:
-        raise EvidenceError(f"{shown} has more than {limit} bytes", "this is hardly the right file")
+        raise EvidenceError(f"{shown} has more than {limit} bytes", "this is probably the wrong file")
     return data
 
 

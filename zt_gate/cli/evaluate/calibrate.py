@@ -1,4 +1,4 @@
-"""`zt-gate evaluate calibrate`: learn from honest models what backdoor detectors reach without a backdoor."""
+"""`zt-gate evaluate calibrate`: calibrate backdoor detectors on honest models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MOST_BYTES = 32 * 1024 * 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("reports", metavar="FILE", type=Path, nargs="+", help="the examination of an honest model")
+    parser.add_argument("reports", metavar="FILE", type=Path, nargs="+", help="report of an honest model")
     parser.add_argument("--name", default="own models", metavar="TEXT", help="what the models are")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the calibration goes")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the calibration")
     parser.add_argument("--judge", type=Path, metavar="FILE", help="also judge this examination by it; 1 if it fails")
     parser.add_argument(
         "--alpha", type=float, default=BackdoorThresholds().alpha, help="chance of a false alarm (default: 0.01)"
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.result(f"{len(known)} models, {alarms} false alarms when each is judged by the others")
     spreads = sorted(made.spreads.items())
     console.table([(f"  {name}", f"{spread.mean:7.3f} ± {spread.deviation:.3f}") for name, spread in spreads])
-    console.note("put this into the policy, beside which the file lies:")
+    console.note("add this to the policy; the file lies beside it:")
     pinned = f"calibration: {{file: {json.dumps(args.out.name)}, sha256: {hashlib.sha256(written).hexdigest()}}}"
     console.result(f"backdoor:\n  {pinned}")
     if args.judge is None:

@@ -39,9 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checks", default="robustness", help="robustness, backdoor, or both with a comma between")
     parser.add_argument("--ticket", metavar="FILE", type=Path, required=True, help="from: zt-gate evaluate ticket")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="statement, plots, and a journal to resume"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder for the statement, the plots and the journal to resume from",
     )
-    parser.add_argument("--architecture", metavar="FILE", type=Path, help="what is to be said about the model, as JSON")
+    parser.add_argument(
+        "--architecture",
+        metavar="FILE",
+        type=Path,
+        help="declaration of the model's architecture, as JSON",
+    )
     parser.add_argument(
         "--policy", metavar="FILE", help="the ticket's policy, whose waivers let findings of the scan pass"
     )

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", metavar="FILE", type=Path, help="robustness statement of the approved release, to compare with"
     )
-    parser.add_argument("--days", type=int, default=2, metavar="N", help="days in which to measure (2)")
+    parser.add_argument("--days", type=int, default=2, metavar="N", help="days until the ticket expires (2)")
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write (default: into TARGET.evidence/)")
     add_signer_arguments(parser)
 

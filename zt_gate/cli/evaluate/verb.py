@@ -13,8 +13,8 @@ DEFAULT_ACT = "run"
 """What `zt-gate evaluate TARGET` does."""
 ACTS = {
     "run": ("evaluate.measure", "attack a model in a sandbox, and sign what was measured"),
-    "ticket": ("evaluate.ticket", "issue a job ticket: what is to be evaluated, on which data, under which policy"),
-    "calibrate": ("evaluate.calibrate", "learn from honest models what backdoor detectors reach without a backdoor"),
+    "ticket": ("evaluate.ticket", "issue a job ticket: what to evaluate, on which data, under which policy"),
+    "calibrate": ("evaluate.calibrate", "calibrate backdoor detectors on honest models"),
 }
 
 _PACKAGES = {"run": ("numpy", "torch"), "ticket": ("numpy",)}

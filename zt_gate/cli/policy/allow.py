@@ -25,10 +25,10 @@ _MAX_NAMES = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("target", type=Path, metavar="MODEL", help="file or folder")
-    parser.add_argument("--owner", required=True, help="who answers for the model")
-    parser.add_argument("--approved-by", required=True, help="who looked at it; somebody else")
+    parser.add_argument("--owner", required=True, help="person responsible for the model")
+    parser.add_argument("--approved-by", required=True, help="reviewer; not the owner")
     parser.add_argument("--reason", required=True, help="why the names are safe, in at least 20 characters")
-    parser.add_argument("--ticket", required=True, help="where the exception is followed up")
+    parser.add_argument("--ticket", required=True, help="ticket that tracks the exception")
     parser.add_argument("--days", type=int, default=30, help="days until the waivers end (default: 30, at most: 90)")
 
 
@@ -43,11 +43,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     _waiver("check", "ART-102", "sha256:" + "0" * 64, "", args, now)
     verdict = _scan(args.target)
     if verdict.decision is Decision.ALLOW:
-        console.note("nothing has to be allowed: the scan finds nothing that blocks")
+        console.note("no waiver is needed: the scan finds nothing that blocks")
         return 0
     refused = _refused(verdict)
     if refused:
-        console.result("no waiver is written, since this blocks too, and a waiver must not cover it:")
+        console.result("no waiver is written, because these findings block too and must not be waived:")
         for line in refused:
             console.result(f"  {line}")
         return 1
@@ -113,7 +113,7 @@ def _waiver(name: str, rule: str, subject: str, path: str, args: argparse.Namesp
     try:
         expires = (now + timedelta(days=args.days)).strftime(form)
     except OverflowError:
-        raise UsageError(f"{args.days} days are no time", "a waiver runs for 1 to 90 days") from None
+        raise UsageError(f"{args.days} days is out of range", "a waiver runs for 1 to 90 days") from None
     entry = {
         "id": name,
         "rule": rule,

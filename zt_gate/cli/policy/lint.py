@@ -22,7 +22,13 @@ _MARKS = {"looser": ("-", "bad"), "different": ("~", "doubt"), "stricter": ("+",
 def add_lint_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `policy lint`."""
     parser.add_argument("policy", metavar="FILE", type=Path, help="a policy file")
-    parser.add_argument("--within", type=int, default=30, metavar="DAYS", help="report what ends sooner (default: 30)")
+    parser.add_argument(
+        "--within",
+        type=int,
+        default=30,
+        metavar="DAYS",
+        help="report what expires within so many days (default: 30)",
+    )
     parser.add_argument("--format", choices=("terminal", "json"), default="terminal", help="what to print")
 
 

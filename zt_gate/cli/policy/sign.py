@@ -12,7 +12,7 @@ from zt_gate.domain import printable
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `policy sign`."""
-    parser.add_argument("policy", metavar="FILE", type=Path, help="a policy file; what it amounts to is signed")
+    parser.add_argument("policy", metavar="FILE", type=Path, help="policy file; the effective policy is signed")
     parser.add_argument("--key", metavar="KEY", type=Path, required=True, help="private key, from: zt-gate keygen")
 
 

@@ -85,7 +85,7 @@ def run_suggest(args: argparse.Namespace, console: Console) -> int:
     for parts in changes_shown(changes):
         console.result("# ", *parts)
     console.result(_overlay(loaded, better))
-    console.note("every run that the log tells of would have been allowed all the same; read it before you paste it")
+    console.note("every run in the log would still have been allowed; review it before you paste it")
     return 0
 
 

@@ -56,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     new.add_argument("--name", default="my-models", help="name of the policy")
     new.add_argument("--days", type=int, default=365, help="days until the policy expires (default: 365)")
-    validate = acts.add_parser("validate", help="load a policy and all that it names; exit 2 if anything is wrong")
+    validate = acts.add_parser(
+        "validate",
+        help="load a policy and every file that it names; exit 2 if anything is wrong",
+    )
     validate.add_argument("policy", metavar="FILE", nargs="+")
     show = acts.add_parser("show", help="print the effective policy, packs merged in, and its digest")
     show.add_argument("policy", metavar="FILE", help="a file, or pack:NAME")
@@ -64,13 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     policy_allow.add_arguments(allow)
     lint = acts.add_parser("lint", help="warn about valid settings that are probably mistakes; exit 1 if there are any")
     policy_lint.add_lint_arguments(lint)
-    diff = acts.add_parser("diff", help="tell what became stricter or looser; exit 1 unless it only became stricter")
+    diff = acts.add_parser("diff", help="compare two policies; exit 1 unless the new one is only stricter")
     policy_lint.add_diff_arguments(diff)
     test = acts.add_parser("test", help="judge a table of cases; exit 1 if one is not as expected")
     policy_test.add_test_arguments(test)
-    suggest = acts.add_parser("suggest", help="print a tightening that the audit log speaks for; changes nothing")
+    suggest = acts.add_parser(
+        "suggest",
+        help="suggest stricter settings that the runs in the audit log would pass; changes nothing",
+    )
     policy_test.add_suggest_arguments(suggest)
-    sign = acts.add_parser("sign", help="sign what a policy amounts to; zt-gate check --policy-key verifies it")
+    sign = acts.add_parser("sign", help="sign the effective policy; zt-gate check --policy-key verifies it")
     policy_sign.add_arguments(sign)
     acts.add_parser("schema", help="print the JSON Schema of a policy, for editors")
     acts.add_parser("packs", help="list the packs that come with zt-gate")
