@@ -15,7 +15,7 @@ PROSE = {".py", ".md", ".yaml", ".yml", ".json", ".groovy", ".html", ".txt", ".s
 RETIRED = {
     r"mend(s|ed|ing)?": "fix",
     r"remed(y|ies)": "fix",
-    r"would turn it": "how to fix it",
+    r"would turn (it|a block)": "how to fix it",
     r"stands? in the way": "blocked for N reasons",
     r"(is|are) on no list": "is not on the allowlist",
     r"list of safe names": "allowlist",

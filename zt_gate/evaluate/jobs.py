@@ -1,4 +1,8 @@
-"""What a worker can be asked: to load a model, for its scores, to attack it. Every answer is only a claim."""
+"""The jobs of a worker: load a model, return its scores, attack it. Every answer is only a claim.
+
+Attacks are imported by the job that needs them. They import torch, whose import a sandbox may interfere with; `prepare`
+imports it first and reports what fails as a missing package, and not as the model's fault.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Does everything once with a model of ours, before there is one of anybody else.
+"""Run every check once on a network of our own, before the release's model is loaded.
 
-Libraries do things at their first use that no model has to do: they look for compilers, ask for the user's name, write
-caches. Done here, nobody is blamed for them later.
+At their first use libraries do what no model needs to do: they look for compilers, ask for the user's name, write
+caches. The sandbox denies and records such acts. Done here, they are not held against the model (EVL-105).
 """
 
 from __future__ import annotations

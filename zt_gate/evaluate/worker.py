@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> None:
     bounds = SandboxBounds.of(first.head)
     channel.send(Message({"layers": confine(bounds, stream)}))
 
+    # Not earlier: what jobs import reads models, and has to run confined.
     from zt_gate.evaluate.jobs import Jobs
 
     jobs = Jobs(bounds, events)
