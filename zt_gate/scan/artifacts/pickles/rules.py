@@ -121,7 +121,7 @@ class PickleJudge:
             message = f"the pickle imports {shown}, which is a known way to run code or reach into the system"
             self._find("ART-101", name, message, offset)
         else:
-            message = f"the pickle imports {shown}, which is on no list of safe names"
+            message = f"the pickle imports {shown}, which is not on the allowlist"
             self._find("ART-102", name, message, offset)
         return False
 

@@ -86,4 +86,4 @@ def _node(value: dict[str, Any], found: dict[tuple[str, str], str]) -> None:
     if lists.is_dangerous(str(value.get("__module__")), str(value.get("__class__"))) or loader == "FunctionNode":
         found["ART-621", name] = f"loading imports {shown}, which is no data"
     elif module and qualname:
-        found["ART-620", name] = f"the schema names {shown}, which is on no list of safe names"
+        found["ART-620", name] = f"the schema names {shown}, which is not on the allowlist"
