@@ -150,14 +150,12 @@ def eat(_file):
 @pytest.mark.parametrize(("what", "why"), [(crash, "SIGSEGV"), (hang, "longer than the limit"), (eat, "memory")])
 def test_a_file_that_breaks_its_reader_is_new_and_the_others_are_told(releases, monkeypatch, what, why):
     """The reader really dies: the worker is a fork, so what is patched here runs there."""
-    from zt_gate.scan.artifacts import check
-
-    honest = check.examine_file
+    honest = inventory.examine_file
     broken = releases[1] / "broken.pkl"
     broken.write_bytes(HONEST_PICKLE)
     (releases[1] / "zz.pkl").write_bytes(program(call(stack_name("acme", "Thing"))))
     monkeypatch.setattr(
-        check, "examine_file", lambda file, *rest: (what if "broken" in file.path else honest)(file, *rest)
+        inventory, "examine_file", lambda file, *rest: (what if "broken" in file.path else honest)(file, *rest)
     )
     limits = WorkerLimits(wall_seconds=5.0)
     with freeze([releases[1]], Freeze.HOLD) as frozen:

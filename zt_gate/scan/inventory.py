@@ -25,7 +25,11 @@ from zt_gate.isolation.child_process import run_module
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure
+from zt_gate.scan.artifacts.check import examine_file, is_source_code
+from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
+from zt_gate.scan.artifacts.registry import REFERRERS
 from zt_gate.scan.interface import Examination, Head
+from zt_gate.scan.plan import run_checks
 
 SCHEMA = "zt-gate/ratchet/v1"
 KINDS = {
@@ -117,8 +121,6 @@ def _listed(inventory: Inventory) -> list[dict[str, Any]]:
 
 def _items(frozen: Frozen, limits: WorkerLimits) -> Iterator[tuple[str, InventoryItem]]:
     """Yield everything, each with its file."""
-    from zt_gate.scan.artifacts.check import is_source_code
-
     for entry in frozen.subject.manifest.entries:
         yield entry.path, InventoryItem("file", f"{printable(entry.path)} ({entry.mode})")
     files = sorted(frozen.files.items())
@@ -153,9 +155,6 @@ def _kind(kind: Any) -> str:
 
 def _read(file: FrozenFile) -> bytes:
     """Return what one file holds, as JSON rows of kind and value."""
-    from zt_gate.scan.artifacts.check import is_source_code
-    from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
-
     head = Head.of(file)
     items = set() if is_source_code(head) and not is_text_pickle(head) else set(_examined(file))
     if posixpath.basename(file.path) == "MLmodel":
@@ -165,8 +164,6 @@ def _read(file: FrozenFile) -> bytes:
 
 def _examined(file: FrozenFile) -> Iterator[InventoryItem]:
     """Yield what the analysers saw in one file."""
-    from zt_gate.scan.artifacts.check import examine_file
-
     exam = examine_file(file)
     for kind, value in sorted(exam.facts):
         yield InventoryItem(kind, printable(value))
@@ -177,8 +174,6 @@ def _examined(file: FrozenFile) -> Iterator[InventoryItem]:
 
 def _external(file: FrozenFile) -> Iterator[InventoryItem]:
     """Yield the files that a model keeps its numbers in."""
-    from zt_gate.scan.artifacts.registry import REFERRERS
-
     head = Head.of(file)
     for referrer in REFERRERS:
         if referrer.matches(head):
@@ -232,8 +227,6 @@ def _leaves(value: Any, name: str) -> Iterator[str]:
 
 def _checked(frozen: Frozen) -> Iterator[tuple[str, InventoryItem]]:
     """Yield what the whole checks say about the release: rules over several files, and rules about code."""
-    from zt_gate.scan.plan import run_checks
-
     for evidence in run_checks(frozen, ["artifacts", "code"], lambda _: None):
         for finding in evidence.findings:
             if finding.severity > Severity.INFO:

@@ -15,7 +15,7 @@ from zt_gate.domain import Evidence, Finding, Gap, Notes, printable
 from zt_gate.intake import ByteSource, Frozen
 from zt_gate.scan.deploy import envoy, mesh, network, servers, serving
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read
-from zt_gate.scan.deploy.release import Rule
+from zt_gate.scan.deploy.release import Deployment, Rule
 from zt_gate.scan.examination import AskingCheck, ExaminationJob
 
 NAME = "config.pbtxt"
@@ -120,14 +120,11 @@ def _backend(source: ByteSource, given: Given) -> Iterator[Finding]:
 
 def _judge(given: Given) -> Iterator[Finding]:
     """Apply every rule to all manifests together. A rule that raises has examined nothing."""
-    from zt_gate.scan.deploy.release import Deployment
-    from zt_gate.scan.deploy.servers import unknown_options
-
     if len(given.manifests) > _MAX_MANIFESTS:
         given.gaps.append(Gap(f"more than {_MAX_MANIFESTS} manifests", "", "scan the namespaces one by one"))
         return
     together = Deployment(tuple(given.manifests))
-    for manifest, reason in unknown_options(together):
+    for manifest, reason in servers.unknown_options(together):
         given.gaps.append(Gap(f"{manifest.label}, {reason}", manifest.path, _FIX_ELSEWHERE))
     for rule in RULES:
         try:

@@ -196,7 +196,7 @@ class _KerasConfigExaminer:
             self._find("ART-613", f"loading calls {shown}, which reads or fetches files", name)
         elif name not in (FUNCTIONS if function else CLASSES | VALUES):
             kind = "function" if function else "class"
-            self._find("ART-612", f"the {kind} {shown} is not on the allowlist of Keras's own", name)
+            self._find("ART-612", f"the {kind} {shown} is not one of Keras's own", name)
 
     def _registered(self, registered: Any) -> None:
         """A registered name with a package is looked up among custom objects before the module is."""
