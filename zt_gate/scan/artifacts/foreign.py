@@ -42,6 +42,7 @@ class _Kind:
 
 
 _KINDS = (
+    _Kind(b"7z\xbc\xaf\x27\x1c", "7z", "ART-213", "a 7z archive, which no model loader opens and few scanners do"),
     _Kind(b"Rar!\x1a\x07", "RAR", "ART-213", "a RAR archive, which no model loader opens and few scanners do"),
     _Kind(b"binf", "the binary XGBoost format", "ART-654",
           "a model in XGBoost's first binary format, whose reader believes every length and which XGBoost gave up"),
