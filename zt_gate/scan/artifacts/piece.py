@@ -17,6 +17,8 @@ MAX_INFLATED = 8 << 30
 """Decompressed bytes over one file of the target."""
 MAX_MEMBERS = 100_000
 """Members over one file of the target, nested ones included."""
+MAX_TEMPLATES = 1 << 20
+"""Characters of all chat templates in one file of the target; the longest in use has a tenth of that."""
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Budget:
 
     inflated: int = MAX_INFLATED
     members: int = MAX_MEMBERS
+    templates: int = MAX_TEMPLATES
 
 
 @dataclass(slots=True)
