@@ -16,7 +16,15 @@ from collections.abc import Callable, MutableSequence
 from typing import Any
 
 from zt_gate.scan.artifacts.pickles.shapes import Shape, Shapes
-from zt_gate.scan.artifacts.pickles.values import ARRAY_KEYS, FORMULA_KEYS, KEEP_TEXT, Bytes, Container, Opaque
+from zt_gate.scan.artifacts.pickles.values import (
+    ARRAY_KEYS,
+    FORMULA_KEYS,
+    KEEP_TEXT,
+    UNKNOWN,
+    Bytes,
+    Container,
+    Opaque,
+)
 from zt_gate.scan.artifacts.pickles.window import Window
 
 _LIST, DICT, _SET = 0x5D, 0x7D, 0x8F
@@ -104,12 +112,9 @@ class Batch:
         memo: what the machine remembers so far; only looked at.
         receiver: kind of the container that the batch goes into, as the opcode that makes it; 0 for an instance.
         shapes: what repeated in batches before.
-        text_keys: whether it matters that all keys are text, since a dict takes note of the first that is not.
     """
 
-    def __init__(
-        self, window: Window, memo: MutableSequence[Any], receiver: int, shapes: Shapes, *, text_keys: bool
-    ) -> None:
+    def __init__(self, window: Window, memo: MutableSequence[Any], receiver: int, shapes: Shapes) -> None:
         self.window = window
         self.safe, self.frame_end = window.safe, window.frame_end
         self.memo = memo
@@ -118,10 +123,6 @@ class Batch:
         self.shapes = shapes
         self.shape: Shape | None = None
         self.pushed = self.memo_of_shape = 1
-        self.keys: list[int] = []
-        self.text_keys = text_keys
-        self.texts: list[int] = []
-        """Places of text on the stack where keys of the receiver stand."""
         self.depth = 0
         self.fence = 0
         self.marks: list[int] = []
@@ -141,7 +142,6 @@ class Batch:
             position = self._each(position, first)
             if position == first and not self.marks and not self.closed_by:
                 self.shape, self.pushed, self.memo_of_shape = shape, self.depth, self.memoized
-                self.keys = list(self.texts) if self.text_keys else []
                 position = self._repeat(position)
         position = self._each(position, safe)
         while not self.closed_by and (inside := self._next_frame(position)):
@@ -166,12 +166,7 @@ class Batch:
             return position
         data, safe = self.window.data, self.safe
         for end, times in self.shape.repeats(data, position, safe, len(self.memo) + self.memoized):
-            behind = self.depth + times * self.pushed
-            if self.keys and self.pushed == 1:
-                self.texts += range(self.depth + (self.depth & 1), behind, 2)
-            elif self.keys and not self.pushed & 1:
-                self.texts += (place + key for place in range(self.depth, behind, self.pushed) for key in self.keys)
-            self.depth = behind
+            self.depth += times * self.pushed
             self.memoized += times * self.memo_of_shape
             position = end
         return position
@@ -179,7 +174,7 @@ class Batch:
     def _each(self, position: int, safe: int) -> int:  # noqa: PLR0912 - one loop is twice as fast as calls
         """Walk opcode by opcode up to a position; return where the walk ended, gave up, or met the closing opcode."""
         data, made, gettable = self.window.data, self.made, self.gettable
-        depth, fence, memoized, texts = self.depth, self.fence, self.memoized, self.texts
+        depth, fence, memoized = self.depth, self.fence, self.memoized
         while position < safe:
             opcode = data[position]
             if width := _WIDTHS[opcode]:
@@ -192,8 +187,6 @@ class Batch:
                 if not _is_plain(data[position + 2 : position + 2 + data[position + 1]]):
                     break
                 position += 2 + data[position + 1]
-                if not (fence or depth & 1):
-                    texts.append(depth)
                 depth += 1
             elif opcode == 0x68 and data[position + 1] in gettable:  # BINGET
                 position += 2
@@ -203,8 +196,6 @@ class Batch:
                 depth -= opcode - 0x84
                 while made and made[-1][0] >= depth:
                     made.pop()
-                while texts and texts[-1] >= depth:
-                    texts.pop()
                 depth += 1
             elif opcode == 0x28:  # MARK
                 position += 1
@@ -251,8 +242,6 @@ class Batch:
             known = self._may_get(number, self.memoized)
         elif opcode == 0x58 and number <= KEEP_TEXT:  # BINUNICODE
             known = _is_plain(data[position : position + number])
-            if not (self.fence or self.depth & 1):
-                self.texts.append(self.depth)
             position += number
         else:
             known = True
@@ -265,8 +254,6 @@ class Batch:
         self.depth = depth
         while self.made and self.made[-1][0] >= depth:
             self.made.pop()
-        while self.texts and self.texts[-1] >= depth:
-            self.texts.pop()
 
     def _put_into(self, opcode: int) -> bool:
         """End a batch, this one or one inside of it, where its receiver is known to be of the right kind."""
@@ -274,8 +261,7 @@ class Batch:
         if items == 0 or (kind == DICT and items % 2):
             return False
         if not self.marks:
-            known = not self.text_keys or 2 * len(self.texts) == items
-            self.closed_by = opcode if self.receiver in (kind, 0) and known else 0
+            self.closed_by = opcode if self.receiver in (kind, 0) else 0
             return False  # nothing more to do, or nothing that is understood
         self._drop_to(self.fence)
         self.fence = self.marks.pop()
@@ -301,7 +287,9 @@ class Batch:
             self.rank = max(self.rank, value.rank + 1)
             inert = self.rank <= _MAX_RANK
         else:
-            inert = type(value) in _INERT or (type(value) is str and not value.startswith(_SPECIAL_TEXT))
+            inert = (type(value) in _INERT and value is not UNKNOWN) or (
+                type(value) is str and not value.startswith(_SPECIAL_TEXT)
+            )
         if inert:
             self.gettable.add(index)
         return inert

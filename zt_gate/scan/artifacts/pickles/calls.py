@@ -5,11 +5,11 @@ from __future__ import annotations
 import _compat_pickle
 from typing import TYPE_CHECKING, Any
 
+from zt_gate.scan.artifacts.pickles.arguments import problem_with_keywords
 from zt_gate.scan.artifacts.pickles.opcodes import CONSTANTS, HANDLERS, Handler, number, opcode, text_line
 from zt_gate.scan.artifacts.pickles.values import (
     KEEP_TEXT,
     UNKNOWN,
-    Container,
     Global,
     Instance,
     module_class,
@@ -82,8 +82,8 @@ def _newobj(m: Machine) -> None:
 @opcode(b"\x92")
 def _newobj_ex(m: Machine) -> None:
     keywords, args, callee = m.pop(), m.pop(), m.pop()
-    if keywords and not (isinstance(keywords, Container) and keywords.kind == "dict"):
-        m.listener.unresolved("keyword arguments that are no plain dict", m.offset)
+    if keywords and (problem := problem_with_keywords(keywords)):
+        m.listener.unresolved(problem, m.offset)
     _call(m, callee, args, "newobj")
 
 
@@ -112,8 +112,10 @@ def _build(m: Machine) -> None:
     m.listener.built(receiver, state, m.offset)
     if isinstance(receiver, Instance):
         if receiver.cls == "numpy.dtype":
-            receiver.state = state
+            receiver.state = state if receiver.state is None else UNKNOWN
         elif receiver.cls.endswith(".NumpyArrayWrapper") or receiver.cls.endswith(".NDArrayWrapper"):
+            if receiver.state is not None:
+                m.refuse("state that is put into an array wrapper for a second time,")
             receiver.state = state
             after = m.window.base + m.position
             onward = m.listener.array(receiver, after)

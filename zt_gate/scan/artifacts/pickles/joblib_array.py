@@ -11,7 +11,9 @@ from zt_gate.scan.artifacts.pickles.values import Container, Instance, Tuple
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 
 _MAX_DEPTH = 8
-_DTYPE = re.compile(r"([a-zA-Z])([0-9]{1,9})")
+_DTYPE = re.compile(r"(b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[mM]8|O[48]|[SUV][0-9]{1,9})")
+_HAS_OBJECTS = 1
+"""The flag by which numpy itself decides, whatever the data type is called."""
 
 
 def _typestring(dtype: Any, depth: int = 0) -> tuple[str, int]:
@@ -25,17 +27,32 @@ def _typestring(dtype: Any, depth: int = 0) -> tuple[str, int]:
     match = _DTYPE.fullmatch(text) if isinstance(text, str) else None
     if match is None or depth > _MAX_DEPTH:
         raise MalformedError("a joblib array without a plain dtype")
-    kind, size = match[1], int(match[2])
-    details = dtype.state.items if isinstance(dtype.state, Tuple) and dtype.state.items else ()
-    if len(details) > 3 and any(detail is not None for detail in details[2:5]):
-        _check_fields(details, size, depth)
-    return kind, size * 4 if kind == "U" else size
+    kind, size = match[1][0], int(match[1][1:])
+    itemsize = size * 4 if kind == "U" else size
+    if dtype.state is not None:
+        details = _details(dtype.state, kind, itemsize)
+        if any(detail is not None for detail in details[2:5]):
+            _check_fields(details, size, depth)
+    return kind, itemsize
+
+
+def _details(state: Any, kind: str, itemsize: int) -> tuple[Any, ...]:
+    """Return the state of a data type. Its size and flags count for numpy, and have to be those that its name means.
+
+    Raises:
+        MalformedError: they are not, or it is no state that numpy writes.
+    """
+    details = state.items if isinstance(state, Tuple) and state.items else ()
+    known = len(details) in (8, 9) and details[0] in (3, 4) and type(details[5]) is int and type(details[7]) is int
+    if not known or details[5] not in (-1, itemsize) or bool(details[7] & _HAS_OBJECTS) != (kind == "O"):
+        raise MalformedError("a joblib array of a data type whose state contradicts its name")
+    return details
 
 
 def _check_fields(details: tuple[Any, ...], size: int, depth: int) -> None:
     """Refuse a structured dtype unless all of its fields are plain, so that no object hides in the raw bytes."""
     subarray, names, fields = details[2:5]
-    plain = subarray is None and isinstance(names, Tuple) and names.items and isinstance(fields, Container)
+    plain = subarray is None and isinstance(names, Tuple) and names.items and _is_followed(fields)
     if not plain or details[5] != size or set(names.items) != set(fields.items):
         raise MalformedError("a joblib array of a structured dtype that numpy does not write")
     for field in fields.items.values():
@@ -44,8 +61,20 @@ def _check_fields(details: tuple[Any, ...], size: int, depth: int) -> None:
             raise MalformedError("a joblib array of a structured dtype with objects in it")
 
 
+def _is_followed(state: Any) -> bool:
+    """Whether every key of a dict is known, so that what it holds under them is what Python will have."""
+    return isinstance(state, Container) and not (state.computed or state.unfollowed)
+
+
 def _dtype(state: Any) -> Any:
-    return state.items.get("dtype") if isinstance(state, Container) else None
+    """Return the data type in an array header.
+
+    Raises:
+        MalformedError: a key of the header is computed, repeated, or none of joblib's.
+    """
+    if not _is_followed(state) or state.others:
+        raise MalformedError("a joblib array header with other keys than joblib writes, each once")
+    return state.items.get("dtype")
 
 
 def is_object_array(state: Any) -> bool:

@@ -19,6 +19,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     ARRAY_KEYS,
     FLOAT,
     FORMULA_KEYS,
+    HEADER_KEYS,
     INERT_DUNDERS,
     KEEP_ITEMS,
     LIST,
@@ -28,6 +29,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     Instance,
     Tuple,
     is_field,
+    is_literal,
 )
 from zt_gate.scan.artifacts.pickles.window import MalformedError, Window
 
@@ -190,7 +192,7 @@ class Machine:
             self._refill(self.position)  # so that a batch near the end of the window is seen whole
             self.position = 0
         start = window.base + self.position
-        batch = Batch(window, self.memo, kind, self.shapes, text_keys=kind == DICT and not receiver.computed)
+        batch = Batch(window, self.memo, kind, self.shapes)
         if not batch.walk(self.position):
             self.batches_from = start + (batch.end - self.position) // 8
             return False
@@ -201,6 +203,8 @@ class Machine:
             later = Skipped(batch.rank, lambda: self._make(start, end - 1, base))
             self.memo.extend(repeat(later, count))
             self.skipped = True
+        if kind == DICT:
+            receiver.others = True
         if not kind:
             self.offset = window.base + batch.end - 1
             self.listener.changed(receiver, USES[batch.closed_by], self.offset)
@@ -358,15 +362,19 @@ class Machine:
         for index in range(0, len(pairs), 2):
             key = pairs[index]
             if type(key) is not str:
-                target.computed = True
+                target.others = True
+                target.computed |= not is_literal(key)
                 continue
+            target.others |= key not in HEADER_KEYS
             if key[:2] == "__" and not target.dunder and key not in INERT_DUNDERS:
                 target.dunder = key
             elif key in FORMULA_KEYS:
                 target.formula = key
             value = pairs[index + 1]
-            if (key in ARRAY_KEYS or is_field(value)) and len(target.items) < KEEP_ITEMS:
-                target.items[key] = value
+            if key in ARRAY_KEYS or key in target.items or is_field(value):
+                target.unfollowed |= key in target.items or len(target.items) >= KEEP_ITEMS
+                if not target.unfollowed:
+                    target.items[key] = value
 
     def bytes_here(self, length: int) -> Bytes:
         """Step over a bytes constant."""

@@ -8,10 +8,20 @@ from typing import Any
 
 from zt_gate.domain import Severity, printable
 from zt_gate.intake import MemorySource, Source
+from zt_gate.scan.artifacts.pickles.arguments import problem_with
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 from zt_gate.scan.artifacts.pickles.joblib_array import array_end, is_object_array
 from zt_gate.scan.artifacts.pickles.machine import Machine
-from zt_gate.scan.artifacts.pickles.values import Bytes, Container, Global, Instance, Tuple, describe, module_class
+from zt_gate.scan.artifacts.pickles.values import (
+    UNKNOWN,
+    Bytes,
+    Container,
+    Global,
+    Instance,
+    Tuple,
+    describe,
+    module_class,
+)
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination
 
@@ -131,6 +141,10 @@ class PickleJudge:
         if uses is not None and use not in uses:
             message = f"the pickle calls {printable(callee.name, 120)}, which may be named but not called ({use})"
             self._find("ART-104", Severity.HIGH, callee.name, message, offset)
+        problem = problem_with(callee.name, args, torch=self.torch)
+        if problem and uses is not None:
+            shown = printable(callee.name, 120)
+            self._find("ART-115", Severity.CRITICAL, callee.name, f"the pickle gives {shown} {problem}", offset)
         items = args.items if isinstance(args, Tuple) else None
         self._arguments(callee.name, items, uses is not None and use in uses, offset)
 
@@ -166,9 +180,15 @@ class PickleJudge:
             if isinstance(part, Container) and part.dunder:
                 message = f"the state of {printable(name, 120)} sets {printable(part.dunder, 60)}"
                 self._find("ART-105", Severity.HIGH, f"{name}.{part.dunder}", message, offset)
+            elif isinstance(part, Container) and part.computed:
+                message = f"the state of {printable(name, 120)} has a key that only the running pickle knows"
+                self._find("ART-105", Severity.HIGH, f"{name} computed key", message, offset)
         parts = state.items if isinstance(state, Tuple) else (state,)
-        if isinstance(state, Instance) or any(
-            isinstance(part, Instance) and part.cls in _DICTS for part in parts or ()
+        if (
+            parts is None
+            or state is UNKNOWN
+            or isinstance(state, Instance)
+            or any(isinstance(part, Instance) and part.cls in _DICTS for part in parts)
         ):
             message = f"the state of {printable(name, 120)} is computed by a call, and may set anything"
             self._find("ART-105", Severity.HIGH, f"{name} computed", message, offset)

@@ -15,6 +15,8 @@ KEEP_ITEMS = 64
 """Items of a tuple, or string keys of a dict, that are kept."""
 ARRAY_KEYS = frozenset({"shape", "dtype", "numpy_array_alignment_bytes"})
 """What a joblib array header says under keys that are known beforehand."""
+HEADER_KEYS = ARRAY_KEYS | {"subclass", "order", "allow_mmap"}
+"""Every key of a joblib array header. Any other is an attribute that could shadow a method of the wrapper."""
 INERT_DUNDERS = frozenset({"__doc__", "__model", "__overloads__"})
 """Keys in double underscores that mean nothing to Python in an instance: documentation, CatBoost's trees, and which of
 its own methods a module compiles, which `torch.jit.script` leaves behind on what it scripted."""
@@ -63,7 +65,11 @@ class Container:
     formula: str = ""
     """Of a dict: the first key that was stored and under which statsmodels looks for code to evaluate."""
     computed: bool = False
-    """Of a dict: whether a key was stored that is no literal text, and may be anything."""
+    """Of a dict: whether a key was stored whose value only the running pickle knows, so that it may be any text."""
+    unfollowed: bool = False
+    """Of a dict: whether `items` is not what Python would have: a kept key came again, or there were too many."""
+    others: bool = False
+    """Of a dict: whether a key was stored that no array header has."""
 
 
 LIST = Container("list")
@@ -128,6 +134,14 @@ def module_class(pid: Any) -> Global | None:
     if items and len(items) == 4 and items[0] == "module" and isinstance(items[1], Global):
         return items[1]
     return None
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a value stands in the pickle itself. Of those, only text is ever equal to text."""
+    return value is not UNKNOWN and (value is None or type(value) in _LITERALS)
+
+
+_LITERALS = frozenset({int, bool, str, Opaque, Bytes, Tuple})
 
 
 def is_field(value: Any) -> bool:
