@@ -121,8 +121,7 @@ def _build(m: Machine) -> None:
             onward = m.listener.array(receiver, after)
             if onward != after:
                 m.window.leave_frame(after)
-                m.window.move(onward)
-                m.position = 0
+                m.position = m.window.skip(m.position, onward - after)
 
 
 @opcode(b"P")
