@@ -25,7 +25,7 @@ from zt_gate.scan.question import AskingCheck, Question
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-_RULES = "7"
+_RULES = "8"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 

@@ -43,22 +43,27 @@ class Piece:
     """Whether a PyTorch container supplies storages for persistent ids."""
     depth: int = 0
     budget: Budget = field(default_factory=Budget)
+    storages: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """What the first pickle of the piece asks a PyTorch container for: kind and number of items by key."""
 
-    def inside(self, source: Source, *, torch: bool = False) -> None:
+    def inside(self, source: Source, *, torch: bool = False) -> Piece | None:
         """Examine inner bytes; their findings and gaps become this piece's own.
 
         What the inner examination leaves unclaimed becomes a gap, so that a claim over the outside is true inside.
+
+        Returns:
+            The inner piece once it was examined; nothing where it was not.
         """
         shown = printable(source.member, 120)
         if self.depth >= MAX_DEPTH:
             self.exam.finding("ART-212", Severity.HIGH, f"archives are nested more than {MAX_DEPTH} deep",
                               member=source.member, symbol="nesting")  # fmt: skip
             self.exam.gap(f"{shown}: nested more than {MAX_DEPTH} deep", "unpack the release")
-            return
+            return None
         self.budget.members -= 1
         if self.budget.members < 0:
             self.exam.gap(f"more than {MAX_MEMBERS} members in all", "unpack the release")
-            return
+            return None
         inner = Examination(self.exam.path, source.size)
         piece = Piece(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
         with inner.guarded(shown):
@@ -72,6 +77,7 @@ class Piece:
             if hole is not None or not inner.formats:
                 where = f"bytes {hole[0]} to {hole[1]}" if hole else "its bytes"
                 self.exam.gap(f"{shown}: nothing accounts for {where}")
+        return piece
 
 
 @dataclass(frozen=True, slots=True)

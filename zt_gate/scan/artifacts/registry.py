@@ -21,7 +21,7 @@ from zt_gate.scan.artifacts.graphs.text_graph import TEXT_GRAPH
 from zt_gate.scan.artifacts.graphs.tflite import TFLITE
 from zt_gate.scan.artifacts.hdf5.keras_h5 import HDF5
 from zt_gate.scan.artifacts.others import EXECUTABLE, JPEG, LFS_POINTER, NOT_YET, NOT_YET_BY_NAME, PNG
-from zt_gate.scan.artifacts.pickles.stream import PICKLE, TORCH_STACK
+from zt_gate.scan.artifacts.pickles.stream import PICKLE, TORCH_STACK, is_also_pickle
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.artifacts.tensors.boosters import LIGHTGBM, R_DATA, SENTENCEPIECE, TENSORRT
 from zt_gate.scan.artifacts.tensors.catboost import CATBOOST
@@ -101,6 +101,7 @@ _EXPECTED: dict[str, frozenset[str]] = {
     ".pkl": _PICKLES,
     ".pickle": _PICKLES,
     ".joblib": _PICKLES,
+    **dict.fromkeys((".sav", ".dill", ".p", ".pk", ".cloudpickle"), _PICKLES | {"zip"}),
     ".pt": _TORCH,
     ".pth": _TORCH,
     ".ckpt": _TORCH,
@@ -157,9 +158,22 @@ def examine(piece: Piece) -> None:
         _misnamed(piece, found.name)
     with exam.guarded(printable(head.source.member or found.name, 120)):
         found.examine(piece)
+    if found.name not in _PICKLES | _TEXTS:
+        _ask_for_pickle(piece, found)
     # A tar is walked to its end, and a member may well be a zip; TensorFlow Lite has its metadata in one.
     if found not in (ZIP_ARCHIVE, TAR_ARCHIVE, TFLITE):
         examine_appended(piece)
+
+
+def _ask_for_pickle(piece: Piece, found: Format) -> None:
+    """Examine the bytes of another format as a pickle as well, where they are one from the first byte."""
+    with piece.exam.guarded("the bytes as a pickle"):
+        if is_also_pickle(piece.head):
+            piece.exam.finding(
+                "ART-314", Severity.CRITICAL, f"the bytes are {found.name} and a pickle at once",
+                member=piece.head.source.member, symbol=f"{found.name} and pickle",
+            )  # fmt: skip
+            PICKLE.examine(piece)
 
 
 def _misnamed(piece: Piece, content: str) -> None:

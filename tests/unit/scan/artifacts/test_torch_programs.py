@@ -106,13 +106,16 @@ def test_own_classes_are_for_scripts_alone(rules):
     assert rules("m.pt", out.getvalue()) & {"ART-101", "ART-102"}
 
 
-def exported(target="torch.ops.aten.relu.default", **members):
-    graph = {"graph_module": {"graph": {"nodes": [{"target": target, "inputs": []}]}}}
+def exported(target="torch.ops.aten.relu.default", fields=None, payload=None, weight=bytes(range(16)), **members):
+    graph = {"graph_module": {"graph": {"nodes": [{"target": target, "inputs": []}]}, **(fields or {})}}
+    config = {"config": {"w": {"path_name": "weight_0", "use_pickle": False, "is_param": True} | (payload or {})}}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("e/archive_format", "pt2")
+        archive.writestr("e/.data/version", "3")
         archive.writestr("e/models/model.json", json.dumps(graph))
-        archive.writestr("e/data/weights/weight_0", bytes(range(16)))
+        archive.writestr("e/data/weights/weight_0", weight)
+        archive.writestr("e/data/weights/model_weights_config.json", json.dumps(config))
         for name, content in members.items():
             archive.writestr("e/" + name, content)
     return out.getvalue()

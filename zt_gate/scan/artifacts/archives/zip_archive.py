@@ -1,14 +1,14 @@
 """Zip archives: what two readers could see differently is a finding, and every member is examined by content.
 
 PyTorch's own archives (`torch.save`) are zips as well: `data.pkl` is a pickle whose storages lie beside it as raw
-members, which are accounted for without being read.
+members. Those are accounted for without being read where that very pickle asks for them, and nowhere else.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,12 +23,19 @@ from zt_gate.scan.artifacts.archives.zip_records import (
     Entry,
     Local,
     descriptor_length,
+    ends_once,
     find_end,
     read_directory,
     read_local,
 )
-from zt_gate.scan.artifacts.graphs.torch_export import examine_export_member, is_export_member
+from zt_gate.scan.artifacts.graphs.torch_export import (
+    examine_export_member,
+    is_export_member,
+    is_payload_config,
+    raw_payloads,
+)
 from zt_gate.scan.artifacts.graphs.torchscript import examine_script_member, is_script_member
+from zt_gate.scan.artifacts.pickles.stream import ITEM_SIZES
 from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
 from zt_gate.scan.interface import Head
 
@@ -40,7 +47,10 @@ _UNICODE_PATH = 0x7075
 _TORCH_SMALL = re.compile(
     rb"(version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version))"
 )
-_TORCH_RAW = re.compile(rb"data/[0-9]{1,20}\Z")
+_PICKLE = re.compile(rb"(data|constants|traced_inputs|attributes)\.pkl")
+"""Pickles of PyTorch, whose storages lie in the folder of the same name."""
+_OTHER_LOADERS = frozenset({".npz", ".mar", ".war", ".keras", ".skops", ".nemo", ".whl", ".jar"})
+"""Names of zips whose members are not read by PyTorch, whatever stands in them."""
 _CHUNK = 4 << 20
 
 
@@ -51,14 +61,28 @@ class _Roots:
     torch: tuple[bytes, ...]
     script: tuple[bytes, ...]
     export: tuple[bytes, ...]
+    read: bytes | None
+    """The one folder that PyTorch's reader opens: that of the first member. It has a version and is never the top."""
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> _Roots:
+    def of(cls, entries: Sequence[Entry], suffix: str) -> _Roots:
         """Find them by the members that PyTorch looks for."""
         names = {entry.name for entry in entries}
         torch = _folders(names, b"data.pkl")
+        first = b"".join(entries[0].name.partition(b"/")[:2])
+        versioned = not {first + b"version", first + b".data/version"}.isdisjoint(names)
+        read = first.endswith(b"/") and versioned and suffix not in _OTHER_LOADERS
         return cls(torch, tuple(root for root in torch if root + b"constants.pkl" in names),
-                   _folders(names, b"archive_format"))  # fmt: skip
+                   _folders(names, b"archive_format") + _folders(names, b"serialized_exported_program.json"),
+                   first if read else None)  # fmt: skip
+
+    def rank(self, name: bytes) -> bool:
+        """Sort members that claim others as raw bytes before those."""
+        return not (_PICKLE.fullmatch(name.rpartition(b"/")[2]) or name.endswith(b"_config.json"))
+
+
+_Raw = dict[bytes, int | None]
+"""Members that a reference claims as raw bytes, and their size where the reference tells it."""
 
 
 def _folders(names: Iterable[bytes], last: bytes) -> tuple[bytes, ...]:
@@ -67,17 +91,22 @@ def _folders(names: Iterable[bytes], last: bytes) -> tuple[bytes, ...]:
 
 
 def _examine(piece: Piece) -> None:
+    if not ends_once(piece.source):
+        find(piece, "ART-208", Severity.CRITICAL, b"", "the archive does not end with its end record: in a "
+             "comment or behind it, some readers find another end record and with it another archive")  # fmt: skip
     directory = read_directory(piece.source)
     if not directory.entries:
         piece.exam.gap("the zip archive is empty", "remove it")
         return
     check_names(piece, directory.entries)
-    roots = _Roots.of(directory.entries)
-    spans = sorted(_member(piece, entry, roots) for entry in directory.entries)
+    roots = _Roots.of(directory.entries, piece.head.suffix)
+    raw: _Raw = {}
+    entries = sorted(directory.entries, key=lambda entry: roots.rank(entry.name))
+    spans = sorted(_member(piece, entry, roots, raw) for entry in entries)
     _check_layout(piece, directory, spans)
 
 
-def _member(piece: Piece, entry: Entry, roots: _Roots) -> tuple[int, int, bytes]:
+def _member(piece: Piece, entry: Entry, roots: _Roots, raw: _Raw) -> tuple[int, int, bytes]:
     """Compare the two headers of a member, have its content examined, and return the bytes it takes up."""
     local = read_local(piece.source, entry)
     end = local.data + entry.packed
@@ -97,7 +126,7 @@ def _member(piece: Piece, entry: Entry, roots: _Roots) -> tuple[int, int, bytes]
             find(piece, "ART-206", Severity.HIGH, entry.name, "{} is encrypted")
             piece.exam.gap(f"{shown} is encrypted", "write the archive without a password")
         else:
-            _content(piece, entry, local, shown, roots)
+            _content(piece, entry, local, shown, roots, raw)
     return entry.offset, end, entry.name
 
 
@@ -124,7 +153,7 @@ def _compare(piece: Piece, entry: Entry, local: Local) -> None:
         )
 
 
-def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots) -> None:
+def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots, raw: _Raw) -> None:
     root = next((root for root in roots.torch if entry.name.startswith(root)), None)
     inner = entry.name[len(root) :] if root is not None else b""
     if entry.name.endswith(b"/"):
@@ -135,7 +164,9 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots
         find(piece, "ART-209", Severity.HIGH, entry.name, "{} claims an impossible compression ratio")
         piece.exam.gap(f"{shown} is a decompression bomb")
         return
-    if root is not None and entry.method == _STORED and entry.packed == entry.size and _TORCH_RAW.match(inner):
+    # A traced program keeps the shapes of its inputs and leaves their storages empty.
+    is_raw = entry.name in raw and (entry.size == 0 or raw[entry.name] in (None, entry.size))
+    if is_raw and entry.method == _STORED and entry.packed == entry.size:
         return
     source = _unpack(piece, entry, local)
     crc = 0
@@ -145,11 +176,31 @@ def _content(piece: Piece, entry: Entry, local: Local, shown: str, roots: _Roots
         find(piece, "ART-210", Severity.HIGH, entry.name, "{}: checksum or size is not that of its content")
     if root is not None and _TORCH_SMALL.fullmatch(inner) and _is_word(source):
         return
-    if root is not None and _TORCH_RAW.match(inner):
+    if is_raw:
         return
+    piece.storages = {}
     if not _examine_torch_layout(piece, source, entry.name, roots):
-        piece.inside(source, torch=root is not None and inner == b"data.pkl")
+        examined = piece.inside(source, torch=root is not None and inner == b"data.pkl")
+        piece.storages = examined.storages if examined is not None else {}
         note_bomb(piece, source, entry.packed)
+    _claim(piece, source, entry.name, roots, raw)
+
+
+def _claim(piece: Piece, source: Source, name: bytes, roots: _Roots, raw: _Raw) -> None:
+    """Note which members are raw bytes by what this one says."""
+    root = roots.read
+    if root is None or not name.startswith(root):
+        return
+    inner = name[len(root) :].decode("utf-8", "backslashreplace")
+    if root in roots.torch and _PICKLE.fullmatch(name[len(root) :]):
+        folder = name.removesuffix(b".pkl") + b"/"
+        raw |= {
+            folder + key.encode(): count * ITEM_SIZES[kind]
+            for key, (kind, count) in piece.storages.items()
+            if kind in ITEM_SIZES
+        }
+    elif root in roots.export and is_payload_config(inner):
+        raw |= dict.fromkeys(root + claimed.encode() for claimed in raw_payloads(source, inner))
 
 
 def _examine_torch_layout(piece: Piece, source: Source, name: bytes, roots: _Roots) -> bool:
@@ -202,9 +253,7 @@ def _check_layout(piece: Piece, directory: Directory, spans: list[tuple[int, int
             piece, "ART-205", Severity.HIGH, b"", f"{directory.start - last} bytes before the directory belong to none"
         )
     if directory.end != size:
-        find(piece, "ART-208", Severity.HIGH, b"", f"{size - directory.end} bytes follow the archive")
-    if directory.comment:
-        find(piece, "ART-208", Severity.MEDIUM, b"comment", f"the archive has a comment of {directory.comment} bytes")
+        find(piece, "ART-208", Severity.CRITICAL, b"", f"{size - directory.end} bytes follow the archive")
     piece.exam.cover_all()
 
 

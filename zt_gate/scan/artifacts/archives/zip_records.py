@@ -13,6 +13,8 @@ from zt_gate.intake import Source
 from zt_gate.scan.interface import BrokenFileError
 
 _TAIL = 66_000
+"""Bytes from the end in which readers look for an end record: 64 KiB of comment and the record itself."""
+_END = b"PK\x05\x06"
 _EOCD = struct.Struct("<4s4H2LH")
 _EOCD64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -70,11 +72,32 @@ class Directory:
     """Bytes of archive comment."""
 
 
+def ends_once(source: Source) -> bool:
+    """Whether a zip ends with an end record without a comment, so that every reader takes that record and directory.
+
+    miniz takes the last signature that leaves room for a record, Python and libarchive first try the last 22 bytes.
+    They differ as soon as anything follows the record, a comment included. Records further in front, such as those of
+    archives that are members themselves, are then taken by nobody. The directory has to be both where miniz looks for
+    it, at the offset that the record tells, and where Python does, right in front of the record.
+    """
+    at = max(0, source.size - _EOCD.size)
+    raw = source.read_at(at, _EOCD.size)
+    if len(raw) < _EOCD.size or not raw.startswith(_END):
+        return False
+    *_, size, start, comment = _EOCD.unpack(raw)
+    wide = _FULL in (size, start) or source.read_at(max(0, at - _LOCATOR.size), 4) == b"PK\x06\x07"
+    return comment == 0 and (wide or start + size == at)
+
+
 def find_end(source: Source) -> int:
-    """Return the offset of the last end record whose directory is really there, or -1."""
+    """Return the offset of the last end record whose directory is really there, or -1.
+
+    The directory may be where Python looks for it, right in front of the record, or where miniz does, at the offset
+    that the record tells.
+    """
     base = max(0, source.size - _TAIL)
     tail = source.read_at(base, _TAIL)
-    position = tail.rfind(b"PK\x05\x06")
+    position = tail.rfind(_END)
     while position >= 0:
         raw = tail[position : position + _EOCD.size]
         if len(raw) == _EOCD.size:
@@ -83,9 +106,11 @@ def find_end(source: Source) -> int:
             if (total == 0 and size == 0) or _FULL in (size, start):
                 return base + position
             locator = source.read_at(max(0, base + position - _LOCATOR.size), 4)
-            if locator == b"PK\x06\x07" or (at >= 0 and source.read_at(at, 4) == b"PK\x01\x02"):
+            if locator == b"PK\x06\x07" or any(
+                place >= 0 and source.read_at(place, 4) == b"PK\x01\x02" for place in (at, start)
+            ):
                 return base + position
-        position = tail.rfind(b"PK\x05\x06", 0, position)
+        position = tail.rfind(_END, 0, position)
     return -1
 
 

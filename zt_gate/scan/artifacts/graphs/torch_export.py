@@ -9,12 +9,15 @@ from typing import Any
 from zt_gate.domain import Severity, printable
 from zt_gate.domain.strict_json import parse_json
 from zt_gate.intake import Source
+from zt_gate.scan.artifacts.graphs.export_texts import is_size_expression, problem_with_tree
 from zt_gate.scan.artifacts.graphs.operators import load_torch_operators
 from zt_gate.scan.artifacts.piece import Piece
 
 _MAX_MODEL = 512 << 20
-_RAW = re.compile(r"data/(weights|constants)/[\w.-]+")
-_MODEL = re.compile(r"models/[\w.-]+\.json")
+_CONFIG = re.compile(r"(data/(?:weights|constants)/)[^/]+_config\.json")
+_TENSOR = re.compile(r"(?:weight|tensor)_[0-9]{1,10}")
+"""Names of raw tensors as PyTorch gives them. A loader reads other names as pickles, whatever a configuration says."""
+_MODEL = re.compile(r"models/.+|serialized_exported_program\.json")
 _WORD = re.compile(r"archive_format|archive_version|byteorder|version|\.data/\w+|\.format_version|\.storage_alignment")
 _COMPILED = re.compile(r"data/aotinductor/|.*\.(so|dll|dylib|o|cubin|hsaco|cpp|cu|ptx|spv)\Z")
 _PYTHON_CALLS = frozenset(
@@ -63,9 +66,32 @@ _SPACES = frozenset(
 
 def is_export_member(inner: str) -> bool:
     """Whether a member of an exported program needs more than to be examined by content."""
-    return any(pattern.fullmatch(inner) for pattern in (_MODEL, _WORD)) or bool(
-        _COMPILED.match(inner) or (_RAW.fullmatch(inner) and not inner.endswith(".json"))
-    )
+    return any(pattern.fullmatch(inner) for pattern in (_MODEL, _WORD)) or bool(_COMPILED.match(inner))
+
+
+def is_payload_config(inner: str) -> bool:
+    """Whether a member of an exported program says which other members are tensors."""
+    return _CONFIG.fullmatch(inner) is not None
+
+
+def raw_payloads(source: Source, inner: str) -> set[str]:
+    """Return the members that a configuration claims as raw bytes of a tensor, and that nothing in it unpickles.
+
+    Raises:
+        ValueError: it is no configuration that PyTorch writes.
+    """
+    match = _CONFIG.fullmatch(inner)
+    value = parse_json(source.read_at(0, min(source.size, _MAX_MODEL)), constants=True)
+    config = value.get("config") if isinstance(value, dict) else None
+    if match is None or not isinstance(config, dict):
+        raise ValueError(f"{printable(inner, 80)} is no list of tensors")
+    raw, pickled = set[str](), set[str]()
+    for payload in config.values():
+        if not isinstance(payload, dict) or not isinstance(name := payload.get("path_name"), str):
+            raise ValueError(f"{printable(inner, 80)} has a tensor without a name")  # noqa: TRY004 - as documented
+        is_raw = payload.get("use_pickle") is False and _TENSOR.fullmatch(name)
+        (raw if is_raw else pickled).add(match[1] + name)
+    return raw - pickled
 
 
 def examine_export_member(piece: Piece, source: Source, inner: str) -> None:
@@ -77,12 +103,8 @@ def examine_export_member(piece: Piece, source: Source, inner: str) -> None:
             piece.inside(source)
     elif _MODEL.fullmatch(inner):
         _model(piece, source)
-    elif _WORD.fullmatch(inner):
-        if source.size > 128 or not re.fullmatch(rb"[\w.-]*\s?", source.read_at(0, 128)):
-            raise ValueError(f"{printable(inner, 80)} is not a word")
-    elif source.read_at(0, 4) == b"PK\x03\x04" or source.read_at(0, 1) == b"\x80":
-        piece.inside(source, torch=False)
-    # The rest is raw bytes of a tensor, whose shape stands in the JSON beside it.
+    elif source.size > 128 or not re.fullmatch(rb"[\w.-]*\s?", source.read_at(0, 128)):
+        raise ValueError(f"{printable(inner, 80)} is not a word")
 
 
 def _model(piece: Piece, source: Source) -> None:
@@ -95,9 +117,37 @@ def _model(piece: Piece, source: Source) -> None:
             rule, severity, what = problem
             shown = printable(target, 120)
             piece.exam.finding(rule, severity, f"the program calls {shown}, {what}", member=source.member, symbol=shown)
+    _judge_texts(piece, source, value)
+
+
+def _judge_texts(piece: Piece, source: Source, value: Any) -> None:
+    """Judge what the loader evaluates or imports by."""
+    problems = [
+        f"the size {printable(text, 120)} is no arithmetic, and sympy evaluates it"
+        for text in sorted(set(_texts(value, ("expr_str",))))
+        if not is_size_expression(text)
+    ]
+    trees = (problem_with_tree(text) for text in sorted(set(_texts(value, ("in_spec", "out_spec")))))
+    problems += [f"a tree specification holds {printable(what, 120)}" for what in trees if what]
+    for problem in problems:
+        piece.exam.finding("ART-554", Severity.CRITICAL, problem, member=source.member, symbol=printable(problem, 120))
+
+
+def _texts(value: Any, keys: tuple[str, ...]) -> Iterator[str]:
+    """Yield what stands under any of some keys. What is no text is told as such, since nothing there is known."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            yield from (str(item[key]) for key in keys if item.get(key) is not None)
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
 
 
 def _targets(value: Any) -> Iterator[str]:
+    """Yield what nodes call, and the operators that they hand on to others."""
+    yield from _texts(value, ("as_operator",))
     stack = [value]
     while stack:
         item = stack.pop()

@@ -21,7 +21,6 @@ from zt_gate.scan.interface import Examination
 
 _MAX_CODE = 64 << 20
 _PICKLE = re.compile(r"(data|constants|traced_inputs|attributes)\.pkl|code/.+\.debug_pkl")
-_RAW = re.compile(r"(data|constants|traced_inputs|attributes|tensors)/[0-9]{1,10}")
 _HELPERS = frozenset(
     {
         "torch.jit._pickle.build_intlist", "torch.jit._pickle.build_tensorlist", "torch.jit._pickle.build_doublelist",
@@ -44,20 +43,17 @@ _CLASSES = re.compile(r"__torch__\.torch\.classes\.(?!quantized\.|sparse\.|xnnpa
 
 def is_script_member(inner: str) -> bool:
     """Whether a member of a TorchScript archive is one that only TorchScript's reader understands."""
-    return bool(
-        _PICKLE.fullmatch(inner) or _RAW.fullmatch(inner) or (inner.startswith("code/") and inner.endswith(".py"))
-    )
+    return bool(_PICKLE.fullmatch(inner) or (inner.startswith("code/") and inner.endswith(".py")))
 
 
 def examine_script_member(piece: Piece, source: Source, inner: str) -> None:
-    """Examine one member of a TorchScript archive."""
-    if _RAW.fullmatch(inner):
-        return
+    """Examine one member of a TorchScript archive. What a pickle claims as storages goes into `piece.storages`."""
     if inner.endswith(".py"):
         _code(piece, source)
         return
     judge = ScriptJudge(piece.exam, source, torch=True)
     end = Machine(source, judge).run()
+    piece.storages |= judge.storages
     if end != source.size:
         piece.exam.gap(f"{printable(source.member, 120)}: {source.size - end} bytes follow the pickle", "save it again")
 

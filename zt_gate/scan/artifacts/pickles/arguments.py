@@ -6,6 +6,7 @@ A list of names says nothing about that: any listed class or object could be han
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ _BASES = frozenset(
 """Base classes that `copyreg._reduce_ex` writes: those of builtins."""
 _GENERATORS = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
 _BIT_GENERATOR = "numpy.random._pickle.__bit_generator_ctor"
+_INDEX = re.compile(r"pandas\.(?:core\.indexes\.\w+\.|core\.index\.)?[A-Za-z0-9]*Index")
 _NEVER_REBUILT = frozenset({"types.SimpleNamespace", "numpy.memmap"})
 """Classes that copyreg is never given: their own `__reduce__` says otherwise, or making one opens a file."""
 
@@ -133,10 +135,10 @@ def _random_state(items: Arguments, torch: bool) -> str:
 
 def _index(items: Arguments, torch: bool) -> str:
     cls = items[0] if items else None
-    listed = isinstance(cls, Global) and load_globals().uses(cls.name, torch=torch) is not None
-    if not listed or not (cls.module + ".").startswith("pandas.") or not cls.qualname.endswith("Index"):
-        return "something that is no index class of pandas"
-    if cls.module.startswith("pandas._libs") or len(items) > 2:
+    known = isinstance(cls, Global) and load_globals().uses(cls.name, torch=torch) is not None and (
+        _INDEX.fullmatch(cls.name)
+    )  # fmt: skip
+    if not known or len(items) > 2:
         return "something that is no index class of pandas"
     return problem_with_keywords(items[1]) if len(items) == 2 else ""
 

@@ -171,7 +171,7 @@ class Batch:
             position = end
         return position
 
-    def _each(self, position: int, safe: int) -> int:  # noqa: PLR0912 - one loop is twice as fast as calls
+    def _each(self, position: int, safe: int) -> int:
         """Walk opcode by opcode up to a position; return where the walk ended, gave up, or met the closing opcode."""
         data, made, gettable = self.window.data, self.made, self.gettable
         depth, fence, memoized = self.depth, self.fence, self.memoized

@@ -47,7 +47,7 @@ _STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+Storage)|torch\.storage\.
 _STORAGE_KEY = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
-Nested = Callable[[Source], None]
+Nested = Callable[[Source], object]
 
 
 class PickleJudge:

@@ -9,6 +9,7 @@ from zt_gate.intake import MemorySource, Source
 from zt_gate.scan.artifacts.pickles.machine import Listener, Machine
 from zt_gate.scan.artifacts.pickles.prefilter import WORTHWHILE, data_only_end
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge, PlainReading
+from zt_gate.scan.artifacts.pickles.values import Global, Instance
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.artifacts.piece import Format, Piece
 from zt_gate.scan.interface import Examination, Head
@@ -16,15 +17,19 @@ from zt_gate.scan.interface import Examination, Head
 _MAX_PICKLES = 10_000
 # torch.serialization.MAGIC_NUMBER, pickled with protocol 2.
 _TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pk", ".p", ".dill", ".cloudpickle", ".pt", ".pth", ".ckpt"})
-_ITEM_SIZES = {
+_SUFFIXES = frozenset(
+    {".pkl", ".pickle", ".joblib", ".pk", ".p", ".sav", ".dill", ".cloudpickle", ".pt", ".pth", ".ckpt"}
+)
+ITEM_SIZES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
     "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1, "ComplexDoubleStorage": 16,
     "ComplexFloatStorage": 8, "QUInt8Storage": 1, "QInt8Storage": 1, "QInt32Storage": 4, "QUInt4x2Storage": 1,
     "QUInt2x4Storage": 1, "UntypedStorage": 1,
 }  # fmt: skip
-# What a pickle of protocol 0 or 1 may begin with; it has no magic number.
-_OLD_START = re.compile(rb"[(\]})cINKGMJLFSTUVXlditP]")
+# What a pickle without a magic number may begin with: every opcode that needs nothing on the stack.
+_START = re.compile(rb"[\x80\x82-\x84\x88-\x8f\x95\x96(\]})cINKGMJLFSTUVXBCP]")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+"""A module or attribute that could be imported; in binary data, names that are made of anything else are chance."""
 
 
 def _judge(piece: Piece) -> PickleJudge:
@@ -46,6 +51,8 @@ def examine_pickle(piece: Piece) -> None:
                 _trailing(piece, offset)
             break
         arrays = arrays or judge.arrays
+        if number == 1:
+            piece.storages |= judge.storages
         exam.cover(offset, end)
         offset = end
         if offset >= source.size:
@@ -104,24 +111,39 @@ class _Probe(PickleJudge):
         super().__init__(Examination("", 0), MemorySource("", "", b""))
         self.imports = self.calls = 0
 
-    def imported(self, found: object, offset: int) -> bool:  # noqa: ARG002 - only the count matters
-        self.imports += 1
+    def imported(self, found: Global, offset: int) -> bool:  # noqa: ARG002 - only the count matters
+        self.imports += bool(_NAME.fullmatch(found.module) and _NAME.fullmatch(found.qualname))
         return False
 
     def called(self, callee: object, args: object, offset: int, use: str) -> None:  # noqa: ARG002 - as above
-        self.calls += 1
+        self.calls += isinstance(callee, (Global, Instance))
+
+    def persistent(self, pid: object, offset: int) -> None:  # noqa: ARG002 - as above
+        raise MalformedError(f"a persistent id at offset {offset}, at which a plain loader stops")
 
 
 def is_text_pickle(head: Head) -> bool:
     """Whether bytes without a pickle's magic number do what a pickle does: call something, or import and stop."""
-    if not _OLD_START.match(head.start):
-        return False
+    probe, ended = _probe(head)
+    return probe.calls > 0 or (ended and probe.imports > 0)
+
+
+def is_also_pickle(head: Head) -> bool:
+    """Whether the bytes of a binary format are a pickle from the first byte, which loads before it breaks."""
+    probe, _ = _probe(head)
+    return probe.calls + probe.imports > 0
+
+
+def _probe(head: Head) -> tuple[_Probe, bool]:
+    """Walk from the first byte; tell what happened, and whether the end was reached."""
     probe = _Probe()
+    if not _START.match(head.start):
+        return probe, False
     try:
         _walk(head.source, probe, 0)
     except MalformedError:
-        return probe.calls > 0
-    return probe.imports + probe.calls > 0
+        return probe, False
+    return probe, True
 
 
 def _examine_torch_stack(piece: Piece) -> None:
@@ -135,10 +157,10 @@ def _examine_torch_stack(piece: Piece) -> None:
         storages.update(judge.storages)
         exam.cover(offset, end)
         offset = end
-    if any(kind not in _ITEM_SIZES for kind, _ in storages.values()):
+    if any(kind not in ITEM_SIZES for kind, _ in storages.values()):
         exam.gap(f"{_shown(source)} has storages of an unknown kind", "save it again with a current torch.save")
         return
-    expected = offset + sum(8 + count * _ITEM_SIZES[kind] for kind, count in storages.values())
+    expected = offset + sum(8 + count * ITEM_SIZES[kind] for kind, count in storages.values())
     if expected > source.size:
         exam.gap(f"{_shown(source)} ends within its tensors, {expected - source.size} bytes short", "save it again")
         return
