@@ -28,6 +28,11 @@ class Check(Protocol):
         """Inspect the target. Anything that could not be inspected is a gap, never an omission."""
 
 
+MAX_NOTES = 1_000
+"""Findings, and gaps, of one file: hostile ones hold a million reasons, of which the first already blocks."""
+_MORE = f"more than {MAX_NOTES} findings; the rest is not listed"
+
+
 @dataclass(slots=True)
 class Examination:
     """A note pad for the examination of one file: findings, gaps and the ledger of claimed bytes.
@@ -58,7 +63,11 @@ class Examination:
         symbol: str = "",
         fix: str = "",
     ) -> None:
-        """Note a finding in this file."""
+        """Note a finding in this file. After a thousand, one gap says that there are more."""
+        if len(self.findings) >= MAX_NOTES:
+            if not any(gap.reason == _MORE for gap in self.gaps[-2:]):
+                self.gap(_MORE, "remove what was found, then scan again")
+            return
         self.findings.append(
             Finding(
                 rule=rule,
@@ -75,7 +84,17 @@ class Examination:
 
     def gap(self, reason: str, fix: str = "") -> None:
         """Note that something could not be examined; the file is incomplete from here on."""
-        self.gaps.append(Gap(reason=reason, path=self.path, fix=fix))
+        if len(self.gaps) < MAX_NOTES:
+            self.gaps.append(Gap(reason=reason, path=self.path, fix=fix))
+
+    def absorb(self, inner: Examination) -> None:
+        """Take over the findings, gaps and facts of bytes inside this file."""
+        room = MAX_NOTES - len(self.findings)
+        self.findings += inner.findings[:room]
+        if len(inner.findings) > room:
+            self.gap(_MORE, "remove what was found, then scan again")
+        self.gaps += inner.gaps[: MAX_NOTES - len(self.gaps)]
+        self.facts |= inner.facts
 
     def cover(self, start: int, end: int) -> None:
         """Account for the bytes `[start, end)` of the *file* (never of a member).

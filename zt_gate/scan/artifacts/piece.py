@@ -45,6 +45,8 @@ class Piece:
     budget: Budget = field(default_factory=Budget)
     storages: dict[str, tuple[str, int]] = field(default_factory=dict)
     """What the first pickle of the piece asks a PyTorch container for: kind and number of items by key."""
+    raw: set[int] = field(default_factory=set)
+    """Members of an archive, by the offsets of their local headers, that were taken as raw numbers, since a reference claims exactly them."""
 
     def inside(self, source: Source, *, torch: bool = False) -> Piece | None:
         """Examine inner bytes; their findings and gaps become this piece's own.
@@ -68,9 +70,7 @@ class Piece:
         piece = Piece(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
         with inner.guarded(shown):
             self.recurse(piece)
-        self.exam.findings += inner.findings
-        self.exam.gaps += inner.gaps
-        self.exam.facts |= inner.facts
+        self.exam.absorb(inner)
         self.exam.facts.update(("format", name) for name in inner.formats)
         if not inner.gaps:
             hole = next(inner.holes(), None)

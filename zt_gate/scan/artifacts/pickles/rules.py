@@ -76,6 +76,8 @@ class PickleJudge:
         self._seen: set[tuple[str, str]] = set()
         self._statsmodels = False
         self._doubtful = ("", 0)
+        self._uses: dict[tuple[str, str], bool] = {}
+        self._changes: set[tuple[str, str]] = set()
         self._payloads: set[tuple[int, int]] = set()
         self._fields = fields if fields is not None else FieldBudget()
 
@@ -136,16 +138,16 @@ class PickleJudge:
             message = f"the pickle calls {describe(callee)}, which is no imported name"
             self._find("ART-109", Severity.CRITICAL, describe(callee), message, offset)
             return
-        uses = load_globals().uses(callee.name, torch=self.torch)
+        name = callee.name
+        uses = load_globals().uses(name, torch=self.torch)
         if uses is not None and use not in uses:
-            message = f"the pickle calls {printable(callee.name, 120)}, which may be named but not called ({use})"
-            self._find("ART-104", Severity.HIGH, callee.name, message, offset)
-        problem = problem_with(callee.name, args, torch=self.torch)
+            message = f"the pickle calls {printable(name, 120)}, which may be named but not called ({use})"
+            self._find("ART-104", Severity.HIGH, name, message, offset)
+        problem = problem_with(name, args, torch=self.torch)
         if problem and uses is not None:
-            shown = printable(callee.name, 120)
-            self._find("ART-115", Severity.CRITICAL, callee.name, f"the pickle gives {shown} {problem}", offset)
+            self._find("ART-115", Severity.CRITICAL, name, f"the pickle gives {printable(name, 120)} {problem}", offset)
         items = args.items if isinstance(args, Tuple) else None
-        self._arguments(callee.name, items, uses is not None and use in uses, offset)
+        self._arguments(name, items, uses is not None and use in uses, offset)
 
     def _arguments(self, name: str, items: tuple[Any, ...] | None, allowed: bool, offset: int) -> None:
         """Look into what a call is given: pickles in bytes, and state under names in double underscores."""
@@ -166,7 +168,7 @@ class PickleJudge:
                 if isinstance(item, Bytes) and (purpose, item.offset) not in self._payloads:
                     self._payloads.add((purpose, item.offset))
                     self._bytes(name, item, offset)
-        for item in unreached(items, ARGUMENT):
+        for item in unreached(items, ARGUMENT) if items else ():
             if isinstance(item, Container) and item.dunder:
                 self._given(name, item, offset)
 
@@ -177,20 +179,29 @@ class PickleJudge:
     def built(self, receiver: Any, state: Any, offset: int) -> None:
         """Judge a BUILD: the class of the receiver, then the names in the state."""
         name = receiver.cls if isinstance(receiver, Instance) else ""
-        uses = load_globals().uses(name, torch=self.torch) if name else None
-        if not name or (uses is not None and "build" not in uses):
+        if not name or not self._may(name, "build"):
             shown = printable(name, 120) if name else describe(receiver)
             message = f"the pickle overwrites the state of {shown}, which no list allows"
             self._find("ART-105", Severity.HIGH, shown, message, offset)
-        for part in unreached((state,), STATE):
+        kind = type(state)
+        for part in unreached((state,), STATE) if kind is Container or kind is Tuple else ():
             if isinstance(part, Container):
                 self._state(name, part, offset)
-        if self._is_computed(state):
+        if kind is not Container and self._is_computed(state):
             message = f"the state of {printable(name, 120)} is computed by a call, and may set anything"
             self._find("ART-105", Severity.HIGH, f"{name} computed", message, offset)
         if isinstance(state, Instance) and not self._doubtful[0]:
             self._doubtful = (name, offset)
-        self._formula()
+        if self._statsmodels:
+            self._formula()
+
+    def _may(self, name: str, use: str) -> bool:
+        """Whether objects of a class may be changed like that. Of a class that is on no list, its import tells."""
+        key = (name, use)
+        if key not in self._uses:
+            uses = load_globals().uses(name, torch=self.torch)
+            self._uses[key] = uses is None or use in uses
+        return self._uses[key]
 
     def _state(self, name: str, state: Container, offset: int) -> None:
         """Judge the keys of a dict that is state, or part of it."""
@@ -230,9 +241,12 @@ class PickleJudge:
                 self._given("a function that was called before", receiver, offset)
             return
         if isinstance(receiver, Instance):
+            if (receiver.cls, use) in self._changes:
+                return
             if receiver.cls.endswith(".Bunch"):  # a dict whose keys, which are not seen here, are attributes as well
                 self._doubtful = (receiver.cls, offset)
             uses = load_globals().uses(receiver.cls, torch=self.torch)
+            self._changes.add((receiver.cls, use))
             if uses is not None and use in uses:
                 return
         what = printable(receiver.cls, 120) if isinstance(receiver, Instance) else describe(receiver)

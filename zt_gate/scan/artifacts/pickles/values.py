@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 KEEP_TEXT = 256
@@ -88,6 +89,12 @@ LIST = Container("list")
 SET = Container("set")
 
 
+@lru_cache(4096)
+def _dotted(module: str, qualname: str) -> str:
+    """Return a dotted name, the same text every time: millions of instances keep the name of what made them."""
+    return f"{module}.{qualname}"
+
+
 @dataclass(frozen=True, slots=True)
 class Global:
     """An imported name, as the unpickler would look it up; empty where the operands were no literals."""
@@ -98,7 +105,7 @@ class Global:
     @property
     def name(self) -> str:
         """`module.qualname`."""
-        return f"{self.module}.{self.qualname}"
+        return _dotted(self.module, self.qualname)
 
 
 # Functions whose result is an instance of their first argument, so that a later BUILD is judged by that class.

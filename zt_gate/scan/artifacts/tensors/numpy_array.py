@@ -14,7 +14,11 @@ from zt_gate.scan.interface import BrokenFileError, Head
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 1 << 20
 _DESCR = re.compile(r"[<>|=]([biufcSUVmMOt?])([0-9]{0,9})(\[[^\]]{1,20}\])?\Z")
+_NUMBERS = re.compile(r"[<>|=](?:[biufc][0-9]{1,2}|\?|b1|[mM]8(?:\[[A-Za-z0-9]{1,20}\])?)")
+_FIELDS = frozenset({"descr", "fortran_order", "shape"})
 _DEPTH = 16
+NUMBERS_START = 64 << 10
+"""Bytes from the beginning in which the header of an array of numbers is looked for."""
 
 
 def _itemsize(descr: Any, depth: int = 0) -> tuple[int, bool]:
@@ -53,6 +57,28 @@ def _count(shape: Any) -> int:
     return math.prod(items)
 
 
+def numbers_begin(start: bytes, size: int) -> int | None:
+    """Return where the numbers of an array begin, if they are plain numbers and fill the file to its end.
+
+    Text, raw structures and objects are none, and neither is an array whose header is not what this version reads.
+
+    Args:
+        start: the first `NUMBERS_START` bytes, or all of it.
+        size: bytes of the whole array.
+    """
+    width = 2 if start[6:7] == b"\x01" else 4
+    begin = 8 + width + int.from_bytes(start[8 : 8 + width], "little")
+    if not start.startswith(_MAGIC) or start[6:7] not in (b"\x01", b"\x02", b"\x03") or not begin <= len(start):
+        return None
+    try:
+        header = ast.literal_eval(start[8 + width : begin].decode("latin-1").strip())
+        plain = type(header["descr"]) is str and _NUMBERS.fullmatch(header["descr"]) and set(header) == _FIELDS
+        end = begin + _count(header["shape"]) * _itemsize(header["descr"])[0]
+    except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
+        return None
+    return begin if plain and end == size else None
+
+
 def _examine(piece: Piece) -> None:
     source, exam = piece.source, piece.exam
     major = int.from_bytes(source.read_at(6, 1), "little")
@@ -72,7 +98,7 @@ def _examine(piece: Piece) -> None:
         raise BrokenFileError(f"the npy header is no literal: {str(error)[:80]}", "save the array again") from error
     if (
         not isinstance(header, dict)
-        or set(header) != {"descr", "fortran_order", "shape"}
+        or set(header) != _FIELDS
         or not isinstance(header["shape"], tuple)
     ):
         raise ValueError("the npy header has other fields than descr, fortran_order and shape")

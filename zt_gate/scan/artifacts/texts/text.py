@@ -71,13 +71,14 @@ def _examine_json(piece: Piece) -> None:
             if key in _REMOTE_CODE and item not in (False, None, {}, []):
                 _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key)
             elif key == "_target_":
-                _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", str(item))
+                _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", _shown(item))
             elif key == "chat_template":
                 examine_templates(piece, item, key)
 
 
 def _shown(item: Any) -> str:
-    return printable(str(item), 80)
+    """Return a text as it is, and of anything else its type alone: a value may hold the rest of the file."""
+    return printable(item, 80) if isinstance(item, str) else f"a {type(item).__name__}"
 
 
 def _is_json(head: Head) -> bool:
