@@ -17,8 +17,12 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scan_speed import HASH, measure
+
+if TYPE_CHECKING:
+    import torch
 
 TARGET = 1.2
 """Times the hashing of the same bytes that a scan may take."""
@@ -40,7 +44,7 @@ def npz(path: Path, arrays: int, megabytes: int) -> None:
     np.savez(path, **{f"layer_{i}": rng.standard_normal(size, dtype=np.float32) for i in range(arrays)})
 
 
-def _network(layers: int, width: int):
+def _network(layers: int, width: int) -> torch.nn.Module:
     import torch
 
     return torch.nn.Sequential(*(torch.nn.Linear(width, width) for _ in range(layers)))
@@ -89,11 +93,16 @@ def main() -> None:
                  "scan": [sys.executable, "-m", "zt_gate", "scan", str(path)]},
                 args.runs,
             )  # fmt: skip
+            hashed, scanned = found["hash"], found["scan"]
             rows[name] = {
-                "bytes": path.stat().st_size, "sha256_s": found["hash"]["median_s"], "scan_s": found["scan"]["median_s"],
-                "scan_max_s": found["scan"]["max_s"], "peak_mb": found["scan"]["peak_mb"], "exit": found["scan"]["exit"],
-                "times": round(found["scan"]["median_s"] / found["hash"]["median_s"], 2),
-            }  # fmt: skip
+                "bytes": path.stat().st_size,
+                "sha256_s": hashed["median_s"],
+                "scan_s": scanned["median_s"],
+                "scan_max_s": scanned["max_s"],
+                "peak_mb": scanned["peak_mb"],
+                "exit": scanned["exit"],
+                "times": round(scanned["median_s"] / hashed["median_s"], 2),
+            }
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux, Python {platform.python_version()}",

@@ -26,6 +26,7 @@ Job = Callable[[], bytes]
 """Examines something and returns its answer. What it raises is the job's failure."""
 
 _GIB = 1 << 30
+_SMALL, _SMALL_MEMORY = 10_000_000, 448 << 20
 _READ = 1 << 16
 _HEADER = 5
 _LAST_MOMENT = 1.0
@@ -45,6 +46,14 @@ class Limits:
     """Bytes of address space beyond what the gate itself had."""
     answer: int = 64 << 20
     """Bytes of one answer."""
+
+    @classmethod
+    def of(cls, largest: int) -> Limits:
+        """Return the limits for files of at most so many bytes: small ones are refused at a small price.
+
+        Ten seconds and 500 MB are what any of them may take; three times as long allows for slow machines.
+        """
+        return cls(cpu_seconds=30, memory=_SMALL_MEMORY) if largest < _SMALL else cls()
 
 
 @dataclass(frozen=True, slots=True)

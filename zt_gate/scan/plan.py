@@ -112,7 +112,8 @@ def run_checks(
         progress(name)
     asking = {name: check for name, check in made.items() if isinstance(check, AskingCheck)}
     asked = {name: _attempt(partial(check.questions, frozen)) for name, check in asking.items()}
-    notes = iter(ask_all((item for part in asked.values() if not isinstance(part, Gap) for item in part), Limits()))
+    limits = Limits.of(max((file.size for file in frozen.files.values()), default=0))
+    notes = iter(ask_all((item for part in asked.values() if not isinstance(part, Gap) for item in part), limits))
     answers = {name: part if isinstance(part, Gap) else [next(notes) for _ in part] for name, part in asked.items()}
     # Before the answers are judged, which waits for the digest, other checks may do their own work beside the hashing.
     done = {name: _attempt(partial(_run, frozen, name, check)) for name, check in made.items() if name not in asking}

@@ -13,7 +13,7 @@ from zt_gate.scan.artifacts.graphs.external_data import External, examine_extern
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
 from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
-from zt_gate.scan.artifacts.piece import Piece
+from zt_gate.scan.artifacts.piece import Budget, Piece
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
 from zt_gate.scan.artifacts.releases.hf_repo import examine_repository
 from zt_gate.scan.artifacts.releases.mlflow_model import examine_models
@@ -25,7 +25,7 @@ from zt_gate.scan.question import AskingCheck, Question
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-_RULES = "8"
+_RULES = "9"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 
@@ -126,5 +126,5 @@ def examine_file(file: FrozenFile, head: Head | None = None) -> Examination:
     """Examine one file of a target."""
     exam = Examination(file.path, file.size)
     with exam.guarded(file.path):
-        examine(Piece(file, exam, head or Head.of(file), examine))
+        examine(Piece(file, exam, head or Head.of(file), examine, budget=Budget.of(file.size)))
     return exam

@@ -21,7 +21,7 @@ _SOURCES = frozenset(
      ".rs", ".go", ".js", ".mjs", ".ts", ".rb", ".pl", ".lua", ".java", ".r", ".jl", ".pyx", ".php", ".swift", ".m"}
 )  # fmt: skip
 _ACTIVE_PAGE = re.compile(
-    rb"<\s*script|javascript:|<\s*(?:iframe|object|embed|foreignobject|base|meta[^>]+refresh)|\son[a-z]{3,20}\s*=",
+    rb"<\s*script|javascript:|<\s*(?:iframe|object|embed|foreignobject|base|meta[^>]{1,200}refresh)|\son[a-z]{3,20}\s*=",
     re.IGNORECASE,
 )
 # A name in a PDF may spell any letter as #xx.

@@ -15,6 +15,8 @@ MAX_DEPTH = 5
 """Archives inside archives."""
 MAX_INFLATED = 8 << 30
 """Decompressed bytes over one file of the target."""
+_FREE_INFLATED, _MAX_GROWTH = 128 << 20, 32
+"""Decompressed bytes that any file may have, and how many a compressed byte stands for in larger ones."""
 MAX_MEMBERS = 100_000
 """Members over one file of the target, nested ones included."""
 MAX_TEMPLATES = 1 << 20
@@ -28,6 +30,11 @@ class Budget:
     inflated: int = MAX_INFLATED
     members: int = MAX_MEMBERS
     templates: int = MAX_TEMPLATES
+
+    @classmethod
+    def of(cls, size: int) -> Budget:
+        """Return the budget of a file of so many bytes: a small one may not become a large one without end."""
+        return cls(inflated=min(MAX_INFLATED, max(_FREE_INFLATED, _MAX_GROWTH * size)))
 
 
 @dataclass(slots=True)
@@ -46,7 +53,7 @@ class Piece:
     storages: dict[str, tuple[str, int]] = field(default_factory=dict)
     """What the first pickle of the piece asks a PyTorch container for: kind and number of items by key."""
     raw: set[int] = field(default_factory=set)
-    """Members of an archive, by the offsets of their local headers, that were taken as raw numbers, since a reference claims exactly them."""
+    """Members of an archive that were taken as raw numbers, by the offsets of their local headers."""
 
     def inside(self, source: Source, *, torch: bool = False) -> Piece | None:
         """Examine inner bytes; their findings and gaps become this piece's own.

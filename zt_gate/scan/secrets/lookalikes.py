@@ -43,7 +43,7 @@ def is_sample_password(value: bytes) -> bool:
 
 def is_random(value: bytes) -> bool:
     """Whether a value beside a telling word is likely a secret: letters and digits, mixed well, no hash or UUID."""
-    if _UUID.fullmatch(value) or _HASH.fullmatch(value) or is_placeholder(value):
-        return False
     kinds = [re.search(group, value) is not None for group in (rb"[0-9]", rb"[a-z]", rb"[A-Z]", rb"[^A-Za-z0-9_.-]")]
-    return kinds[0] and sum(kinds) >= 2 and _NAME.fullmatch(value) is None and entropy(value) >= 3.2
+    if not kinds[0] or sum(kinds) < 2 or _UUID.fullmatch(value) or _HASH.fullmatch(value):
+        return False
+    return _NAME.fullmatch(value) is None and entropy(value) >= 3.2 and not is_placeholder(value)

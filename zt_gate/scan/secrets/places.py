@@ -34,7 +34,8 @@ _MAX_HEADER = 100 << 20
 _BINARY = 1 << 20
 _GGUF = 32 << 20
 _MEMBERS = 10_000
-_INFLATED = 256 << 20
+_INFLATED, _MAX_GROWTH = 64 << 20, 16
+"""Decompressed bytes that are searched in any file, and for each of its own bytes in larger ones."""
 _CHUNK = 64 << 10
 
 
@@ -115,11 +116,15 @@ def parts(source: Source) -> Iterator[Part]:
         yield from _archive(source)
     elif opener is not None:
         with source.open() as raw, opener(raw) as stream:
-            yield from _stream(stream, printable(source.path, 120), MAX_TEXT)
+            yield from _stream(stream, printable(source.path, 120), _inflated(source))
     elif is_text(start):
         yield from _text(source)
     else:
         yield from _binary(source, start)
+
+
+def _inflated(source: Source) -> int:
+    return min(MAX_TEXT, max(_INFLATED, _MAX_GROWTH * source.size))
 
 
 def is_text(start: bytes) -> bool:
@@ -161,7 +166,7 @@ def _bytes(source: Source, offset: int, length: int) -> Part:
 
 
 def _archive(source: Source) -> Iterator[Part]:
-    left, numbers = _INFLATED, raw_members(source, examine)
+    left, numbers = _inflated(source), raw_members(source, examine)
     with source.open() as raw, zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
         if len(members) > _MEMBERS:

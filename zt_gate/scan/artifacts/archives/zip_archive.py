@@ -36,7 +36,7 @@ from zt_gate.scan.artifacts.graphs.torch_export import (
 )
 from zt_gate.scan.artifacts.graphs.torchscript import examine_script_member, is_script_member
 from zt_gate.scan.artifacts.pickles.stream import ITEM_SIZES
-from zt_gate.scan.artifacts.piece import Format, Piece, Slice, member_name
+from zt_gate.scan.artifacts.piece import Budget, Format, Piece, Slice, member_name
 from zt_gate.scan.artifacts.tensors.numpy_array import NUMBERS_START, numbers_begin
 from zt_gate.scan.interface import Examination, Head
 
@@ -207,7 +207,7 @@ def raw_members(source: Source, recurse: Callable[[Piece], None]) -> frozenset[i
         recurse: examines members.
     """
     exam = Examination(source.path, source.size)
-    piece = Piece(source, exam, Head.of(source), recurse)
+    piece = Piece(source, exam, Head.of(source), recurse, budget=Budget.of(source.size))
     with exam.guarded(""):
         names = [entry.name for entry in read_directory(source).entries]
         if any(_PICKLE.fullmatch(name.rpartition(b"/")[2]) or name.endswith(b"_config.json") for name in names):

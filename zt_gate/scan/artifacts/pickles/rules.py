@@ -63,7 +63,13 @@ class PickleJudge:
     """
 
     def __init__(
-        self, exam: Examination, source: Source, *, torch: bool = False, nested: Nested | None = None, depth: int = 0,
+        self,
+        exam: Examination,
+        source: Source,
+        *,
+        torch: bool = False,
+        nested: Nested | None = None,
+        depth: int = 0,
         fields: FieldBudget | None = None,
     ) -> None:
         self.exam = exam
@@ -232,7 +238,7 @@ class PickleJudge:
             self._find("ART-114", Severity.HIGH, name, message, offset)
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
-        """Judge APPEND, SETITEM or ADDITEMS on something else than a plain container, or on one that was looked into."""
+        """Judge APPEND, SETITEM or ADDITEMS on no plain container, or on a dict that was looked into before."""
         if isinstance(receiver, Container) and receiver.kind == "dict" and use == "setitem":
             if receiver.reached & STATE:
                 self._state("an object that was made before", receiver, offset)

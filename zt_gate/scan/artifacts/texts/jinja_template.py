@@ -96,14 +96,18 @@ class Problem:
     """False where the template stays text but answers to words of a message."""
 
 
-def problems(template: str) -> list[Problem]:
+def problems(template: str, limit: int = MAX_TEMPLATES) -> list[Problem]:
     """Return everything in a template that goes beyond shaping text.
+
+    Args:
+        template: the source.
+        limit: characters that it may have.
 
     Raises:
         TemplateError: it is too large, or not Jinja as this version reads it.
     """
-    if len(template) > MAX_TEMPLATES:
-        raise TemplateError(f"a template of {len(template)} characters")
+    if len(template) > limit:
+        raise TemplateError(f"a template of {len(template)} characters, where {max(0, limit)} may be read")
     return _Checker(list(tokens_of(template))).run()
 
 
@@ -118,9 +122,7 @@ def examine_template(piece: Piece, template: str, what: str) -> None:
     piece.exam.facts.add(("template", str(Digest.of(template.encode("utf-8", "surrogatepass")))))
     piece.budget.templates -= len(template)
     try:
-        if piece.budget.templates < 0:
-            raise TemplateError("the templates of this file are longer than is read")
-        found = problems(template)
+        found = problems(template, min(MAX_TEMPLATES, len(template) + piece.budget.templates))
     except TemplateError as error:
         where = f"{printable(piece.source.member, 120)}: " if piece.source.member else ""
         piece.exam.gap(f"{where}{printable(what, 60)} cannot be read: {printable(str(error), 160)}",

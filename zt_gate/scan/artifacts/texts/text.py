@@ -16,6 +16,8 @@ from zt_gate.scan.interface import Head
 
 _MAX_TEXT = 256 << 20
 _MAX_YAML = 16 << 20
+_FREE_LINES, _BYTES_A_LINE = 250_000, 16
+"""Lines of JSON: so many in any file, and one more for so many bytes of it."""
 _REMOTE_CODE = frozenset({"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_pipelines"})
 _PLAIN_SUFFIXES = frozenset(
     {".txt", ".md", ".rst", ".csv", ".tsv", ".lock", ".toml", ".cfg", ".ini", ".gitkeep", ".vocab", ".merges", ".model"}
@@ -58,6 +60,8 @@ def _examine_json(piece: Piece) -> None:
     data = _read(piece)
     piece.exam.cover_all()
     documents = data.splitlines() if piece.head.suffix == ".jsonl" else [data]
+    if len(documents) > _FREE_LINES + len(data) // _BYTES_A_LINE:
+        raise ValueError("more lines of JSON than a file of this size is read for")
     for document in documents:
         if not document.strip() and len(documents) > 1:
             continue
