@@ -7,7 +7,7 @@ RELEASE := build/digits
 FRONTENDS := build/env-frontends
 PINS := tests/support/frontends
 
-.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-trust bench-code bench-audit bench-backdoor bench-backdoor-texts bench-honest bench-registry bench-secrets bench-robustness freeze-rules clean
+.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-tensors bench-trust bench-code bench-audit bench-backdoor bench-backdoor-texts bench-honest bench-registry bench-secrets bench-robustness freeze-rules clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -86,6 +86,9 @@ selftest: $(VENV)/base  ## scan a few hundred inert hostile constructs; fails if
 bench-scan: $(VENV)/dev  ## time intake and scan against hashlib and against other scanners (half an hour)
 	$(BIN)/python benchmarks/scan_speed.py
 	$(BIN)/python benchmarks/scan_peers.py
+
+bench-tensors: $(VENV)/dev  ## time the scan of files with hundreds of tensors against hashlib (three minutes)
+	$(BIN)/python benchmarks/many_tensors.py
 
 bench-trust: $(VENV)/dev  ## time admit, admit --fast and one bundle against hashlib and model-signing (20 minutes)
 	$(BIN)/python benchmarks/trust_speed.py

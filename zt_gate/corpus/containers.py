@@ -9,7 +9,6 @@ import zipfile
 from zt_gate.corpus.archives import Member, plain_zip, raw_zip, tar, tar_entry, torch_zip
 from zt_gate.corpus.construct import Construct, Files, Row, table
 from zt_gate.corpus.opcodes import HOSTILE, SYSTEM, WORD, call, name, program, stack_name, text
-from zt_gate.corpus.seven_zip import ENCRYPTED, seven_zip
 
 _HARMLESS = b"\x80\x04N."
 _FIRST = "miniz takes the first of two members, zipfile the last"
@@ -114,17 +113,10 @@ _TARS: list[Row] = [
 _OTHERS: list[Row] = [
     ("7z", "a 7z archive in place of a zip", "nullifAI, ReversingLabs 2025-02",
      {"model.pt": b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(64)}),
-    ("7z-pickle", "a hostile pickle in a 7z archive", "nullifAI, ReversingLabs 2025-02",
-     {"model.pt": seven_zip([("a.txt", b"x"), ("data.pkl", HOSTILE)], packed_header=True)}),
-    ("7z-slip", "a 7z entry that leaves the folder", "CWE-22", {"model.7z": seven_zip([("../evil.txt", b"x")])}),
-    ("7z-symlink", "a symbolic link in a 7z archive", "CVE-2025-11001",
-     {"model.7z": seven_zip([("a", b"/etc")], attributes=0xA1FF8000)}),
-    ("7z-duplicate", "two 7z entries of one name", "CWE-436",
-     {"model.7z": seven_zip([("a.pkl", _HARMLESS), ("a.pkl", HOSTILE)])}),
-    ("7z-gap", "a pickle between the streams of a 7z archive", "CWE-436",
-     {"model.7z": seven_zip([("a.txt", b"x")], gap=HOSTILE)}),
-    ("7z-encrypted", "an encrypted 7z stream", "CWE-754",
-     {"model.7z": seven_zip([("a.pkl", HOSTILE)], coder=ENCRYPTED)}),
+    ("7z-pickle", "a hostile pickle behind the head of a 7z archive", "nullifAI, ReversingLabs 2025-02",
+     {"model.pkl": b"7z\xbc\xaf\x27\x1c\x00\x04" + HOSTILE}),
+    ("7z-inside", "a 7z archive inside a PyTorch archive", "nullifAI, ReversingLabs 2025-02",
+     {"model.pt": plain_zip({"archive/data.7z": b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(64)})}),
     ("rar", "a RAR archive", "CWE-434", {"model.rar": b"Rar!\x1a\x07\x01\x00" + bytes(64)}),
     ("mar", "a TorchServe archive with a handler", "CVE-2023-43654",
      {"model.mar": plain_zip({"MAR-INF/MANIFEST.json": b'{"model": {"handler": "handler.py"}}',

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 _GIB = 1 << 30
 _MIB = 1 << 20
 _GRACE = 1
+_SMALL, _SMALL_MEMORY = 10_000_000, 448 * _MIB
 OUT_OF_MEMORY = "it needs more memory than the limit"
 """How a child says that it ran into `WorkerLimits.memory`."""
 
@@ -35,6 +36,14 @@ class WorkerLimits:
     """Bytes of the question that a fresh interpreter is asked."""
     file: int = 64 * _MIB
     """Bytes of any single file that a fresh interpreter writes, its answer included; a fork writes none."""
+
+    @classmethod
+    def of(cls, largest: int) -> WorkerLimits:
+        """Return the limits for examining files of at most `largest` bytes: small ones are refused at a small price.
+
+        Ten seconds and 500 MB are what any of them may take; three times as long allows for slow machines.
+        """
+        return cls(cpu_seconds=30, memory=_SMALL_MEMORY) if largest < _SMALL else cls()
 
 
 def lower_limits(wanted: Mapping[int, int], pid: int = 0) -> None:

@@ -29,6 +29,11 @@ class Check(Protocol):
         """Inspect the target. Anything that could not be inspected is a gap, never an omission."""
 
 
+MAX_NOTES = 1_000
+"""Findings, and gaps, of one file: hostile ones hold a million reasons, of which the first already blocks."""
+_MORE = f"more than {MAX_NOTES} findings; the rest is not listed"
+
+
 @dataclass(slots=True)
 class Examination:
     """The examination of one file: notes about it, and the ledger of claimed bytes.
@@ -69,7 +74,11 @@ class Examination:
         symbol: str = "",
         fix: str = "",
     ) -> None:
-        """Note a finding in this file; see `Finding.of` for the severity."""
+        """Note a finding in this file; see `Finding.of` for the severity. One gap stands for all above a thousand."""
+        if len(self.findings) >= MAX_NOTES:
+            if not any(gap.reason == _MORE for gap in self.gaps[-2:]):
+                self.gap(_MORE, "remove what was found, then scan again")
+            return
         self.findings.append(
             Finding.of(
                 rule,
@@ -86,7 +95,17 @@ class Examination:
 
     def gap(self, reason: str, fix: str = "") -> None:
         """Note that something could not be examined; the file is incomplete from here on."""
-        self.gaps.append(Gap(reason=reason, path=self.path, fix=fix))
+        if len(self.gaps) < MAX_NOTES:
+            self.gaps.append(Gap(reason=reason, path=self.path, fix=fix))
+
+    def absorb(self, inner: Examination) -> None:
+        """Take over the findings, gaps and facts of bytes inside this file."""
+        room = MAX_NOTES - len(self.findings)
+        self.findings.extend(inner.findings[:room])
+        if len(inner.findings) > room:
+            self.gap(_MORE, "remove what was found, then scan again")
+        self.gaps.extend(inner.gaps[: MAX_NOTES - len(self.gaps)])
+        self.facts |= inner.facts
 
     def cover(self, start: int, end: int) -> None:
         """Account for the bytes `[start, end)` of the *file* (never of a member).

@@ -126,7 +126,8 @@ def _ask(frozen: Frozen, made: Mapping[str, Check | Gap | None]) -> dict[str, tu
     warm_up({name: partial(CHECKS[name], None) for name in asking if name in CHECKS}, frozen.files)
     asked = {name: _attempt(partial(check.questions, frozen)) for name, check in asking.items()}
     every = [item for part in asked.values() if not isinstance(part, Gap) for item in part]
-    notes = iter(ask_all(every, WorkerLimits()))
+    largest = max((file.size for file in frozen.files.values()), default=0)
+    notes = iter(ask_all(every, WorkerLimits.of(largest)))
     return {
         name: (asking[name], part if isinstance(part, Gap) else [next(notes) for _ in part])
         for name, part in asked.items()

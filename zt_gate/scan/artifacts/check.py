@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from zt_gate.domain import Evidence, Notes
 from zt_gate.intake import Frozen, FrozenFile
 from zt_gate.isolation.limits import WorkerLimits
-from zt_gate.scan.artifacts.format import Input
+from zt_gate.scan.artifacts.format import Input, ScanBudget
 from zt_gate.scan.artifacts.graphs.external_data import examine_external, without_declared
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
@@ -24,7 +24,7 @@ from zt_gate.scan.interface import Examination, Head
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-_RULES = "8"
+_RULES = "9"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 
@@ -120,5 +120,5 @@ def examine_file(file: FrozenFile, head: Head | None = None) -> Examination:
     """Examine one file of a target."""
     exam = Examination(file.path, file.size)
     with exam.guarded(file.path):
-        examine(Input(file, exam, head or Head.of(file), examine))
+        examine(Input(file, exam, head or Head.of(file), examine, budget=ScanBudget.of(file.size)))
     return exam

@@ -21,7 +21,7 @@ _SOURCES = frozenset(
      ".rs", ".go", ".js", ".mjs", ".ts", ".rb", ".pl", ".lua", ".java", ".r", ".jl", ".pyx", ".php", ".swift", ".m"}
 )  # fmt: skip
 _ACTIVE_PAGE = re.compile(
-    rb"<\s*script|javascript:|<\s*(?:iframe|object|embed|foreignobject|base|meta[^>]+refresh)|\son[a-z]{3,20}\s*=",
+    rb"<\s*script|javascript:|<\s*(?:iframe|object|embed|foreignobject|base|meta[^>]{1,200}refresh)|\son[a-z]{3,20}\s*=",
     re.IGNORECASE,
 )
 # A name in a PDF may spell any letter as #xx.
@@ -42,6 +42,7 @@ class _Kind:
 
 
 _KINDS = (
+    _Kind(b"7z\xbc\xaf\x27\x1c", "7z", "ART-213", "a 7z archive, which no model loader opens and few scanners do"),
     _Kind(b"Rar!\x1a\x07", "RAR", "ART-213", "a RAR archive, which no model loader opens and few scanners do"),
     _Kind(b"binf", "the binary XGBoost format", "ART-654",
           "a model in XGBoost's first binary format, whose reader believes every length and which XGBoost gave up"),

@@ -15,8 +15,12 @@ MAX_DEPTH = 5
 """Archives inside archives."""
 MAX_INFLATED = 8 << 30
 """Decompressed bytes over one file of the target."""
+_FREE_INFLATED, _MAX_GROWTH = 128 << 20, 32
+"""Decompressed bytes that any file may have, and how many a compressed byte stands for in larger ones."""
 MAX_MEMBERS = 100_000
 """Members over one file of the target, nested ones included."""
+MAX_TEMPLATES = 1 << 20
+"""Characters of all chat templates in one file of the target; the longest in use has a tenth of that."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,12 @@ class ScanBudget:
 
     inflated: int = MAX_INFLATED
     members: int = MAX_MEMBERS
+    templates: int = MAX_TEMPLATES
+
+    @classmethod
+    def of(cls, size: int) -> ScanBudget:
+        """Return the budget of a file of so many bytes: a small one may not become a large one without end."""
+        return cls(inflated=min(MAX_INFLATED, max(_FREE_INFLATED, _MAX_GROWTH * size)))
 
 
 @dataclass(slots=True)
@@ -42,6 +52,8 @@ class Input:
     budget: ScanBudget = field(default_factory=ScanBudget)
     storages: dict[str, tuple[str, int]] = field(default_factory=dict)
     """What the first pickle of the piece asks a PyTorch container for: kind and number of items by key."""
+    raw: set[int] = field(default_factory=set)
+    """Members of an archive that were taken as raw numbers, by the offsets of their local headers."""
 
     def inside(self, source: ByteSource, *, torch: bool = False) -> Input | None:
         """Examine inner bytes; their findings and gaps become this piece's own.
@@ -65,9 +77,7 @@ class Input:
         piece = Input(source, inner, Head.of(source), self.recurse, torch, self.depth + 1, self.budget)
         with inner.guarded(shown):
             self.recurse(piece)
-        self.exam.findings.extend(inner.findings)
-        self.exam.gaps.extend(inner.gaps)
-        self.exam.facts |= inner.facts
+        self.exam.absorb(inner)
         self.exam.facts.update(("format", name) for name in inner.formats)
         if not inner.gaps:
             hole = next(inner.holes(), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from zt_gate.domain import printable
 from zt_gate.scan.artifacts.archives.compressed import COMPRESSED
 from zt_gate.scan.artifacts.archives.python_member import PYTHON_MEMBER
-from zt_gate.scan.artifacts.archives.seven_zip import SEVEN_ZIP
 from zt_gate.scan.artifacts.archives.tar_archive import TAR_ARCHIVE
 from zt_gate.scan.artifacts.archives.zip_archive import ZIP_ARCHIVE, examine_appended
 from zt_gate.scan.artifacts.foreign import (
@@ -50,7 +49,6 @@ FORMATS: tuple[Format, ...] = (
     LFS_POINTER,
     EXECUTABLE,
     ZIP_ARCHIVE,
-    SEVEN_ZIP,
     SAFETENSORS,
     NUMPY_ARRAY,
     TORCH_STACK,

@@ -1,6 +1,8 @@
 """Where in a file secrets are searched for: all of a text, the metadata of a model, the members of an archive.
 
-Tensor bytes are not searched: they are numbers, and there are gigabytes of them. Safetensors and GGUF have their
+Tensor bytes are not searched: they are numbers, and there are gigabytes of them. In an archive those are the members
+that a pickle or a list of tensors in it claims, and arrays whose own header says that they are plain numbers and
+nothing else; whatever nothing claims is searched. Safetensors and GGUF have their
 metadata at the front; of other large binary files the beginning and the end are searched, where formats keep what
 describes them.
 """
@@ -19,7 +21,10 @@ from typing import IO, Any
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError
 from zt_gate.intake import ByteSource
+from zt_gate.scan.artifacts.archives.zip_archive import raw_members
 from zt_gate.scan.artifacts.archives.zstd_frame import ZstdDecoder
+from zt_gate.scan.artifacts.registry import examine
+from zt_gate.scan.artifacts.tensors.numpy_array import NUMBERS_START, numbers_begin
 
 MAX_TEXT = 256 << 20
 _WINDOW = 4 << 20
@@ -29,7 +34,8 @@ _MAX_HEADER = 100 << 20
 _BINARY = 1 << 20
 _GGUF = 32 << 20
 _MEMBERS = 10_000
-_INFLATED = 256 << 20
+_INFLATED, _MAX_GROWTH = 64 << 20, 16
+"""Decompressed bytes that are searched in any file, and for each of its own bytes in larger ones."""
 _CHUNK = 64 << 10
 
 
@@ -110,11 +116,15 @@ def parts(source: ByteSource) -> Iterator[Part]:
         yield from _archive(source)
     elif opener is not None:
         with source.open() as raw, opener(raw) as stream:
-            yield from _stream(stream, printable(source.path, 120), MAX_TEXT)
+            yield from _stream(stream, printable(source.path, 120), _inflated(source))
     elif is_text(start):
         yield from _text(source)
     else:
         yield from _binary(source, start)
+
+
+def _inflated(source: ByteSource) -> int:
+    return min(MAX_TEXT, max(_INFLATED, _MAX_GROWTH * source.size))
 
 
 def is_text(start: bytes) -> bool:
@@ -156,22 +166,37 @@ def _bytes(source: ByteSource, offset: int, length: int) -> Part:
 
 
 def _archive(source: ByteSource) -> Iterator[Part]:
-    left = _INFLATED
+    left, numbers = _inflated(source), raw_members(source, examine)
     with source.open() as raw, zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
         if len(members) > _MEMBERS:
             raise TargetError(f"an archive of {len(members)} members is more than is searched for secrets")
         if archive.comment:
             yield Part(archive.comment, 0, 0, "(comment)", False, False, len(archive.comment))
+        names = "\n".join(member.filename for member in members).encode("utf-8", "backslashreplace")
+        yield Part(names, 0, 0, "(names)", False, False, len(names))
         for member in members:
             if member.flag_bits & 1:
                 raise TargetError("an encrypted archive cannot be searched for secrets", "store it without a password")
+            if member.header_offset in numbers:
+                continue
             with archive.open(member) as stream:
+                if header := _numbers_header(stream, member.file_size):
+                    yield Part(header, 0, 0, printable(member.filename, 120), False, False, len(header))
+                    continue
+                stream.seek(0)
                 for part in _stream(stream, printable(member.filename, 120), left):
                     left -= part.ends
                     yield part
             if left <= 0:
                 raise TargetError("an archive holds more than is searched for secrets", "release its members as files")
+
+
+def _numbers_header(stream: IO[bytes], size: int) -> bytes:
+    """Return the header of an array of plain numbers, or nothing."""
+    start = stream.read(NUMBERS_START)
+    begin = numbers_begin(start, size)
+    return start[:begin] if begin is not None else b""
 
 
 def _stream(stream: IO[bytes], name: str, limit: int) -> Iterator[Part]:

@@ -13,6 +13,7 @@ from functools import cache
 from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import Severity, rule_severity
 from zt_gate.domain.secret_shapes import ADDRESS, JWT, PRIVATE_KEY, TOKENS, SecretShape
+from zt_gate.errors import TargetError
 
 _PLACEHOLDER_WORDS = re.compile(
     rb"example|placeholder|changeme|change_me|change-me|redacted|dummy|your[-_ ]|yourp|yourt|insert|notreal|sample|"
@@ -51,10 +52,10 @@ def is_sample_password(value: bytes) -> bool:
 
 def is_random(value: bytes) -> bool:
     """Whether a value beside a telling word is likely a secret: letters and digits, mixed well, no hash or UUID."""
-    if _UUID.fullmatch(value) or _HASH.fullmatch(value) or is_placeholder(value):
-        return False
     kinds = [re.search(group, value) is not None for group in (rb"[0-9]", rb"[a-z]", rb"[A-Z]", rb"[^A-Za-z0-9_.-]")]
-    return kinds[0] and sum(kinds) >= 2 and _NAME.fullmatch(value) is None and entropy(value) >= 3.2
+    if not kinds[0] or sum(kinds) < 2 or _UUID.fullmatch(value) or _HASH.fullmatch(value):
+        return False
+    return _NAME.fullmatch(value) is None and entropy(value) >= 3.2 and not is_placeholder(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ class _Search:
 
 def find_secrets(data: bytes, *, text: bool, unquoted: bool = False) -> list[SecretSpan]:
     """Return the secrets in these bytes, in order, none inside another.
+
+    Raises:
+        TargetError: more values stand beside telling words than are looked at.
 
     Args:
         data: what to search.
@@ -190,6 +194,8 @@ _ASSIGNED = re.compile(
 _UNQUOTED = re.compile(_REST + rb"""["']?[ \t]*[=:][ \t]*["']?(?P<value>[^\s"'\\#;]{8,200})""")
 _WANDB = re.compile(rb"(?i:wandb)[^\n/]{0,60}?(?<![0-9a-f])(?P<value>[0-9a-f]{40})(?![0-9a-f])")
 _NETRC = re.compile(rb"machine\s+\S{3,100}\s+login\s+\S{1,100}\s+password\s+(?P<value>\S{8,200})")
+_MOST_ASSIGNED = 20_000
+"""Values beside telling words that are looked at in 4 MB of text; each costs as much as ten thousand other bytes."""
 _EXPRESSION = re.compile(rb"[({<$\[]|\)$|^(?:https?|file|s3|gs)://|^/|^urn:|^\.|environ|getenv|::|%s")
 
 
@@ -198,11 +204,17 @@ def _by_word(data: bytes, *, unquoted: bool) -> Iterator[SecretSpan]:
         for found in pattern.finditer(data) if anchor in data or anchor.upper() in data else ():
             if not is_placeholder(found["value"]):
                 yield _span(found, "SEC-104", kind)
-    lower = data.lower()
+    lower, candidates = data.lower(), 0
     for begin, end in _names(lower):
         assigned = _ASSIGNED.match(data, end) or (_UNQUOTED.match(data, end) if unquoted else None)
         value = assigned["value"] if assigned else b""
-        if assigned is None or _EXPRESSION.search(value) or not is_random(value):
+        if assigned is None or _EXPRESSION.search(value):
+            continue
+        candidates += 1
+        if candidates > _MOST_ASSIGNED:
+            raise TargetError(f"more than {_MOST_ASSIGNED} values stand beside words such as password",
+                              "split the file, or remove them")  # fmt: skip
+        if not is_random(value):
             continue
         if _VENDOR.search(lower[max(0, begin - 24) : end + 16].rsplit(b"\n", 1)[-1]) and len(value) >= 16:
             yield _span(assigned, "SEC-104", "vendor-credential")

@@ -7,7 +7,9 @@ import zipfile
 import pytest
 
 CASES = [
-    ("m.pt", b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(60), {"ART-213", "ART-306", "ART-310", "gap"}),
+    ("m.pt", b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(60), {"ART-213", "gap"}),
+    ("m.7z", b"7z\xbc\xaf\x27\x1c", {"ART-213", "gap"}),
+    ("m.safetensors", b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(60), {"ART-213", "ART-306", "gap"}),
     ("m.rar", b"Rar!\x1a\x07\x01\x00" + bytes(60), {"ART-213", "gap"}),
     ("m.xgb", b"binf" + bytes(60), {"ART-654", "gap"}),
     ("m.t7", b"\x04\0\0\0" + bytes(60), {"ART-655", "gap"}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ from zt_gate.scan.artifacts.archives.zip_records import (
     read_directory,
     read_local,
 )
-from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
+from zt_gate.scan.artifacts.format import Format, Input, ScanBudget, Slice, member_name
 from zt_gate.scan.artifacts.graphs.torch_export import (
     examine_export_member,
     is_export_member,
@@ -37,7 +37,8 @@ from zt_gate.scan.artifacts.graphs.torch_export import (
 )
 from zt_gate.scan.artifacts.graphs.torchscript import examine_script_member, is_script_member
 from zt_gate.scan.artifacts.pickles.stream import ITEM_SIZES
-from zt_gate.scan.interface import Head
+from zt_gate.scan.artifacts.tensors.numpy_array import NUMBERS_START, numbers_begin
+from zt_gate.scan.interface import Examination, Head
 
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 0x2041  # encrypted, strongly encrypted, masked headers
@@ -177,11 +178,13 @@ def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots:
     # A traced program keeps the shapes of its inputs and leaves their storages empty.
     is_raw = entry.name in raw and (entry.size == 0 or raw[entry.name] in (None, entry.size))
     if is_raw and entry.method == _STORED and entry.packed == entry.size:
+        piece.raw.add(entry.offset)
         return
     source = _unpack(piece, entry, local)
-    crc = 0
-    for at in range(0, source.size, _CHUNK):
-        crc = zlib.crc32(source.read_at(at, _CHUNK), crc)
+    if entry.method == _STORED and numbers_begin(source.read_at(0, NUMBERS_START), source.size) is not None:
+        crc = entry.crc  # numbers cost their hash alone; a reader that compares checksums can only stop
+    else:
+        crc = _checksum(source)
     if crc != entry.crc or source.size != entry.size:
         find(piece, "ART-210", entry.name, "{}: checksum or size is not that of its content")
     if root is not None and _TORCH_SMALL.fullmatch(inner) and _is_word(source):
@@ -194,6 +197,33 @@ def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots:
         piece.storages = examined.storages if examined is not None else {}
         note_bomb(piece, source, entry.packed)
     _claim(piece, source, entry.name, roots, raw)
+
+
+def _checksum(source: ByteSource) -> int:
+    crc = 0
+    for at in range(0, source.size, _CHUNK):
+        crc = zlib.crc32(source.read_at(at, _CHUNK), crc)
+    return crc
+
+
+def raw_members(source: ByteSource, recurse: Callable[[Input], None]) -> frozenset[int]:
+    """Return the offsets of the members that a reference in the archive claims as raw numbers, as they were examined.
+
+    An archive that cannot be examined to its end has none. Offsets are those of local headers: of a name, readers make
+    different things.
+
+    Args:
+        source: the archive.
+        recurse: examines members.
+    """
+    exam = Examination(source.path, source.size)
+    piece = Input(source, exam, Head.of(source), recurse, budget=ScanBudget.of(source.size))
+    with exam.guarded(""):
+        names = [entry.name for entry in read_directory(source).entries]
+        if any(_PICKLE.fullmatch(name.rpartition(b"/")[2]) or name.endswith(b"_config.json") for name in names):
+            _examine(piece)
+            return frozenset(piece.raw)
+    return frozenset()
 
 
 def _claim(piece: Input, source: ByteSource, name: bytes, roots: _Roots, raw: _Raw) -> None:

@@ -25,7 +25,8 @@ message; `*` behind it means repeated.
 """
 
 _MAX_DEPTH = 100
-_MAX_FIELDS = 20_000_000
+_FREE_FIELDS, _BYTES_A_FIELD = 500_000, 4
+"""Fields of all messages: so many in any file, and one more for so many bytes of it."""
 _MAX_TEXT = 1 << 20
 _MAX_NOTES = 20
 _CHUNK = 1 << 16
@@ -100,16 +101,20 @@ class Walker:
         schema: what is known about them.
         handlers: by message name; what a handler returns is kept in the record of the outer message. A message
             without a handler is walked and forgotten.
+        strict: whether what the schema does not know ends the walk.
     """
 
-    def __init__(self, source: ByteSource, schema: Schema, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, source: ByteSource, schema: Schema, handlers: Mapping[str, Handler], *, strict: bool = False
+    ) -> None:
         self._source = source
+        self._strict = strict
         self._handlers = handlers
         self._plan = {kind: _steps(fields) for kind, fields in schema.items()}
         self._base = 0
         self._buffer = b""
         self._fast = 0
-        self._fields = _MAX_FIELDS
+        self._fields = _FREE_FIELDS + source.size // _BYTES_A_FIELD
         self.notes: dict[str, int] = {}
         """What this version cannot vouch for, with the first offset at which it stands."""
 
@@ -125,8 +130,12 @@ class Walker:
         record, plan, at = ProtobufMessage(kind, start, stop), self._plan[kind], start
         forget = depth > 0 and kind not in self._handlers
         seen: set[int] = set()
+        count = 0
         while at < stop:
             began = at
+            count += 1
+            if count > self._fields:
+                raise BadProtobufError("more fields than a message of this size is read for")
             # One-byte tags are nearly all there are; this is the inner loop.
             index = at - self._base
             if 0 <= index < self._fast and (tag := self._buffer[index]) < 0x80:
@@ -148,9 +157,7 @@ class Walker:
                     kept = value if tag & 7 == 0 else self._value(step, after - value, after)
                     record.values.setdefault(step.number, []).append(kept)
             at = after
-        self._fields -= len(seen) + 1
-        if self._fields < 0:
-            raise BadProtobufError(f"more than {_MAX_FIELDS} fields")
+        self._fields -= count
         return record
 
     def _inner(self, record: ProtobufMessage, step: _Step, start: int, end: int, depth: int) -> None:
@@ -217,6 +224,8 @@ class Walker:
         raise BrokenProtobufError(f"a number at offset {at} is cut off or longer than 10 bytes")
 
     def _note(self, what: str, offset: int) -> None:
+        if self._strict:
+            raise BadProtobufError(what)
         if len(self.notes) < _MAX_NOTES:
             self.notes.setdefault(what, offset)
 
@@ -240,12 +249,12 @@ def _spec(text: str) -> tuple[str, bool]:
 def top_level(source: ByteSource, schema: Schema, kind: str) -> dict[int, int]:
     """Return how often each field stands at the top of a message, or nothing where the bytes are no such message."""
     shallow = {kind: {n: _flat(spec, schema) for n, spec in schema[kind].items()}}
-    walker = Walker(source, shallow, {})
+    walker = Walker(source, shallow, {}, strict=True)
     try:
         record = walker.walk(kind)
     except (TargetError, ValueError):
         return {}
-    return {} if walker.notes else {number: len(values) for number, values in record.values.items()}
+    return {number: len(values) for number, values in record.values.items()}
 
 
 def _flat(spec: str, schema: Schema) -> str:

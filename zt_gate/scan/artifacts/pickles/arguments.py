@@ -40,9 +40,8 @@ def problem_with(name: str, arguments: Any, *, torch: bool) -> str:
         Words for a message, or nothing where the arguments are those that libraries write or the function takes
         neither classes nor functions.
     """
-    last = name.rpartition(".")[2]
     judge = _FUNCTIONS.get(name)
-    if judge is None and last.startswith("__pyx_unpickle_"):
+    if judge is None and "__pyx_unpickle_" in name and name.rpartition(".")[2].startswith("__pyx_unpickle_"):
         judge = _pyx_unpickle
     if judge is None:
         return ""

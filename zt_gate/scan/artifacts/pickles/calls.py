@@ -107,7 +107,8 @@ def _build(m: Machine) -> None:
     if len(m.stack) - m.fence < 2:
         m.refuse("stack underflow")
     state = m.pop()
-    m.hand_on([state])
+    if m.watch:
+        m.hand_on([state])
     receiver = m.stack[-1]
     m.listener.built(receiver, state, m.offset)
     if isinstance(receiver, Instance):
@@ -121,8 +122,7 @@ def _build(m: Machine) -> None:
             onward = m.listener.array(receiver, after)
             if onward != after:
                 m.window.leave_frame(after)
-                m.window.move(onward)
-                m.position = 0
+                m.position = m.window.skip(m.position, onward - after)
 
 
 @opcode(b"P")

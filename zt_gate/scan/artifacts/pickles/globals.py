@@ -20,6 +20,8 @@ from zt_gate.policy.rules_folder import rules_folder
 _USES = frozenset({"call", "newobj", "build", "append", "setitem", "additems", "value"})
 _CALL_ONLY = frozenset({"call"})
 _DANGEROUS = "dangerous.yaml"
+DEEPEST = 12
+"""Parts that a name on the list of dangerous ones has at most; names in a pickle may have millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Globals:
         parts = name.split(".")
         if any(part.startswith("__") and part.endswith("__") and len(part) > 4 for part in parts[1:]):
             return True
-        prefixes = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        prefixes = (".".join(parts[:count]) for count in range(1, min(len(parts), DEEPEST) + 1))
         return any(prefix in self.dangerous or prefix in self.dangerous_modules for prefix in prefixes)
 
 

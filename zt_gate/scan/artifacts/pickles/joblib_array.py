@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.intake import ByteSource
@@ -12,11 +13,29 @@ from zt_gate.scan.artifacts.pickles.window import MalformedError
 
 _MAX_DEPTH = 8
 _DTYPE = re.compile(r"(b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[mM]8|O[48]|[SUV][0-9]{1,9})")
+_MAX_FIELDS = 2_000_000
 _HAS_OBJECTS = 1
 """The flag by which numpy itself decides, whatever the data type is called."""
 
 
-def _typestring(dtype: Any, depth: int = 0) -> tuple[str, int]:
+@dataclass(slots=True)
+class FieldBudget:
+    """How many data types of fields may still be looked at in one pickle: types of shared types never end."""
+
+    left: int = _MAX_FIELDS
+
+    def spend(self) -> None:
+        """Count one.
+
+        Raises:
+            MalformedError: there were too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise MalformedError(f"joblib arrays of more than {_MAX_FIELDS} fields in all")
+
+
+def _typestring(dtype: Any, budget: FieldBudget, depth: int = 0) -> tuple[str, int]:
     """Return kind and item size of a dtype value. A structured one has to be made of plain fields.
 
     Raises:
@@ -32,7 +51,7 @@ def _typestring(dtype: Any, depth: int = 0) -> tuple[str, int]:
     if dtype.state is not None:
         details = _details(dtype.state, kind, itemsize)
         if any(detail is not None for detail in details[2:5]):
-            _check_fields(details, size, depth)
+            _check_fields(details, size, budget, depth)
     return kind, itemsize
 
 
@@ -49,7 +68,7 @@ def _details(state: Any, kind: str, itemsize: int) -> tuple[Any, ...]:
     return details
 
 
-def _check_fields(details: tuple[Any, ...], size: int, depth: int) -> None:
+def _check_fields(details: tuple[Any, ...], size: int, budget: FieldBudget, depth: int) -> None:
     """Refuse a structured dtype unless all of its fields are plain, so that no object hides in the raw bytes."""
     subarray, names, fields = details[2:5]
     plain = subarray is None and isinstance(names, Tuple) and names.items and _is_followed(fields)
@@ -57,7 +76,8 @@ def _check_fields(details: tuple[Any, ...], size: int, depth: int) -> None:
         raise MalformedError("a joblib array of a structured dtype that numpy does not write")
     for field in fields.items.values():
         inner = field.items[0] if isinstance(field, Tuple) and field.items else None
-        if _typestring(inner, depth + 1)[0] == "O":
+        budget.spend()
+        if _typestring(inner, budget, depth + 1)[0] == "O":
             raise MalformedError("a joblib array of a structured dtype with objects in it")
 
 
@@ -77,18 +97,18 @@ def _dtype(state: Any) -> Any:
     return state.items.get("dtype")
 
 
-def is_object_array(state: Any) -> bool:
+def is_object_array(state: Any, budget: FieldBudget) -> bool:
     """Whether a pickle follows in place of raw bytes."""
-    return _typestring(_dtype(state))[0] == "O"
+    return _typestring(_dtype(state), budget)[0] == "O"
 
 
-def array_end(source: ByteSource, state: Any, offset: int) -> int:
+def array_end(source: ByteSource, state: Any, offset: int, budget: FieldBudget) -> int:
     """Return the offset behind the array that begins at `offset`.
 
     Raises:
         MalformedError: the header does not fit the file.
     """
-    _, itemsize = _typestring(_dtype(state))
+    _, itemsize = _typestring(_dtype(state), budget)
     shape = state.items.get("shape")
     if not (isinstance(shape, Tuple) and shape.items is not None and all(type(n) is int for n in shape.items)):
         raise MalformedError(f"a joblib array without a plain shape at offset {offset}")

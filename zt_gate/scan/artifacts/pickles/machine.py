@@ -31,7 +31,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     is_field,
     is_literal,
 )
-from zt_gate.scan.artifacts.pickles.window import MalformedError, Window
+from zt_gate.scan.artifacts.pickles.window import SLACK, MalformedError, Window
 
 MAX_WALKED = 1 << 30
 """Bytes of opcodes and short operands in one pickle; skipped constants do not count."""
@@ -60,7 +60,10 @@ class Listener(Protocol):
         """State is put into an object."""
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
-        """`append`, `setitem` or `additems` on something that the pickle did not build as a container."""
+        """`append`, `setitem` or `additems` on something that the pickle did not build as a container.
+
+        Also on a dict that the listener has looked into, once a key in it matters; see `values.unreached`.
+        """
 
     def persistent(self, pid: Any, offset: int) -> None:
         """The loader is asked for an object by an id."""
@@ -193,7 +196,14 @@ class Machine:
             self.position = 0
         start = window.base + self.position
         batch = BatchWalk(window, self.memo, kind, self.shapes)
-        if not batch.walk(self.position):
+        walked = batch.walk(self.position)
+        if not walked and window.is_small and batch.end + SLACK >= window.full:
+            window.widen(start)
+            self.walked += self.position
+            self.position = 0
+            batch = BatchWalk(window, self.memo, kind, self.shapes)
+            walked = batch.walk(0)
+        if not walked:
             self.batches_from = start + (batch.end - self.position) // 8
             return False
         self.position = batch.end
@@ -375,6 +385,8 @@ class Machine:
                 target.unfollowed |= key in target.items or len(target.items) >= KEEP_ITEMS
                 if not target.unfollowed:
                     target.items[key] = value
+        if target.reached and (target.dunder or target.formula or target.computed):
+            self.listener.changed(target, "setitem", self.offset)
 
     def bytes_here(self, length: int) -> BytesValue:
         """Step over a bytes constant."""

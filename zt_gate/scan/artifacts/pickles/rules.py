@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from zt_gate.domain import printable
 from zt_gate.intake import ByteSource, MemorySource
 from zt_gate.scan.artifacts.pickles.arguments import problem_with
 from zt_gate.scan.artifacts.pickles.globals import load_globals
-from zt_gate.scan.artifacts.pickles.joblib_array import array_end, is_object_array
+from zt_gate.scan.artifacts.pickles.joblib_array import FieldBudget, array_end, is_object_array
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.values import (
+    ARGUMENT,
+    COMPUTED,
+    LOADED,
+    PAYLOAD,
+    STATE,
     UNKNOWN,
     BytesValue,
     ContainerValue,
@@ -21,6 +26,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     Tuple,
     describe,
     module_class,
+    unreached,
 )
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination
@@ -41,19 +47,6 @@ _STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+Storage)|torch\.storage\.
 _STORAGE_KEY = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
-def _flat(items: tuple[Any, ...] | None) -> Iterator[Any]:
-    """Yield values, looking into tuples. Each tuple once: shared ones would make a bomb of this."""
-    seen: set[int] = set()
-    waiting = list(items or ())
-    while waiting:
-        item = waiting.pop()
-        if not isinstance(item, Tuple):
-            yield item
-        elif id(item) not in seen:
-            seen.add(id(item))
-            waiting += item.items or ()
-
-
 Nested = Callable[[ByteSource], object]
 
 
@@ -66,6 +59,7 @@ class PickleJudge:
         torch: whether a PyTorch container supplies storages for persistent ids.
         nested: examines bytes that a listed function unpickles again.
         depth: how many pickles this one is inside of.
+        fields: how many fields of array headers may still be looked at.
     """
 
     def __init__(
@@ -76,6 +70,7 @@ class PickleJudge:
         torch: bool = False,
         nested: Nested | None = None,
         depth: int = 0,
+        fields: FieldBudget | None = None,
     ) -> None:
         self.exam = exam
         self.source = source
@@ -87,6 +82,10 @@ class PickleJudge:
         self._seen: set[tuple[str, str]] = set()
         self._statsmodels = False
         self._doubtful = ("", 0)
+        self._uses: dict[tuple[str, str], bool] = {}
+        self._changes: set[tuple[str, str]] = set()
+        self._payloads: set[tuple[int, int]] = set()
+        self._fields = fields if fields is not None else FieldBudget()
 
     def _find(self, rule: str, symbol: str, message: str, offset: int) -> None:
         key = (rule, symbol)
@@ -116,6 +115,8 @@ class PickleJudge:
         self._statsmodels |= name.startswith(_STATSMODELS)
         if lists.uses(name, torch=self.torch) is not None:
             return lists.is_call_only(name)
+        if len(self._seen) > _MAX_FINDINGS:
+            return False  # the gap that says so blocks, and another million names would only take time
         shown = printable(name, 120)
         if lists.is_dangerous(found.module, found.qualname):
             message = f"the pickle imports {shown}, which is a known way to run code or reach into the system"
@@ -142,21 +143,21 @@ class PickleJudge:
             message = f"the pickle calls {describe(callee)}, which is no imported name"
             self._find("ART-109", describe(callee), message, offset)
             return
-        uses = load_globals().uses(callee.name, torch=self.torch)
+        name = callee.name
+        uses = load_globals().uses(name, torch=self.torch)
         if uses is not None and use not in uses:
-            message = f"the pickle calls {printable(callee.name, 120)}, which may be named but not called ({use})"
-            self._find("ART-104", callee.name, message, offset)
-        problem = problem_with(callee.name, args, torch=self.torch)
+            message = f"the pickle calls {printable(name, 120)}, which may be named but not called ({use})"
+            self._find("ART-104", name, message, offset)
+        problem = problem_with(name, args, torch=self.torch)
         if problem and uses is not None:
-            shown = printable(callee.name, 120)
-            self._find("ART-115", callee.name, f"the pickle gives {shown} {problem}", offset)
+            self._find("ART-115", name, f"the pickle gives {printable(name, 120)} {problem}", offset)
         items = args.items if isinstance(args, Tuple) else None
-        self._arguments(callee.name, items, uses is not None and use in uses, offset)
+        self._arguments(name, items, uses is not None and use in uses, offset)
 
     def _arguments(self, name: str, items: tuple[Any, ...] | None, allowed: bool, offset: int) -> None:
         """Look into what a call is given: pickles in bytes, and state under names in double underscores."""
         literal = items is not None and len(items) == 1 and isinstance(items[0], BytesValue)
-        if name == _LOAD_FROM_BYTES and not literal:
+        if name == _LOAD_FROM_BYTES and not literal and ("ART-110", name) not in self._seen:
             # It calls torch.load, so bytes that cannot be read here are a pickle that nobody examined.
             self._find("ART-110", name, f"{name} is given bytes that only the running pickle knows",
                        offset)  # fmt: skip
@@ -166,56 +167,91 @@ class PickleJudge:
             if not (isinstance(first, Global) and first.name.startswith("torch._utils._rebuild_")):
                 message = f"{name} is given {printable(describe(first), 120)} to call"
                 self._find("ART-113", describe(first), message, offset)
-        for item in _flat(items):
-            if isinstance(item, BytesValue) and (not allowed or name == _LOAD_FROM_BYTES):
-                self._bytes(name, item, offset)
-            elif isinstance(item, ContainerValue) and item.dunder:
-                message = f"{printable(name, 120)} is given state that sets {printable(item.dunder, 60)}"
-                self._find("ART-105", f"{name}.{item.dunder}", message, offset)
+        if name == _LOAD_FROM_BYTES or not allowed:
+            purpose = LOADED if name == _LOAD_FROM_BYTES else PAYLOAD
+            for item in unreached(items, purpose):
+                if isinstance(item, BytesValue) and (purpose, item.offset) not in self._payloads:
+                    self._payloads.add((purpose, item.offset))
+                    self._bytes(name, item, offset)
+        for item in unreached(items, ARGUMENT) if items else ():
+            if isinstance(item, ContainerValue) and item.dunder:
+                self._given(name, item, offset)
+
+    def _given(self, name: str, state: ContainerValue, offset: int) -> None:
+        message = f"{printable(name, 120)} is given state that sets {printable(state.dunder, 60)}"
+        self._find("ART-105", f"{name}.{state.dunder}", message, offset)
 
     def built(self, receiver: Any, state: Any, offset: int) -> None:
         """Judge a BUILD: the class of the receiver, then the names in the state."""
         name = receiver.cls if isinstance(receiver, Instance) else ""
-        uses = load_globals().uses(name, torch=self.torch) if name else None
-        if not name or (uses is not None and "build" not in uses):
+        if not name or not self._may(name, "build"):
             shown = printable(name, 120) if name else describe(receiver)
             message = f"the pickle overwrites the state of {shown}, which no list allows"
             self._find("ART-105", shown, message, offset)
-        for part in _flat((state,)):
-            if isinstance(part, ContainerValue) and part.dunder:
-                message = f"the state of {printable(name, 120)} sets {printable(part.dunder, 60)}"
-                self._find("ART-105", f"{name}.{part.dunder}", message, offset)
-            elif isinstance(part, ContainerValue) and part.computed:
-                message = f"the state of {printable(name, 120)} has a key that only the running pickle knows"
-                self._find("ART-105", f"{name} computed key", message, offset)
-        parts = state.items if isinstance(state, Tuple) else (state,)
-        if (
-            parts is None
-            or state is UNKNOWN
-            or isinstance(state, Instance)
-            or any(isinstance(part, Instance) and part.cls in _DICTS for part in parts)
-        ):
+        kind = type(state)
+        for part in unreached((state,), STATE) if kind is ContainerValue or kind is Tuple else ():
+            if isinstance(part, ContainerValue):
+                self._state(name, part, offset)
+        if kind is not ContainerValue and self._is_computed(state):
             message = f"the state of {printable(name, 120)} is computed by a call, and may set anything"
             self._find("ART-105", f"{name} computed", message, offset)
-        self._formula(name, state, offset)
-
-    def _formula(self, name: str, state: Any, offset: int) -> None:
-        """Judge what could be a formula to statsmodels, which evaluates it: a model may be made of any listed class."""
-        containers = [part for part in _flat((state,)) if isinstance(part, ContainerValue)]
-        doubtful = isinstance(state, Instance) or any(part.formula or part.computed for part in containers)
-        if doubtful and not self._doubtful[0]:
+        if isinstance(state, Instance) and not self._doubtful[0]:
             self._doubtful = (name, offset)
+        if self._statsmodels:
+            self._formula()
+
+    def _may(self, name: str, use: str) -> bool:
+        """Whether objects of a class may be changed like that. Of a class that is on no list, its import tells."""
+        key = (name, use)
+        if key not in self._uses:
+            uses = load_globals().uses(name, torch=self.torch)
+            self._uses[key] = uses is None or use in uses
+        return self._uses[key]
+
+    def _state(self, name: str, state: ContainerValue, offset: int) -> None:
+        """Judge the keys of a dict that is state, or part of it."""
+        if state.dunder:
+            message = f"the state of {printable(name, 120)} sets {printable(state.dunder, 60)}"
+            self._find("ART-105", f"{name}.{state.dunder}", message, offset)
+        elif state.computed:
+            message = f"the state of {printable(name, 120)} has a key that only the running pickle knows"
+            self._find("ART-105", f"{name} computed key", message, offset)
+        if (state.formula or state.computed) and not self._doubtful[0]:
+            self._doubtful = (name, offset)
+
+    @staticmethod
+    def _is_computed(state: Any) -> bool:
+        """Whether a call makes the state, or a part of it. Of a state that several objects are given, once."""
+        if not isinstance(state, Tuple):
+            return state is UNKNOWN or isinstance(state, Instance)
+        if state.reached & COMPUTED:
+            return False
+        state.reached |= COMPUTED
+        return state.items is None or any(isinstance(part, Instance) and part.cls in _DICTS for part in state.items)
+
+    def _formula(self) -> None:
+        """Judge what could be a formula to statsmodels, which evaluates it: a model may be made of any listed class."""
         if self._statsmodels and self._doubtful[0]:
             name, offset = self._doubtful
             message = f"the state of {printable(name, 120)} may hold a formula, which statsmodels evaluates"
             self._find("ART-114", name, message, offset)
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
-        """Judge APPEND, SETITEM or ADDITEMS on something else than a plain container."""
+        """Judge APPEND, SETITEM or ADDITEMS on no plain container, or on a dict that was looked into before."""
+        if isinstance(receiver, ContainerValue) and receiver.kind == "dict" and use == "setitem":
+            if receiver.reached & STATE:
+                self._state("an object that was made before", receiver, offset)
+                self._formula()
+            elif receiver.dunder:
+                self._given("a function that was called before", receiver, offset)
+            return
         if isinstance(receiver, Instance):
+            if (receiver.cls, use) in self._changes:
+                return
             if receiver.cls.endswith(".Bunch"):  # a dict whose keys, which are not seen here, are attributes as well
                 self._doubtful = (receiver.cls, offset)
             uses = load_globals().uses(receiver.cls, torch=self.torch)
+            self._changes.add((receiver.cls, use))
             if uses is not None and use in uses:
                 return
         what = printable(receiver.cls, 120) if isinstance(receiver, Instance) else describe(receiver)
@@ -244,12 +280,13 @@ class PickleJudge:
     def array(self, receiver: Instance, offset: int) -> int:
         """Step over the raw array that joblib writes behind a wrapper; an object array is a pickle of its own."""
         self.arrays = True
-        if is_object_array(receiver.state):
-            judge = PickleJudge(self.exam, self.source, torch=self.torch, nested=self.nested, depth=self.depth + 1)
+        if is_object_array(receiver.state, self._fields):
+            judge = PickleJudge(self.exam, self.source, torch=self.torch, nested=self.nested, depth=self.depth + 1,
+                                fields=self._fields)  # fmt: skip
             if self.depth >= _NESTED_DEPTH:
                 raise MalformedError(f"pickles nested deeper than {_NESTED_DEPTH} at offset {offset}")
             return Machine(self.source, judge, offset).run()
-        return array_end(self.source, receiver.state, offset)
+        return array_end(self.source, receiver.state, offset, self._fields)
 
     # --- bytes that are pickles ----------------------------------------------------------------------------------
 

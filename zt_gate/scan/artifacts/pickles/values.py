@@ -6,7 +6,9 @@ themselves, since imports, storage tuples and array headers are made of them; ev
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 KEEP_TEXT = 256
@@ -48,11 +50,20 @@ class BytesValue:
     length: int
 
 
-@dataclass(slots=True, unsafe_hash=True)  # frozen ones take three times as long to make, and there are millions
+ARGUMENT, STATE, PAYLOAD, LOADED, COMPUTED = 1, 2, 4, 8, 16
+"""What a value was looked into for: names in what a call is given and in state, bytes that are pickles, and calls."""
+
+
+@dataclass(slots=True, eq=False)  # frozen ones take three times as long to make, and there are millions
 class Tuple:
-    """A tuple; never changed once made. `items` is None where there were more than `KEEP_ITEMS`."""
+    """A tuple; never changed once made. `items` is None where there were more than `KEEP_ITEMS`.
+
+    Equal to itself alone: tuples of shared tuples would never be compared or hashed to the end.
+    """
 
     items: tuple[Any, ...] | None
+    reached: int = 0
+    """What it was looked into for."""
 
 
 @dataclass(slots=True)
@@ -72,10 +83,18 @@ class ContainerValue:
     """Of a dict: whether `items` is not what Python would have: a kept key came again, or there were too many."""
     others: bool = False
     """Of a dict: whether a key was stored that no array header has."""
+    reached: int = 0
+    """Of a dict: what it was looked into for."""
 
 
 LIST = ContainerValue("list")
 SET = ContainerValue("set")
+
+
+@lru_cache(4096)
+def _dotted(module: str, qualname: str) -> str:
+    """Return a dotted name, the same text every time: millions of instances keep the name of what made them."""
+    return f"{module}.{qualname}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +107,7 @@ class Global:
     @property
     def name(self) -> str:
         """`module.qualname`."""
-        return f"{self.module}.{self.qualname}"
+        return _dotted(self.module, self.qualname)
 
 
 # Functions whose result is an instance of their first argument, so that a later BUILD is judged by that class.
@@ -161,3 +180,24 @@ def describe(value: Any) -> str:
     if isinstance(value, (Opaque, ContainerValue)):
         return f"a {value.kind}"
     return f"a {type(value).__name__.lower()}"
+
+
+def unreached(items: Iterable[Any] | None, purpose: int) -> Iterator[Any]:
+    """Yield the dicts and bytes among values and in tuples of them that were not looked into for this purpose yet.
+
+    Calls that share what they are given would otherwise make a bomb of it. Dicts that get further keys later are told
+    of by `Machine.store`. Bytes come again, since they have no content to look into.
+    """
+    waiting = list(items or ())
+    while waiting:
+        item = waiting.pop()
+        if type(item) is BytesValue:
+            yield item
+        elif (
+            type(item) is Tuple or (type(item) is ContainerValue and item.kind == "dict")
+        ) and not item.reached & purpose:
+            item.reached |= purpose
+            if type(item) is Tuple:
+                waiting += item.items or ()
+            else:
+                yield item

@@ -5,7 +5,8 @@ from __future__ import annotations
 from zt_gate.errors import TargetError
 from zt_gate.intake import ByteSource
 
-_CHUNK = 1 << 20
+_FIRST, _CHUNK = 1 << 12, 1 << 20
+"""Bytes read at first and at most: a file may hold a million pickles of a few bytes."""
 _MAX_LINE = 64 << 20
 SLACK = 16
 """Zero bytes behind the end: a fixed-width operand may be read before its presence has been checked."""
@@ -32,11 +33,23 @@ class Window:
         self.safe = 0
         self.full = 0
         self.frame_end: int | None = None
+        self._want = _FIRST
         self.move(start)
 
     def move(self, offset: int) -> None:
         """Make `data` begin at an absolute offset."""
-        self._load(offset, _CHUNK)
+        self._load(offset, self._want)
+        self._want = min(_CHUNK, 4 * self._want)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is more to read at once than was read."""
+        return len(self.data) < _CHUNK and self.base + self.full < self.end
+
+    def widen(self, offset: int) -> None:
+        """Make `data` begin at an absolute offset and be as much as is ever read at once."""
+        self._want = _CHUNK
+        self.move(offset)
 
     def _load(self, offset: int, want: int) -> None:
         self.base = offset
@@ -77,7 +90,7 @@ class Window:
         """
         if self.frame_end not in (None, offset):
             raise MalformedError(f"a frame that ends at offset {self.frame_end}, while its opcodes end at {offset}")
-        self.frame_end = None
+        self.frame_end, self.safe = None, self.full
 
     def take(self, position: int, length: int) -> bytes:
         """Return `length` bytes from a position in the window; read around it where it is too small.

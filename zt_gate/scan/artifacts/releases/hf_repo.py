@@ -86,28 +86,23 @@ def _examine(here: _JsonFile, name: str, file: FrozenFile) -> None:
 
 def _auto_map(here: _JsonFile, content: Any) -> None:
     """Name the files that a loader would run, wherever in the configuration they are named."""
-    stack = [content]
-    while stack:
-        value = stack.pop()
+    for target in sorted(set(_targets(content))):
+        _target(here, target)
+
+
+def _targets(content: Any) -> Iterator[str]:
+    """Yield the texts anywhere below `auto_map`, in one walk: one may stand within another."""
+    stack, named = [content], list[Any]()
+    while stack or named:
+        is_named = bool(named)
+        value = named.pop() if is_named else stack.pop()
         if isinstance(value, dict):
-            if isinstance(value.get("auto_map"), (dict, list, str)):
-                for target in sorted(set(_targets(value["auto_map"]))):
-                    _target(here, target)
-            stack.extend(value.values())
+            for key, item in value.items():
+                (named if is_named or key == "auto_map" else stack).append(item)
         elif isinstance(value, list):
-            stack.extend(value)
-
-
-def _targets(value: Any) -> Iterator[str]:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
+            (named if is_named else stack).extend(value)
+        elif is_named and isinstance(value, str):
+            yield value
 
 
 def _target(here: _JsonFile, target: str) -> None:

@@ -13,6 +13,8 @@ from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
 _MAX_VALUES = 50_000_000
+_FREE_HEADS, _BYTES_A_HEAD = 250_000, 4
+"""Values that are no numbers in a row: so many in any file, and one more for so many bytes of it."""
 _MAX_DEPTH = 512
 _KEPT = 64
 _WINDOW = 1 << 16
@@ -92,6 +94,7 @@ class _Walker:
         stack: list[list[int]] = []
         first = self._peek()
         values = 0
+        heads = _FREE_HEADS + self._source.size // _BYTES_A_HEAD
         waiting = [1, 0]
         while True:
             while waiting[0] == 0:
@@ -105,6 +108,9 @@ class _Walker:
                 raise ValueError(f"more than {_MAX_VALUES} MessagePack values")
             if run:
                 continue
+            heads -= 1
+            if heads < 0:
+                raise ValueError("more MessagePack values than a file of this size is read for")
             is_key = bool(waiting[1]) and waiting[0] % 2 == 0
             waiting[0] -= 1
             text, children, is_map = self._value()

@@ -15,6 +15,7 @@ from zt_gate.scan.interface import Head
 
 _MAX_HEADER = 100_000_000
 # Bits, since the newest types are smaller than a byte.
+_MAX_DIMENSIONS = 64
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
@@ -81,7 +82,8 @@ def _span(piece: Input, name: str, entry: Any) -> tuple[int, int, str] | None:
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 62 for item in value)
+    known = isinstance(value, list) and len(value) <= _MAX_DIMENSIONS
+    return known and all(type(item) is int and 0 <= item < 1 << 62 for item in value)
 
 
 def _layout(piece: Input, spans: list[tuple[int, int, str]], size: int) -> None:

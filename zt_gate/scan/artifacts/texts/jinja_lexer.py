@@ -12,11 +12,12 @@ _TAG = re.compile(r"\{\{[-+]?|\{%[-+]?|\{#")
 _RAW_END = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<name>[^\W\d]\w*)|(?P<number>\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?)
-    |(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<op>//|\*\*|==|!=|<=|>=|[-+*/%~<>=|.,:()\[\]{};])""",
+    |(?P<text>['"])|(?P<op>//|\*\*|==|!=|<=|>=|[-+*/%~<>=|.,:()\[\]{};])""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTED = {"'": re.compile(r"['\\]"), '"': re.compile(r'["\\]')}
 _CLOSE = {"{{": "}}", "{%": "%}"}
-_ESCAPED = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|N\{[^}]*\}|.)", re.DOTALL)
+_ESCAPED = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|N\{[^}]{0,100}\}|.)", re.DOTALL)
 
 
 class TemplateError(ValueError):
@@ -77,14 +78,27 @@ def _tag(template: str, at: int, close: str, line: int) -> tuple[list[TemplateTo
         if not found or not found.lastgroup:
             shown = printable(template[at : at + 20], 40)
             raise TemplateError(f"line {line} has {shown!r}, which is no Jinja" if shown else "a tag without an end")
-        text = found[0]
+        text = found[0] if found.lastgroup != "text" else template[at : _text_end(template, at)]
+        if not text:
+            raise TemplateError(f"a text without an end in line {line}")
         depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
         if depth < 0:
             raise TemplateError(f"line {line} closes a bracket that it did not open")
         if found.lastgroup != "space":
             tokens.append(TemplateToken(found.lastgroup, text, line))
         line += text.count("\n")
-        at = found.end()
+        at += len(text)
+
+
+def _text_end(template: str, at: int) -> int:
+    """Return where the text that begins here ends, or `at`. An expression would keep a note for every letter."""
+    stop = _QUOTED[template[at]]
+    end = at + 1
+    while found := stop.search(template, end):
+        if found[0] != "\\":
+            return found.end()
+        end = found.end() + 1
+    return at
 
 
 def literal(text: str) -> str:

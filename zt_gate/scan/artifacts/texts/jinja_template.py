@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from zt_gate.domain import Digest, printable
-from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.format import MAX_TEMPLATES, Format, Input
 from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError, TemplateToken, literal, tokens_of
 
-_MAX_TEMPLATE = 4 << 20
+_MAX_PROBLEMS = 200
 _STATEMENTS = frozenset(
     {
         "for", "endfor", "if", "elif", "else", "endif", "set", "endset", "macro", "endmacro", "call", "endcall",
@@ -75,6 +76,8 @@ _BUILDERS = frozenset(
     }
 )  # fmt: skip
 
+_PHRASE = re.compile(r"[^\W\d_]{2}\s+[^\W\d_]{2}")
+_MARKUP = re.compile(r"[<>{}\[\]|]")
 _INTERNAL = re.compile(
     r"(?:^|[.\[{])__\w*|\w__(?:$|[.\]}])|^__$|__(?:class|mro|bases?|subclasses|globals|builtins|init|import|dict"
     r"|getattribute|getattr|getitem|call|self|func|code|closure|module|reduce(?:_ex)?|new|loader|spec|file|doc|name)__"
@@ -93,14 +96,18 @@ class TemplateProblem:
     """False where the template stays text but answers to words of a message."""
 
 
-def problems(template: str) -> list[TemplateProblem]:
+def problems(template: str, limit: int = MAX_TEMPLATES) -> list[TemplateProblem]:
     """Return everything in a template that goes beyond shaping text.
+
+    Args:
+        template: the source.
+        limit: characters that it may have.
 
     Raises:
         TemplateError: it is too large, or not Jinja as this version reads it.
     """
-    if len(template) > _MAX_TEMPLATE:
-        raise TemplateError(f"a template of {len(template)} characters")
+    if len(template) > limit:
+        raise TemplateError(f"a template of {len(template)} characters, where {max(0, limit)} may be read")
     return _Checker(list(tokens_of(template))).run()
 
 
@@ -113,14 +120,18 @@ def examine_template(piece: Input, template: str, what: str) -> None:
         what: its name for people, such as `chat_template`.
     """
     piece.exam.facts.add(("template", str(Digest.of(template.encode("utf-8", "surrogatepass")))))
+    piece.budget.templates -= len(template)
     try:
-        found = problems(template)
+        found = problems(template, min(MAX_TEMPLATES, len(template) + piece.budget.templates))
     except TemplateError as error:
         where = f"{printable(piece.source.member, 120)}: " if piece.source.member else ""
         piece.exam.gap(f"{where}{printable(what, 60)} cannot be read: {printable(str(error), 160)}",
                        "use the template of the base model")  # fmt: skip
         return
-    for problem in found:
+    if len(found) > _MAX_PROBLEMS:
+        piece.exam.gap(f"{printable(what, 60)} has more than {_MAX_PROBLEMS} problems; the rest is not listed",
+                       "use the template of the base model")  # fmt: skip
+    for problem in found[:_MAX_PROBLEMS]:
         rule = "ART-540" if problem.is_active else "ART-541"
         piece.exam.finding(
             rule, f"{printable(what, 60)} line {problem.line}: {printable(problem.message, 160)}",
@@ -145,7 +156,7 @@ def examine_templates(piece: Input, value: object, what: str) -> None:
 
 
 def _examine(piece: Input) -> None:
-    if piece.source.size > _MAX_TEMPLATE:
+    if piece.source.size > 4 * MAX_TEMPLATES:
         raise TemplateError(f"a template of {piece.source.size} bytes")
     examine_template(piece, piece.source.read_at(0, piece.source.size).decode("utf-8"), piece.head.name)
     piece.exam.cover_all()
@@ -166,8 +177,17 @@ class _Checker:
         self._macros = {
             tokens[i + 1].value for i, token in enumerate(tokens[:-1]) if token.value == "macro" and self._is_head(i)
         }
+        self._methods = _METHODS | self._macros
+        self._functions = _GLOBALS | self._macros | {"call"}
+        self._attributes_until: dict[str, int] = {}
+        self._ends: dict[int, int] = {}
+        """Where a bracket or a tag ends, by where it begins."""
+        self._slices: set[int] = set()
+        """Brackets that hold a slice, which Jinja never looks up as an attribute."""
+        self._match_brackets()
         self._built: set[str] = set()
         self._find_built()
+        self._building = list(accumulate((self._builds(at) for at in range(len(tokens))), initial=0))
 
     def run(self) -> list[TemplateProblem]:
         """Return the problems in the order of the lines."""
@@ -206,10 +226,10 @@ class _Checker:
         ):
             self._filter(index, name, token.line)
         elif self._is_test(index):
-            if name not in _TESTS | {"not"}:
+            if name not in _TESTS and name != "not":
                 self._add(f"the test {name} is not known", name, token.line)
         elif is_attribute:
-            if name in _DANGEROUS or (after.value == "(" and name not in _METHODS | self._macros):
+            if name in _DANGEROUS or (after.value == "(" and name not in self._methods):
                 self._add(f"the attribute {name} is not for chat templates", name, token.line)
         elif name in _DANGEROUS and name not in _KEYWORDS and after.value != "=":
             self._add(f"the global {name} is not for chat templates", name, token.line)
@@ -233,11 +253,12 @@ class _Checker:
             and name in _NAMED_FILTERS | {"selectattr", "rejectattr"}
         ):
             self._add(f"the filter {name} takes a name that is worked out at run time", name, line)
-        at = index + 2
+        at = max(index + 2, self._attributes_until.get(name, 0))  # filters inside filters share what follows them
         while self._at(at).kind != "close" and self._at(at).value != ")":
             if self._at(at).value == "attribute" and self._at(at + 1).value == "=":
                 self._attribute(name, self._at(at + 2))
             at += 1
+        self._attributes_until[name] = at
 
     def _named(self, name: str, text: str, token: TemplateToken) -> None:
         if name == "map" and text not in _FILTERS:
@@ -259,61 +280,59 @@ class _Checker:
         """A name put together at run time is how dunder attributes are hidden from a reader."""
         before = self._at(index - 1)
         follows_value = before.kind in ("name", "text") or before.value in (")", "]")
-        if not follows_value or before.value in _KEYWORDS or self._is_slice(index):
+        if not follows_value or before.value in _KEYWORDS or index in self._slices:
             return
-        if self._builds_text(index + 1, self._closing(index)):
+        if self._building[self._ends[index]] > self._building[index + 1]:
             self._add("a subscript is put together at run time", "subscript", token.line)
 
-    def _closing(self, index: int) -> int:
-        depth, at = 1, index + 1
-        while self._at(at).kind != "close":
-            depth += (self._at(at).value in ("[", "(", "{")) - (self._at(at).value in ("]", ")", "}"))
-            if depth == 0:
-                return at
-            at += 1
-        return at
+    def _match_brackets(self) -> None:
+        """Find where every bracket and tag ends, all in one go: templates of nothing but brackets are made."""
+        begun: list[int] = []
+        for at, token in enumerate(self._tokens):
+            if token.kind == "open" or (token.kind == "op" and token.value in ("[", "(", "{")):
+                begun.append(at)
+            elif token.kind == "close" or (token.kind == "op" and token.value in ("]", ")", "}")):
+                self._ends[begun.pop()] = at
+            elif token.kind == "op" and token.value == ":" and self._tokens[begun[-1]].kind == "op":
+                self._slices.add(begun[-1])
 
-    def _builds_text(self, start: int, end: int) -> bool:
-        for at in range(start, end):
-            token, before, after = self._at(at), self._at(at - 1), self._at(at + 1)
-            if token.kind == "op":
-                near = "text" in (before.kind, after.kind) or before.value == ")"
-                joins = token.value in ("+", "*", "%") and near
-                if token.value == "~" or joins or (token.value in ("[", ".", "|") and before.kind == "text"):
-                    return True
-                if token.value == "[" and before.value == ")" and self._is_slice(at):
-                    return True
-            elif token.kind == "name":
-                names = _BUILDERS if before.value in ("|", ".") else self._built
-                if token.value in names:
-                    return True
-        return False
-
-    def _is_slice(self, index: int) -> bool:
-        """Whether a subscript is a slice, which Jinja never looks up as an attribute."""
-        depth = 0
-        for at in range(index, self._closing(index)):
-            value = self._at(at).value
-            depth += (value in ("[", "(", "{")) - (value in ("]", ")", "}"))
-            if depth == 1 and value == ":":
-                return True
-        return False
+    def _builds(self, at: int) -> bool:
+        """Whether a token makes a text out of others, or names a variable that holds such a text."""
+        token, before, after = self._at(at), self._at(at - 1), self._at(at + 1)
+        if token.kind == "op":
+            near = "text" in (before.kind, after.kind) or before.value == ")"
+            joins = token.value in ("+", "*", "%") and near
+            return (
+                token.value == "~"
+                or joins
+                or (token.value in ("[", ".", "|") and before.kind == "text")
+                or (token.value == "[" and before.value == ")" and at in self._slices)
+            )
+        return token.kind == "name" and token.value in (_BUILDERS if before.value in ("|", ".") else self._built)
 
     def _find_built(self) -> None:
         """Find the variables whose value is a text put together by the template, through any number of steps."""
-        sets = [i for i, token in enumerate(self._tokens) if token.value == "set" and self._is_head(i)]
-        before = -1
-        while len(self._built) != before:
-            before = len(self._built)
-            for index in sets:
-                end = index
-                while self._at(end).kind != "close":
-                    end += 1
-                tokens = self._tokens[index + 1 : end]
-                names = [token.value for token in tokens if token.kind == "name"]
-                is_block = all(token.value != "=" for token in tokens)
-                if names and (is_block or self._builds_text(index + 2, end)):
-                    self._built.add(names[0])
+        takes: dict[str, list[str]] = {}
+        """The variables that are set from a variable."""
+        found: list[str] = []
+        for index, token in enumerate(self._tokens):
+            if token.value != "set" or not self._is_head(index):
+                continue
+            end = self._ends[index - 1]
+            tokens = self._tokens[index + 1 : end]
+            target = next((token.value for token in tokens if token.kind == "name"), "")
+            if target and (
+                all(token.value != "=" for token in tokens) or any(self._builds(at) for at in range(index + 2, end))
+            ):
+                found.append(target)
+            for at in range(index + 2, end) if target else ():
+                if self._at(at).kind == "name" and self._at(at - 1).value not in ("|", "."):
+                    takes.setdefault(self._at(at).value, []).append(target)
+        while found:
+            name = found.pop()
+            if name not in self._built:
+                self._built.add(name)
+                found += takes.pop(name, ())
 
     def _call(self, index: int, token: TemplateToken) -> None:
         before, earlier = self._at(index - 1), self._at(index - 2)
@@ -324,7 +343,7 @@ class _Checker:
         elif before.kind == "name" and before.value not in _KEYWORDS and earlier.value not in (".", "|"):
             is_test = self._is_test(index - 1)
             head = self._is_head(index - 1) or (earlier.value in ("macro", "filter") and self._is_head(index - 2))
-            known = before.value in _GLOBALS | self._macros | {"call"}
+            known = before.value in self._functions
             if not (is_test or head or known):
                 self._add(f"{before.value} is called and is no function for chat templates", before.value, token.line)
 
@@ -332,15 +351,12 @@ class _Checker:
         """Note a condition on the words of a message: a template can turn the model on a phrase (a prompt backdoor)."""
         if self._at(index + 1).value not in ("if", "elif"):
             return
-        end = index + 1
-        while self._at(end).kind != "close":
-            end += 1
-        tokens = [self._at(i) for i in range(index + 1, end)]
+        tokens = self._tokens[index + 1 : self._ends[index]]
         if not any(re.search("content|query|prompt", token.value) for token in tokens if token.kind != "op"):
             return
         for token in tokens:
             text = literal(token.value) if token.kind == "text" else ""
-            if re.fullmatch(r"[^<>{}\[\]|]*[^\W\d_]{2,}\s+[^\W\d_]{2,}[^<>{}\[\]|]*", text):
+            if _PHRASE.search(text) and not _MARKUP.search(text):
                 problem = TemplateProblem(f"the template behaves differently where a message says {text!r}", text[:60],
                                   token.line, is_active=False)  # fmt: skip
                 self._problems.setdefault((problem.message, problem.symbol), problem)

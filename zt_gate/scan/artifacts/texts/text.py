@@ -41,6 +41,8 @@ def judge_json(piece: Input, root: Any) -> None:
 
 _MAX_TEXT = 256 << 20
 _MAX_SNIFFED = 16 << 20
+_FREE_LINES, _BYTES_A_LINE = 250_000, 16
+"""Lines of JSON: so many in any file, and one more for so many bytes of it."""
 _REMOTE_CODE = frozenset({"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_pipelines"})
 _PLAIN_SUFFIXES = frozenset(
     {".txt", ".md", ".rst", ".csv", ".tsv", ".lock", ".toml", ".cfg", ".ini", ".gitkeep", ".vocab", ".merges", ".model"}
@@ -81,6 +83,8 @@ def _examine_json(piece: Input) -> None:
     data = _read(piece)
     piece.exam.cover_all()
     documents = data.splitlines() if piece.head.suffix == ".jsonl" else [data]
+    if len(documents) > _FREE_LINES + len(data) // _BYTES_A_LINE:
+        raise ValueError("more lines of JSON than a file of this size is read for")
     for document in documents:
         if not document.strip() and len(documents) > 1:
             continue
@@ -94,13 +98,14 @@ def _examine_json(piece: Input) -> None:
             if key in _REMOTE_CODE and item not in (False, None, {}, []):
                 _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key)
             elif key == "_target_":
-                _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", str(item))
+                _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", _shown(item))
             elif key == "chat_template":
                 examine_templates(piece, item, key)
 
 
 def _shown(item: Any) -> str:
-    return printable(str(item), 80)
+    """Return a text as it is, and of anything else its type alone: a value may hold the rest of the file."""
+    return printable(item, 80) if isinstance(item, str) else f"a {type(item).__name__}"
 
 
 def _is_json(head: Head) -> bool:
