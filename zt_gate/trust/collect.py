@@ -32,14 +32,14 @@ __all__ = ["Context", "EvidenceFile", "collect", "evidence_folder", "read_brough
 
 
 def collect(
-    question: Context, stage: Stage, trust: Trust, brought: Sequence[EvidenceFile], policy: Policy | None = None
+    context: Context, stage: Stage, trust: Trust, brought: Sequence[EvidenceFile], policy: Policy | None = None
 ) -> list[Evidence]:
     """Return one piece of evidence for each requirement of the stage, for revocations and for people.
 
     What is revoked is taken out before any requirement looks. The result does not depend on the order of `brought`.
 
     Args:
-        question: what the statements must be about.
+        context: what the statements must be about.
         stage: the requirements.
         trust: keys with their PEM text and the trusted root with its JSON text, as the policy loader fills them.
         brought: envelopes and bundles; `read_brought` reads a folder of them.
@@ -48,29 +48,29 @@ def collect(
     Raises:
         PolicyError: a key, an identity or the trusted root of the policy cannot be used.
     """
-    signers = Signers(trust, question.now)
+    signers = Signers(trust, context.now)
     for requirement in stage.statements.values():
         signers.demand(requirement.by)
         if isinstance(requirement, Measured):
             signers.demand(requirement.tickets)
-    if not _asked(question, stage, trust, policy):
+    if not _asked(context, stage, trust, policy):
         return []
     roles = policy.roles if policy is not None else None
     ordered = sorted(brought, key=lambda item: (item.name, item.data))
-    items = [examine(item, signers, question.subject) for item in ordered]
+    items = [examine(item, signers, context.subject) for item in ordered]
     evidence: list[Evidence] = []
     if trust.revocations is not None:
         signers.demand(trust.revocations.by)
         wanted = replace(trust.revocations, by=permitted(trust.revocations.by, "revoke", trust, roles))
-        items, listed = apply_revocations(question, wanted, ordered, items)
+        items, listed = apply_revocations(context, wanted, ordered, items)
         evidence.append(listed)
 
     if stage.provenance is not None:
         by = permitted(stage.provenance.by, ACT_OF["provenance"], trust, roles)
-        question = replace(question, provenance=narrowed(stage.provenance, by))
+        context = replace(context, provenance=narrowed(stage.provenance, by))
 
     def answer(name: str, requirement: AnyRequirement) -> Evidence:
-        asking = replace(question, signers=tuple(who for item in evidence for who in item.signers))
+        asking = replace(context, signers=tuple(who for item in evidence for who in item.signers))
         return _answer(name)(asking, requirement, items)
 
     asked: dict[str, AnyRequirement] = {}
@@ -82,15 +82,15 @@ def collect(
         asked[name] = narrowed(requirement, by)
         evidence.append(with_denials(answer(name, asked[name]), name, requirement.by, by, _relevant(name, items)))
     if policy is not None:
-        evidence += governed(question, policy, signers, items, asked, evidence, answer)
+        evidence += governed(context, policy, signers, items, asked, evidence, answer)
     return evidence
 
 
-def _asked(question: Context, stage: Stage, trust: Trust, policy: Policy | None) -> bool:
+def _asked(context: Context, stage: Stage, trust: Trust, policy: Policy | None) -> bool:
     """Whether anything looks at statements at all."""
     if policy is None:
         return bool(stage.statements) or trust.revocations is not None
-    return bool(policy.stated(stage, question.subject.digest, question.now)) or policy.break_glass is not None
+    return bool(policy.stated(stage, context.subject.digest, context.now)) or policy.break_glass is not None
 
 
 def _answer(name: str) -> Callable[[Context, Any, Sequence[VerifiedStatement]], Evidence]:
@@ -100,9 +100,9 @@ def _answer(name: str) -> Callable[[Context, Any, Sequence[VerifiedStatement]], 
     return answer
 
 
-def _relevant(name: str, items: Sequence[VerifiedStatement]) -> list[VerifiedStatement]:
+def _relevant(name: str, statements: Sequence[VerifiedStatement]) -> list[VerifiedStatement]:
     """Return the items that a requirement looks at: of its kinds, or, for acts of persons, of its act."""
     kinds: Sequence[str] | None = getattr(import_module(REQUIREMENTS[name].answer.partition(":")[0]), "KINDS", None)
     if kinds is None:
-        return of_act(items, ACT_OF[name])
-    return [item for item in items if item.kind in kinds]
+        return of_act(statements, ACT_OF[name])
+    return [statement for statement in statements if statement.kind in kinds]

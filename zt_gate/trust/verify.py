@@ -30,7 +30,7 @@ class VerifiedStatement:
     """Predicate type as the payload claims it; empty where nothing could be read. Routes reports, proves nothing."""
     signers: frozenset[Signer] = frozenset()
     """Who of the policy's keys, certificates and identities really signed it."""
-    statement: Statement | None = None
+    in_toto: Statement | None = None
     """The statement; None for a bare signature over the manifest, and where a problem is."""
     problem: str = ""
     """Why the item is worth nothing: malformed, or a signature that does not verify."""
@@ -51,7 +51,7 @@ class VerifiedStatement:
         Raises:
             EvidenceError: the statement carries no sound manifest.
         """
-        return subject.manifest if self.statement is None else self.statement.manifest()
+        return subject.manifest if self.in_toto is None else self.in_toto.manifest()
 
 
 def examine(brought: EvidenceFile, signers: Signers, subject: Subject) -> VerifiedStatement:

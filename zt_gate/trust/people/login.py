@@ -59,32 +59,32 @@ def stated_nonce(token: str) -> str | None:
 
 
 def by_login(
-    item: VerifiedStatement, by: Sequence[str], question: Context
+    statement: VerifiedStatement, by: Sequence[str], context: Context
 ) -> Iterator[tuple[VerifiedStatement, Assessment]]:
     """Yield an item with those signers of a `by` list who showed the needed login, and one with what others lack.
 
     Apart, so that taking one of two signatures off an envelope never helps.
     """
-    signers, lacking = item.signers_of(by), Assessment(item.name)
-    shown = frozenset(signer for signer in signers if _shows(signer.id, signer.login, item, question, lacking))
+    signers, lacking = statement.signers_of(by), Assessment(statement.name)
+    shown = frozenset(signer for signer in signers if _shows(signer.id, signer.login, statement, context, lacking))
     if shown:
-        yield replace(item, signers=shown), Assessment(item.name)
+        yield replace(statement, signers=shown), Assessment(statement.name)
     if not lacking.ok:
-        yield replace(item, signers=frozenset()), lacking
+        yield replace(statement, signers=frozenset()), lacking
 
 
 def _shows(
-    name: str, login: NeededLogin | None, item: VerifiedStatement, question: Context, lacking: Assessment
+    name: str, login: NeededLogin | None, statement: VerifiedStatement, context: Context, lacking: Assessment
 ) -> bool:
     if login is None:
         return True
-    predicate = item.statement.predicate if item.statement is not None else {}
+    predicate = statement.in_toto.predicate if statement.in_toto is not None else {}
     if predicate.get(FIELD) is None:
         fix = "let them sign again with zt-gate approve --id-token-file (docs/people.md, Logins)"
         lacking.gap(f"no ID token shows how {name} logged in, and the policy asks {name} for one", fix)
         return False
     try:
-        _check(login, predicate, question)
+        _check(login, predicate, context)
     except _NotShownError as error:
         lacking.finding("ACC-007", f"the ID token does not show the login that {name} needs: {error}")
     except Exception as error:  # noqa: BLE001 - whatever a hostile token provokes, it shows nothing
@@ -95,15 +95,15 @@ def _shows(
     return False
 
 
-def _check(login: NeededLogin, predicate: Mapping[str, Any], question: Context) -> None:
+def _check(login: NeededLogin, predicate: Mapping[str, Any], context: Context) -> None:
     token, made = predicate[FIELD], instant(predicate.get("approvedOn"))
     _demand(isinstance(token, str) and len(token) <= MAX_TOKEN, f"it is no text of at most {MAX_TOKEN} characters")
     if made is None:
         raise _NotShownError("the statement has no time")
     claims = _verified(login, token)
-    _demand(claims["nonce"] == act_nonce(question.subject.digest, predicate), "its nonce is not of this act")
+    _demand(claims["nonce"] == act_nonce(context.subject.digest, predicate), "its nonce is not of this act")
     _demand(_is_of(login.account, claims), "it is another account's, or its e-mail address is not verified")
-    _check_times(claims, made.timestamp(), question.now.timestamp())
+    _check_times(claims, made.timestamp(), context.now.timestamp())
     amr = claims.get("amr")
     methods = [item for item in amr if isinstance(item, str)] if isinstance(amr, list) else []
     _demand(not login.amr or bool(set(methods) & set(login.amr)), f"its amr holds none of {', '.join(login.amr)}")

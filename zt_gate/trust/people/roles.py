@@ -30,7 +30,11 @@ def narrowed(requirement: _Asked, by: Sequence[str]) -> _Asked:
 
 
 def with_denials(
-    evidence: Evidence, requirement: str, by: Sequence[str], allowed: Sequence[str], items: Sequence[VerifiedStatement]
+    evidence: Evidence,
+    requirement: str,
+    by: Sequence[str],
+    allowed: Sequence[str],
+    statements: Sequence[VerifiedStatement],
 ) -> Evidence:
     """Add to unmet evidence who is listed, signed, and lacks a role for it.
 
@@ -39,10 +43,10 @@ def with_denials(
         requirement: its name.
         by: whom the requirement lists.
         allowed: those of them whose roles permit the act.
-        items: what was brought that the requirement looks at.
+        statements: what was brought that the requirement looks at.
     """
     denied = sorted(set(by) - set(allowed))
-    signed = {signer.id for item in items for signer in item.signers_of(denied)}
+    signed = {signer.id for statement in statements for signer in statement.signers_of(denied)}
     if evidence.status is Status.PASS or not signed:
         return evidence
     findings = [

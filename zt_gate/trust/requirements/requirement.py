@@ -43,25 +43,25 @@ class Assessment:
         self.gaps.append(Gap(f"{self.name}: {reason}", fix=fix))
 
 
-def admit(item: VerifiedStatement, by: Sequence[str]) -> Assessment:
+def admit(statement: VerifiedStatement, by: Sequence[str]) -> Assessment:
     """Judge an item by its signature alone: SIG-002 where it is worth nothing, SIG-003 where a stranger signed."""
-    outcome = Assessment(item.name)
-    if item.undecided:
-        outcome.gap(item.undecided, item.remedy)
-    elif item.problem:
-        outcome.finding("SIG-002", item.problem)
-    elif item.stranger:
-        outcome.finding("SIG-003", f"signed by {item.stranger}, which this policy does not trust")
-    elif not item.signers_of(by):
-        names = ", ".join(sorted(signer.id for signer in item.signers))
-        outcome.finding("SIG-003", f"signed by {names}, which this policy does not trust for this")
-    return outcome
+    assessment = Assessment(statement.name)
+    if statement.undecided:
+        assessment.gap(statement.undecided, statement.remedy)
+    elif statement.problem:
+        assessment.finding("SIG-002", statement.problem)
+    elif statement.stranger:
+        assessment.finding("SIG-003", f"signed by {statement.stranger}, which this policy does not trust")
+    elif not statement.signers_of(by):
+        names = ", ".join(sorted(signer.id for signer in statement.signers))
+        assessment.finding("SIG-003", f"signed by {names}, which this policy does not trust for this")
+    return assessment
 
 
-def check_subject(item: VerifiedStatement, subject: Subject, rule: str, outcome: Assessment) -> None:
+def check_subject(statement: VerifiedStatement, subject: Subject, rule: str, assessment: Assessment) -> None:
     """Note an item that is not about the subject's digest."""
-    if outcome.ok and (item.statement is None or not item.statement.is_about(subject.digest)):
-        outcome.finding(rule, f"is not about {subject.digest.short} (or names it twice)")
+    if assessment.ok and (statement.in_toto is None or not statement.in_toto.is_about(subject.digest)):
+        assessment.finding(rule, f"is not about {subject.digest.short} (or names it twice)")
 
 
 def check_age(
@@ -69,7 +69,7 @@ def check_age(
     max_age_days: int | None,
     now: datetime,
     rules: tuple[str, str],
-    outcome: Assessment,
+    assessment: Assessment,
     field_name: str = "finishedOn",
 ) -> None:
     """Note an item that is too old, dated in the future, or of unknown age where age matters.
@@ -79,34 +79,34 @@ def check_age(
         max_age_days: from the policy; None where age does not matter.
         now: the clock.
         rules: ids of the rules "too old" and "in the future".
-        outcome: where to note it.
+        assessment: where to note it.
         field_name: what the timestamp is called there.
     """
     finished = instant(value)
     if finished is None:
         if max_age_days is not None:
             fix = "let the producer write an RFC 3339 time, such as 2026-01-31T12:00:00Z"
-            outcome.gap(f"no readable {field_name}, so its age is unknown", fix)
+            assessment.gap(f"no readable {field_name}, so its age is unknown", fix)
     elif finished > now + MAX_SKEW:
-        outcome.finding(rules[1], f"is dated {finished:%Y-%m-%dT%H:%M:%SZ}, which is in the future")
+        assessment.finding(rules[1], f"is dated {finished:%Y-%m-%dT%H:%M:%SZ}, which is in the future")
     elif max_age_days is not None and now - finished > timedelta(days=max_age_days):
         days = (now - finished).days
-        outcome.finding(rules[0], f"is {days} days old; the policy accepts {max_age_days}")
+        assessment.finding(rules[0], f"is {days} days old; the policy accepts {max_age_days}")
 
 
 def settle(
     check: str,
     version: str,
     subject: Subject,
-    outcomes: Iterable[Assessment],
+    assessments: Iterable[Assessment],
     *,
     satisfied: bool,
     metrics: dict[str, str],
 ) -> Evidence:
     """Build the evidence: what is left over is shown as information where the requirement is met."""
-    outcomes = list(outcomes)
-    findings = [finding for outcome in outcomes for finding in outcome.findings]
-    gaps = [gap for outcome in outcomes for gap in outcome.gaps]
+    assessments = list(assessments)
+    findings = [finding for assessment in assessments for finding in assessment.findings]
+    gaps = [gap for assessment in assessments for gap in assessment.gaps]
     if satisfied:
         findings = [replace(finding, severity=Severity.INFO) for finding in findings]
         gaps = []
@@ -115,9 +115,9 @@ def settle(
     return Evidence.of(check, version, subject.digest, findings=findings, gaps=gaps, metrics=metrics)
 
 
-def missing(check: str, subject: Subject, what: str, command: str, items: Sequence[VerifiedStatement]) -> Evidence:
+def missing(check: str, subject: Subject, what: str, command: str, statements: Sequence[VerifiedStatement]) -> Evidence:
     """Say that nobody brought anything of the kind, and how to make it."""
-    unread = sum(not item.kind for item in items)
+    unread = sum(not statement.kind for statement in statements)
     note = f"; {unread} statements could not be read" if unread else ""
     return Evidence.missing(check, subject.digest, f"no {what} found{note}", command)
 
@@ -127,9 +127,9 @@ def text(value: object, limit: int = 120) -> str:
     return printable(value, limit) if isinstance(value, str) else f"({type(value).__name__})"
 
 
-def signer_ids(items: Iterable[VerifiedStatement], by: Sequence[str]) -> str:
+def signer_ids(statements: Iterable[VerifiedStatement], by: Sequence[str]) -> str:
     """Name those of a `by` list who signed any of the items, for people."""
-    return ", ".join(sorted({signer.id for item in items for signer in item.signers_of(by)}))
+    return ", ".join(sorted({signer.id for statement in statements for signer in statement.signers_of(by)}))
 
 
 def instant(value: object) -> datetime | None:

@@ -124,37 +124,37 @@ def parse_list(statement: Statement) -> RevocationList:
 
 
 def apply_revocations(
-    question: Context, wanted: Revocations, brought: Sequence[EvidenceFile], items: Sequence[VerifiedStatement]
+    context: Context, requirement: Revocations, brought: Sequence[EvidenceFile], statements: Sequence[VerifiedStatement]
 ) -> tuple[list[VerifiedStatement], Evidence]:
     """Return the items without what is revoked, and the evidence about the lists and the subject.
 
     Args:
-        question: the subject and the clock.
-        wanted: from the policy.
+        context: the subject and the clock.
+        requirement: from the policy.
         brought: the bytes of the items, in the same order.
-        items: all items that were examined.
+        statements: all items that were examined.
     """
-    revoked = Revoked.of(entry for found in _lists_in(items, wanted.by) for entry in found.entries)
-    kept, ignored = _without_revoked(brought, items, revoked)
-    return kept, _evidence(question, wanted, kept, revoked, ignored)
+    revoked = Revoked.of(entry for found in _lists_in(statements, requirement.by) for entry in found.entries)
+    kept, ignored = _without_revoked(brought, statements, revoked)
+    return kept, _evidence(context, requirement, kept, revoked, ignored)
 
 
-def _lists_in(items: Sequence[VerifiedStatement], by: Sequence[str]) -> list[RevocationList]:
+def _lists_in(statements: Sequence[VerifiedStatement], by: Sequence[str]) -> list[RevocationList]:
     """Return every sound list that a listed revoker signed."""
     found = []
-    for item in items:
-        if item.kind == REVOCATIONS_TYPE and item.statement is not None and item.signers_of(by):
+    for statement in statements:
+        if statement.kind == REVOCATIONS_TYPE and statement.in_toto is not None and statement.signers_of(by):
             try:
-                found.append(parse_list(item.statement))
+                found.append(parse_list(statement.in_toto))
             except EvidenceError:
                 continue  # `_judge` reports it
     return found
 
 
 def _evidence(
-    question: Context,
-    wanted: Revocations,
-    items: Sequence[VerifiedStatement],
+    context: Context,
+    requirement: Revocations,
+    statements: Sequence[VerifiedStatement],
     revoked: Revoked,
     ignored: Mapping[str, str],
 ) -> Evidence:
@@ -163,26 +163,26 @@ def _evidence(
     Revoked signers are taken out of the items already: a list that only a revoked revoker signed proves no freshness.
     What was ignored is reported, and never a block.
     """
-    relevant = [item for item in items if item.kind == REVOCATIONS_TYPE]
+    relevant = [statement for statement in statements if statement.kind == REVOCATIONS_TYPE]
     notes = [
         Finding("REV-003", Severity.INFO, f"{name} counts for nothing: {why}", symbol=name)
         for name, why in ignored.items()
     ]
-    hits = _hits(question.subject, revoked)
-    outcomes = [_judge(item, question, wanted) for item in relevant]
-    fresh = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    if not fresh and not any(outcome.gaps for outcome in outcomes):
+    hits = _hits(context.subject, revoked)
+    assessments = [_judge(statement, context, requirement) for statement in relevant]
+    fresh = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    if not fresh and not any(assessment.gaps for assessment in assessments):
         lacking = Assessment("release")
         fix = "name the folder that holds it: --evidence DIR"
         lacking.gap("no revocation list by a listed revoker found", fix)
-        outcomes.append(lacking)
+        assessments.append(lacking)
     count = len(revoked.digests) + len(revoked.names)
-    metrics = {"signers": signer_ids(fresh, wanted.by), "lists": str(len(relevant)), "revoked": str(count)}
-    judged = settle(REVOCATIONS, VERSION, question.subject, outcomes, satisfied=bool(fresh), metrics=metrics)
+    metrics = {"signers": signer_ids(fresh, requirement.by), "lists": str(len(relevant)), "revoked": str(count)}
+    judged = settle(REVOCATIONS, VERSION, context.subject, assessments, satisfied=bool(fresh), metrics=metrics)
     return Evidence.of(
         REVOCATIONS,
         VERSION,
-        question.subject.digest,
+        context.subject.digest,
         findings=[*judged.findings, *hits, *notes],
         gaps=judged.gaps,
         metrics=metrics,
@@ -228,21 +228,21 @@ def revoked_reason(
 
 
 def _without_revoked(
-    brought: Sequence[EvidenceFile], items: Sequence[VerifiedStatement], revoked: Revoked
+    brought: Sequence[EvidenceFile], statements: Sequence[VerifiedStatement], revoked: Revoked
 ) -> tuple[list[VerifiedStatement], dict[str, str]]:
     """Take revoked signers and statements out; return the items, and what was taken out with its reason."""
     ignored: dict[str, str] = {}
     kept = []
-    for raw, item in zip(brought, items, strict=True):
-        for signer in item.signers:
+    for raw, statement in zip(brought, statements, strict=True):
+        for signer in statement.signers:
             if signer.name in revoked.names:
                 ignored[f"the signer {signer.id} ({signer.name})"] = _because(revoked.names[signer.name])
-        signers = frozenset(signer for signer in item.signers if signer.name not in revoked.names)
-        problem = "its signers are revoked" if item.signers and not signers else item.problem
-        if signers and (reason := _revoked_statement(raw.data, item, revoked.digests)):
+        signers = frozenset(signer for signer in statement.signers if signer.name not in revoked.names)
+        problem = "its signers are revoked" if statement.signers and not signers else statement.problem
+        if signers and (reason := _revoked_statement(raw.data, statement, revoked.digests)):
             signers, problem = frozenset(), reason
-            ignored[item.name] = reason
-        kept.append(replace(item, signers=signers, problem=problem))
+            ignored[statement.name] = reason
+        kept.append(replace(statement, signers=signers, problem=problem))
     return kept, ignored
 
 
@@ -250,7 +250,7 @@ def _because(reason: str) -> str:
     return f"revoked: {printable(reason, 200)}"
 
 
-def _revoked_statement(data: bytes, item: VerifiedStatement, digests: Mapping[str, str]) -> str:
+def _revoked_statement(data: bytes, statement: VerifiedStatement, digests: Mapping[str, str]) -> str:
     """Say why a statement does not count: it, or a material that it names, is revoked."""
     if not digests:
         return ""  # the usual list; nothing has to be hashed and parsed again
@@ -260,27 +260,27 @@ def _revoked_statement(data: bytes, item: VerifiedStatement, digests: Mapping[st
         own.add(Digest.of(parse_envelope(value.get("dsseEnvelope", value)).payload).hex)
     for found in sorted(own & set(digests)):
         return _because(digests[found])
-    if item.statement is None or item.kind not in PROVENANCE_TYPES:
+    if statement.in_toto is None or statement.kind not in PROVENANCE_TYPES:
         return ""
     with contextlib.suppress(ValueError):  # malformed provenance is reported by its own requirement
-        for material in parse_build(item.statement).materials:
+        for material in parse_build(statement.in_toto).materials:
             if (found := material.digests.get("sha256", "")) in digests:
                 return f"it names the material sha256:{found[:12]}, which is {_because(digests[found])}"
     return ""
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Revocations) -> Assessment:
-    outcome = admit(item, wanted.by)
-    if not outcome.ok or item.statement is None:
-        return outcome
+def _judge(statement: VerifiedStatement, context: Context, requirement: Revocations) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
     try:
-        aged = _aged(parse_list(item.statement), question.now, wanted.max_age_days)
+        aged = _aged(parse_list(statement.in_toto), context.now, requirement.max_age_days)
     except EvidenceError as error:
-        outcome.finding("REV-002", error.message)
-        return outcome
+        assessment.finding("REV-002", error.message)
+        return assessment
     if aged:
-        outcome.gap(aged, "fetch the newest list, or issue it again: zt-gate revoke --list FILE --key KEY")
-    return outcome
+        assessment.gap(aged, "fetch the newest list, or issue it again: zt-gate revoke --list FILE --key KEY")
+    return assessment
 
 
 def _aged(listed: RevocationList, now: datetime, max_age_days: int) -> str:

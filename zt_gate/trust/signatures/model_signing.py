@@ -47,23 +47,23 @@ class SignedModel:
 
 
 def judge_model_signature(
-    stated: Statement, subject: Subject, allowed: ModelSigning | None, outcome: Assessment
+    stated: Statement, subject: Subject, allowed: ModelSigning | None, assessment: Assessment
 ) -> bool:
     """Say whether a verified OMS statement signs the subject as a whole, and note what keeps it from doing so."""
     if allowed is None:
         reason = "is an OpenSSF Model Signing bundle, which the policy does not accept"
-        outcome.gap(reason, "set signature.model_signing in the policy, or sign with: zt-gate sign TARGET --key KEY")
+        assessment.gap(reason, "set signature.model_signing in the policy, or sign with: zt-gate sign TARGET --key KEY")
         return False
     if unreadable := _other_format(stated.predicate):
-        outcome.gap(unreadable, _FIX_FORMAT)
+        assessment.gap(unreadable, _FIX_FORMAT)
         return False
     try:
         model = read_model(stated)
     except EvidenceError as error:
-        outcome.finding("SIG-005", error.message)
+        assessment.finding("SIG-005", error.message)
         return False
-    outcome.findings += _bounded(_changed(model, subject) + _left_out(model, subject, allowed.unsigned))
-    return outcome.ok
+    assessment.findings += _bounded(_changed(model, subject) + _left_out(model, subject, allowed.unsigned))
+    return assessment.ok
 
 
 def read_model(stated: Statement) -> SignedModel:
