@@ -85,7 +85,7 @@ def test_a_damaged_log_is_refused_or_a_part_of_the_log(log, tmp_path_factory, da
     copy.write_bytes(data.draw(damaged(log.read_bytes())))
     held = [open_note(checkpoint_file(log).read_bytes(), KEY.public_key(), "it")]
     figures = Figures()
-    for act in (lambda: [figures.see(event) for event in read_events(copy)], lambda: known_segments(copy)):
+    for act in (lambda: [figures.observe(event) for event in read_events(copy)], lambda: known_segments(copy)):
         try:
             act()
         except AuditLogError:
@@ -106,6 +106,6 @@ def test_details_of_any_text_are_no_trouble(details):
              "time": "2026-06-01T00:00:00Z", "details": details}  # fmt: skip
     figures, detector = Figures(), AnomalyDetector()
     for _ in range(10):
-        figures.see(event)
-        list(detector.see(event))
+        figures.observe(event)
+        list(detector.observe(event))
     assert render(figures, NOW, None).count("\n") < 200

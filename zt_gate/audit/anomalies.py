@@ -71,7 +71,7 @@ class AnomalyDetector:
         self._past: dict[tuple[str, str], _Past] = {}
         self._first: dict[str, datetime] = {}
 
-    def see(self, event: Mapping[str, Any]) -> Iterator[Anomaly]:
+    def observe(self, event: Mapping[str, Any]) -> Iterator[Anomaly]:
         """Yield what is odd about an event, then count it to the past.
 
         Raises:

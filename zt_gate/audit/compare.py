@@ -31,17 +31,17 @@ class LogComparison:
     total: Figures = field(default_factory=Figures)
     _runs: dict[str, str] = field(default_factory=dict)
 
-    def see(self, event: Mapping[str, Any]) -> None:
+    def observe(self, event: Mapping[str, Any]) -> None:
         """Take one event into account.
 
         Raises:
             AuditLogError: its time is none.
         """
-        self.total.see(event)
+        self.total.observe(event)
         team = event.get("details", {}).get("team", "") or NOBODY
         month = f"{happened(event):%Y-%m}"
         group = self._group(event, team if self.by == "team" else month)
-        self.groups.setdefault(group, Figures()).see(event)
+        self.groups.setdefault(group, Figures()).observe(event)
         if event["event"] == "run.finished":
             line = self.trend[team if team in self.trend or len(self.trend) < _MOST else OTHERS]
             blocked, runs = line.get(month, [0, 0])

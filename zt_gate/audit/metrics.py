@@ -64,7 +64,7 @@ class Figures:
     _running: set[str] = field(default_factory=set)
     _teams: set[str] = field(default_factory=set)
 
-    def see(self, event: Mapping[str, Any]) -> None:
+    def observe(self, event: Mapping[str, Any]) -> None:
         """Take one event into account.
 
         Raises:

@@ -52,32 +52,32 @@ def judge(
     policy = loaded.policy
     stage = policy.stages.get(stage_name)
     requirements = _requirements(stage, policy, subject.digest, now) if stage else {}
-    about = [item for item in evidence if item.subject == subject.digest]
-    asked = [item for item in about if item.check in requirements]
-    judged = sorted((_raised(item, policy, now) for item in asked), key=_evidence_key)
+    relevant = [item for item in evidence if item.subject == subject.digest]
+    considered = [item for item in relevant if item.check in requirements]
+    raised = sorted((_raised(item, policy, now) for item in considered), key=_evidence_key)
     waived: list[WaivedFinding] = []
-    waivers = [item for item in policy.holding(subject.digest, now) if item.rule not in policy.never_waive]
-    doubts = [*_policy_reasons(policy, stage, stage_name, now), *_signature_reasons(loaded)]
-    reasons = list(doubts)
+    waivers = [item for item in policy.active_waivers(subject.digest, now) if item.rule not in policy.never_waive]
+    policy_problems = [*_policy_reasons(policy, stage, stage_name, now), *_signature_reasons(loaded)]
+    reasons = list(policy_problems)
     if stage is not None:
         for check, weight in requirements.items():
-            items = [item for item in judged if item.check == check]
+            items = [item for item in raised if item.check == check]
             reasons += _check_reasons(check, weight, items)
             for item in items:
                 reasons += _finding_reasons(item, stage, waivers, waived)
-        reasons += _coverage_reasons(subject, stage, judged)
-    glass = _glass(policy, stage, reasons, about)
+        reasons += _coverage_reasons(subject, stage, raised)
+    override = _break_glass(policy, stage, reasons, relevant)
     return Verdict(
-        decision=Decision.ALLOW if glass or not reasons else Decision.BLOCK,
+        decision=Decision.ALLOW if override or not reasons else Decision.BLOCK,
         stage=stage_name,
         subject=subject.digest,
         policy=loaded.digest,
         reasons=tuple(dict.fromkeys(reasons)),
-        evidence=tuple(item for item in judged if requirements[item.check] == "required" or item.findings),
+        evidence=tuple(item for item in raised if requirements[item.check] == "required" or item.findings),
         waived=tuple(waived),
         # A policy that does not count is not believed when it says that it only warns.
-        mode=stage.mode_at(now) if stage and not doubts else "enforce",
-        broken_glass=glass,
+        mode=stage.mode_at(now) if stage and not policy_problems else "enforce",
+        broken_glass=override,
     )
 
 
@@ -85,18 +85,18 @@ def _requirements(stage: Stage, policy: Policy, subject: Digest, now: datetime) 
     """Which checks a stage asks for, in the order in which a person wants to read about them."""
     requirements: dict[str, Weight] = {INTAKE: "required"}
     requirements |= dict(sorted(stage.weights.items()))
-    requirements |= dict.fromkeys(policy.stated(stage, subject, now), "required")
+    requirements |= dict.fromkeys(policy.statement_checks(stage, subject, now), "required")
     if stage.audit_log:
         requirements[AUDIT] = "required"
     return requirements
 
 
-def _glass(
-    policy: Policy, stage: Stage | None, reasons: Sequence[Reason], about: Iterable[Evidence]
+def _break_glass(
+    policy: Policy, stage: Stage | None, reasons: Sequence[Reason], relevant: Iterable[Evidence]
 ) -> BrokenGlass | None:
     if stage is None:
         return None
-    items = sorted(about, key=_evidence_key)
+    items = sorted(relevant, key=_evidence_key)
     logged = any(item.check == AUDIT and item.status is Status.PASS for item in items)
     return broken_glass(policy, stage, reasons, items, logged=logged)
 
@@ -193,9 +193,9 @@ def _waiver_for(finding: Finding, waivers: Sequence[Waiver]) -> Waiver | None:
     return None
 
 
-def _coverage_reasons(subject: Subject, stage: Stage, judged: Sequence[Evidence]) -> Iterator[Reason]:
+def _coverage_reasons(subject: Subject, stage: Stage, raised: Sequence[Evidence]) -> Iterator[Reason]:
     """Every byte of every file is claimed by a required check, or it blocks."""
-    required = [item for item in judged if stage.weights.get(item.check) == "required"]
+    required = [item for item in raised if stage.weights.get(item.check) == "required"]
     claimed = {(claim.path, claim.size) for item in required for claim in item.claims}
     explained = {gap.path for item in required for gap in item.gaps}
     for entry in subject.manifest.content:

@@ -90,7 +90,7 @@ def _asked(context: Context, stage: Stage, trust: Trust, policy: Policy | None) 
     """Whether anything looks at statements at all."""
     if policy is None:
         return bool(stage.statements) or trust.revocations is not None
-    return bool(policy.stated(stage, context.subject.digest, context.now)) or policy.break_glass is not None
+    return bool(policy.statement_checks(stage, context.subject.digest, context.now)) or policy.break_glass is not None
 
 
 def _answer(name: str) -> Callable[[Context, Any, Sequence[VerifiedStatement]], Evidence]:

@@ -49,7 +49,7 @@ HAND = [
 def figures(log, pairs=HAND, **window):
     found = Figures(**window)
     for item in read_events(write_log(log, pairs)):
-        found.see(item)
+        found.observe(item)
     return found
 
 
@@ -98,7 +98,7 @@ def test_the_figures_are_those_worked_out_by_hand(log):
 def test_a_waiver_ends_at_its_second(seconds, active, expiring):
     found = Figures()
     details = {"waivers": "W@2026-06-10T00:00:00Z junk@ x@yesterday"}
-    found.see(
+    found.observe(
         {"event": "run.finished", "run": "r", "outcome": "allow", "time": "2026-06-01T00:00:00Z", "details": details}
     )
     now = NOW.replace(day=10) + timedelta(seconds=seconds)
@@ -109,7 +109,7 @@ def test_a_waiver_ends_at_its_second(seconds, active, expiring):
 def test_a_waiver_is_about_to_expire_from_fourteen_days_on(seconds, expiring):
     found = Figures()
     details = {"waivers": "W@2026-06-15T00:00:00Z"}
-    found.see(
+    found.observe(
         {"event": "run.finished", "run": "r", "outcome": "allow", "time": "2026-06-01T00:00:00Z", "details": details}
     )
     assert found.waivers(NOW + timedelta(seconds=seconds)) == (1, expiring)
@@ -202,7 +202,7 @@ def test_a_window_needs_a_date():
 def compared(log, by, pairs=HAND):
     found = LogComparison(by)
     for item in read_events(write_log(log, pairs)):
-        found.see(item)
+        found.observe(item)
     return found
 
 

@@ -54,7 +54,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     covered = max((checkpoint.size for checkpoint in held), default=0)
     position, running, moment = Position(), OpenRuns(), None
     for event in read_events(args.log, held, position):
-        running.see(event)
+        running.observe(event)
         see(event)
         if position.count == covered:
             moment = happened(event)
@@ -94,7 +94,7 @@ def _metrics(args: argparse.Namespace, console: Console) -> int:
     since = parse_window(args.since, "--since") if args.since else None
     until = parse_window(args.until, "--until") if args.until else None
     figures = Figures(since, until)
-    _, _, moment = _read(args, figures.see)
+    _, _, moment = _read(args, figures.observe)
     return _leave(args, console, render(figures, datetime.now(UTC), moment))
 
 
@@ -103,7 +103,7 @@ def _report(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit.page import page
 
     comparison = LogComparison(args.by)
-    summary, covered, _ = _read(args, comparison.see)
+    summary, covered, _ = _read(args, comparison.observe)
     return _leave(args, console, page(comparison, summary, covered, datetime.now(UTC)))
 
 
@@ -112,7 +112,7 @@ def _anomalies(args: argparse.Namespace, console: Console) -> int:
 
     detector = AnomalyDetector()
     found: list[Anomaly] = []
-    _read(args, lambda event: found.extend(detector.see(event)))
+    _read(args, lambda event: found.extend(detector.observe(event)))
     console.table([(f"{anomaly.seq:>6}", anomaly.kind, anomaly.text) for anomaly in found])
     console.note(f"{len(found)} odd events; advice for a person who looks, never a verdict")
     return 0

@@ -176,7 +176,7 @@ def governed(
         held = _held(context, policy, ids)
         duties = duties_of(asked, ids, held, lambda name, requirement: answers(name, requirement).status is Status.PASS)
         found.append(separation_evidence(context.subject, policy.separation_of_duties, duties, unmet(evidence)))
-    waivers = policy.holding(context.subject.digest, context.now)
+    waivers = policy.active_waivers(context.subject.digest, context.now)
     if policy.roles is not None and waivers:
         by = permitted(policy.trust.ids, "waive", policy.trust, policy.roles)
         found.append(waivers_evidence(context, waivers, signers, by, statements))
@@ -196,7 +196,7 @@ def _held(context: Context, policy: Policy, people: Mapping[str, Sequence[str]])
         return own or [f"{name} (not under trust)"]
 
     held: dict[str, set[str]] = {}
-    for waiver in policy.holding(context.subject.digest, context.now):
+    for waiver in policy.active_waivers(context.subject.digest, context.now):
         for name, duty in ((waiver.owner, "waiver-owner"), (waiver.approved_by, "waiver-approver")):
             for who in named(name):
                 held.setdefault(who, set()).add(duty)
