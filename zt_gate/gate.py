@@ -172,10 +172,10 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
     if store is not None or not stage.reuse_hashes or request.cache is None or request.fast:
         into = None if store is None else store.incoming
         return frozen_target(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into)
-    from zt_gate.intake.hash_cache import HashMemory
+    from zt_gate.intake.hash_cache import HashCache
 
     # Copying would read every byte after all; what is held is compared again before the verdict.
-    memory = HashMemory(request.cache.folder)
+    memory = HashCache(request.cache.folder)
     return frozen_target(request.targets, Freeze.HOLD, request.limits, memory=memory)
 
 
@@ -205,9 +205,9 @@ def _verify(
     if not policy.statement_checks(stage, subject.digest, now) and policy.break_glass is None:
         return (), []
     from zt_gate.trust.collect import Context, collect
-    from zt_gate.trust.evidence_folder import read_brought
+    from zt_gate.trust.evidence_folder import read_evidence_files
 
-    brought = tuple(item for folder in request.statements for item in read_brought(folder))
+    brought = tuple(item for folder in request.statements for item in read_evidence_files(folder))
     digests = tuple(Digest.of(item.data) for item in brought)
     replay = None
     if stage.robustness is not None and stage.robustness.replay:

@@ -19,7 +19,7 @@ from typing import Self
 from zt_gate.domain import Digest, Entry, Finding, Manifest, Subject, printable
 from zt_gate.errors import TargetError
 from zt_gate.intake.blake3_digest import FastDigest, FastFrozen, fast_digest
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.hasher import Algorithm
 from zt_gate.intake.parallel_hashing import Hashing
 from zt_gate.intake.source import FileIdentity, FrozenFile
@@ -144,7 +144,7 @@ def freeze(
     limits: IntakeLimits | None = None,
     *,
     fast: bool = False,
-    memory: HashMemory | None = None,
+    memory: HashCache | None = None,
     into: Path | None = None,
     base: Path | None = None,
 ) -> Frozen:

@@ -21,7 +21,7 @@ import time
 from functools import cached_property
 
 from zt_gate.domain import Digest
-from zt_gate.intake.authenticated_cache import KeyedFolder
+from zt_gate.intake.authenticated_cache import AuthenticatedCache
 from zt_gate.intake.source import FileIdentity
 
 WORTHWHILE = 1 << 20
@@ -32,14 +32,14 @@ _HONEST = frozenset({"ext2", "ext3", "ext4", "xfs"})
 _MOUNTS = "/proc/self/mountinfo"
 
 
-class HashMemory:
+class HashCache:
     """Remembers the SHA-256 of files that are left alone.
 
     Args:
         folder: where the records are; whoever can forge one there can have anything allowed.
     """
 
-    def __init__(self, folder: KeyedFolder) -> None:
+    def __init__(self, folder: AuthenticatedCache) -> None:
         self._folder = folder
 
     @cached_property

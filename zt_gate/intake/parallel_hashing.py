@@ -24,7 +24,7 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure
 
 if TYPE_CHECKING:
-    from zt_gate.intake.hash_cache import HashMemory
+    from zt_gate.intake.hash_cache import HashCache
 
 _WORTHWHILE = 4 << 20
 _PER_FILE = 4096
@@ -44,9 +44,9 @@ _PATIENCE = 3600
 _SLOWEST = 1 << 20
 """Bytes that are hashed in a second at least, unless the disk hangs."""
 
-Heard = Callable[[int], None]
+Progress = Callable[[int], None]
 """Told how many bytes were just read."""
-HEARD: ContextVar[Callable[[int], None]] = ContextVar("HEARD", default=lambda _: None)
+PROGRESS: ContextVar[Callable[[int], None]] = ContextVar("PROGRESS", default=lambda _: None)
 """Called with the bytes read so far, so that long work can show how far it is. No room between cares for it."""
 
 
@@ -60,9 +60,9 @@ class Held:
     identity: FileIdentity
     """From before the first byte was read."""
     settled: int
-    """What `HashMemory.settle` said about it; 0 where it cannot be kept."""
+    """What `HashCache.settle` said about it; 0 where it cannot be kept."""
 
-    def sha256(self, heard: Heard | None = None) -> str:
+    def sha256(self, heard: Progress | None = None) -> str:
         """Return the digest in hexadecimal, or, behind a mark, why there is none.
 
         Args:
@@ -93,7 +93,7 @@ class Hashing:
         ToolError: no process could be started.
     """
 
-    def __init__(self, files: Mapping[str, Held] | None = None, memory: HashMemory | None = None) -> None:
+    def __init__(self, files: Mapping[str, Held] | None = None, memory: HashCache | None = None) -> None:
         self._files = files or {}
         self._memory = memory
         self._answers: dict[str, str] = {}
@@ -119,7 +119,7 @@ class Hashing:
         """
         if self._workers and self._owner != os.getpid():
             raise ToolError("a worker asked for digests that only the gate itself knows", "report it with the target")
-        heard, every = HEARD.get(), list(self._workers)
+        heard, every = PROGRESS.get(), list(self._workers)
         while self._workers:
             while not self._workers[-1].finished():
                 heard(sum(worker.read for worker in every))
@@ -206,7 +206,7 @@ class _Share:
         return "\0".join(file.sha256(heard) for file in self._files.values()).encode()
 
 
-def _update_mapped(digest: hashlib._Hash, fd: int, size: int, heard: Heard) -> int:
+def _update_mapped(digest: hashlib._Hash, fd: int, size: int, heard: Progress) -> int:
     """Hash a file window by window, while the disk fetches the next one, and return how far that went.
 
     It is not far where the file system does not map files.

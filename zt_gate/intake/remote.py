@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlparse
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.frozen import Freeze, Frozen, freeze
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.walk import IntakeLimits
 from zt_gate.isolation.private_folder import private_folder, remove
 
@@ -100,7 +100,7 @@ def frozen_target(
     limits: IntakeLimits,
     *,
     fast: bool = False,
-    memory: HashMemory | None = None,
+    memory: HashCache | None = None,
     into: Path | None = None,
     base: Path | None = None,
 ) -> Iterator[Frozen]:

@@ -21,9 +21,9 @@ from pathlib import Path
 from zt_gate.domain import Digest, Entry, Finding, Mode, Severity, printable
 from zt_gate.domain.text import BIDI
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.hasher import Algorithm, Hasher
-from zt_gate.intake.parallel_hashing import HEARD, Held
+from zt_gate.intake.parallel_hashing import PROGRESS, Held
 from zt_gate.intake.source import FileIdentity, FrozenFile
 from zt_gate.isolation.private_folder import disk_errors, private_folder, remove
 
@@ -87,7 +87,7 @@ class Manner:
     """Whether every file is copied; otherwise descriptors are held, as far as there are enough of them."""
     limits: IntakeLimits
     algorithms: tuple[Algorithm, ...] = (Algorithm.SHA256,)
-    memory: HashMemory | None = None
+    memory: HashCache | None = None
     """Hashes of earlier runs; None reads every byte."""
     into: Path | None = None
     """An empty private folder for the copies; None makes one under TMPDIR."""
@@ -110,7 +110,7 @@ class Walk:
         self.copy = (manner.into or private_folder()) if manner.copies else None
         self._folded: dict[str, str] = {}
         self._bytes = 0
-        self._heard = HEARD.get()
+        self._heard = PROGRESS.get()
         self._made: set[Path] = set()
         self._descriptors = _descriptor_budget()
 

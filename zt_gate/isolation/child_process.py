@@ -24,7 +24,7 @@ from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.isolation.limits import WorkerLimits, lower_limits
 from zt_gate.isolation.private_folder import private_folder, remove
-from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, last_line, said_by_child
+from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, failure_from_child, last_line
 
 DEFAULT = WorkerLimits(wall_seconds=600.0)
 
@@ -148,7 +148,7 @@ def _read_answer(stdout: IO[bytes], limits: WorkerLimits) -> Answer | Failure:
         case {"ok": True, "answer": dict(answer), **rest} if not rest:
             return Answer(answer)
         case {"ok": False, "error": str(error), **rest} if not rest:
-            return said_by_child(error)
+            return failure_from_child(error)
     return Failure(FailureKind.GARBAGE, "the answer is not of the agreed form")
 
 

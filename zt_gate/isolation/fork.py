@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from zt_gate.domain import printable
 from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits, die_with_parent, lower_limits
-from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, said_by_child
+from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, failure_from_child
 
 Job = Callable[[], bytes]
 """Examines something and returns its answer. What it raises is the job's failure."""
@@ -138,7 +138,7 @@ class Worker:
             return None
         body = bytes(self._buffer[_HEADER : _HEADER + length])
         del self._buffer[: _HEADER + length]
-        return body if kind == _DONE else said_by_child(body.decode("utf-8", "replace"))
+        return body if kind == _DONE else failure_from_child(body.decode("utf-8", "replace"))
 
     def _crash(self) -> Failure:
         # It gets the moment that it needs to exit after it closed its pipe, so that its status says why.

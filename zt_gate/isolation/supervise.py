@@ -60,7 +60,7 @@ class Failure:
         return Gap(reason=f"{what} did not finish ({self.kind}): {self.detail}", fix=advice)
 
 
-def said_by_child(text: str) -> Failure:
+def failure_from_child(text: str) -> Failure:
     """Return the failure that a child reported itself."""
     kind = FailureKind.MEMORY if text == OUT_OF_MEMORY else FailureKind.ERROR
     return Failure(kind, printable(text))

@@ -12,7 +12,7 @@ import pytest
 
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake import Freeze, freeze, parallel_hashing
-from zt_gate.intake.parallel_hashing import HEARD, Hashing, Held
+from zt_gate.intake.parallel_hashing import PROGRESS, Hashing, Held
 from zt_gate.intake.source import FileIdentity
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
@@ -209,14 +209,14 @@ def test_a_worker_cannot_take_the_digests_from_the_gate(make_tree):
 
 def test_whoever_listens_hears_how_far_it_is(make_tree, monkeypatch):
     heard = []
-    token = HEARD.set(heard.append)
+    token = PROGRESS.set(heard.append)
     paused(monkeypatch, lambda: time.sleep(0.3))
     try:
         with freeze([make_tree({"a": b"1" * LARGE, "b": b"2"})], Freeze.HOLD) as frozen:
             assert heard == []
             _ = frozen.subject
     finally:
-        HEARD.reset(token)
+        PROGRESS.reset(token)
     assert heard == sorted(heard)
     assert set(heard) <= {0, LARGE}
     assert heard

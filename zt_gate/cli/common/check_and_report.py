@@ -18,7 +18,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import ToolError, UsageError
 from zt_gate.gate import Outcome, Progress, Request, check
 from zt_gate.intake import IntakeLimits
-from zt_gate.intake.parallel_hashing import HEARD
+from zt_gate.intake.parallel_hashing import PROGRESS
 from zt_gate.report import cyclonedx, formats, terminal
 from zt_gate.report.formats import FILES
 from zt_gate.report.model import ALLOWED, build, exit_code
@@ -182,11 +182,11 @@ def _progress(console: Console, targets: Sequence[Path], *, verbose: bool) -> It
     from zt_gate.cli.common.console import Meter
 
     with Meter(screen, targets) as meter:
-        token = HEARD.set(meter.heard)
+        token = PROGRESS.set(meter.heard)
         try:
             yield meter.step
         finally:
-            HEARD.reset(token)
+            PROGRESS.reset(token)
 
 
 _DECIDED = ("verdict.json", "manifest.json", "bom.cdx.json")

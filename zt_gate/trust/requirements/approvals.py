@@ -1,4 +1,4 @@
-"""Acts of persons: to approve a digest, to ask for its promotion, to answer for its waivers, to break the glass.
+"""Signed acts of persons: approving a digest, requesting its promotion, approving waivers, breaking the glass.
 
 An act is a statement with the predicate type `https://zt-gate.dev/predicate/approval/v1`:
 
@@ -6,8 +6,8 @@ An act is a statement with the predicate type `https://zt-gate.dev/predicate/app
      "approvedOn": "…Z", "expires": "…Z"}
 
 `act` is `approve`, `promote`, `waive` or `break-glass`; the last has an `incident` as well. An `idToken` shows how the
-person logged in (`trust.people.login`). An act is bound to what its person saw: change the bytes, the stage or the
-effective policy, which covers its waivers, and it says nothing.
+person logged in (`trust.people.login`). An act is bound to what its person saw: it
+no longer counts if the bytes, the stage or the effective policy (which covers the waivers) change.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def promotion_evidence(context: Context, requirement: Promotion, statements: Seq
 
 
 def of_act(statements: Sequence[VerifiedStatement], act: str) -> list[VerifiedStatement]:
-    """Return the items that say that they are such an act. One that names no act of ours is taken for an approval."""
+    """Return the statements that claim to be an act. One that names no known act counts as a (malformed) approval."""
     return [statement for statement in statements if statement.kind == APPROVAL_TYPE and _act(statement) == act]
 
 
 def sound_acts(
     context: Context, act: str, by: Sequence[str], max_age_days: int | None, statements: Sequence[VerifiedStatement]
 ) -> Iterator[tuple[VerifiedStatement, Assessment]]:
-    """Yield the items of an act, each with what it lacks; an item's signers are those who showed the needed login."""
+    """Yield the statements of an act with their assessments; only signers who proved the required login remain."""
     for statement in of_act(statements, act):
         assessment = _judge(statement, context, by, max_age_days)
         if assessment.ok:
@@ -89,7 +89,7 @@ def sound_acts(
 
 
 def command(act: str, stage: str) -> str:
-    """Return what somebody has to type for an act."""
+    """Return the command line that signs an act."""
     chosen = "" if act == "approve" else f"--act {act} "
     return f"zt-gate approve TARGET {chosen}--stage {stage} --policy FILE --key KEY --reason TEXT"
 
@@ -146,7 +146,7 @@ def _judge(statement: VerifiedStatement, context: Context, by: Sequence[str], ma
 
 
 def _act(statement: VerifiedStatement) -> str:
-    """What an item claims to be. One that cannot be read is reported among the approvals."""
+    """Return the act that a statement claims to be; an unreadable one is reported among the approvals."""
     act = statement.in_toto.predicate.get("act") if statement.in_toto is not None else None
     return act if isinstance(act, str) and act in ACTS else "approve"
 

@@ -1,4 +1,4 @@
-"""The requirement `backdoor`: backdoors were looked for by the rules of the ticket, and none was found.
+"""The requirement `backdoor`: detectors searched for backdoors by the rules of the ticket, and found none.
 
 The statement carries what every detector measured; `zt_gate.rulings.backdoor_ruling` rules on it.
 """
@@ -25,7 +25,7 @@ from zt_gate.trust.statements.statement import BACKDOOR_TYPE
 from zt_gate.trust.statements.ticket import digest_in
 from zt_gate.trust.verify import VerifiedStatement
 
-APART, SMALLER = 0.7, 0.35
+MIN_SILHOUETTE, MAX_SMALLER_SHARE = 0.7, 0.35
 """Silhouette of two clusters from which on a class lies apart, and the largest share of the smaller one: honest small
 networks reached 0.58 (10 classes of digits, 3 networks)."""
 
@@ -33,42 +33,45 @@ networks reached 0.58 (10 classes of digits, 3 networks)."""
 def check_training_data(
     candidate: JudgedStatement, context: Context, statements: Sequence[VerifiedStatement]
 ) -> list[Finding]:
-    """Note data that the release was not made of; return what advises.
+    """Compare the data that the detectors used with the release's materials; return advisory findings.
 
     Args:
         candidate: the statement.
-        context: with what the stage demands of provenance.
-        statements: everything that was brought.
+        context: carries the stage's provenance requirement.
+        statements: all verified statements.
     """
-    said = candidate.predicate.get("training")
-    if said is None:
+    value = candidate.predicate.get("training")
+    if value is None:
         return []
     try:
-        digest = digest_in(said)
+        digest = digest_in(value)
     except (ValueError, KeyError, TypeError):
         candidate.assessment.finding("EVL-001", "names its training data in no known form", "training")
         return []
-    known = None if context.provenance is None else verified_materials(context, context.provenance, statements)
-    notes = list(_apart(candidate))
-    if known is None:
+    materials = None if context.provenance is None else verified_materials(context, context.provenance, statements)
+    notes = list(_split_classes(candidate))
+    if materials is None:
         name = candidate.statement.name
         message = f"{name}: no verified provenance says whether the release was trained on {digest.short}"
         return [*notes, Finding("BKD-003", Severity.INFO, message, symbol="training data")]
-    if str(digest) not in known:
+    if str(digest) not in materials:
         message = f"looked at the data {digest.short}, which are none of the release's materials"
         candidate.assessment.finding("BKD-003", message)
     return notes
 
 
-def _apart(candidate: JudgedStatement) -> list[Finding]:
-    """Return a note for each class whose samples fall into two parts, a small one far from the rest."""
+def _split_classes(candidate: JudgedStatement) -> list[Finding]:
+    """Return an advisory finding for each class whose samples split into two clusters, a small one far from the rest.
+
+    Poisoned samples form such a cluster (activation clustering, Chen et al. 2018).
+    """
     notes = []
     for entry in _classes(candidate.predicate):
         try:
             target, share, silhouette = int(entry["target"]), float(entry["smaller"]), float(entry["silhouette"])
         except (TypeError, ValueError, KeyError, OverflowError):
             continue
-        if math.isfinite(silhouette) and silhouette >= APART and 0 < share <= SMALLER:
+        if math.isfinite(silhouette) and silhouette >= MIN_SILHOUETTE and 0 < share <= MAX_SMALLER_SHARE:
             lie_apart = f"{share:.0%} of the training samples of class {target} lie apart from the others"
             message = f"{candidate.statement.name}: {lie_apart}"
             notes.append(Finding("BKD-002", Severity.INFO, message, symbol=f"class {target}"))
@@ -89,7 +92,7 @@ KINDS = (BACKDOOR_TYPE,)
 
 
 def backdoor_evidence(context: Context, requirement: Backdoor, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the statements; one that meets everything is enough."""
+    """Evaluate the statements; one that meets everything is enough."""
     judged = judge_all(context, requirement, BACKDOOR_TYPE, statements)
     if not judged:
         command = "evaluate it: zt-gate evaluate TARGET --data FILE --checks backdoor --ticket FILE --key KEY --out DIR"
@@ -119,14 +122,14 @@ def _pictures(candidate: JudgedStatement, failed: set[int | None]) -> tuple[Pict
 
 
 def _reference(candidate: JudgedStatement) -> dict[str, str]:
-    """Return what the runner says of the approved release: compared with, or why not."""
+    """Return what the runner reports about the approved release: that it was compared with it, or why not."""
     numbers = candidate.predicate.get("backdoor")
-    said = numbers.get("reference") if isinstance(numbers, dict) else None
-    return {"reference": text(said, 200)} if isinstance(said, str) else {}
+    value = numbers.get("reference") if isinstance(numbers, dict) else None
+    return {"reference": text(value, 200)} if isinstance(value, str) else {}
 
 
 def _rule(candidate: JudgedStatement, requirement: Backdoor) -> set[int | None]:
-    """Note what the detectors' numbers amount to; return the classes that a backdoor leads to."""
+    """Record the rulings on the detectors' numbers; return the target classes of the backdoors found."""
     assessment, ticket, failed = candidate.assessment, candidate.ticket, set[int | None]()
     if ticket is None or not assessment.ok:
         return failed
@@ -155,7 +158,7 @@ def _rule(candidate: JudgedStatement, requirement: Backdoor) -> set[int | None]:
 
 
 def _calibration(requirement: Backdoor) -> Calibration | None:
-    """Return what honest models reach; None where the policy's own is not one, which the loader would have refused."""
+    """Return the calibration on honest models; None if the policy's own cannot be parsed, which the loader refuses."""
     if requirement.calibration is None:
         return DEFAULT
     try:

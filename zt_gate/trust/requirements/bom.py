@@ -1,7 +1,7 @@
 """The requirement `bom`: a signed CycloneDX bill of materials that names this model and contradicts none of its files.
 
-A bill of materials describes, it does not prove; so it counts only as a signed statement about the subject's digest,
-and where it names files of the release their hashes have to agree with the manifest.
+A bill of materials describes and proves nothing, so it counts only as a signed statement about the subject's digest.
+If it names files of the release, their hashes must agree with the manifest.
 
 Source: https://cyclonedx.org/docs/1.6/json/ (1.7 keeps all that is read here)
 """
@@ -38,7 +38,7 @@ _MAX_SHOWN = 20
 
 
 def bom_evidence(context: Context, requirement: Bom, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the bills of materials; one that is sound is enough."""
+    """Evaluate the bills of materials; one that is valid is enough."""
     relevant = [statement for statement in statements if statement.kind == BOM_TYPE]
     if not relevant:
         return missing(CHECK, context.subject, "ML-BOM", "make one: zt-gate attest bom TARGET --key KEY", statements)
@@ -85,7 +85,7 @@ def check_bom(value: Mapping[str, Any], subject: Subject) -> None:
 
 
 def _check_form(value: Mapping[str, Any]) -> None:
-    """Check what a CycloneDX document says about itself."""
+    """Check the format and version fields of a CycloneDX document."""
     if value.get("bomFormat") != "CycloneDX" or value.get("specVersion") not in VERSIONS:
         raise ValueError(f"it says {value.get('bomFormat')!r} {value.get('specVersion')!r}")
     if not isinstance(value.get("metadata", {}), dict):
@@ -124,7 +124,7 @@ def _list(parent: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, assessment: Assessment) -> None:
-    """Note components of the type `file` that are not in the manifest, or whose SHA-256 is absent or another one."""
+    """Record components of the type `file` that are not in the manifest, or whose SHA-256 is absent or another one."""
     files = {entry.path: entry.sha256 for entry in subject.manifest.content}
     wrong: set[str] = set()
     for component in components:

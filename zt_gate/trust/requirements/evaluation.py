@@ -1,6 +1,6 @@
-"""What all evaluation statements have in common: who measured what, where, and on whose ticket.
+"""What all evaluation statements share: who measured what, where, and under which ticket.
 
-Nothing in a statement is a verdict. It carries raw numbers, and whoever judges recomputes.
+A statement carries raw numbers and no verdict; the gate recomputes every ruling.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class JudgedStatement:
-    """One statement, what it lacks so far, and its ticket where that was found."""
+    """One statement, its assessment so far, and its ticket if one was found."""
 
     statement: VerifiedStatement
     assessment: Assessment
@@ -42,10 +42,10 @@ class JudgedStatement:
 def judge_all(
     context: Context, requirement: Measured, kind: str, statements: Sequence[VerifiedStatement]
 ) -> list[JudgedStatement]:
-    """Judge all statements of a kind, apart from what they measured.
+    """Assess all statements of a kind, except for what they measured.
 
-    Statements about other releases are set aside as long as there is one about this: an approved release's is brought
-    for comparison.
+    Statements about other releases are skipped if there is one about this release: the evidence folder also holds
+    the approved release's statement, for comparison.
     """
     relevant = [statement for statement in statements if statement.kind == kind]
     about = [
@@ -58,7 +58,7 @@ def judge_all(
 
 
 def _ticket(statement: VerifiedStatement, context: Context, requirement: Measured) -> Ticket | None:
-    """Return a ticket that a listed gate signed for this release; what else lies there is nobody's fault."""
+    """Return a ticket that a listed gate signed for this release; other tickets are ignored without a finding."""
     if statement.kind != TICKET_TYPE or statement.in_toto is None or not statement.signers_of(requirement.tickets):
         return None
     if not statement.in_toto.is_about(context.subject.digest):
@@ -81,8 +81,8 @@ def _judge(
         assessment.finding("EVL-001", f"is no evaluation: {problem}")
         return JudgedStatement(statement, assessment, None)
     check_age(predicate["finishedOn"], requirement.max_age_days, context.now, ("EVL-003", "EVL-004"), assessment)
-    said = predicate["ticket"]
-    ticket = next((one for one in tickets if one.nonce == said["nonce"] and one.digest == digest_in(said)), None)
+    named = predicate["ticket"]
+    ticket = next((one for one in tickets if one.nonce == named["nonce"] and one.digest == digest_in(named)), None)
     if ticket is None:
         accepted = ", ".join(requirement.tickets) or "nobody"
         assessment.finding("EVL-005", f"rests on a ticket that was not brought, or not signed by {accepted}", "ticket")
@@ -95,7 +95,7 @@ def _judge(
 
 
 def malformed(predicate: dict[str, Any]) -> str:
-    """Return what is wrong with the frame of a predicate; nothing when all is well."""
+    """Return what is wrong with the common fields of a predicate; empty if nothing is."""
     try:
         digest_in(predicate["ticket"]), digest_in(predicate["data"])
         sandbox, model = predicate["sandbox"], predicate["model"]
@@ -152,7 +152,7 @@ def _check_place(predicate: dict[str, Any], requirement: Measured, assessment: A
 
 
 def _check_file(model: dict[str, Any], subject: Subject, assessment: Assessment) -> None:
-    """Accept no measurement of one file for a release that holds another which somebody could serve."""
+    """Reject a measurement of one file if the release holds another model that could be served instead."""
     path, files = model.get("path", ""), [entry.path for entry in subject.manifest.entries if entry.is_content]
     if path == "" and model["kind"] == "pyfunc":
         return  # MLflow loaded the whole folder
@@ -168,7 +168,10 @@ def _check_file(model: dict[str, Any], subject: Subject, assessment: Assessment)
 
 
 def _check_problems(predicate: dict[str, Any], assessment: Assessment) -> None:
-    """Turn what the runner met into findings and gaps. More of it never helps, so it needs no proof."""
+    """Turn the problems that the runner reports into findings and gaps.
+
+    They can only make the result worse, so they are taken at the runner's word.
+    """
     for problem in predicate["problems"]:
         rule = problem.get("rule") if isinstance(problem, dict) else None
         if isinstance(rule, str) and _RUNNER_RULES.fullmatch(rule):

@@ -29,7 +29,7 @@ _MAX_MATERIALS = 20
 
 
 def provenance_evidence(context: Context, requirement: Provenance, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the provenance statements; one that meets everything is enough."""
+    """Evaluate the provenance statements; one that meets everything is enough."""
     relevant = [statement for statement in statements if statement.kind in PROVENANCE_TYPES]
     if not relevant:
         command = "let the builder attest: zt-gate attest provenance TARGET --key KEY --builder ID --build-type URI"
@@ -43,7 +43,7 @@ def provenance_evidence(context: Context, requirement: Provenance, statements: S
 def verified_materials(
     context: Context, requirement: Provenance, statements: Sequence[VerifiedStatement]
 ) -> frozenset[str] | None:
-    """Return what went into the release by provenance that meets a demand, `sha256:…` each; None without any such."""
+    """Return the materials in provenance that meets the requirement, `sha256:…` each; None without any."""
     good = [
         statement.in_toto
         for statement in statements
@@ -83,7 +83,7 @@ def _check_builder(build: Build, requirement: Provenance, assessment: Assessment
 
 
 def _check_source(build: Build, requirement: Provenance, assessment: Assessment) -> bool:
-    """Note a source that is not listed; return whether one was asked for and accepted."""
+    """Record a source that is not listed; return whether the policy lists sources and accepts this one."""
     if not requirement.sources:
         return False
     if build.source is None:
@@ -102,7 +102,7 @@ def _check_source(build: Build, requirement: Provenance, assessment: Assessment)
 def _check_materials(build: Build, requirement: Provenance, assessment: Assessment, *, source_accepted: bool) -> None:
     """Every material must be listed by its sha256; one without a sha256 cannot be, so it is refused.
 
-    The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has judged it.
+    The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has accepted it.
     """
     if not requirement.materials:
         return

@@ -1,7 +1,7 @@
-"""What the kinds of requirement have in common: admission by signer, and settling on a status.
+"""What all requirements share: admission by signer, and deriving the status.
 
-A requirement is met when *some* statements meet it, never when all do. So taking an item away can only lose
-evidence, and whoever can drop a file into the evidence folder cannot block a release with it.
+A requirement is met when *some* statements meet it, never when all do. So removing a statement can only lose
+evidence, and adding a bad file to the evidence folder cannot block a release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d
 
 @dataclass(slots=True)
 class Assessment:
-    """What one item lacks; nothing when it meets the requirement."""
+    """Findings and gaps of one statement; none if it meets the requirement."""
 
     name: str
     findings: list[Finding] = field(default_factory=list)
@@ -28,30 +28,30 @@ class Assessment:
 
     @property
     def ok(self) -> bool:
-        """Whether the item meets the requirement."""
+        """Whether the statement meets the requirement."""
         return not self.findings and not self.gaps
 
     def finding(self, rule: str, message: str, symbol: str = "") -> None:
-        """Note what is wrong with the item.
+        """Record what is wrong with the statement.
 
         Always critical: an unmet requirement blocks whatever threshold a stage sets for findings.
         """
         self.findings.append(Finding(rule, Severity.CRITICAL, f"{self.name}: {message}", symbol=symbol or self.name))
 
     def gap(self, reason: str, fix: str) -> None:
-        """Note what could not be established."""
+        """Record what could not be established."""
         self.gaps.append(Gap(f"{self.name}: {reason}", fix=fix))
 
 
 def admit(statement: VerifiedStatement, by: Sequence[str]) -> Assessment:
-    """Judge an item by its signature alone: SIG-002 where it is worth nothing, SIG-003 where a stranger signed."""
+    """Assess the signature alone: SIG-002 if it does not verify, SIG-003 if `by` does not list its signer."""
     assessment = Assessment(statement.name)
     if statement.undecided:
-        assessment.gap(statement.undecided, statement.remedy)
+        assessment.gap(statement.undecided, statement.fix)
     elif statement.problem:
         assessment.finding("SIG-002", statement.problem)
-    elif statement.stranger:
-        assessment.finding("SIG-003", f"signed by {statement.stranger}, which this policy does not trust")
+    elif statement.untrusted_signer:
+        assessment.finding("SIG-003", f"signed by {statement.untrusted_signer}, which this policy does not trust")
     elif not statement.signers_of(by):
         names = ", ".join(sorted(signer.id for signer in statement.signers))
         assessment.finding("SIG-003", f"signed by {names}, which this policy does not trust for this")
@@ -59,7 +59,7 @@ def admit(statement: VerifiedStatement, by: Sequence[str]) -> Assessment:
 
 
 def check_subject(statement: VerifiedStatement, subject: Subject, rule: str, assessment: Assessment) -> None:
-    """Note an item that is not about the subject's digest."""
+    """Record a finding if the statement is not about the subject's digest."""
     if assessment.ok and (statement.in_toto is None or not statement.in_toto.is_about(subject.digest)):
         assessment.finding(rule, f"is not about {subject.digest.short} (or names it twice)")
 
@@ -72,14 +72,14 @@ def check_age(
     assessment: Assessment,
     field_name: str = "finishedOn",
 ) -> None:
-    """Note an item that is too old, dated in the future, or of unknown age where age matters.
+    """Record a statement that is too old, dated in the future, or of unknown age where age matters.
 
     Args:
         value: the timestamp as it stands in the statement.
         max_age_days: from the policy; None where age does not matter.
         now: the clock.
         rules: ids of the rules "too old" and "in the future".
-        assessment: where to note it.
+        assessment: where to record it.
         field_name: what the timestamp is called there.
     """
     finished = instant(value)
@@ -103,7 +103,7 @@ def settle(
     satisfied: bool,
     metrics: dict[str, str],
 ) -> Evidence:
-    """Build the evidence: what is left over is shown as information where the requirement is met."""
+    """Build the evidence. If the requirement is met, the findings of other statements are kept as information."""
     assessments = list(assessments)
     findings = [finding for assessment in assessments for finding in assessment.findings]
     gaps = [gap for assessment in assessments for gap in assessment.gaps]
@@ -116,7 +116,7 @@ def settle(
 
 
 def missing(check: str, subject: Subject, what: str, command: str, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Say that nobody brought anything of the kind, and how to make it."""
+    """Return evidence that no statement of the kind was found, with the command that makes one."""
     unread = sum(not statement.kind for statement in statements)
     note = f"; {unread} statements could not be read" if unread else ""
     return Evidence.missing(check, subject.digest, f"no {what} found{note}", command)
@@ -128,7 +128,7 @@ def text(value: object, limit: int = 120) -> str:
 
 
 def signer_ids(statements: Iterable[VerifiedStatement], by: Sequence[str]) -> str:
-    """Name those of a `by` list who signed any of the items, for people."""
+    """Name those of a `by` list who signed any of the statements, for people."""
     return ", ".join(sorted({signer.id for statement in statements for signer in statement.signers_of(by)}))
 
 

@@ -1,7 +1,7 @@
-"""The requirement `robustness`: attacks were tried by the rules of the ticket, and enough withstood them.
+"""The requirement `robustness`: attacks ran by the rules of the ticket, and enough samples withstood them.
 
-What became of each sample stands in the statement. The order of samples is recomputed from the ticket's seed, every
-count from the samples, and the ruling from the counts: the verdict of whoever measured is not even in there.
+The statement lists the result of each sample and no verdict. The gate recomputes the order of samples from the
+ticket's seed, every count from the samples, and the ruling from the counts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from zt_gate.rulings.robustness_ruling import (
     answer_least,
     compare,
 )
-from zt_gate.rulings.sequential_tests import Ruling
-from zt_gate.rulings.sequential_tests import TestOutcome as Decided
+from zt_gate.rulings.sequential_tests import Ruling, TestOutcome
 from zt_gate.trust.context import Context
 from zt_gate.trust.requirements.evaluation import JudgedStatement, judge_all
 from zt_gate.trust.requirements.requirement import Assessment, missing, settle, signer_ids, text
@@ -42,11 +41,11 @@ _MORE = "evaluate with more samples, or a larger --budget"
 _CONFIRM = "evaluate again with a larger --budget, or with `strength: confirm`"
 _LEAST_HELD = 0.9
 _MAX_NAMED = 20
-"""Most classes that are named one by one."""
+"""Most classes that are reported one by one."""
 
 
 def robustness_evidence(context: Context, requirement: Robustness, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the statements; one that meets everything is enough."""
+    """Evaluate the statements; one that meets everything is enough."""
     judged = judge_all(context, requirement, ROBUSTNESS_TYPE, statements)
     if not judged:
         command = (
@@ -68,7 +67,7 @@ def robustness_evidence(context: Context, requirement: Robustness, statements: S
 
 
 def _pictures(judged: Sequence[JudgedStatement], requirement: Robustness) -> tuple[Picture, ...]:
-    """Draw the numbers of the first statement that has a ticket; nothing else is anybody's measurement."""
+    """Draw the numbers of the first statement that has a ticket; without a ticket the numbers prove nothing."""
     value = next((candidate.predicate.get("robustness") for candidate in judged if candidate.ticket is not None), None)
     if not isinstance(value, dict):
         return ()
@@ -80,7 +79,7 @@ def _pictures(judged: Sequence[JudgedStatement], requirement: Robustness) -> tup
 def _measure(
     candidate: JudgedStatement, context: Context, requirement: Robustness, statements: Sequence[VerifiedStatement]
 ) -> Measurement | None:
-    """Judge what was measured, and note in the statement's outcome what is lacking."""
+    """Rule on the measurement, and record findings and gaps in the statement's assessment."""
     assessment, ticket = candidate.assessment, candidate.ticket
     if ticket is None or not assessment.ok:
         return None
@@ -132,41 +131,41 @@ def _check_attack(
 
 
 def _thresholds(requirement: Robustness) -> Thresholds:
-    said = (
+    amounts = (
         requirement.least,
         requirement.worst_class,
         requirement.drop,
         requirement.corruption_drop,
         requirement.alpha,
     )
-    return Thresholds.of(*(None if item is None else parse_amount(item) for item in said))
+    return Thresholds.of(*(None if item is None else parse_amount(item) for item in amounts))
 
 
 def _decide(
     found: Measurement, candidate: JudgedStatement, requirement: Robustness, statements: Sequence[VerifiedStatement]
 ) -> None:
-    """Rule on what the policy asks for."""
-    asked = _thresholds(requirement)
+    """Rule on each threshold that the policy sets."""
+    thresholds = _thresholds(requirement)
     confirmed = not lacking(found.met, "confirm", differentiable=candidate.predicate["model"]["differentiable"])
-    if asked.least is not None:
-        answer = answer_least(asked.least, asked.alpha, found.robust, found.tried, found.population)
+    if thresholds.least is not None:
+        answer = answer_least(thresholds.least, thresholds.alpha, found.robust, found.tried, found.population)
         shown = f"{found.robust} of {found.tried} samples withstood, {_shown(answer.ruling)}"
-        said = f"{shown}; the policy asks for {requirement.least}"
-        _note(candidate.assessment, answer.ruling.outcome, "ROB-001", said)
+        message = f"{shown}; the policy asks for {requirement.least}"
+        _note(candidate.assessment, answer.ruling.outcome, "ROB-001", message)
         if not confirmed and answer.near:
-            _near(candidate.assessment, said)
-    if asked.worst_class is not None:
-        _worst_class(found, candidate, asked.worst_class, asked.alpha, confirmed=confirmed)
-    if asked.drop is not None:
-        _compare(found, candidate, requirement, statements, asked.drop, asked.alpha)
-    if asked.corruption_drop is not None:
-        _corruptions(found, candidate.assessment, asked.corruption_drop, asked.alpha)
+            _note_near_threshold(candidate.assessment, message)
+    if thresholds.worst_class is not None:
+        _worst_class(found, candidate, thresholds.worst_class, thresholds.alpha, confirmed=confirmed)
+    if thresholds.drop is not None:
+        _compare(found, candidate, requirement, statements, thresholds.drop, thresholds.alpha)
+    if thresholds.corruption_drop is not None:
+        _corruptions(found, candidate.assessment, thresholds.corruption_drop, thresholds.alpha)
 
 
 def _worst_class(
     found: Measurement, candidate: JudgedStatement, least: float, alpha: float, *, confirmed: bool
 ) -> None:
-    """Rule on every class, those among them of which no sample was drawn; the worst that lack something are named."""
+    """Rule on every class, also those without a sample; the worst that fail are reported one by one."""
     declared = candidate.predicate["model"].get("declaration")
     number = declared.get("classes") if isinstance(declared, dict) else None
     if type(number) is not int or not 2 <= number <= MAX_CLASSES:
@@ -177,13 +176,13 @@ def _worst_class(
     named = 0
     for (label, (robust, tried)), answer in sorted(answers, key=lambda item: item[1].ruling.bounds.high):
         decided, close = answer.ruling.outcome, not confirmed and answer.near
-        if named < _MAX_NAMED and (close or decided is not Decided.PASS):
+        if named < _MAX_NAMED and (close or decided is not TestOutcome.PASS):
             named += 1
             shown = f"class {label}: {robust} of {tried} withstood, {_shown(answer.ruling)}"
-            said = f"{shown}; the policy asks for {_percent(least)} of every class"
-            _note(candidate.assessment, decided, "ROB-005", said)
+            message = f"{shown}; the policy asks for {_percent(least)} of every class"
+            _note(candidate.assessment, decided, "ROB-005", message)
             if close:
-                _near(candidate.assessment, said)
+                _note_near_threshold(candidate.assessment, message)
 
 
 def _corruptions(found: Measurement, assessment: Assessment, most: float, alpha: float) -> None:
@@ -192,8 +191,8 @@ def _corruptions(found: Measurement, assessment: Assessment, most: float, alpha:
         return
     ruling = answer_corruptions(most, alpha, found.drops())
     shown = f"common corruptions take {_shown(ruling)} of accuracy"
-    said = f"{shown}, on {found.tried} samples; the policy accepts {_percent(most)}"
-    _note(assessment, ruling.outcome, "ROB-007", said)
+    message = f"{shown}, on {found.tried} samples; the policy accepts {_percent(most)}"
+    _note(assessment, ruling.outcome, "ROB-007", message)
 
 
 def _compare(
@@ -212,8 +211,8 @@ def _compare(
         return
     both = compare(most, alpha, found.withstood(), known.withstood())
     shown = f"{both.losses} samples lost and {both.gains} won of {both.common} against the approved release"
-    said = f"{shown}, a drop of {_shown(both.ruling)}; the policy accepts {_percent(most)}"
-    _note(candidate.assessment, both.ruling.outcome, "ROB-006", said)
+    message = f"{shown}, a drop of {_shown(both.ruling)}; the policy accepts {_percent(most)}"
+    _note(candidate.assessment, both.ruling.outcome, "ROB-006", message)
 
 
 def _approved(
@@ -237,15 +236,15 @@ def _approved(
     return None
 
 
-def _note(assessment: Assessment, decided: Decided, rule: str, message: str) -> None:
-    if decided is Decided.FAIL:
+def _note(assessment: Assessment, decided: TestOutcome, rule: str, message: str) -> None:
+    if decided is TestOutcome.FAIL:
         assessment.finding(rule, message, rule)
-    elif decided is not Decided.PASS:
+    elif decided is not TestOutcome.PASS:
         assessment.gap(f"undecided: {message}", _MORE)
 
 
-def _near(assessment: Assessment, message: str) -> None:
-    """Let nothing pass that FAB and a longer search might move across the threshold."""
+def _note_near_threshold(assessment: Assessment, message: str) -> None:
+    """Keep a result near the threshold from passing: FAB and a longer search might still move it across."""
     assessment.gap(f"near the threshold, and not every sample met the attacks of `confirm`: {message}", _CONFIRM)
 
 
@@ -260,12 +259,12 @@ def _replay(candidate: JudgedStatement, context: Context) -> None:
         )
         return
     model = candidate.predicate["model"] | {"threat": candidate.predicate["robustness"]["threat"]}
-    done = context.replay(sample, model)
-    if done.problem or not done.tried:
+    replayed = context.replay(sample, model)
+    if replayed.problem or not replayed.tried:
         fix = "install zt-gate[eval] where the gate runs, or leave `replay` out"
-        candidate.assessment.gap(f"stored inputs could not be tried again: {done.problem or 'there are none'}", fix)
-    elif done.held < _LEAST_HELD * done.tried:
-        shown = f"{done.held} of {done.tried} stored inputs are answered as the statement says"
+        candidate.assessment.gap(f"stored inputs could not be tried again: {replayed.problem or 'there are none'}", fix)
+    elif replayed.held < _LEAST_HELD * replayed.tried:
+        shown = f"{replayed.held} of {replayed.tried} stored inputs are answered as the statement says"
         candidate.assessment.finding("EVL-010", f"{shown}: it was measured on another model", "replay")
 
 

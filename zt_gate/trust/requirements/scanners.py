@@ -1,8 +1,8 @@
-"""The requirement `scanners`: signed results of other scanners. The signature makes them evidence; they count in full.
+"""The requirement `scanners`: signed results of other scanners.
 
-A SARIF file that nobody signed proves nothing by its silence. Here a listed signer says that a scanner ran over this
-very digest, finished, and found these things: `zt-gate attest sarif` reads the SARIF file, refuses one that is
-unfinished or about other bytes, and signs what is left. What was found is judged as any finding is, by its severity.
+An unsigned SARIF file without results proves nothing. Here a listed signer states that a scanner ran over this very
+digest, finished, and found these results: `zt-gate attest sarif` reads the SARIF file, refuses one that is
+unfinished or about other bytes, and signs the rest. The results count like any finding, by their severity.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_RESULTS = 50_000
 
 
 def scanners_evidence(context: Context, requirement: Scanners, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the signed results: a sound statement for every scanner that the policy names, and what they found."""
+    """Evaluate the signed results: a valid statement for every scanner that the policy names, and their findings."""
     relevant = [statement for statement in statements if statement.kind == SARIF_TYPE]
     if not relevant:
         command = "sign one: zt-gate attest sarif TARGET --sarif FILE --key KEY"

@@ -23,10 +23,10 @@ _MAX_DIFFERENCES = 20
 
 
 def signature_evidence(context: Context, requirement: Signature, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the signatures over the manifest, and OpenSSF Model Signing bundles where the policy accepts them.
+    """Evaluate the signatures over the manifest, and OpenSSF Model Signing bundles where the policy accepts them.
 
-    An item that could not be read at all is reported here, since a release signature is what a folder of evidence
-    is for first.
+    A file that could not be read at all is reported here too, since the release signature is the first thing that an
+    evidence folder is for.
     """
     subject = context.subject
     relevant = [statement for statement in statements if statement.kind in (MANIFEST_TYPE, *TYPES, "")]
@@ -59,7 +59,7 @@ def signature_evidence(context: Context, requirement: Signature, statements: Seq
 
 
 def _signed_manifest(statement: VerifiedStatement, subject: Subject, assessment: Assessment) -> Manifest | None:
-    """Return the manifest that an admitted item signs; None, with a finding, where it is malformed."""
+    """Return the manifest that an admitted statement signs; None, with a finding, if it is malformed."""
     if not assessment.ok:
         return None
     try:
@@ -70,7 +70,7 @@ def _signed_manifest(statement: VerifiedStatement, subject: Subject, assessment:
 
 
 def _verdict(subject: Subject, requirement: Signature, names: list[str], others: list[Manifest]) -> Assessment:
-    """Say what is lacking: which lines of the signed manifest differ, or how many signers."""
+    """Return what is missing: which paths differ from the signed manifest, and how many signers."""
     lacking = Assessment("release")
     if others and not names:
         # Of several signed manifests the nearest explains most; the digest breaks ties, so order never shows.

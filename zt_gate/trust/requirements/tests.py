@@ -3,8 +3,8 @@
 The predicate has no time of its own. Where the policy sets `max_age_days`, the producer adds an optional field
 `finishedOn` (RFC 3339) to the predicate; without it the age is unknown, and the check incomplete.
 
-The suites that a policy asks for may come from several statements, for robustness and for backdoor tests run in
-jobs of their own; each statement must be sound by itself before its tests count.
+The required suites may come from several statements, since test jobs often run separately; each statement must be
+valid by itself before its tests count.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LISTS = ("passedTests", "warnedTests", "failedTests")
 
 
 def tests_evidence(context: Context, requirement: Tests, statements: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the test results: at least one sound statement, and every suite passed in one of the sound ones."""
+    """Evaluate the test results: at least one valid statement, and every required suite passed in a valid one."""
     relevant = [statement for statement in statements if statement.kind == TEST_RESULT_TYPE]
     if not relevant:
         command = "attest the test run: zt-gate attest tests TARGET --key KEY --junit FILE"
