@@ -129,7 +129,7 @@ def time_unchanged(folder: Path, runs: int) -> dict[str, float]:
     reused = []
 
     def once() -> None:
-        with freeze([folder / "model"], Freeze.HOLD, memory=HashCache(kept)) as frozen:
+        with freeze([folder / "model"], Freeze.HOLD, hash_cache=HashCache(kept)) as frozen:
             assert frozen.subject.digest  # held files are hashed beside the process until somebody asks
             reused.append(frozen.reused)
 

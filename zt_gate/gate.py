@@ -125,8 +125,10 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
             if record is not None:
                 policy = request.policy.policy
                 waivers = {waiver.id: waiver.expires for waiver in policy.waivers}
-                glass = policy.break_glass is not None
-                record.end(subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, glass=glass)
+                break_glass = policy.break_glass is not None
+                record.end(
+                    subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, break_glass=break_glass
+                )
         described = _described(request, frozen)
         sealed = None
         if store is not None and verdict.decision is Decision.ALLOW:
@@ -176,7 +178,7 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
 
     # Copying would read every byte after all; what is held is compared again before the verdict.
     memory = HashCache(request.cache.folder)
-    return frozen_target(request.targets, Freeze.HOLD, request.limits, memory=memory)
+    return frozen_target(request.targets, Freeze.HOLD, request.limits, hash_cache=memory)
 
 
 def _described(request: Request, frozen: Frozen) -> Mapping[str, bytes]:

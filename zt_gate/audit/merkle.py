@@ -76,7 +76,7 @@ class Frontier:
         return node
 
 
-def included(leaf: bytes, index: int, size: int, proof: Iterable[bytes], root: bytes) -> bool:
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Iterable[bytes], root: bytes) -> bool:
     """Whether a proof shows a leaf at an index of the tree with this size and root (RFC 9162 section 2.1.3.2).
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from zt_gate.audit.event import happened, split
+from zt_gate.audit.event import event_time, split
 from zt_gate.errors import UsageError
 
 AUTHN = frozenset(
@@ -24,13 +24,13 @@ AUTHZ = frozenset({"approvals"})
 """Checks that ask whether those who are known may do this."""
 EXPIRING = timedelta(days=14)
 """A waiver that ends within this time is about to expire."""
-_MOST_GROUPS = 200
+_MAX_TEAMS = 200
 OTHERS = "others"
 """Where the figures of further teams go, once there are too many to tell apart."""
 
 
 @dataclass
-class Figures:
+class LogMetrics:
     """What a log amounts to, over a window of time."""
 
     since: datetime | None = None
@@ -70,7 +70,7 @@ class Figures:
         Raises:
             AuditLogError: its time is none.
         """
-        time = happened(event)
+        time = event_time(event)
         if (self.since and time < self.since) or (self.until and time >= self.until):
             return
         self.events += 1
@@ -144,7 +144,7 @@ class Figures:
                 self.authz_denied[reason] += 1
 
     def _team(self, name: str) -> str:
-        if name not in self._teams and len(self._teams) >= _MOST_GROUPS:
+        if name not in self._teams and len(self._teams) >= _MAX_TEAMS:
             return OTHERS
         self._teams.add(name)
         return name

@@ -20,7 +20,7 @@ MARGIN = 0.03
 def memory(tmp_path, monkeypatch):
     """A memory with a short margin that takes this file system for an honest one."""
     monkeypatch.setattr(hash_cache, "MARGIN_NS", int(MARGIN * 1e9))
-    monkeypatch.setattr(hash_cache, "WORTHWHILE", 1)
+    monkeypatch.setattr(hash_cache, "MIN_BYTES", 1)
     folder = AuthenticatedCache(tmp_path / "cache")
     opened = HashCache(folder)
     opened.__dict__["_devices"] = frozenset({tmp_path.stat().st_dev})
@@ -33,7 +33,7 @@ def rest():
 
 
 def look(root, memory=None):
-    with freeze([root], Freeze.HOLD, memory=memory) as frozen:
+    with freeze([root], Freeze.HOLD, hash_cache=memory) as frozen:
         return frozen.digest, frozen.reused
 
 
@@ -116,7 +116,7 @@ def test_the_file_systems_are_read_from_the_mounts(memory, tmp_path, monkeypatch
 
 
 def test_small_files_are_not_worth_a_record(make_tree, memory, monkeypatch):
-    monkeypatch.setattr(hash_cache, "WORTHWHILE", 10)
+    monkeypatch.setattr(hash_cache, "MIN_BYTES", 10)
     root = make_tree({"a": b"1" * 9, "b": b"1" * 10})
     rest()
     look(root, memory)
@@ -131,7 +131,7 @@ def test_reused_bytes_count_towards_the_limit(make_tree, memory):
     rest()
     look(root, memory)
     with pytest.raises(TargetError, match="larger"):
-        freeze([root], Freeze.HOLD, IntakeLimits(max_bytes=8), memory=memory)
+        freeze([root], Freeze.HOLD, IntakeLimits(max_bytes=8), hash_cache=memory)
 
 
 def replace(path):

@@ -44,7 +44,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     Raises:
         AuditLogError: the log is not intact; what `see` learnt must not be used.
     """
-    from zt_gate.audit.event import happened
+    from zt_gate.audit.event import event_time
     from zt_gate.audit.reader import LogSummary, OpenRuns, Position, read_events
     from zt_gate.cli.audit.acts import require_file
     from zt_gate.cli.common.audit_log import held_checkpoints
@@ -57,7 +57,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
         running.observe(event)
         see(event)
         if position.count == covered:
-            moment = happened(event)
+            moment = event_time(event)
     return LogSummary(position.count, position.last, position.checkpoint, tuple(running.names)), covered, moment
 
 
@@ -88,14 +88,14 @@ def _export(args: argparse.Namespace, console: Console) -> int:
 
 
 def _metrics(args: argparse.Namespace, console: Console) -> int:
-    from zt_gate.audit.metrics import Figures, parse_window
+    from zt_gate.audit.metrics import LogMetrics, parse_window
     from zt_gate.audit.prometheus import render
 
     since = parse_window(args.since, "--since") if args.since else None
     until = parse_window(args.until, "--until") if args.until else None
-    figures = Figures(since, until)
-    _, _, moment = _read(args, figures.observe)
-    return _leave(args, console, render(figures, datetime.now(UTC), moment))
+    metrics = LogMetrics(since, until)
+    _, _, moment = _read(args, metrics.observe)
+    return _leave(args, console, render(metrics, datetime.now(UTC), moment))
 
 
 def _report(args: argparse.Namespace, console: Console) -> int:

@@ -40,7 +40,7 @@ class SourceRef:
     def of_uri(cls, uri: str) -> SourceRef:
         """Split `git+https://host/name@refs/heads/main`. Other text after an `@` stays as it is.
 
-        The first `@refs/` separates them, so that a branch whose name contains another `@refs/` cannot pass for that ref.
+        The first `@refs/` separates them, so that a branch named `x@refs/heads/main` cannot pass for `main`.
         """
         repository, found, ref = uri.removeprefix("git+").partition("@refs/")
         return cls(repository, f"refs/{ref}" if found else "")
