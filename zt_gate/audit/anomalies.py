@@ -1,8 +1,8 @@
-"""What is unlike the rest of the log: advice for a person who reads it, never part of a verdict.
+"""Unusual events in the log: advice for a person, never part of a verdict.
 
-Robust statistics, so that the odd runs do not hide themselves by moving the mean: a value is far off when it is more
-than `limit` times the median absolute deviation away from the median (Iglewicz and Hoaglin 1993, modified z-score).
-Each release name at each stage is compared with its own past; without enough past nothing is said.
+Robust statistics, so that outliers cannot hide by shifting the mean: a value is an outlier if its modified z-score,
+its distance from the median in median absolute deviations, is above a limit (Iglewicz and Hoaglin 1993). Each release
+name at each stage is compared with its own history; with too little history nothing is reported.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class _History:
 
 
 class AnomalyDetector:
-    """Looks at one event after the other.
+    """Finds anomalies in a stream of events.
 
     Args:
-        limits: from where on something is odd.
+        limits: thresholds above which an event is reported.
     """
 
     def __init__(self, limits: AnomalyThresholds | None = None) -> None:

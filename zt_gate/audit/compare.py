@@ -1,4 +1,4 @@
-"""The same figures side by side, for teams or for months, and how the share of blocked runs moves."""
+"""The same metrics side by side, for teams or for months, and how the share of blocked runs moves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zt_gate.audit.metrics import OTHERS, LogMetrics, quantile
 BY = ("team", "month")
 _MAX_GROUPS = 60
 NO_TEAM = "no team"
-"""Where the events go that name no team."""
+"""Group of events without a team."""
 
 
 @dataclass

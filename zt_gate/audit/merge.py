@@ -1,4 +1,4 @@
-"""Bring the segments of short-lived runners together in one log.
+"""Merge the log segments of short-lived runners into one log.
 
 A hosted runner cannot share a file with the next one. Each writes a log of its own, a segment; later all are folded
 into one. A merged event keeps its words and details, and names the segment, its number there, the digest of its line

@@ -1,7 +1,7 @@
-"""Figures about the gate's own work, computed from the events of a verified log.
+"""Metrics of the gate's own work, computed from the events of a verified log.
 
-Feed every event to `Figures.see`; what comes out counts only when the log was read to its end without an error. The
-definitions stand beside the fields; nothing is inferred: a breach is what somebody declared to be one.
+Feed every event to `LogMetrics.observe`; the result is valid only if the log was read to its end without an error. The
+definitions are beside the fields; nothing is inferred: a breach counts only if a person declared it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OTHERS = "others"
 
 @dataclass
 class LogMetrics:
-    """What a log amounts to, over a window of time."""
+    """Metrics of a log over a time window."""
 
     since: datetime | None = None
     until: datetime | None = None

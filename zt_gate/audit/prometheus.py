@@ -1,6 +1,6 @@
-"""Figures in the text format of Prometheus, for a file that a collector picks up.
+"""Metrics in the text format of Prometheus, for a file that a collector reads.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/. CI jobs end before anybody could scrape them. No label
+https://prometheus.io/docs/instrumenting/exposition_formats/. CI jobs end before they could be scraped. No label
 ever holds a digest, a person or the name of a release: each different label is a time series.
 """
 

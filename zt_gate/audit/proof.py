@@ -1,4 +1,4 @@
-"""Show to somebody who does not hold the log that one event is in it: https://c2sp.org/tlog-proof.
+"""Prove to someone without the log that one event is in it: https://c2sp.org/tlog-proof.
 
 The event's own line travels as the proof's extra data, so the file is complete in itself. Extra data is not
 authenticated by the format; here it is the very leaf that the proof is about, so it is.

@@ -1,4 +1,4 @@
-"""Read a log from its first line to its last, in one pass and constant memory, and hold it against checkpoints."""
+"""Read a log from its first line to its last, in one pass and constant memory, and compare it with checkpoints."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """What an intact log amounts to."""
+    """Summary of an intact log."""
 
     count: int
     last: str

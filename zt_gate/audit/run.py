@@ -1,4 +1,4 @@
-"""What the log hears about one run of the gate: that it began, before anything is read, and how it ended."""
+"""The audit events of one run of the gate: its start, before anything is read, and its end."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class RunRecord:
         seconds: Mapping[str, float],
         break_glass: bool,
     ) -> None:
-        """Put the verdict on record, before anybody hears it.
+        """Log the verdict before it is released.
 
         Args:
             subject: what was judged.

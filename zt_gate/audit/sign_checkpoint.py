@@ -1,4 +1,4 @@
-"""Sign where the log stands, and never sign two things that contradict each other.
+"""Sign checkpoints of the log, and never sign two that contradict each other.
 
 Beside the log `FILE` stand `FILE.checkpoint`, the last signed checkpoint, and `FILE.frontier`, the hashes that the
 root of that checkpoint is made of. With them a new checkpoint costs O(log n) and the lines written since. The frontier

@@ -1,4 +1,4 @@
-"""What a person wrote for the gate is what the gate reads, or it is an error with line and column.
+"""Strict YAML for files that a person writes for the gate, such as policies; errors carry line and column.
 
 PyYAML's `safe_load` lets the last of two equal keys win, reads `off` as False, an unquoted date as a date and `0755`
 as 493. Here keys are unique text, anchors, aliases, tags and merge keys are refused, and scalars follow the YAML 1.2

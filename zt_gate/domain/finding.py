@@ -58,7 +58,7 @@ class Finding:
     symbol: str = ""
     """What the finding is about in one token, such as `os.system`; stable across releases, part of the fingerprint."""
     fix: str = ""
-    """A remedy for this very case; empty means the rule's general one."""
+    """The fix for this very case; empty means the rule's general one."""
 
     @property
     def fingerprint(self) -> str:

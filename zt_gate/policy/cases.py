@@ -1,7 +1,7 @@
-"""A policy's own tests: evidence in a few words, and what the judge has to make of it.
+"""Tests of a policy: evidence in short form, and the expected decision of the judge.
 
-What a case does not name passes: a case says what is *not* as it should be. The judge is the real one; nothing is
-scanned and no signature is verified, since a case is about what the policy demands and not about who can find it.
+Checks that a case does not name pass; a case lists only what is wrong. The real judge decides; nothing is scanned and
+no signature is verified, since a case tests the policy's requirements and not the checks.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What became of one case."""
+    """Result of one case."""
 
     case: Case
     verdict: Verdict
     problem: str
-    """What differs from what was expected; empty when nothing does."""
+    """The difference from the expectation; empty if there is none."""
 
 
 def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> CaseResult:
@@ -126,7 +126,7 @@ def _case_evidence(check: str, status: CaseStatus, findings: list[Finding], *, c
 
 
 def _check_of(rule: str, required: list[str]) -> str:
-    """Return who finds a rule, as far as its family tells, among those whom the stage asks."""
+    """Return the required check that finds a rule, by the rule's family; `artifacts` if none fits."""
     from zt_gate.policy.lint import check_for_rule
 
     name = check_for_rule(rule) or (

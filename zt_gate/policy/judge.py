@@ -1,7 +1,7 @@
 """The judge: a pure function from evidence to verdict.
 
-It reads no file, no clock and no environment. It asks one thing only: is every requirement of the stage met by evidence
-about this very digest? Whatever is not said counts against the subject.
+It reads no file, no clock and no environment. It checks whether evidence about this very digest meets every requirement
+of the stage. Missing information counts against the subject.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from zt_gate.policy.waivers import Waiver, is_never_waived
 
 INTAKE = "intake"
 AUDIT = "audit"
-# A static check may find that nothing of its kind is there; what it does not claim is then uncovered. These may not:
-# somebody has to have frozen, signed and written down.
+# A static check may be not applicable, since unclaimed files then count as uncovered. These checks always apply.
 _ALWAYS_APPLICABLE = (INTAKE, AUDIT, REVOCATIONS, SEPARATION, WAIVERS, *STATEMENTS)
 
 
@@ -75,14 +74,14 @@ def judge(
         reasons=tuple(dict.fromkeys(reasons)),
         evidence=tuple(item for item in raised if requirements[item.check] == "required" or item.findings),
         waived=tuple(waived),
-        # A policy that does not count is not believed when it says that it only warns.
+        # An expired or unsigned policy cannot switch itself to `warn`.
         mode=stage.mode_at(now) if stage and not policy_problems else "enforce",
         broken_glass=override,
     )
 
 
 def _requirements(stage: Stage, policy: Policy, subject: Digest, now: datetime) -> dict[str, Weight]:
-    """Which checks a stage asks for, in the order in which a person wants to read about them."""
+    """Return the checks that a stage requires, in the order in which a report lists them."""
     requirements: dict[str, Weight] = {INTAKE: "required"}
     requirements |= dict(sorted(stage.weights.items()))
     requirements |= dict.fromkeys(policy.statement_checks(stage, subject, now), "required")
@@ -119,7 +118,7 @@ def _policy_reasons(policy: Policy, stage: Stage | None, stage_name: str, now: d
 
 
 def _signature_reasons(loaded: LoadedPolicy) -> Iterator[Reason]:
-    """Whoever demands a signed policy, the policy itself or the operator with a key, gets one or a block."""
+    """Block an unsigned policy if the policy itself or the operator (with a key) requires a signature."""
     signature = loaded.signature
     if (signature is None and loaded.policy.metadata.signed) or (signature is not None and not signature.signers):
         why = signature.problem if signature else "no key was named that it has to be signed with"

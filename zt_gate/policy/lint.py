@@ -44,7 +44,7 @@ _CHECK_OF_FAMILY = {
     # The first of a family that several share: continuity findings are signatures', a request's are approvals'.
     **{row.rules: name for name, row in reversed(list(REQUIREMENTS.items()))},
 }
-"""Which check or requirement finds the rules of a family. Families that are not here are always looked for."""
+"""Which check or requirement finds the rules of a family. Other families are checked in every run."""
 _ENGINES = {
     "ENG-101": "modelscan",
     "ENG-102": "picklescan",
@@ -58,7 +58,7 @@ _ENGINES = {
 
 @dataclass(frozen=True, slots=True)
 class LintProblem:
-    """One thing that a person should look at."""
+    """One setting that a person should look at."""
 
     code: str
     """Stable slug, such as `unknown-rule`."""
@@ -68,16 +68,16 @@ class LintProblem:
 
 @dataclass(frozen=True, slots=True)
 class LintContext:
-    """A policy under the lamp."""
+    """The policy being linted, with everything that the rules need."""
 
     own: Policy
-    """What the file itself says."""
+    """The policy file alone."""
     effective: Policy
     """With packs merged in."""
     source: Document
     now: datetime
     within: timedelta
-    """How near an end is worth a word."""
+    """How far ahead an expiry is reported."""
     checks: Collection[str]
     """Every static check that this installation has."""
 
@@ -111,7 +111,7 @@ def lint(
 
 
 def _dates(context: LintContext) -> Iterator[LintProblem]:
-    """Tell what has ended or soon ends: the policy, its waivers, its trusted root; and a policy without an end."""
+    """Report what has expired or soon will: the policy, its waivers, its trusted root; and a missing expiry."""
     expires = context.own.metadata.expires
     if expires is None:
         advice = 'add `expires: "…"`, a date on which somebody reads it again'
@@ -159,7 +159,7 @@ def _stages(context: LintContext) -> Iterator[LintProblem]:
 
 
 def _enforcement(context: LintContext, name: str) -> Iterator[LintProblem]:
-    """Tell a stage that stops nothing, now or ever; what says when it will is on its way and no problem."""
+    """Report a stage that never blocks; one with a future `effective` date is being introduced and is no problem."""
     stage, at = context.effective.stages[name], ("stages", name)
     if stage.mode in ("audit", "warn"):
         message = f"stage {name} only says what it would block (mode {stage.mode}), without an end"
@@ -191,7 +191,7 @@ def people_problems(context: LintContext) -> Iterator[LintProblem]:
 
 def _unused(context: LintContext) -> Iterator[LintProblem]:
     named = set(_named(dataclasses.asdict(context.effective)))
-    # Who signs waivers is named by the waivers, which come and go.
+    # Waivers name their own approvers and change often, so these entries count as used.
     named |= {
         entry.id
         for entry in context.effective.trust.entries
@@ -290,7 +290,7 @@ def _unreachable(context: LintContext, at: Place, by: tuple[str, ...], needed: i
 
 
 def _separation(context: LintContext, name: str) -> Iterator[LintProblem]:
-    """Tell duties that are to be apart, while the lists of a stage hold too few persons for that."""
+    """Report duties that must be separate although the lists of a stage hold too few persons."""
     stage = context.effective.stages[name]
     able = {
         DUTY_OF[requirement]: (_people(context, wanted.by, ACT_OF[requirement]), getattr(wanted, "needed", 1))
@@ -343,7 +343,7 @@ def _unknown(context: LintContext, at: tuple[str | int, ...], rule: str) -> Lint
 
 
 def check_for_rule(rule: str) -> str:
-    """Return the check or requirement that finds a rule; empty for what is always looked for."""
+    """Return the check or requirement that finds a rule; empty for rules that every run checks."""
     engine = _ENGINES.get(rule) or _ENGINES.get(rule.partition(".")[0])
     return engine or _CHECK_OF_FAMILY.get(rule.partition("-")[0], "")
 
@@ -354,7 +354,7 @@ def _requires(stage: Stage, name: str) -> bool:
 
 
 def _waiver_problems(context: LintContext) -> Iterator[LintProblem]:
-    """Tell waivers of rules that do not exist, and rules that need not be named as never waived."""
+    """Report waivers of unknown rules, and redundant entries of `never_waive`."""
     for waiver in context.effective.waivers:
         if rule_page(waiver.rule) is None:
             yield _unknown(context, ("waivers_file",), waiver.rule)

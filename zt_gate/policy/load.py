@@ -44,7 +44,7 @@ def _ignore_path(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """Where a policy file lies, and what was read for it."""
+    """The folder of a policy file, and the files read for it."""
 
     path: Path
     files: list[PolicyFile] = field(default_factory=list)
@@ -137,7 +137,7 @@ def validate(source: Document, model: type[_Model]) -> _Model:
 
 
 def _advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
-    """Return a remedy for one validation error.
+    """Return the fix for one validation error.
 
     Args:
         problem: an entry of pydantic's `ValidationError.errors()`, with input.
@@ -303,7 +303,7 @@ def _with_pem(entry: _Pem, place: YamlPath, source: Document, folder: _Folder) -
 
 
 def _check_references(policy: Policy, source: Document) -> None:
-    """Every id in a `by` list must be somebody; every id must be one body only."""
+    """Every id in a `by` list must be defined, and every id only once."""
     ids = policy.trust.ids
     for place, name in zip(_places(policy.trust), ids, strict=True):
         if ids.count(name) > 1:

@@ -208,7 +208,7 @@ class Policy:
         return [waiver for waiver in self.waivers if waiver.is_active(subject, now)]
 
     def statement_checks(self, stage: Stage, subject: Digest, now: datetime) -> list[str]:
-        """Return the checks that signed statements have to answer before a subject enters a stage."""
+        """Return the checks whose signed statements are required before a subject enters a stage."""
         asked = list(stage.statements)
         if stage.statements and self.separation_of_duties:
             asked.append(SEPARATION)

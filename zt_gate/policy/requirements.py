@@ -1,12 +1,12 @@
-"""The table of requirements: what a stage may ask of signed statements. Everything accepted is a list somebody wrote.
+"""The table of requirements: the signed statements that a stage may require. Every accepted value is listed explicitly.
 
 A requirement is declared here once: a dataclass whose fields carry type, default and order of strictness, a field of
 `Requirements`, and a row of `REQUIREMENTS`. Loading, the JSON Schema, merging with a pack, `policy diff` and
 `policy lint`, roles, separation of duties, waivers, break-glass, the judge and the collection of statements read it.
 
-To add one, write it here, and who answers it in a module of its own under `zt_gate/trust/`: a function
-`(question, wanted, items) -> Evidence`, and `KINDS`, the predicate types that it looks at. Nothing else has to change
-(`tests/unit/policy/test_one_more_requirement.py` adds one to prove it); docs/policy.md then wants its words.
+To add one, declare it here and evaluate it in a module under `zt_gate/trust/requirements/`: a function
+`(context, requirement, statements) -> Evidence`, and `KINDS`, the predicate types that it considers. Nothing else has
+to change (`tests/unit/policy/test_one_more_requirement.py` adds one to prove it) except docs/policy.md.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _persons(_: str, before: int, __: int, pack: str) -> tuple[str, str]:
     return f"{pack} asks for {before} persons", f"use {before} or more"
 
 
-# Whoever names no signer leaves it to the child who counts, and with which signatures.
+# A pack that names no signer leaves it to the child which signers and which kinds of signature count.
 _OTHER_SIGNATURES = Permission(left_to_child=lambda signature: not signature.by, what="OpenSSF Model Signing bundles")
 
 
@@ -226,6 +226,6 @@ REQUIREMENTS: Mapping[str, Requirement] = {
 
 
 def required_statements(stage: Requirements) -> dict[str, AnyRequirement]:
-    """Return what a stage asks for, by name, in the order of the table."""
+    """Return the requirements of a stage by name, in the order of the table."""
     asked = {item.name: getattr(stage, item.name) for item in fields(Requirements)}
     return {name: asked[name] for name in REQUIREMENTS if asked[name] is not None}

@@ -1,8 +1,7 @@
-"""The order of strictness: which of two values of a field asks for more, and what a policy may not do to a pack.
+"""The order of strictness: which of two values of a field is stricter, and how a policy may change a pack.
 
-Every field that a policy can set carries its order where it is declared (`ordered`). `merge` and `diff` know no field
-by name: they walk over the fields and ask their orders, so that both always mean the same by "looser". A field that is
-not said stands for its default, in both.
+Every field of a policy declares its order (`ordered`). `merge` and `diff` iterate over the fields and use these orders
+instead of field names, so both always agree on what "looser" means. Both treat an unset field as its default.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from zt_gate.codecs.authored_yaml import Path
 from zt_gate.policy.fields import parse_instant
 
 Comparison = Literal["same", "stricter", "looser", "different"]
-"""What became of a value. `different` has no order; whoever may only tighten may not do that either."""
+"""Result of comparing two values. `different` means that they have no order; a policy may not do that to a pack."""
 _KEY = "strictness"
 _Section = TypeVar("_Section")
 REVERSED: dict[Comparison, Comparison] = {
@@ -25,11 +24,11 @@ REVERSED: dict[Comparison, Comparison] = {
     "looser": "stricter",
     "different": "different",
 }
-"""What a change is when it is read backwards."""
+"""The result of the same comparison with old and new swapped."""
 
 
 class Loosening(Exception):  # noqa: N818 - it names what the author did; the loader turns it into a PolicyError
-    """The child says less than its parent."""
+    """The child asks for less than its parent."""
 
     def __init__(self, path: Path, message: str, advice: str) -> None:
         super().__init__(message)
@@ -40,7 +39,7 @@ class Loosening(Exception):  # noqa: N818 - it names what the author did; the lo
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One setting that is another one now."""
+    """One setting whose value changed."""
 
     comparison: Comparison
     setting: str
@@ -50,7 +49,7 @@ class FieldChange:
 
 
 def leave_to_child(_: Any) -> bool:
-    """Say that a parent which does not say a field leaves it to its child."""
+    """For `left_to_child`: a parent that leaves the field unset always leaves it to its child."""
     return True
 
 
@@ -59,14 +58,17 @@ class Order:
     """How a field becomes stricter."""
 
     unset: Any = None
-    """What stands in the field where nothing was said."""
+    """Value of the field if the file does not set it."""
     default: Any = None
-    """What silence amounts to: a value, or a function of the section. None asks for nothing."""
+    """Effective value of an unset field: a value, or a function of the section. None asks for nothing."""
     left_to_child: Callable[[Any], bool] = lambda _: False
-    """Whether a parent that does not say the field leaves it to its child; gets the parent's section."""
+    """Whether a parent that leaves the field unset leaves it to its child; gets the parent's section.
+
+    Otherwise the parent's default applies, and a looser child is refused.
+    """
 
     def effective_value(self, section: Any, name: str) -> Any:
-        """Return what the field of a section amounts to: what was said, or the default."""
+        """Return the value of a section's field, or its default if it is unset."""
         value = getattr(section, name)
         if value != self.unset:
             return value
@@ -74,15 +76,15 @@ class Order:
         return value if default is None else default
 
     def compare(self, before: Any, after: Any) -> Comparison:
-        """Return what became of an amount."""
+        """Compare two effective values."""
         raise NotImplementedError
 
     def join(self, parent: Any, child: Any) -> Any:
-        """Return what is at least as strict as two values that are both said, the child's being no looser."""
+        """Join two set values, of which the child's is not looser, into one at least as strict as both."""
         return child
 
     loosening_message: Callable[[str, Any, Any, str], tuple[str, str]] | None = None
-    """Message and advice for a child that is looser, where the order's own words would be worse."""
+    """Message and advice for a looser child, if the default message would be unclear."""
 
     def explain_loosening(self, name: str, before: Any, after: Any, pack: str) -> tuple[str, str]:
         """Return message and advice for a child that is looser."""
@@ -91,17 +93,17 @@ class Order:
         return self.default_message(name, before, after, pack)
 
     def default_message(self, name: str, before: Any, after: Any, pack: str) -> tuple[str, str]:
-        """Return message and advice in the order's own words."""
+        """Return the default message and advice of this order."""
         return (
             f"{pack} says {name} {_shown(before)}; {_shown(after)} is looser",
             f"use {_shown(before)}, or leave it out",
         )
 
     def merge(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
-        """Return the value of a child laid over its parent.
+        """Return the merged value of a child and its parent.
 
         Raises:
-            Loosening: the child says less than the parent, or than the parent's silence amounts to.
+            Loosening: the child asks for less than the parent's value or default.
         """
         own, said = getattr(child, name), getattr(parent, name)
         if own == self.unset:
@@ -114,11 +116,11 @@ class Order:
         return self.join(said, own)
 
     def display(self, value: Any) -> Any:
-        """Return a value as a comparison shows it."""
+        """Return a value in the form that `policy diff` prints."""
         return list(value) if isinstance(value, tuple) else value
 
     def changes(self, before: Any, after: Any) -> Iterator[FieldChange]:
-        """Yield what a comparison tells of two amounts."""
+        """Yield the change between two effective values."""
         step = self.compare(before, after)
         if step != "same":
             yield FieldChange(step, "", self.display(before), self.display(after))
@@ -151,7 +153,7 @@ class LowerIsStricter(HigherIsStricter):
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedList(Order):
-    """A list of what is accepted: fewer is stricter. A parent with an empty list has not yet named anything."""
+    """A list of accepted values: fewer are stricter. A parent with an empty list leaves the choice to its child."""
 
     unset: Any = ()
     left_to_child: Callable[[Any], bool] = leave_to_child
@@ -177,7 +179,7 @@ class AllowedList(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class RequiredList(Order):
-    """A list of what has to be there: more is stricter, and parent and child add up."""
+    """A list of required values: more are stricter, and a merge joins the lists."""
 
     unset: Any = ()
 
@@ -192,7 +194,7 @@ class RequiredList(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class FixedValue(Order):
-    """A value without an order: any other one is `different`, and a child may not say it."""
+    """A value without an order: any other value is `different`, and a child may not set one."""
 
     key: Callable[[Any], Any] = lambda value: value
     """What makes two values the same."""
@@ -203,11 +205,11 @@ class FixedValue(Order):
         return "same" if self._keyed(before) == self._keyed(after) else "different"
 
     def default_message(self, name: str, before: Any, after: Any, pack: str) -> tuple[str, str]:
-        """Say that there is another one."""
+        """Name the conflict with the parent's value."""
         return f"{pack} names {f'another {self.what}' if before else f'no {self.what}'}", "leave it out"
 
     def join(self, parent: Any, child: Any) -> Any:
-        """Keep what the parent says."""
+        """Keep the parent's value."""
         return child if parent is None else parent
 
     def display(self, value: Any) -> Any:
@@ -231,21 +233,21 @@ class Permission(Order):
         return combined_step(item for _, item in field_steps(before, after))
 
     def merge(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
-        """Lay one over the other field by field, where both are there."""
+        """Merge field by field if both are present."""
         own, said = getattr(child, name), getattr(parent, name)
         if own is not None and said is not None:
             return merge_sections(said, own, (*path, name), pack)
         return super().merge(parent, child, name, path, pack)
 
     def changes(self, before: Any, after: Any) -> Iterator[FieldChange]:
-        """Tell every field on its own, where both are there."""
+        """Yield a change per field if both are present."""
         if before is None or after is None:
             yield from super().changes(before, after)
         else:
             yield from section_changes(before, after)
 
     def default_message(self, name: str, before: Any, after: Any, pack: str) -> tuple[str, str]:
-        """Say what the parent does not accept."""
+        """Name what the parent does not accept."""
         return f"{pack} does not accept {self.what}", "leave it out"
 
     def display(self, value: Any) -> Any:
@@ -279,7 +281,7 @@ class EarlierEnd(LowerIsStricter):
 
 @dataclass(frozen=True, kw_only=True)
 class ByName(Order):
-    """Something asked by name, each with its own weight; parent and child add up."""
+    """Values by name, each with its own order; a merge joins them."""
 
     value: Order
 
@@ -289,7 +291,7 @@ class ByName(Order):
         return combined_step(self.value.compare((before or {}).get(name), (after or {}).get(name)) for name in names)
 
     def merge(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
-        """Join them; what both name may only become stricter."""
+        """Join the names; a name that both set may only become stricter."""
         known, own = getattr(parent, name) or {}, getattr(child, name) or {}
         for key in own:
             if key in known and self.value.compare(known[key], own[key]) in ("looser", "different"):
@@ -297,7 +299,7 @@ class ByName(Order):
         return dict(sorted({**known, **own}.items())) or None
 
     def changes(self, before: Any, after: Any) -> Iterator[FieldChange]:
-        """Tell every name on its own."""
+        """Yield a change per name."""
         for name in sorted({*(before or {}), *(after or {})}):
             old, new = (before or {}).get(name), (after or {}).get(name)
             step = self.value.compare(old, new)
@@ -307,22 +309,22 @@ class ByName(Order):
 
 @dataclass(frozen=True, kw_only=True)
 class NotCompared(Order):
-    """A field that asks for nothing: a name, a path, or what a function of `merge` and `diff` answers for."""
+    """A field that asks for nothing, such as a name or path, or one that `merge` and `diff` compare by hand."""
 
     why: str
 
     def compare(self, before: Any, after: Any) -> Comparison:
-        """Tell nothing here."""
+        """Report no change here."""
         return "same"
 
     def merge(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
-        """Keep what the child says."""
+        """Keep the child's value."""
         return getattr(child, name)
 
 
 _UNSET = object()
 NO_DEFAULT = dataclasses.MISSING
-"""For `ordered`: the field has to be said."""
+"""For `ordered`: the field is required."""
 
 
 def ordered(order: Order, default: Any = _UNSET, *, factory: Callable[[], Any] | None = None) -> Any:
@@ -342,18 +344,18 @@ def orders(kind: type) -> dict[str, Order]:
 
 
 def effective_value(section: Any, name: str) -> Any:
-    """Return what a field of a section amounts to: what was said, or its default."""
+    """Return the value of a section's field, or its default if it is unset."""
     return orders(type(section))[name].effective_value(section, name)
 
 
 def field_steps(before: Any, after: Any) -> Iterator[tuple[str, Comparison]]:
-    """Yield for every field of two sections of one kind what became of it."""
+    """Yield the comparison of every field of two sections of one kind."""
     for name, order in orders(type(before)).items():
         yield name, order.compare(order.effective_value(before, name), order.effective_value(after, name))
 
 
 def section_changes(before: Any, after: Any) -> Iterator[FieldChange]:
-    """Yield what a comparison tells of two sections of one kind."""
+    """Yield the changes between two sections of one kind."""
     for name, order in orders(type(before)).items():
         for change in order.changes(order.effective_value(before, name), order.effective_value(after, name)):
             yield replace(change, setting=f"{name}.{change.setting}" if change.setting else name)
@@ -368,7 +370,7 @@ def as_plain_data(value: Any) -> Any:
 
 
 def combined_step(found: Iterator[Comparison]) -> Comparison:
-    """Return what several steps amount to."""
+    """Combine the comparisons of several fields into one."""
     kinds = set(found) - {"same"}
     return "same" if not kinds else kinds.pop() if len(kinds) == 1 else "different"
 
@@ -391,7 +393,7 @@ def merge_sections(parent: _Section | None, child: _Section | None, path: Path, 
     values = {name: order.merge(parent, child, name, path, pack) for name, order in found.items()}
     both: _Section = replace(child, **values)  # type: ignore[type-var]
     for name, order in found.items():
-        # A default can depend on another field: what silence stood for in the parent is then said.
+        # A default can depend on another field: if the merge would loosen it, set the parent's effective value.
         before, after = order.effective_value(parent, name), order.effective_value(both, name)
         if getattr(child, name) == order.unset and order.compare(before, after) == "looser":
             both = replace(both, **{name: before})  # type: ignore[type-var]

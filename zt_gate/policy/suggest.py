@@ -1,7 +1,7 @@
-"""What a policy could ask in addition without having stopped anything that it allowed so far.
+"""Suggest stricter settings that would not have blocked any release allowed so far.
 
-The audit log says what happened; only runs under this very policy count. A suggestion only tightens, is never applied,
-and rests on the past: a person decides whether the future is like it.
+Based on the runs in the audit log under this very policy. A suggestion only tightens and is never applied by itself: a
+person decides whether future releases will look like past ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class History:
     worst: Severity = Severity.INFO
     """The worst finding of any allowed run."""
     all_have_severity: bool = True
-    """Whether every allowed run says how bad its worst finding was."""
+    """Whether every allowed run recorded the severity of its worst finding."""
     passed: dict[str, int] = field(default_factory=dict)
     """How often a check passed in an allowed run."""
     signers: set[str] = field(default_factory=set)
