@@ -328,7 +328,7 @@ NO_DEFAULT = dataclasses.MISSING
 
 
 def ordered(order: Order, default: Any = _UNSET, *, factory: Callable[[], Any] | None = None) -> Any:
-    """Declare a field of a dataclass with its order; its default is what the order calls unsaid, unless given."""
+    """Declare a field of a dataclass with its order; its default is `order.unset` unless given."""
     if factory is not None:
         return field(default_factory=factory, metadata={_KEY: order})
     return field(default=order.unset if default is _UNSET else default, metadata={_KEY: order})
