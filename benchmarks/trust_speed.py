@@ -104,7 +104,7 @@ def time_bundle(runs: int) -> dict[str, float]:
     from zt_gate.trust.evidence_folder import EvidenceFile
     from zt_gate.trust.people.signers import Signers
     from zt_gate.trust.statements.statement import manifest_statement
-    from zt_gate.trust.verify import examine
+    from zt_gate.trust.verify import verify_evidence_file
 
     now = datetime(2026, 11, 1, 12, tzinfo=UTC)
     sigstore = PrivateSigstore(now)
@@ -113,23 +113,23 @@ def time_bundle(runs: int) -> dict[str, float]:
     bundle = json.dumps(sigstore.sign_statement(manifest_statement(subject), who, issuer)).encode()
     root = TrustedRoot(file="root.json", sha256="0" * 64, json_text=sigstore.trusted_root())
     signers = Signers(Trust(identities=(Identity("ci", issuer, subject=who),), trusted_root=root), now)
-    item = examine(EvidenceFile("bundle.json", bundle), signers, subject)
+    item = verify_evidence_file(EvidenceFile("bundle.json", bundle), signers, subject)
     if not item.signers:
-        raise SystemExit(f"the bundle does not verify: {item.problem or item.stranger}")
-    return timed(lambda: examine(EvidenceFile("bundle.json", bundle), signers, subject), max(runs, 50))
+        raise SystemExit(f"the bundle does not verify: {item.problem or item.untrusted_signer}")
+    return timed(lambda: verify_evidence_file(EvidenceFile("bundle.json", bundle), signers, subject), max(runs, 50))
 
 
 def time_unchanged(folder: Path, runs: int) -> dict[str, float]:
     """Time the freezing of the release where every hash is known from an earlier run."""
     from zt_gate.intake import Freeze, freeze
-    from zt_gate.intake.authenticated_cache import KeyedFolder
-    from zt_gate.intake.hash_cache import HashMemory
+    from zt_gate.intake.authenticated_cache import AuthenticatedCache
+    from zt_gate.intake.hash_cache import HashCache
 
-    kept = KeyedFolder(folder / "cache")
+    kept = AuthenticatedCache(folder / "cache")
     reused = []
 
     def once() -> None:
-        with freeze([folder / "model"], Freeze.HOLD, memory=HashMemory(kept)) as frozen:
+        with freeze([folder / "model"], Freeze.HOLD, hash_cache=HashCache(kept)) as frozen:
             assert frozen.subject.digest  # held files are hashed beside the process until somebody asks
             reused.append(frozen.reused)
 

@@ -1,6 +1,6 @@
 """Every error that zt-gate raises on purpose.
 
-The axis is *who can fix it*: the author of a policy, the producer of a target or of evidence, or the owner of
+The classes differ by *who can fix it*: the author of a policy, the producer of a target or of evidence, or the owner of
 the machine. Each error carries `advice`, one sentence that tells a person what to do next. The command line
 catches `ZtGateError` in exactly one place and exits 2: the gate could not decide, so nothing is promoted.
 """
@@ -104,4 +104,4 @@ class ToolError(ZtGateError):
 
 
 class AuditLogError(ZtGateError):
-    """The audit log cannot be written, or what it holds does not add up."""
+    """The audit log cannot be written, or its content is inconsistent."""

@@ -169,8 +169,8 @@ def _end_record(
         return
     policy = request.policy.policy
     waivers = {waiver.id: waiver.expires for waiver in policy.waivers}
-    glass = policy.break_glass is not None
-    record.end(subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, glass=glass)
+    break_glass = policy.break_glass is not None
+    record.end(subject, verdict, evidence, clock(), waivers=waivers, seconds=seconds, break_glass=break_glass)
 
 
 def _open_store(request: Request) -> contextlib.AbstractContextManager[SealedStore | None]:
@@ -188,11 +188,11 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
     if store is not None or not stage.reuse_hashes or request.cache is None or request.fast:
         into = None if store is None else store.incoming
         return frozen_target(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into)
-    from zt_gate.intake.hash_cache import HashMemory
+    from zt_gate.intake.hash_cache import HashCache
 
     # A copy would read every byte and gain nothing from known hashes. Held files are compared again before the verdict.
-    memory = HashMemory(request.cache.folder)
-    return frozen_target(request.targets, Freeze.HOLD, request.limits, memory=memory)
+    memory = HashCache(request.cache.folder)
+    return frozen_target(request.targets, Freeze.HOLD, request.limits, hash_cache=memory)
 
 
 def _descriptions(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
@@ -221,12 +221,12 @@ def _verify(
     """
     subject = frozen.subject
     policy = request.policy.policy
-    if not policy.stated(stage, subject.digest, now) and policy.break_glass is None:
+    if not policy.statement_checks(stage, subject.digest, now) and policy.break_glass is None:
         return (), []
     from zt_gate.trust.collect import Context, collect
-    from zt_gate.trust.evidence_folder import read_brought
+    from zt_gate.trust.evidence_folder import read_evidence_files
 
-    brought = tuple(item for folder in request.statements for item in read_brought(folder))
+    brought = tuple(item for folder in request.statements for item in read_evidence_files(folder))
     digests = tuple(Digest.of(item.data) for item in brought)
     replay = None
     if stage.robustness is not None and stage.robustness.replay:

@@ -1,6 +1,6 @@
 """The log below `zt_gate`: steps, timings, ends of workers; never a value of a secret, never content of a file.
 
-Whoever wants to read a log has imported `logging`, and nobody else pays for that at start-up.
+Callers that want the log have imported `logging`; others do not pay for the import at start-up.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zt_gate.audit import AuditLog, Event, read_events, verify
 from zt_gate.audit.checkpoint import open_note
 from zt_gate.audit.merge import known_segments
-from zt_gate.audit.metrics import Figures
+from zt_gate.audit.metrics import LogMetrics
 from zt_gate.audit.proof import prove, verify_proof
 from zt_gate.audit.sign_checkpoint import checkpoint_file, frontier_file
 from zt_gate.errors import AuditLogError
@@ -84,8 +84,8 @@ def test_a_damaged_log_is_refused_or_a_part_of_the_log(log, tmp_path_factory, da
     copy = tmp_path_factory.mktemp("copy") / "audit.jsonl"
     copy.write_bytes(data.draw(damaged(log.read_bytes())))
     held = [open_note(checkpoint_file(log).read_bytes(), KEY.public_key(), "it")]
-    figures = Figures()
-    for act in (lambda: [figures.see(event) for event in read_events(copy)], lambda: known_segments(copy)):
+    metrics = LogMetrics()
+    for act in (lambda: [metrics.observe(event) for event in read_events(copy)], lambda: known_segments(copy)):
         try:
             act()
         except AuditLogError:
@@ -104,8 +104,8 @@ def test_details_of_any_text_are_no_trouble(details):
 
     event = {"event": "run.finished", "run": "r", "seq": 0, "who": "w", "what": "x", "why": "y", "outcome": "allow",
              "time": "2026-06-01T00:00:00Z", "details": details}  # fmt: skip
-    figures, detector = Figures(), AnomalyDetector()
+    metrics, detector = LogMetrics(), AnomalyDetector()
     for _ in range(10):
-        figures.see(event)
-        list(detector.see(event))
-    assert render(figures, NOW, None).count("\n") < 200
+        metrics.observe(event)
+        list(detector.observe(event))
+    assert render(metrics, NOW, None).count("\n") < 200

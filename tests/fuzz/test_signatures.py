@@ -11,7 +11,12 @@ from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import ModelSigning
 from zt_gate.trust.requirements.requirement import Assessment
-from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, check_version, is_unlogged, read_unlogged
+from zt_gate.trust.signatures.bundle_without_log import (
+    MEDIA_TYPE,
+    check_version,
+    is_bundle_without_log,
+    read_bundle_without_log,
+)
 from zt_gate.trust.signatures.model_signing import judge_model_signature
 from zt_gate.trust.statements.statement import MODEL_SIGNATURE_TYPE, Statement, StatementSubject
 
@@ -60,9 +65,9 @@ predicates = st.fixed_dictionaries(
 def test_a_bundle_is_read_or_refused(value) -> None:
     with contextlib.suppress(EvidenceError):
         check_version(value)
-    if is_unlogged(value):
+    if is_bundle_without_log(value):
         with contextlib.suppress(EvidenceError):
-            read = read_unlogged(value, b"artifact")
+            read = read_bundle_without_log(value, b"artifact")
             assert read.signature
             assert read.signed
 

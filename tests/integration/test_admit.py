@@ -15,8 +15,8 @@ from support.releases import HOSTILE_PICKLE, write_release
 
 from zt_gate.domain import Digest
 from zt_gate.intake import Freeze, freeze
-from zt_gate.intake.authenticated_cache import KeyedFolder
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.authenticated_cache import AuthenticatedCache
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.trust.requirements.revocation import RevocationList, RevokedEntry
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import load_private, load_public
@@ -72,9 +72,9 @@ def digest_of(path):
 
 
 def keeps_change_times(place):
-    folder = KeyedFolder(place / "cache")
+    folder = AuthenticatedCache(place / "cache")
     try:
-        return place.stat().st_dev in HashMemory(folder)._devices
+        return place.stat().st_dev in HashCache(folder)._devices
     finally:
         folder.close()
 

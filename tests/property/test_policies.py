@@ -107,7 +107,7 @@ histories = st.builds(
     History,
     allowed=st.integers(0, 30),
     worst=st.sampled_from(range(5)).map(Severity),
-    told=st.booleans(),
+    all_have_severity=st.booleans(),
     passed=st.dictionaries(st.sampled_from(["artifacts", "code", "modelscan"]), st.integers(0, 30)),
     signers=st.sets(st.sampled_from(["ann", "bob", "eve"])),
 )

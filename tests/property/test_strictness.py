@@ -19,17 +19,17 @@ from zt_gate.policy.fields import Checked
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import Metadata, Policy, Stage
 from zt_gate.policy.registry import Registry
-from zt_gate.policy.requirements import REQUIREMENTS, ModelSigning, Requirements, Source, stated
+from zt_gate.policy.requirements import REQUIREMENTS, ModelSigning, Requirements, Source, required_statements
 from zt_gate.policy.roles import BreakGlass
 from zt_gate.policy.strictness import (
-    TURNED,
+    REVERSED,
     Loosening,
-    Untold,
-    amount,
+    NotCompared,
+    effective_value,
+    field_steps,
     merge_sections,
     orders,
     section_changes,
-    steps,
 )
 
 KINDS = {
@@ -38,7 +38,8 @@ KINDS = {
 }
 WHOLE = {"Source", "CalibrationFile", "Separation", "Role", "RuleSetting", "Waiver", "Trust", "Revocations", "Key",
          "Certificate", "Identity", "TrustedRoot", "TokenIssuer"}  # fmt: skip
-"""Entries that are compared whole, and sections that `merge` and `diff` lay out by hand; `Untold` fields name them."""
+"""Entries that are compared whole, and sections that `merge` and `diff` lay out by hand;
+`NotCompared` fields name them."""
 
 DIGESTS = [str(Digest.of(text)) for text in (b"1", b"2", b"3")]
 SOURCES = [Source("git+https://a"), Source("git+https://a", ("refs/tags/v*",)), Source("git+https://b")]
@@ -119,7 +120,7 @@ def sections(kind):
 def left(parent, name):
     """Whether a parent that does not say a field leaves it to its child."""
     order = orders(type(parent))[name]
-    return getattr(parent, name) == order.unsaid and order.left(parent)
+    return getattr(parent, name) == order.unset and order.left_to_child(parent)
 
 
 def merged(parent, child):
@@ -139,20 +140,20 @@ def test_a_child_is_in_no_field_looser_than_its_parent(pair):
     if isinstance(both, Loosening):
         assert all((both.path, both.message, both.advice))
         return
-    for name, step in steps(parent, both):
+    for name, step in field_steps(parent, both):
         assert step in ("same", "stricter") or left(parent, name), (name, step)
     told = [item for item in section_changes(parent, both) if not left(parent, item.setting.partition(".")[0])]
-    assert {item.step for item in told} <= {"stricter"}
-    for name, step in steps(child, both):
-        if getattr(child, name) != orders(type(child))[name].unsaid:
+    assert {item.comparison for item in told} <= {"stricter"}
+    for name, step in field_steps(child, both):
+        if getattr(child, name) != orders(type(child))[name].unset:
             assert step in ("same", "stricter"), name
 
 
 @given(pairs)
 def test_what_merge_refuses_is_what_diff_calls_looser_or_different(pair):
     parent, child = pair
-    worse = {name for name, step in steps(parent, child) if step in ("looser", "different")}
-    said = {name for name in worse if getattr(child, name) != orders(type(child))[name].unsaid}
+    worse = {name for name, step in field_steps(parent, child) if step in ("looser", "different")}
+    said = {name for name in worse if getattr(child, name) != orders(type(child))[name].unset}
     said -= {name for name in said if left(parent, name) or name in ("suites", "tools")}
     both = merged(parent, child)
     assert (both.path[0] in said) if isinstance(both, Loosening) else (said == set())
@@ -161,9 +162,9 @@ def test_what_merge_refuses_is_what_diff_calls_looser_or_different(pair):
 @given(pairs)
 def test_the_order_reads_the_same_from_both_ends(pair):
     one, other = pair
-    there, back = (dict(steps(*both)) for both in ((one, other), (other, one)))
-    assert there == {name: TURNED[step] for name, step in back.items()}
-    assert set(dict(steps(one, one)).values()) == {"same"}
+    there, back = (dict(field_steps(*both)) for both in ((one, other), (other, one)))
+    assert there == {name: REVERSED[step] for name, step in back.items()}
+    assert set(dict(field_steps(one, one)).values()) == {"same"}
 
 
 @given(sections(Requirements), sections(Requirements))
@@ -173,7 +174,7 @@ def test_stages_are_told_as_their_requirements_are(old, new):
         Policy("zt-gate/v1", "Policy", Metadata("t"), stages={"s": Stage(**shallow(asked))}) for asked in (old, new)
     )
     told = {(item.setting, item.direction) for item in compare(before, after)}
-    assert told == {(item.setting, item.step) for item in section_changes(old, new)}
+    assert told == {(item.setting, item.comparison) for item in section_changes(old, new)}
 
 
 def shallow(section):
@@ -187,7 +188,7 @@ def test_every_field_tightens_in_the_direction_that_is_written_here(name, field)
         dataclasses.replace(kind(), **{"by": ("ann", "bob")} | {field: value}) for value in lax_and_strict(name, field)
     )
     order = orders(kind)[field]
-    assert order.step(amount(lax, field), amount(strict, field)) == "stricter"
+    assert order.compare(effective_value(lax, field), effective_value(strict, field)) == "stricter"
     both = merge_sections(lax, strict, (), "pack:p")
     assert getattr(both, field) == getattr(strict, field)
     if field in ("suites", "tools"):  # parent and child add up
@@ -227,9 +228,12 @@ def test_every_field_of_the_model_has_an_order():
         found = orders(kind)  # raises for a field without one
         assert set(found) == {field.name for field in dataclasses.fields(kind)}
         for name, order in found.items():
-            assert not isinstance(order, Untold) or len(order.why) > 5, (kind, name)
+            assert not isinstance(order, NotCompared) or len(order.why) > 5, (kind, name)
     untold = {
-        (kind.__name__, name) for kind in kinds for name, order in orders(kind).items() if isinstance(order, Untold)
+        (kind.__name__, name)
+        for kind in kinds
+        for name, order in orders(kind).items()
+        if isinstance(order, NotCompared)
     }
     assert untold == {
         ("Metadata", "name"), ("Stage", "mode"), ("Stage", "effective"),
@@ -240,7 +244,9 @@ def test_every_field_of_the_model_has_an_order():
 
 def test_the_table_and_the_section_name_the_same_requirements():
     assert list(REQUIREMENTS) == [field.name for field in dataclasses.fields(Requirements)]
-    assert list(stated(Requirements(**{name: kind() for name, kind in KINDS.items()}))) == list(REQUIREMENTS)
+    assert list(required_statements(Requirements(**{name: kind() for name, kind in KINDS.items()}))) == list(
+        REQUIREMENTS
+    )
 
 
 def test_a_changed_role_has_no_direction():

@@ -1,8 +1,8 @@
-"""What is unlike the rest of the log: advice for a person who reads it, never part of a verdict.
+"""Unusual events in the log: advice for a person, never part of a verdict.
 
-Robust statistics, so that the odd runs do not hide themselves by moving the mean: a value is far off when it is more
-than `limit` times the median absolute deviation away from the median (Iglewicz and Hoaglin 1993, modified z-score).
-Each release name at each stage is compared with its own past; without enough past nothing is said.
+Robust statistics, so that outliers cannot hide by shifting the mean: a value is an outlier if its modified z-score,
+its distance from the median in median absolute deviations, is above a limit (Iglewicz and Hoaglin 1993). Each release
+name at each stage is compared with its own history; with too little history nothing is reported.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from zt_gate.audit.event import happened, split
+from zt_gate.audit.event import event_time, split
 from zt_gate.domain import printable
 
-_KEPT = 500
+_MAX_HISTORY = 500
 """Values of the past that are compared with; memory stays bounded."""
-_MOST_RELEASES = 20_000
+_MAX_RELEASES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class AnomalyThresholds:
 
 
 @dataclass
-class _Past:
+class _History:
     """What one release name at one stage did before."""
 
     signers: set[str] = field(default_factory=set)
@@ -60,18 +60,18 @@ class _Past:
 
 
 class AnomalyDetector:
-    """Looks at one event after the other.
+    """Finds anomalies in a stream of events.
 
     Args:
-        limits: from where on something is odd.
+        limits: thresholds above which an event is reported.
     """
 
     def __init__(self, limits: AnomalyThresholds | None = None) -> None:
         self._limits = limits or AnomalyThresholds()
-        self._past: dict[tuple[str, str], _Past] = {}
+        self._history: dict[tuple[str, str], _History] = {}
         self._first: dict[str, datetime] = {}
 
-    def see(self, event: Mapping[str, Any]) -> Iterator[Anomaly]:
+    def observe(self, event: Mapping[str, Any]) -> Iterator[Anomaly]:
         """Yield what is odd about an event, then count it to the past.
 
         Raises:
@@ -79,41 +79,41 @@ class AnomalyDetector:
         """
         details: Mapping[str, str] = event.get("details", {})
         subject, kind = details.get("subject", ""), event["event"]
-        if kind == "run.finished" and subject and len(self._first) < _MOST_RELEASES:
-            self._first.setdefault(subject, happened(event))
+        if kind == "run.finished" and subject and len(self._first) < _MAX_RELEASES:
+            self._first.setdefault(subject, event_time(event))
         if kind == "approval.given" and subject in self._first:
-            waited = (happened(event) - self._first[subject]).total_seconds()
+            waited = (event_time(event) - self._first[subject]).total_seconds()
             if 0 <= waited < self._limits.haste:
                 text = f"{event['who']} approved {waited:.0f} s after the gate first saw the subject"
                 yield Anomaly("hasty-approval", event["seq"], printable(text))
-        if kind == "run.finished" and event["outcome"] == "allow" and len(self._past) < _MOST_RELEASES:
-            past = self._past.setdefault((details.get("name", ""), details.get("stage", "")), _Past())
-            yield from self._run(event, details, past)
+        if kind == "run.finished" and event["outcome"] == "allow" and len(self._history) < _MAX_RELEASES:
+            history = self._history.setdefault((details.get("name", ""), details.get("stage", "")), _History())
+            yield from self._run(event, details, history)
 
-    def _run(self, event: Mapping[str, Any], details: Mapping[str, str], past: _Past) -> Iterator[Anomaly]:
-        time, known = happened(event), past.runs >= self._limits.past
+    def _run(self, event: Mapping[str, Any], details: Mapping[str, str], history: _History) -> Iterator[Anomaly]:
+        time, known = event_time(event), history.runs >= self._limits.past
         name, seq = printable(details.get("name", "a release"), 80), event["seq"]
         signers = set(split(details.get("signers", "")))
-        new = signers - past.signers
-        if known and new and past.signers:
+        new = signers - history.signers
+        if known and new and history.signers:
             yield Anomaly("new-signer", seq, f"{name}: first signed by {printable(', '.join(sorted(new)), 120)}")
-        for kind, key, values in (("size-jump", "bytes", past.sizes), ("tensor-jump", "tensors", past.tensors)):
+        for kind, key, values in (("size-jump", "bytes", history.sizes), ("tensor-jump", "tensors", history.tensors)):
             value = _number(details.get(key, ""))
             if value is None:
                 continue
-            if known and self._far(value, values):
+            if known and self._is_outlier(value, values):
                 yield Anomaly(kind, seq, f"{name}: {value:.0f} {key}, usually {statistics.median(values):.0f}")
-            _keep(values, value)
+            _append_bounded(values, value)
         hour = time.hour + time.minute / 60
-        if known and min(_apart(hour, other) for other in past.hours) > self._limits.hours:
+        if known and min(_hours_apart(hour, other) for other in history.hours) > self._limits.hours:
             yield Anomaly(
                 "odd-hour", seq, f"{name}: allowed at {time:%H:%M} UTC, {self._limits.hours:.0f} h from the usual"
             )
-        _keep(past.hours, hour)
-        past.signers |= signers
-        past.runs += 1
+        _append_bounded(history.hours, hour)
+        history.signers |= signers
+        history.runs += 1
 
-    def _far(self, value: float, values: Sequence[float]) -> bool:
+    def _is_outlier(self, value: float, values: Sequence[float]) -> bool:
         if len(values) < self._limits.past:
             return False
         median = statistics.median(values)
@@ -123,13 +123,13 @@ class AnomalyDetector:
         return distance > self._limits.floor * abs(median) and 0.6745 * distance > self._limits.deviations * spread
 
 
-def _keep(values: list[float], value: float) -> None:
+def _append_bounded(values: list[float], value: float) -> None:
     values.append(value)
-    if len(values) > _KEPT:
+    if len(values) > _MAX_HISTORY:
         del values[0]
 
 
-def _apart(hour: float, other: float) -> float:
+def _hours_apart(hour: float, other: float) -> float:
     """Hours between two times of the day, the short way round the clock."""
     gap = abs(hour - other)
     return min(gap, 24 - gap)

@@ -69,12 +69,12 @@ def open_note(note: bytes, key: Ed25519PublicKey, place: str) -> Checkpoint:
     from cryptography.exceptions import InvalidSignature
 
     checkpoint, signatures = split_note(note, place)
-    wanted = _key_id(checkpoint.origin, key)
-    ours = [value[4:] for name, value in signatures if name == checkpoint.origin and value[:4] == wanted]
-    if not ours:
+    key_id = _key_id(checkpoint.origin, key)
+    own_signatures = [value[4:] for name, value in signatures if name == checkpoint.origin and value[:4] == key_id]
+    if not own_signatures:
         raise AuditLogError(f"{place} is not signed by this key", "name the public key of the log's own key")
     try:
-        for signature in ours:
+        for signature in own_signatures:
             key.verify(signature, checkpoint.text.encode())
     except InvalidSignature:
         raise AuditLogError(f"the signature of {place} is wrong: the checkpoint was changed", _COPY_AGAIN) from None
@@ -87,33 +87,33 @@ def split_note(note: bytes, place: str) -> tuple[Checkpoint, list[tuple[str, byt
     Raises:
         AuditLogError: it is no signed checkpoint.
     """
-    wrong = AuditLogError(f"{place} is no signed checkpoint", _COPY_AGAIN)
+    malformed = AuditLogError(f"{place} is no signed checkpoint", _COPY_AGAIN)
     if len(note) > MAX_NOTE:
-        raise wrong
+        raise malformed
     try:
         text, found, tail = note.decode("utf-8").rpartition(_SEPARATOR)
         if not found or not tail.endswith("\n") or any(char < " " and char != "\n" for char in text + tail):
-            raise wrong
+            raise malformed
         lines = [_SIGNATURE.fullmatch(line) for line in tail[:-1].split("\n")]
         signatures = [(line[1], base64.b64decode(line[2], validate=True)) for line in lines if line]
     except (UnicodeDecodeError, binascii.Error):
-        raise wrong from None
+        raise malformed from None
     if len(signatures) != len(lines) or any(len(value) < 5 for _, value in signatures):
-        raise wrong
-    return _parse(text + "\n", wrong), signatures
+        raise malformed
+    return _parse(text + "\n", malformed), signatures
 
 
-def _parse(text: str, wrong: AuditLogError) -> Checkpoint:
+def _parse(text: str, malformed: AuditLogError) -> Checkpoint:
     lines = text[:-1].split("\n")
     if len(lines) != 3 or not lines[0] or re.search(r"[\s+]", lines[0]) or not _SIZE.fullmatch(lines[1]):
-        raise wrong
+        raise malformed
     try:
         root = base64.b64decode(lines[2], validate=True)
     except (binascii.Error, ValueError):
-        raise wrong from None
+        raise malformed from None
     checkpoint = Checkpoint(lines[0], int(lines[1]), root)
     if len(root) != 32 or checkpoint.text != text or printable(lines[0]) != lines[0]:
-        raise wrong
+        raise malformed
     return checkpoint
 
 

@@ -1,4 +1,4 @@
-"""The same figures side by side, for teams or for months, and how the share of blocked runs moves."""
+"""The same metrics side by side, for teams or for months, and how the share of blocked runs moves."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zt_gate.audit.event import happened
-from zt_gate.audit.metrics import OTHERS, Figures, quantile
+from zt_gate.audit.event import event_time
+from zt_gate.audit.metrics import OTHERS, LogMetrics, quantile
 
 BY = ("team", "month")
-_MOST = 60
-NOBODY = "no team"
-"""Where the events go that name no team."""
+_MAX_GROUPS = 60
+NO_TEAM = "no team"
+"""Group of events without a team."""
 
 
 @dataclass
@@ -25,25 +25,25 @@ class LogComparison:
     """
 
     by: str
-    groups: dict[str, Figures] = field(default_factory=dict)
+    groups: dict[str, LogMetrics] = field(default_factory=dict)
     trend: dict[str, dict[str, list[int]]] = field(default_factory=lambda: defaultdict(dict))
     """For each team, and by month: how many runs were blocked, and how many there were."""
-    total: Figures = field(default_factory=Figures)
+    total: LogMetrics = field(default_factory=LogMetrics)
     _runs: dict[str, str] = field(default_factory=dict)
 
-    def see(self, event: Mapping[str, Any]) -> None:
+    def observe(self, event: Mapping[str, Any]) -> None:
         """Take one event into account.
 
         Raises:
             AuditLogError: its time is none.
         """
-        self.total.see(event)
-        team = event.get("details", {}).get("team", "") or NOBODY
-        month = f"{happened(event):%Y-%m}"
+        self.total.observe(event)
+        team = event.get("details", {}).get("team", "") or NO_TEAM
+        month = f"{event_time(event):%Y-%m}"
         group = self._group(event, team if self.by == "team" else month)
-        self.groups.setdefault(group, Figures()).see(event)
+        self.groups.setdefault(group, LogMetrics()).observe(event)
         if event["event"] == "run.finished":
-            line = self.trend[team if team in self.trend or len(self.trend) < _MOST else OTHERS]
+            line = self.trend[team if team in self.trend or len(self.trend) < _MAX_GROUPS else OTHERS]
             blocked, runs = line.get(month, [0, 0])
             line[month] = [blocked + (event["outcome"] == "block"), runs + 1]
 
@@ -53,7 +53,7 @@ class LogComparison:
             self._runs[event["run"]] = group
         elif event["event"] == "run.finished":
             group = self._runs.pop(event["run"], group)
-        return group if group in self.groups or len(self.groups) < _MOST else OTHERS
+        return group if group in self.groups or len(self.groups) < _MAX_GROUPS else OTHERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,15 @@ COLUMNS = (
 """The figures of the comparison, in the order of the table."""
 
 
-def row(figures: Figures) -> tuple[float | None, ...]:
+def row(metrics: LogMetrics) -> tuple[float | None, ...]:
     """Return the figures of one group in the order of `COLUMNS`; None where there is nothing to compute from."""
-    runs = figures.decisions.total()
+    runs = metrics.decisions.total()
     return (
         runs,
-        figures.count("block") / runs if runs else None,
-        quantile(figures.responses, 0.5),
-        quantile(figures.remediations, 0.5),
-        figures.denied,
-        figures.breaches,
-        figures.availability,
+        metrics.count("block") / runs if runs else None,
+        quantile(metrics.responses, 0.5),
+        quantile(metrics.remediations, 0.5),
+        metrics.denied,
+        metrics.breaches,
+        metrics.availability,
     )

@@ -141,7 +141,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
     """Return the event that a line without its newline holds, or None where it is not exactly one."""
     try:
         event = json.loads(line)
-        if not (isinstance(event, dict) and _shaped(event) and _FLAT.encode(event).encode() == line):
+        if not (isinstance(event, dict) and _is_well_formed(event) and _FLAT.encode(event).encode() == line):
             return None
     except (ValueError, TypeError, RecursionError):
         return None
@@ -153,7 +153,7 @@ def digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def happened(event: Mapping[str, Any]) -> datetime:
+def event_time(event: Mapping[str, Any]) -> datetime:
     """Return when an event happened, as its writer said; for a merged one not the time of the merge.
 
     Raises:
@@ -166,16 +166,16 @@ def happened(event: Mapping[str, Any]) -> datetime:
     return time
 
 
-def _shaped(event: dict[str, Any]) -> bool:
+def _is_well_formed(event: dict[str, Any]) -> bool:
     """Whether a parsed object has exactly the fields of an event, of their types."""
     if event.keys() - {"details"} != _FIELDS:
         return False
     if "details" in event and not (event["details"] and _details(event["details"])):
         return False
     words = all(type(event[name]) is str and event[name] for name in WORDS)
-    place = type(event["seq"]) is int and type(event["prev"]) is str and _DIGEST.fullmatch(event["prev"])
+    in_chain = type(event["seq"]) is int and type(event["prev"]) is str and _DIGEST.fullmatch(event["prev"])
     return bool(
-        words and place and event["schema"] == SCHEMA and _KIND.fullmatch(event["event"]) and _time(event["time"])
+        words and in_chain and event["schema"] == SCHEMA and _KIND.fullmatch(event["event"]) and _time(event["time"])
     )
 
 
@@ -198,7 +198,7 @@ def _clean(text: str, secrets: Iterable[str]) -> str:
     return printable(redact(text, secrets), _MAX_TEXT)
 
 
-_MOST = 50
+_MAX_PARTS = 50
 """Names in one detail. A release with more different rules against it is not told apart by the rest."""
 
 
@@ -236,12 +236,12 @@ def run_details(
         "bytes": str(manifest.total_bytes),
         "signers": _signers(evidence),
         "tensors": _tensors(evidence),
-        "reasons": _joined({f"{reason.check or 'policy'}/{reason.code}" for reason in verdict.reasons}),
-        "rules": _counted(blocked),
-        "waived": _counted(passed),
-        "waivers": _joined({f"{item.waiver}@{waivers.get(item.waiver, '')}" for item in verdict.waived}),
-        "checks": _joined({f"{item.check}:{item.status}" for item in evidence}),
-        "milliseconds": _joined({f"{name}:{round(value * 1000)}" for name, value in seconds.items()}),
+        "reasons": _join_sorted({f"{reason.check or 'policy'}/{reason.code}" for reason in verdict.reasons}),
+        "rules": _join_counts(blocked),
+        "waived": _join_counts(passed),
+        "waivers": _join_sorted({f"{item.waiver}@{waivers.get(item.waiver, '')}" for item in verdict.waived}),
+        "checks": _join_sorted({f"{item.check}:{item.status}" for item in evidence}),
+        "milliseconds": _join_sorted({f"{name}:{round(value * 1000)}" for name, value in seconds.items()}),
     }
     return {name: text for name, text in facts.items() if text}
 
@@ -258,12 +258,12 @@ def release_name(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2] or name
 
 
-def _joined(parts: Iterable[str]) -> str:
-    return " ".join(sorted(parts)[:_MOST])
+def _join_sorted(parts: Iterable[str]) -> str:
+    return " ".join(sorted(parts)[:_MAX_PARTS])
 
 
-def _counted(counts: Counter[str]) -> str:
-    return _joined(f"{rule}:{count}" for rule, count in counts.items())
+def _join_counts(counts: Counter[str]) -> str:
+    return _join_sorted(f"{rule}:{count}" for rule, count in counts.items())
 
 
 def _signers(evidence: Sequence[Evidence]) -> str:
@@ -274,7 +274,7 @@ def _signers(evidence: Sequence[Evidence]) -> str:
         if item.check == "signature" and item.status is Status.PASS
         for name in item.metrics.get("signers", "").split(",")
     }
-    return " ".join(sorted(name.replace(" ", "_") for name in found if name)[:_MOST])
+    return " ".join(sorted(name.replace(" ", "_") for name in found if name)[:_MAX_PARTS])
 
 
 def _tensors(evidence: Sequence[Evidence]) -> str:

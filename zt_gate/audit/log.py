@@ -1,7 +1,7 @@
-"""An append-only, hash-chained log: one RFC 8785 line per event, flushed to the disk before anybody hears of it.
+"""An append-only, hash-chained log: one RFC 8785 line per event, flushed to disk before the verdict is released.
 
 Each line names the SHA-256 of the line before it. A chain shows an edit, a gap and a reordering; it cannot show that
-its tail was cut off or that the whole was rewritten. Whoever holds an earlier signed checkpoint can (`seal`).
+its tail was cut off or that the whole was rewritten. An earlier signed checkpoint can (`sign_checkpoint`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bring the segments of short-lived runners together in one log.
+"""Merge the log segments of short-lived runners into one log.
 
 A hosted runner cannot share a file with the next one. Each writes a log of its own, a segment; later all are folded
 into one. A merged event keeps its words and details, and names the segment, its number there, the digest of its line
@@ -30,7 +30,7 @@ class _MergedSegment:
     count: int = 0
     last: str = ""
     """Digest of the last line that was merged."""
-    noted: int = 0
+    reported: int = 0
     """Number of events of which a `segment.merged` tells."""
 
 
@@ -40,24 +40,29 @@ def known_segments(path: Path, held: Sequence[Checkpoint] = ()) -> dict[str, _Me
     Raises:
         AuditLogError: the log is not intact, or its merged events do not follow from each other.
     """
-    known: dict[str, _MergedSegment] = {}
+    merged_segments: dict[str, _MergedSegment] = {}
     # A torn last line is no obstacle: the next append removes it and says so.
     for event in read_events(path, held, torn=[]) if path.exists() else ():
         details = event.get("details", {})
         if "merged_from" not in details:
             continue
-        entry = known.setdefault(details["merged_from"], _MergedSegment())
+        entry = merged_segments.setdefault(details["merged_from"], _MergedSegment())
         if "merged_count" in details:
-            entry.noted = int(details["merged_count"]) if details["merged_count"].isdecimal() else 0
+            entry.reported = int(details["merged_count"]) if details["merged_count"].isdecimal() else 0
         elif details.get("merged_seq") != str(entry.count):
             raise AuditLogError(f"event {event['seq']} was not merged in its order", "restore the log from a copy")
         else:
             entry.count, entry.last = entry.count + 1, details.get("merged_digest", "")
-    return known
+    return merged_segments
 
 
 def merge(
-    out: AuditLog, known: dict[str, _MergedSegment], segment: Path, held: Sequence[Checkpoint], who: str, now: datetime
+    out: AuditLog,
+    merged_segments: dict[str, _MergedSegment],
+    segment: Path,
+    held: Sequence[Checkpoint],
+    who: str,
+    now: datetime,
 ) -> int:
     """Append what a segment holds and the merged log does not; return how many events that is.
 
@@ -65,7 +70,7 @@ def merge(
 
     Args:
         out: the merged log.
-        known: what it holds, from `known_segments`; kept up to date.
+        merged_segments: what it holds, from `known_segments`; kept up to date.
         segment: the log of one runner.
         held: verified checkpoints of the segment.
         who: who merges.
@@ -75,23 +80,23 @@ def merge(
         UsageError: the segment is itself a merged log.
         AuditLogError: a log is not intact, or the segment is no longer what was merged before.
     """
-    whole, torn = Position(), list[bytes]()
-    for event in read_events(segment, held, whole, torn):
+    segment_end, torn = Position(), list[bytes]()
+    for event in read_events(segment, held, segment_end, torn):
         _refuse_merged(event, segment)
-    if not whole.count:
+    if not segment_end.count:
         return 0
-    origin = origin_of(whole.first)
-    entry = known.setdefault(origin, _MergedSegment())
-    if entry.count > whole.count:
+    origin = origin_of(segment_end.first)
+    entry = merged_segments.setdefault(origin, _MergedSegment())
+    if entry.count > segment_end.count:
         raise AuditLogError(f"{printable(segment)} is shorter than when it was merged", "bring back the whole segment")
-    fresh = out.extend(_fresh(segment, origin, entry, whole.count), now, room=MAX_LINE)
-    if entry.noted != whole.count:
-        out.append(_note(segment, whole.checkpoint, who, fresh, torn), now)
-        entry.noted = whole.count
-    return fresh
+    added = out.extend(_unmerged_events(segment, origin, entry, segment_end.count), now, room=MAX_LINE)
+    if entry.reported != segment_end.count:
+        out.append(_merge_event(segment, segment_end.checkpoint, who, added, torn), now)
+        entry.reported = segment_end.count
+    return added
 
 
-def _fresh(segment: Path, origin: str, entry: _MergedSegment, count: int) -> Iterator[Event]:
+def _unmerged_events(segment: Path, origin: str, entry: _MergedSegment, count: int) -> Iterator[Event]:
     """Yield the events of a segment that were not merged yet, after comparing the last that was."""
     done = entry.count
     for event in read_events(segment, torn=[]):
@@ -99,22 +104,22 @@ def _fresh(segment: Path, origin: str, entry: _MergedSegment, count: int) -> Ite
         if seq == done - 1 and line != entry.last:
             raise AuditLogError(f"{printable(segment)} was rewritten since it was merged", "find out who changed it")
         if done <= seq < count:
-            yield _merged(event, origin, line)
+            yield _merged_event(event, origin, line)
             entry.count, entry.last = seq + 1, line
 
 
-def _merged(event: dict[str, Any], origin: str, line: str) -> Event:
+def _merged_event(event: dict[str, Any], origin: str, line: str) -> Event:
     trace = {"merged_from": origin, "merged_seq": str(event["seq"]), "merged_digest": line}
     trace["merged_time"] = event["time"]
     return Event(**{name: event[name] for name in WORDS}, details={**event.get("details", {}), **trace})
 
 
-def _note(segment: Path, checkpoint: Checkpoint, who: str, fresh: int, torn: list[bytes]) -> Event:
+def _merge_event(segment: Path, checkpoint: Checkpoint, who: str, added: int, torn: list[bytes]) -> Event:
     details = {"merged_from": checkpoint.origin, "merged_count": str(checkpoint.size), "root": checkpoint.root.hex()}
     if torn:
         details |= {"torn": f"sha256:{digest(torn[0])}", "torn_bytes": str(len(torn[0]))}
     what = printable(os.path.basename(segment)) or "segment"
-    return Event("segment.merged", uuid.uuid4().hex, who, what, "audit merge", f"merged {fresh} events", details)
+    return Event("segment.merged", uuid.uuid4().hex, who, what, "audit merge", f"merged {added} events", details)
 
 
 def _refuse_merged(event: dict[str, Any], segment: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 6962 section 2.1, in a pass: hashes of O(log n) subtrees, never the whole tree."""
+"""The Merkle tree of RFC 6962 section 2.1 in one pass: it keeps the hashes of O(log n) subtrees, never the tree."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 def leaf_hash(data: bytes) -> bytes:
     """Return the hash of one entry; 32 bytes."""
+    # The prefixes 0 and 1 keep a leaf from passing for an inner node (second preimage, RFC 6962 section 2.1).
     return hashlib.sha256(b"\0" + data).digest()
 
 
@@ -33,6 +34,7 @@ class Frontier:
 
     def add(self, data: bytes) -> None:
         """Append one entry: amortised two hashes."""
+        # Like a binary counter: each set low bit of the size is a full subtree that merges with the new node.
         node, start, width = leaf_hash(data), self.size, 1
         while start & width:
             left = self.subtrees.pop()
@@ -76,7 +78,7 @@ class Frontier:
         return node
 
 
-def included(leaf: bytes, index: int, size: int, proof: Iterable[bytes], root: bytes) -> bool:
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Iterable[bytes], root: bytes) -> bool:
     """Whether a proof shows a leaf at an index of the tree with this size and root (RFC 9162 section 2.1.3.2).
 
     Args:

@@ -1,7 +1,7 @@
-"""Figures about the gate's own work, computed from the events of a verified log.
+"""Metrics of the gate's own work, computed from the events of a verified log.
 
-Feed every event to `Figures.see`; what comes out counts only when the log was read to its end without an error. The
-definitions stand beside the fields; nothing is inferred: a breach is what somebody declared to be one.
+Feed every event to `LogMetrics.observe`; the result is valid only if the log was read to its end without an error. The
+definitions are beside the fields; nothing is inferred: a breach counts only if a person declared it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from zt_gate.audit.event import happened, split
+from zt_gate.audit.event import event_time, split
 from zt_gate.errors import UsageError
 
 AUTHN = frozenset(
@@ -24,14 +24,14 @@ AUTHZ = frozenset({"approvals"})
 """Checks that ask whether those who are known may do this."""
 EXPIRING = timedelta(days=14)
 """A waiver that ends within this time is about to expire."""
-_MOST_GROUPS = 200
+_MAX_TEAMS = 200
 OTHERS = "others"
 """Where the figures of further teams go, once there are too many to tell apart."""
 
 
 @dataclass
-class Figures:
-    """What a log amounts to, over a window of time."""
+class LogMetrics:
+    """Metrics of a log over a time window."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -64,13 +64,13 @@ class Figures:
     _running: set[str] = field(default_factory=set)
     _teams: set[str] = field(default_factory=set)
 
-    def see(self, event: Mapping[str, Any]) -> None:
+    def observe(self, event: Mapping[str, Any]) -> None:
         """Take one event into account.
 
         Raises:
             AuditLogError: its time is none.
         """
-        time = happened(event)
+        time = event_time(event)
         if (self.since and time < self.since) or (self.until and time >= self.until):
             return
         self.events += 1
@@ -144,7 +144,7 @@ class Figures:
                 self.authz_denied[reason] += 1
 
     def _team(self, name: str) -> str:
-        if name not in self._teams and len(self._teams) >= _MOST_GROUPS:
+        if name not in self._teams and len(self._teams) >= _MAX_TEAMS:
             return OTHERS
         self._teams.add(name)
         return name

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 from zt_gate import __version__
 from zt_gate.audit.compare import COLUMNS, LogComparison, row
-from zt_gate.audit.metrics import Figures
+from zt_gate.audit.metrics import LogMetrics
 from zt_gate.audit.reader import LogSummary
 from zt_gate.domain import printable
-from zt_gate.pages import ChartLine, Markup, bars, document, element, join, lines, shown
-from zt_gate.pages.charts import MOST_LINES
+from zt_gate.pages import ChartLine, Markup, bars, document, element, format_value, join, lines
+from zt_gate.pages.charts import MAX_LINES
 
-_MOST_BARS = 12
-_CHARTED = (1, 2, 3, 4, 6)
+_MAX_BARS = 12
+_BAR_COLUMNS = (1, 2, 3, 4, 6)
 """Columns that are drawn as bars."""
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#57606a;--rule:#d8dee4;--track:#eef1f4;--bar:#0072b2;
@@ -61,14 +61,14 @@ def page(comparison: LogComparison, summary: LogSummary, covered: int, now: date
     )
 
 
-def _ordered(comparison: LogComparison) -> list[tuple[str, Figures]]:
+def _ordered(comparison: LogComparison) -> list[tuple[str, LogMetrics]]:
     """Months in their order; teams by the number of their runs."""
     if comparison.by == "month":
         return sorted(comparison.groups.items())
     return sorted(comparison.groups.items(), key=lambda item: (-item[1].decisions.total(), item[0]))
 
 
-def _period(total: Figures) -> str:
+def _period(total: LogMetrics) -> str:
     last = f"{total.last_event:%Y-%m-%d}" if total.last_event is not None else "nothing yet"
     runs = total.decisions.total()
     return f"{runs} runs, {total.count('block')} of them blocked; last event {last}."
@@ -80,11 +80,11 @@ def _trend(comparison: LogComparison) -> Markup | None:
         return None
     if comparison.by == "team":
         most = sorted(comparison.trend.items(), key=lambda item: (-sum(n for _, n in item[1].values()), item[0]))
-        chosen = dict(most[:MOST_LINES])
+        chosen = dict(most[:MAX_LINES])
     else:
-        chosen = {"all runs": _together(comparison)}
+        chosen = {"all runs": _sum_of_teams(comparison)}
     series = [ChartLine(name, tuple(_share(line.get(month)) for month in months)) for name, line in chosen.items()]
-    note = f" The {MOST_LINES} with the most runs are shown." if len(comparison.trend) > len(series) > 1 else ""
+    note = f" The {MAX_LINES} with the most runs are shown." if len(comparison.trend) > len(series) > 1 else ""
     return element(
         "figure",
         element("h2", "Blocked runs by month"),
@@ -94,7 +94,7 @@ def _trend(comparison: LogComparison) -> Markup | None:
     )
 
 
-def _together(comparison: LogComparison) -> dict[str, list[int]]:
+def _sum_of_teams(comparison: LogComparison) -> dict[str, list[int]]:
     result: dict[str, list[int]] = {}
     for line in comparison.trend.values():
         for month, (blocked, runs) in line.items():
@@ -109,13 +109,13 @@ def _share(counts: list[int] | None) -> float | None:
 
 def _bars(comparison: LogComparison) -> Markup:
     groups = _ordered(comparison)
-    chosen = groups[:_MOST_BARS] if comparison.by == "team" else groups[-_MOST_BARS:]
-    figures = []
-    for number in _CHARTED:
+    chosen = groups[:_MAX_BARS] if comparison.by == "team" else groups[-_MAX_BARS:]
+    metrics = []
+    for number in _BAR_COLUMNS:
         column = COLUMNS[number]
         chart = bars(column.title, column.unit, [(name, row(group)[number]) for name, group in chosen])
-        figures.append(element("figure", element("h2", column.title), element("p", column.meaning), chart))
-    return join(*figures)
+        metrics.append(element("figure", element("h2", column.title), element("p", column.meaning), chart))
+    return join(*metrics)
 
 
 def _table(comparison: LogComparison) -> Markup:
@@ -127,8 +127,8 @@ def _table(comparison: LogComparison) -> Markup:
     return element("div", element("table", element("thead", head), element("tbody", body), foot), class_="scroll")
 
 
-def _row(name: str, figures: Figures) -> Markup:
-    cells = (shown(value, column.unit) for value, column in zip(row(figures), COLUMNS, strict=True))
+def _row(name: str, metrics: LogMetrics) -> Markup:
+    cells = (format_value(value, column.unit) for value, column in zip(row(metrics), COLUMNS, strict=True))
     return element("tr", (element("td", cell) for cell in (name, *cells)))
 
 

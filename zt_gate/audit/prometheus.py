@@ -1,6 +1,6 @@
-"""Figures in the text format of Prometheus, for a file that a collector picks up.
+"""Metrics in the text format of Prometheus, for a file that a collector reads.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/. CI jobs end before anybody could scrape them. No label
+https://prometheus.io/docs/instrumenting/exposition_formats/. CI jobs end before they could be scraped. No label
 ever holds a digest, a person or the name of a release: each different label is a time series.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from zt_gate.audit.metrics import Figures, quantile
+from zt_gate.audit.metrics import LogMetrics, quantile
 from zt_gate.domain import printable
 
 Labels = Mapping[str, str]
@@ -28,16 +28,16 @@ class MetricFamily:
     """Suffix, labels, value."""
 
 
-def render(figures: Figures, now: datetime, checkpoint: datetime | None) -> str:
+def render(metrics: LogMetrics, now: datetime, checkpoint: datetime | None) -> str:
     """Return the whole text.
 
     Args:
-        figures: from a verified log.
+        metrics: from a verified log.
         now: the time, for ages and expiries.
         checkpoint: time of the last event that a signed checkpoint covers; None where none was verified.
     """
     lines = []
-    for family in families(figures, now, checkpoint):
+    for family in families(metrics, now, checkpoint):
         lines += [f"# HELP {family.name} {_help(family.help)}", f"# TYPE {family.name} {family.kind}"]
         lines += [
             f"{family.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in family.samples
@@ -45,67 +45,67 @@ def render(figures: Figures, now: datetime, checkpoint: datetime | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def families(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[MetricFamily]:
+def families(metrics: LogMetrics, now: datetime, checkpoint: datetime | None) -> Iterator[MetricFamily]:
     """Yield every metric, also those without a sample, so that a dashboard can rely on the names."""
-    yield from _incidents(figures)
-    yield from _decisions(figures)
-    yield from _state(figures, now, checkpoint)
+    yield from _incidents(metrics)
+    yield from _decisions(metrics)
+    yield from _state(metrics, now, checkpoint)
 
 
-def _incidents(figures: Figures) -> Iterator[MetricFamily]:
+def _incidents(metrics: LogMetrics) -> Iterator[MetricFamily]:
     yield MetricFamily(
         "zt_gate_incident_response_seconds",
         "summary",
         "Time from incident.opened to incident.contained, as recorded by people.",
-        _summary(figures.responses),
+        _summary(metrics.responses),
     )
-    yield _gauge("zt_gate_incidents_open", "Incidents that are recorded and not contained.", figures.open_incidents)
+    yield _gauge("zt_gate_incidents_open", "Incidents that are recorded and not contained.", metrics.open_incidents)
     yield MetricFamily(
         "zt_gate_time_to_remediate_seconds",
         "summary",
         "Time from the first block of a release name at a stage to its next allow.",
-        _summary(figures.remediations),
+        _summary(metrics.remediations),
     )
     yield _counter(
-        "zt_gate_declared_breaches", "Breaches that people declared; declared, not detected.", figures.breaches
+        "zt_gate_declared_breaches", "Breaches that people declared; declared, not detected.", metrics.breaches
     )
     yield _counter(
-        "zt_gate_break_glass", "Times that somebody went around the gate and recorded it.", figures.breakglass
+        "zt_gate_break_glass", "Times that somebody went around the gate and recorded it.", metrics.breakglass
     )
 
 
-def _decisions(figures: Figures) -> Iterator[MetricFamily]:
+def _decisions(metrics: LogMetrics) -> Iterator[MetricFamily]:
     yield _counters(
         "zt_gate_authz_denied",
         "Runs and promotions that were refused for want of permission.",
-        [({"reason": reason}, number) for reason, number in sorted(figures.authz_denied.items())],
+        [({"reason": reason}, number) for reason, number in sorted(metrics.authz_denied.items())],
     )
     yield _counters(
         "zt_gate_authn_denied",
-        "Blocked runs by statement that was missing, invalid or from no signer that the policy trusts.",
-        [({"reason": reason}, number) for reason, number in sorted(figures.authn_denied.items())],
+        "Blocked runs by statement that was missing, invalid or from nobody whom the policy trusts.",
+        [({"reason": reason}, number) for reason, number in sorted(metrics.authn_denied.items())],
     )
     yield _counters(
         "zt_gate_decisions",
         "Finished runs.",
         [
             ({"stage": stage, "team": team, "decision": decision}, number)
-            for (stage, team, decision), number in sorted(figures.decisions.items())
+            for (stage, team, decision), number in sorted(metrics.decisions.items())
         ],
     )
     yield _counters(
         "zt_gate_rule_results",
         "Findings that blocked a run (fail) or were let through by a waiver (waived).",
-        [({"rule": rule, "verdict": verdict}, number) for (rule, verdict), number in sorted(figures.rules.items())],
+        [({"rule": rule, "verdict": verdict}, number) for (rule, verdict), number in sorted(metrics.rules.items())],
     )
 
 
-def _state(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iterator[MetricFamily]:
-    active, expiring = figures.waivers(now)
+def _state(metrics: LogMetrics, now: datetime, checkpoint: datetime | None) -> Iterator[MetricFamily]:
+    active, expiring = metrics.waivers(now)
     yield _gauge("zt_gate_waivers_active", "Waivers that the last runs leaned on and that still hold.", active)
     yield _gauge("zt_gate_waivers_expiring", "Those of them that expire within 14 days.", expiring)
-    yield _gauge("zt_gate_run_availability_ratio", "Finished runs by started runs.", figures.availability)
-    last = figures.last_run.timestamp() if figures.last_run is not None else None
+    yield _gauge("zt_gate_run_availability_ratio", "Finished runs by started runs.", metrics.availability)
+    last = metrics.last_run.timestamp() if metrics.last_run is not None else None
     yield _gauge("zt_gate_last_run_timestamp_seconds", "When the last run finished.", last)
     yield MetricFamily(
         "zt_gate_step_duration_seconds",
@@ -113,11 +113,11 @@ def _state(figures: Figures, now: datetime, checkpoint: datetime | None) -> Iter
         "Wall time of the steps of a run.",
         tuple(
             sample
-            for step, (total, runs) in sorted(figures.steps.items())
+            for step, (total, runs) in sorted(metrics.steps.items())
             for sample in (("_sum", {"step": step}, total / 1000), ("_count", {"step": step}, runs))
         ),
     )
-    yield _gauge("zt_gate_audit_log_size", "Events in the log, or in the window that was asked for.", figures.events)
+    yield _gauge("zt_gate_audit_log_size", "Events in the log, or in the window that was asked for.", metrics.events)
     age = max(0.0, (now - checkpoint).total_seconds()) if checkpoint is not None else None
     yield _gauge("zt_gate_checkpoint_age_seconds", "Age of the last event that a signed checkpoint covers.", age)
 

@@ -1,4 +1,4 @@
-"""Show to somebody who does not hold the log that one event is in it: https://c2sp.org/tlog-proof.
+"""Prove to someone without the log that one event is in it: https://c2sp.org/tlog-proof.
 
 The event's own line travels as the proof's extra data, so the file is complete in itself. Extra data is not
 authenticated by the format; here it is the very leaf that the proof is about, so it is.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zt_gate.audit.checkpoint import MAX_NOTE, Checkpoint, open_note, split_note
 from zt_gate.audit.event import MAX_LINE, decode
-from zt_gate.audit.merkle import Frontier, included, leaf_hash
+from zt_gate.audit.merkle import Frontier, leaf_hash, verify_inclusion
 from zt_gate.audit.reader import Position, read_events
 from zt_gate.domain import canonical_json, printable
 from zt_gate.errors import AuditLogError, UsageError
@@ -29,7 +29,7 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,15})")
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class VerifiedProof:
     """What a verified proof shows."""
 
     index: int
@@ -67,7 +67,7 @@ def prove(log: Path, index: int, note: bytes, place: str) -> bytes:
     return f"{_HEADER}\nextra {extra}\nindex {index}\n{hashes}\n".encode() + note
 
 
-def verify_proof(data: bytes, key: Ed25519PublicKey, place: str) -> Proven:
+def verify_proof(data: bytes, key: Ed25519PublicKey, place: str) -> VerifiedProof:
     """Verify a proof without the log.
 
     Args:
@@ -78,24 +78,24 @@ def verify_proof(data: bytes, key: Ed25519PublicKey, place: str) -> Proven:
     Raises:
         AuditLogError: it is no proof with an event, its checkpoint is not signed by this key, or it does not add up.
     """
-    wrong = AuditLogError(f"{place} is no proof of an event", "make it again with: zt-gate audit prove")
+    malformed = AuditLogError(f"{place} is no proof of an event", "make it again with: zt-gate audit prove")
     head, found, note = data.partition(b"\n\n")
     if not found or len(data) > MAX_PROOF:
-        raise wrong
+        raise malformed
     try:
         lines = head.decode("ascii").split("\n")
         number = _INDEX.fullmatch(lines[2])
         if lines[0] != _HEADER or not lines[1].startswith("extra ") or number is None or len(lines) > 3 + 64:
-            raise wrong
+            raise malformed
         line, *path = (base64.b64decode(text, validate=True) for text in (lines[1][6:], *lines[3:]))
     except (ValueError, IndexError, binascii.Error):
-        raise wrong from None
+        raise malformed from None
     event, index = decode(line), int(number[1])
     if event is None or event["seq"] != index or any(len(item) != 32 for item in path):
-        raise wrong
+        raise malformed
     checkpoint = open_note(note, key, f"the checkpoint in {printable(place)}")
-    if not included(leaf_hash(line), index, checkpoint.size, path, checkpoint.root):
+    if not verify_inclusion(leaf_hash(line), index, checkpoint.size, path, checkpoint.root):
         raise AuditLogError(
             f"{place} does not add up: the event is not in the log that was signed", "do not believe it"
         )
-    return Proven(index, event, checkpoint)
+    return VerifiedProof(index, event, checkpoint)

@@ -1,4 +1,4 @@
-"""Read a log from its first line to its last, in one pass and constant memory, and hold it against checkpoints."""
+"""Read a log from its first line to its last, in one pass and constant memory, and compare it with checkpoints."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LogSummary:
-    """What an intact log amounts to."""
+    """Summary of an intact log."""
 
     count: int
     last: str
@@ -102,7 +102,7 @@ def verify(path: Path, held: Sequence[Checkpoint] = ()) -> LogSummary:
     """
     position, running = Position(), OpenRuns()
     for event in read_events(path, held, position):
-        running.see(event)
+        running.observe(event)
     return LogSummary(position.count, position.last, position.checkpoint, tuple(running.names))
 
 
@@ -112,7 +112,7 @@ class OpenRuns:
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
 
-    def see(self, event: dict[str, Any]) -> None:
+    def observe(self, event: dict[str, Any]) -> None:
         """Take one event into account."""
         if event["event"] == "run.started":
             self.names[event["run"]] = None

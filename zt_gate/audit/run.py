@@ -1,4 +1,4 @@
-"""What the log hears about one run of the gate: that it began, before anything is read, and how it ended."""
+"""The audit events of one run of the gate: its start, before anything is read, and its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zt_gate.domain import Decision, Evidence, Subject, Verdict
 from zt_gate.errors import AuditLogError
 
 USED, OPENED, CLOSED = "breakglass.used", "incident.opened", "incident.closed"
-_MARKS = tuple(f'"event":"{kind}"'.encode() for kind in (OPENED, CLOSED))
+_INCIDENT_MARKERS = tuple(f'"event":"{kind}"'.encode() for kind in (OPENED, CLOSED))
 
 
 def emergency_events(log: AuditLog, run: str, who: str, subject: Subject, verdict: Verdict) -> list[Event]:
@@ -30,13 +30,18 @@ def emergency_events(log: AuditLog, run: str, who: str, subject: Subject, verdic
     """
     facts = {"subject": str(subject.digest), "name": release_name(subject.name), "stage": verdict.stage}
     still_open = open_incidents(log.path, facts["name"], verdict.stage)
-    glass = verdict.broken_glass
-    if glass is not None:
-        facts |= {"incident": glass.incident, "persons": " ".join(glass.persons), "until": glass.until}
-        why = f"incident {glass.incident}: {', '.join(glass.persons)} broke the glass until {glass.until}"
+    break_glass = verdict.broken_glass
+    if break_glass is not None:
+        facts |= {
+            "incident": break_glass.incident,
+            "persons": " ".join(break_glass.persons),
+            "until": break_glass.until,
+        }
+        persons = ", ".join(break_glass.persons)
+        why = f"incident {break_glass.incident}: {persons} broke the glass until {break_glass.until}"
         used = Event(USED, run, who, str(subject.digest), why, "allow", facts)
-        new = Event(OPENED, run, who, glass.incident, why, "opened", facts)
-        return [used] if glass.incident in still_open else [used, new]
+        new = Event(OPENED, run, who, break_glass.incident, why, "opened", facts)
+        return [used] if break_glass.incident in still_open else [used, new]
     if verdict.decision is not Decision.ALLOW:
         return []
     why = "the release was allowed without breaking the glass"
@@ -71,7 +76,7 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as stream:
             for line in stream:
-                if any(mark in line for mark in _MARKS):
+                if any(mark in line for mark in _INCIDENT_MARKERS):
                     event = parse_json(line)
                     if event.get("event") in (OPENED, CLOSED):
                         yield event
@@ -113,9 +118,9 @@ class RunRecord:
         *,
         waivers: Mapping[str, str],
         seconds: Mapping[str, float],
-        glass: bool,
+        break_glass: bool,
     ) -> None:
-        """Put the verdict on record, before anybody hears it.
+        """Log the verdict before it is released.
 
         Args:
             subject: what was judged.
@@ -124,7 +129,7 @@ class RunRecord:
             now: the time of the record.
             waivers: for each waiver of the policy, when it expires.
             seconds: wall time by step.
-            glass: whether the policy knows of breaking the glass, which leaves events of its own.
+            break_glass: whether the policy knows of breaking the glass, which leaves events of its own.
 
         Raises:
             AuditLogError: the log cannot be written; the verdict may not be released then.
@@ -134,5 +139,5 @@ class RunRecord:
         facts |= {"mode": verdict.mode, "worst": "none" if worst is None else str(worst)}
         what = f"{subject.digest} verdict {verdict.digest}"
         self.log.append(Event("run.finished", self.run, self.who, what, self.why, str(verdict.decision), facts), now)
-        for event in emergency_events(self.log, self.run, self.who, subject, verdict) if glass else ():
+        for event in emergency_events(self.log, self.run, self.who, subject, verdict) if break_glass else ():
             self.log.append(event, now)

@@ -1,4 +1,4 @@
-"""Sign where the log stands, and never sign two things that contradict each other.
+"""Sign checkpoints of the log, and never sign two that contradict each other.
 
 Beside the log `FILE` stand `FILE.checkpoint`, the last signed checkpoint, and `FILE.frontier`, the hashes that the
 root of that checkpoint is made of. With them a new checkpoint costs O(log n) and the lines written since. The frontier
@@ -49,16 +49,19 @@ def signed_position(log: Path, fd: int, key: Ed25519PrivateKey) -> Position:
         AuditLogError: the checkpoint is lost, was changed, or the log does not contain what it says.
     """
     place = checkpoint_file(log)
-    note, cached = read_small(place, MAX_NOTE, "checkpoint"), read_small(frontier_file(log), _MAX_FRONTIER, "frontier")
+    note, frontier_data = (
+        read_small(place, MAX_NOTE, "checkpoint"),
+        read_small(frontier_file(log), _MAX_FRONTIER, "frontier"),
+    )
     if note is None:
-        if cached is not None:
+        if frontier_data is not None:
             raise AuditLogError(
                 f"the checkpoint {printable(place)} is gone, so nothing more is signed",
                 "bring it back; without it the log might be signed twice with different contents",
             )
         return Position()
     checkpoint = open_note(note, key.public_key(), printable(place))
-    position = _restored(cached, fd) if cached is not None else None
+    position = _decode_frontier(frontier_data, fd) if frontier_data is not None else None
     if position is not None and position.checkpoint == checkpoint:
         return position
     return _read_up_to(log, checkpoint)
@@ -82,11 +85,11 @@ def advance(log: Path, fd: int, position: Position, key: Ed25519PrivateKey) -> N
     if os.fstat(fd).st_ino != os.stat(log).st_ino:
         raise AuditLogError(f"{printable(log)} was replaced while it was written", "let nothing else move the log")
     # A frontier without its checkpoint only costs time; so the frontier goes first, and need not be flushed.
-    replace_file(frontier_file(log), _cached(position), durable=False)
+    replace_file(frontier_file(log), _encode_frontier(position), durable=False)
     replace_file(checkpoint_file(log), sign(position.checkpoint, key), durable=True)
 
 
-def _cached(position: Position) -> bytes:
+def _encode_frontier(position: Position) -> bytes:
     return canonical_json(
         {
             "size": position.count,
@@ -98,10 +101,10 @@ def _cached(position: Position) -> bytes:
     )
 
 
-def _restored(cached: bytes, fd: int) -> Position | None:
+def _decode_frontier(frontier_data: bytes, fd: int) -> Position | None:
     """Return the position that a frontier file describes, or None where it does not fit together or to the log."""
     try:
-        value = parse_json(cached)
+        value = parse_json(frontier_data)
         frontier = Frontier(value["size"], [bytes.fromhex(item) for item in value["subtrees"]])
         position = Position(frontier, str(value["last"]), str(value["first"]), int(value["offset"]))
         start = max(0, position.offset - MAX_LINE)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zt_gate.intake import FastFrozen, Frozen
     from zt_gate.intake.sealed import SealedStore
     from zt_gate.trust.signatures.keys import PublicKey
-    from zt_gate.trust.statements.summary import Demand
+    from zt_gate.trust.statements.summary import SummaryRequirements
 
 _MAX_SUMMARY = 1 << 20
 _MAX_LIST = 64 << 20
@@ -64,9 +64,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     # Frozen first: the files are hashed beside this process while it imports what verifies and reads the summary.
     with _store(args) as store, _freeze(args, store) as frozen:
         from zt_gate.intake import Frozen
-        from zt_gate.trust.statements.summary import Demand, emergency_of, verify_summary
+        from zt_gate.trust.statements.summary import SummaryRequirements, break_glass_incident, verify_summary
 
-        demand = Demand(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
+        demand = SummaryRequirements(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
         data = _read(args.summary, "summary", _MAX_SUMMARY, "zt-gate check --summary FILE --summary-key KEY writes one")
         reasons = _revoked(args, data, demand, frozen)
         reasons += [finding.message for finding in frozen.refusals]
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         reasons += [f"{path} changed while it was verified" for path in frozen.changed()]
         if store is not None and isinstance(frozen, Frozen) and not reasons:
             place = store.keep(frozen)
-    if not reasons and (emergency := emergency_of(data)):
+    if not reasons and (emergency := break_glass_incident(data)):
         console.warn(f"BROKEN GLASS: people let this through for {emergency}")
     return _answer(args, console, str(frozen.digest), reasons, place)
 
@@ -132,18 +132,20 @@ def _check_places(args: argparse.Namespace) -> None:
         refuse_inside(path, args.target, what)
 
 
-def _revoked(args: argparse.Namespace, data: bytes, demand: Demand, frozen: Frozen | FastFrozen) -> list[str]:
+def _revoked(
+    args: argparse.Namespace, data: bytes, demand: SummaryRequirements, frozen: Frozen | FastFrozen
+) -> list[str]:
     """Say what a revocation list has against the release, a file of it, or those who vouch for it."""
     if args.revocations is None:
         return []
     from zt_gate.intake import Frozen
     from zt_gate.trust.requirements.revocation import revoked_reason
-    from zt_gate.trust.statements.summary import summarised
+    from zt_gate.trust.statements.summary import subject_and_signers
 
     listed = _read(args.revocations, "revocation list", _MAX_LIST, "name the file that zt-gate revoke wrote")
     keys, days = _keys(args.revocation_key), args.revocation_max_age_days
     try:
-        digest, names = summarised(data, demand.keys)
+        digest, names = subject_and_signers(data, demand.keys)
     except EvidenceError:
         return []  # such a summary admits nothing, and its own reasons say why
     entries = frozen.subject.manifest.content if isinstance(frozen, Frozen) else ()

@@ -138,7 +138,7 @@ def _show_waivers(
     """Show what is answered for, before it is signed."""
     if args.act != "waive":
         return
-    waivers = policy.policy.holding(subject.digest, now)
+    waivers = policy.policy.active_waivers(subject.digest, now)
     if not waivers:
         raise UsageError("the policy holds no waiver for these bytes", "add one to its waivers_file")
     for waiver in waivers:

@@ -15,7 +15,7 @@ from zt_gate.intake import Freeze, Frozen, freeze
 from zt_gate.intake.containment import refuse_inside
 from zt_gate.policy.model import LoadedPolicy, Metadata, Policy, Stage
 from zt_gate.policy.requirements import ModelSigning, Signature
-from zt_gate.trust.collect import Context, collect, evidence_folder, read_brought
+from zt_gate.trust.collect import Context, collect, evidence_folder, read_evidence_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             if getattr(args, name) is not None and os.path.isdir(target):
                 refuse_inside(getattr(args, name), Path(target), name.replace("_", " "))
     trust = trust_from(args)
-    brought = read_brought(args.evidence or evidence_folder(Path(args.targets[0])))
+    brought = read_evidence_files(args.evidence or evidence_folder(Path(args.targets[0])))
     stage = Stage(signature=Signature(tuple(trust.ids), model_signing=ModelSigning(tuple(args.unsigned))))
     asked = Policy("zt-gate/v1", "Policy", Metadata("verify"), trust=trust, stages={"verify": stage})
     policy = LoadedPolicy("the command line", asked).digest

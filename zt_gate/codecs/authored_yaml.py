@@ -1,4 +1,4 @@
-"""What a person wrote for the gate is what the gate reads, or it is an error with line and column.
+"""Strict YAML for files that a person writes for the gate, such as policies; errors carry line and column.
 
 PyYAML's `safe_load` lets the last of two equal keys win, reads `off` as False, an unquoted date as a date and `0755`
 as 493. Here keys are unique text, anchors, aliases, tags and merge keys are refused, and scalars follow the YAML 1.2
@@ -78,7 +78,7 @@ def parse(data: bytes, file: str) -> Document:
         raise PolicyError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8", file=file) from None
     place = _Place(file, tuple(printable(line, 400) for line in lines))
     try:
-        return _Author(place, read_events(data, AUTHORED)).read()
+        return _DocumentBuilder(place, read_events(data, AUTHORED)).read()
     except ParseError as error:
         shown = place.lines[error.line - 1] if 0 < error.line <= len(lines) else ""
         tabbed = error.problem.startswith(NOT_YAML) and shown.lstrip(" ").startswith("\\t")
@@ -87,7 +87,7 @@ def parse(data: bytes, file: str) -> Document:
         raise place.at(max(error.line - 1, 0), max(error.column - 1, 0), problem, advice) from None
 
 
-class _Author:
+class _DocumentBuilder:
     """Builds a document from events; the depth of its recursion is bounded by theirs."""
 
     def __init__(self, place: _Place, events: Events) -> None:

@@ -1,7 +1,7 @@
 """JSON that means the same to every reader.
 
 RFC 8259 leaves duplicate keys to the implementation, and Python keeps the last one where other parsers keep the
-first: a signed text that two programs read differently. Such text is refused, never repaired. Depth and the number of
+first: two programs read one signed text differently. Such text is refused, never repaired. Depth and the number of
 objects and arrays are counted before anything is built, so that neither depends on the stack of the caller.
 """
 

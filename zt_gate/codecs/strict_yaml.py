@@ -193,14 +193,14 @@ class _Builder:
 
         Of several merge keys in one mapping PyYAML and Ruby follow the last, others the first, and some refuse them.
         """
-        came = dict.fromkeys(frame.value, -1)  # from which merge key
+        merge_key_of = dict.fromkeys(frame.value, -1)  # from which merge key
         for number, sources in enumerate(frame.merges):
             for source in sources:
                 if not isinstance(source, YamlMapping):
                     refuse(mark, "a merge key that names no mapping", "name a mapping")
                 self._count(len(source), mark)
                 for key, value in source.items():
-                    if came.setdefault(key, number) not in (-1, number) and not _equal(frame.value[key], value):
+                    if merge_key_of.setdefault(key, number) not in (-1, number) and not _equal(frame.value[key], value):
                         problem = f"two merge keys bring {printable(key, 60)}, and readers differ in which counts"
                         refuse(mark, problem, "write one merge key: <<: [*first, *second]")
                     if key not in frame.value:

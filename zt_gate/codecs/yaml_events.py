@@ -1,4 +1,4 @@
-"""The one stream of YAML events that every reader here is fed by, within bounds, and what the readers share.
+"""The bounded stream of YAML events that all YAML readers here use, and what they share.
 
 libyaml yields events (https://yaml.org/spec/1.2.2/#31-processes) before anything is built, so that depth and size are
 known in time.

@@ -1,4 +1,4 @@
-"""Every key and oddity of a YAML file, one at a time; nothing is built, so that a file may be large."""
+"""Yield every key and oddity of a YAML file one at a time, without building values, so that a file may be large."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The words of zt-gate as frozen values: no I/O, no clock, no randomness, standard library only.
 
-Everything that the gate decides is expressed in these types, and they are all that the rooms to the right and
-left of the judge have in common.
+Everything that the gate decides is expressed in these types; they are the only interface between the packages before
+and after the judge.
 """
 
 from zt_gate.domain.canonical import canonical_json

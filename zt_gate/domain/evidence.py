@@ -35,7 +35,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A check's word that it has accounted for every byte of one file."""
+    """A check's claim that it accounted for every byte of one file."""
 
     path: str
     size: int
@@ -62,7 +62,7 @@ class Evidence:
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Facts for people (counts, versions); never judged."""
     looked: tuple[str, ...] = ()
-    """Files that a second opinion read, to tell its silence from its absence; no claim, and never judged."""
+    """Files that a second-opinion scanner read, so that no finding differs from not scanned; never judged."""
     signers: tuple[str, ...] = ()
     """Whose signatures counted, by key fingerprint or certificate name; for the signed summary, never judged."""
     pictures: tuple[Picture, ...] = ()
@@ -111,5 +111,5 @@ class Evidence:
 
     @classmethod
     def missing(cls, check: str, subject: Digest, reason: str, fix: str = "") -> Evidence:
-        """Say that nobody looked, and what would help."""
+        """Return evidence that no check ran, with the fix."""
         return cls(check=check, version="", subject=subject, status=Status.MISSING, gaps=(Gap(reason=reason, fix=fix),))

@@ -1,4 +1,4 @@
-"""What secrets look like that say so themselves: the tokens of vendors, private keys, passwords in addresses.
+"""Shapes of secrets that are recognisable by themselves: vendor tokens, private keys, passwords in URLs.
 
 One table for both uses: the `secrets` check searches for them, and whatever is printed or recorded has them taken out.
 The forms are those that the vendors document or that their own leak scanners publish (GitHub "secret scanning

@@ -32,7 +32,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that stands between a subject and its promotion."""
+    """One reason to block a subject."""
 
     code: str
     """Stable slug, such as `finding`, `check-missing`, `check-incomplete`, `uncovered`, `policy-expired`."""
@@ -71,7 +71,7 @@ class BrokenGlass:
     persons: tuple[str, ...]
     """Ids of those who did, in order."""
     until: str
-    """RFC 3339; the verdict must not be acted on from then on."""
+    """RFC 3339; the verdict expires then."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in reports and in the verdict digest."""

@@ -1,7 +1,7 @@
-"""Target to subject: acquire, freeze, hash, manifest. Every byte that is judged enters the house here, once."""
+"""Turn a target into a subject: acquire, freeze, hash, build the manifest. Every judged byte is read here, once."""
 
-from zt_gate.intake.blake3_digest import FastDigest, FastFrozen
-from zt_gate.intake.frozen import Freeze, Frozen, freeze, freeze_fast
+from zt_gate.intake.blake3_digest import FastDigest
+from zt_gate.intake.frozen import FastFrozen, Freeze, Frozen, freeze, freeze_fast
 from zt_gate.intake.source import ByteSource, FrozenFile, MemorySource
 from zt_gate.intake.walk import IntakeLimits
 

@@ -1,8 +1,9 @@
-"""A private folder of small records, each under a key that lies there too: what nobody else can forge.
+"""A cache folder whose records are authenticated with a key that only the user can read.
 
-A place that saves work is a place where a verdict could be forged. So the folder has to belong to the user and to
-nobody else, and every record carries an HMAC under a key that only the user can read: whoever can write files there
-but not read the key clears nothing. A record is bound to what it is about; what does not fit is not there.
+A cached result replaces a check, so a forged record could forge a verdict. The folder must therefore belong to the
+user and be writable by nobody else, and every record carries an HMAC under a key that only the user can read: someone
+who can write files there but not read the key cannot forge a record. The HMAC covers the subject of the record too; a
+record that does not verify is treated as absent.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class KeyedFolder:
-    """A folder of records. It is held open, so that nobody can put another in its place.
+class AuthenticatedCache:
+    """A folder of records. Its descriptor is held open, so that nobody can replace the folder.
 
     Args:
         folder: created with mode 0700 where it does not exist.
-        what: what messages call it.
-        advice: what a person does where the folder cannot be used.
+        what: name of the folder in messages.
+        advice: the fix if the folder cannot be used.
 
     Raises:
-        UsageError: others can write to the folder or read its key, so that nothing in it can be believed.
+        UsageError: others can write to the folder or read its key, so its records cannot be trusted.
         ToolError: it cannot be created or read.
     """
 
@@ -74,33 +75,33 @@ class KeyedFolder:
         return key
 
     def derived(self, purpose: str) -> bytes:
-        """Return a key of 32 bytes for one purpose, which says nothing about the folder's own."""
+        """Return a 32-byte key derived for one purpose; it does not reveal the folder's own key."""
         return hmac.new(self._mac_key, b"derived\0" + purpose.encode(), hashlib.sha256).digest()
 
     def get(self, subject: list[Any]) -> Any:
-        """Return the record about a subject, or None where there is none that can be believed.
+        """Return the record about a subject, or None if there is no record that verifies.
 
         Args:
             subject: what the record is about, as a JSON value; its first item names the kind of record.
         """
         try:
-            kept = parse_json(self._read(self._name(subject), 0o022, "an entry"))
-            value, mac = kept["value"], kept["mac"]
-            if kept.keys() != {"value", "mac"} or not hmac.compare_digest(mac, self._mac(subject, value)):
+            record = parse_json(self._read(self._name(subject), 0o022, "an entry"))
+            value, mac = record["value"], record["mac"]
+            if record.keys() != {"value", "mac"} or not hmac.compare_digest(mac, self._mac(subject, value)):
                 return None
         except (OSError, UsageError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return value
 
     def put(self, subject: list[Any], value: Any) -> None:
-        """Keep a record in place of an older one. Where that is not possible it is simply not kept."""
+        """Store a record and replace an older one. A failure is ignored: the cache is optional."""
         with contextlib.suppress(OSError, ValueError):
             data = canonical_json({"value": value, "mac": self._mac(subject, value)})
             if len(data) <= _MAX_ENTRY:
                 self._write(self._name(subject), data, replace=True)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder's descriptor."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -121,7 +122,7 @@ class KeyedFolder:
             return stream.read(_MAX_ENTRY)
 
     def _write(self, name: str, data: bytes, *, replace: bool) -> None:
-        """Write a file that is there whole or not at all.
+        """Write a file atomically.
 
         Raises:
             OSError: it cannot be written; `FileExistsError` where it is there already and may not be replaced.
@@ -134,6 +135,7 @@ class KeyedFolder:
             if replace:
                 os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             else:
+                # link() fails if the name exists, where rename() would replace it: two first runs agree on one key.
                 os.link(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         finally:
             with contextlib.suppress(FileNotFoundError):

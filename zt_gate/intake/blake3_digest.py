@@ -1,7 +1,7 @@
-"""The fast digest: the manifest with BLAKE3 per file, for a place that has to hash again in a hurry.
+"""The fast digest: a manifest with BLAKE3 per file, for deployments that have to verify large files quickly.
 
 It binds what the subject's own digest binds: names, sizes, modes and bytes. A signed summary may carry it beside the
-subject; it never stands for a subject by itself, since signatures and policies speak of SHA-256.
+subject digest; alone it identifies no subject, since signatures and policies name SHA-256.
 """
 
 from __future__ import annotations
@@ -9,13 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
-from zt_gate.domain import Digest, Entry, Finding, canonical_json
-
-if TYPE_CHECKING:
-    from zt_gate.intake.frozen import Frozen
+from zt_gate.domain import Digest, Entry, canonical_json
 
 SCHEMA = "zt-gate/manifest-blake3/v1"
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
@@ -58,28 +53,3 @@ def fast_digest(entries: Iterable[Entry], contents: Mapping[str, str]) -> FastDi
             line["blake3"] = contents[entry.path]
         lines.append(line)
     return FastDigest(Digest.of(canonical_json({"schema": SCHEMA, "files": lines})).hex)
-
-
-@dataclass(frozen=True, slots=True)
-class FastFrozen:
-    """A target that is held still and known by its fast digest alone. Use it as a context manager."""
-
-    digest: FastDigest
-    _frozen: Frozen
-
-    @property
-    def refusals(self) -> tuple[Finding, ...]:
-        """Entries that were never opened: links, devices, unsafe names."""
-        return self._frozen.refusals
-
-    def changed(self) -> list[str]:
-        """Name the files that somebody wrote to since they were hashed; empty when all is still."""
-        return self._frozen.changed()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._frozen.close()

@@ -1,8 +1,8 @@
-"""Whether a file of the operator's lies where the author of the target could have written it.
+"""Detect an operator's file (policy, key, output) inside the target, where the model's author could have written it.
 
 A path can lead into a target in many ways: by `..`, by a symbolic link anywhere along it, through the target and out
-again, by a bind mount, or as a hard link to one of the target's files. Each of them lets the author decide what the
-gate reads (CWE-59, CWE-15).
+again, by a bind mount, or as a hard link to one of the target's files. In each case the author
+controls what the gate reads (CWE-59, CWE-15).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def refuse_inside(path: Path, target: Path, what: str) -> None:
 
     Args:
         path: the file or folder; it need not exist yet.
-        target: a file or folder; a URI, or what is not there, holds nothing.
+        target: a file or folder; a URI or a missing path contains nothing.
         what: what the path is, for the message, such as `policy`.
 
     Raises:
@@ -83,7 +83,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _places(path: Path) -> Iterator[Path]:
-    """Yield every place that the kernel goes through to open a path, each with no link left in front of its name."""
+    """Yield every path that the kernel visits to open a path, each with its parent folders resolved."""
     here = Path.cwd()
     waiting = list(reversed(path.parts))
     links = 0
@@ -102,7 +102,7 @@ def _places(path: Path) -> Iterator[Path]:
             except (OSError, ValueError):
                 here = place
             if links > _MAX_LINKS:
-                return  # the kernel gives up sooner, so nothing is read there
+                return  # the kernel gives up sooner (ELOOP), so nothing is read there
 
 
 def _is_hard_link_into(path: Path, target: Path) -> bool:

@@ -1,7 +1,7 @@
-"""Freeze a local target: walk it without following links, hash it, keep it still.
+"""Freeze a local target: walk it without following links, hash it, and detect later writes.
 
-`walk` goes through the target; here is what comes out of it. What is held and not copied is hashed by
-`parallel_hashing` while the caller examines it; the subject is known when that is done.
+`walk` visits the target; this module holds the result. Files that are held and not copied are hashed by
+`parallel_hashing` while the caller examines them; the subject digest is known once that is done.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Self
 
 from zt_gate.domain import Digest, Entry, Finding, Manifest, Subject, printable
 from zt_gate.errors import TargetError
-from zt_gate.intake.blake3_digest import FastDigest, FastFrozen, fast_digest
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.blake3_digest import FastDigest, fast_digest
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.hasher import Algorithm
 from zt_gate.intake.parallel_hashing import Hashing
 from zt_gate.intake.source import FileIdentity, FrozenFile
-from zt_gate.intake.walk import IntakeLimits, Manner, Walk, now, release, why
+from zt_gate.intake.walk import IntakeLimits, Walk, WalkOptions, current_identity, error_text, release
 from zt_gate.isolation.private_folder import disk_errors, make_read_only, private_folder, remove
 
 _CHUNK = 1 << 20
 
 
 class Freeze(StrEnum):
-    """How bytes are kept still while they are examined."""
+    """How bytes are protected from changes while they are examined."""
 
     COPY = "copy"
     """A private copy, mode 0400, made in the pass that hashes. What `check` uses."""
@@ -51,9 +51,9 @@ class Frozen:
     root: Path | None
     """The private copy of the whole target, or None when descriptors on the originals are held."""
     fast: FastDigest | None = None
-    """The fast digest, where it was asked for."""
+    """The fast digest, if requested."""
     reused: int = 0
-    """How many files were not read, since an earlier run had hashed them and nobody touched them since."""
+    """How many files were not read, since an earlier run hashed them and they have not changed."""
     _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
     _hashing: Hashing = field(default_factory=Hashing, repr=False)
     _identities: dict[str, FileIdentity | None] = field(default_factory=dict, repr=False)
@@ -69,6 +69,7 @@ class Frozen:
             ToolError: a process that hashes was ended from outside.
         """
         if self._subject is None:
+            # Lazy, so that checks can run while worker processes still hash the files.
             for path, sha256 in self._hashing.digests().items():
                 entry = self._entries[path]
                 self._entries[path] = Entry(path, entry.size, entry.mode, sha256)
@@ -77,7 +78,7 @@ class Frozen:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every path of the manifest, also empty folders and what was refused; known before any digest."""
+        """Every path of the manifest, including empty folders and refused entries; known before any digest."""
         return frozenset(self._entries)
 
     def entry(self, path: str) -> Entry:
@@ -99,18 +100,18 @@ class Frozen:
         self.close()
 
     def close(self) -> None:
-        """End what still hashes, close every descriptor and remove every private copy."""
+        """Stop the hashing workers, close every descriptor and remove every private copy."""
         self._hashing.close()
         release(self.files.values(), self._scratch)
         self.files.clear()
         self._scratch.clear()
 
     def changed(self) -> list[str]:
-        """Name the files that somebody wrote to since they were hashed; empty when all is still."""
+        """Return the files that were written to since they were hashed; empty if none was."""
         return [
             path
             for path, before in sorted(self._identities.items())
-            if before is None or now(self.files[path]) != before
+            if before is None or current_identity(self.files[path]) != before
         ]
 
     @contextlib.contextmanager
@@ -138,13 +139,38 @@ class Frozen:
             remove(folder)
 
 
+@dataclass(frozen=True, slots=True)
+class FastFrozen:
+    """A target held open and identified by its fast digest alone. Use it as a context manager."""
+
+    digest: FastDigest
+    _frozen: Frozen
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """Entries that were never opened: links, devices, unsafe names."""
+        return self._frozen.refusals
+
+    def changed(self) -> list[str]:
+        """Return the files that were written to since they were hashed; empty if none was."""
+        return self._frozen.changed()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._frozen.close()
+
+
 def freeze(
     targets: Sequence[str | os.PathLike[str]],
     mode: Freeze = Freeze.COPY,
     limits: IntakeLimits | None = None,
     *,
     fast: bool = False,
-    memory: HashMemory | None = None,
+    hash_cache: HashCache | None = None,
     into: Path | None = None,
     base: Path | None = None,
 ) -> Frozen:
@@ -159,7 +185,7 @@ def freeze(
         mode: copy or hold.
         limits: upper bounds; the defaults of `IntakeLimits` when None.
         fast: whether the fast digest is computed as well, in the same pass.
-        memory: hashes of earlier runs, for files that are held and untouched since; None reads every byte.
+        hash_cache: hashes of earlier runs, for files that are held and untouched since; None reads every byte.
         into: an empty private folder for the copies, which is removed like any other; under TMPDIR when None.
         base: a folder that every path is named relative to; None names them as described above.
 
@@ -168,44 +194,47 @@ def freeze(
         ToolError: this machine ran out of disk space, or BLAKE3 is wanted and not installed.
     """
     algorithms = (Algorithm.SHA256, Algorithm.BLAKE3) if fast else (Algorithm.SHA256,)
-    manner = Manner(mode is Freeze.COPY, limits or IntakeLimits(), algorithms, None if fast else memory, into)
-    return _freeze(targets, manner, base)
+    options = WalkOptions(mode is Freeze.COPY, limits or IntakeLimits(), algorithms, None if fast else hash_cache, into)
+    return _freeze(targets, options, base)
 
 
 def freeze_fast(targets: Sequence[str | os.PathLike[str]], limits: IntakeLimits | None = None) -> FastFrozen:
-    """Hold a target still and compute its fast digest alone; the arguments and errors are those of `freeze`."""
-    frozen = _freeze(targets, Manner(copies=False, limits=limits or IntakeLimits(), algorithms=(Algorithm.BLAKE3,)))
+    """Hold a target open and compute its fast digest alone; the arguments and errors are those of `freeze`."""
+    frozen = _freeze(
+        targets, WalkOptions(copies=False, limits=limits or IntakeLimits(), algorithms=(Algorithm.BLAKE3,))
+    )
     if frozen.fast is None:
         raise AssertionError("BLAKE3 was asked for")
     return FastFrozen(frozen.fast, frozen)
 
 
-def _freeze(targets: Sequence[str | os.PathLike[str]], manner: Manner, base: Path | None = None) -> Frozen:
-    walk = Walk(manner)
+def _freeze(targets: Sequence[str | os.PathLike[str]], options: WalkOptions, base: Path | None = None) -> Frozen:
+    walk = Walk(options)
+    # BaseException: a Ctrl-C in the middle of a walk must not leave private copies or descriptors behind.
     try:
         for path, name in _roots(targets, base):
-            walk.take(path, name)
-        if manner.copies and walk.copy is not None:
+            walk.add_root(path, name)
+        if options.copies and walk.copy is not None:
             make_read_only(walk.copy)
         return Frozen(
-            name=_title(targets, base),
+            name=_target_name(targets, base),
             files=walk.files,
             refusals=tuple(sorted(walk.refusals, key=lambda finding: finding.sort_key)),
-            root=walk.copy if manner.copies else None,
-            fast=fast_digest(walk.entries.values(), walk.contents) if Algorithm.BLAKE3 in manner.algorithms else None,
+            root=walk.copy if options.copies else None,
+            fast=fast_digest(walk.entries.values(), walk.contents) if Algorithm.BLAKE3 in options.algorithms else None,
             reused=walk.reused,
             _entries=walk.entries,
-            _hashing=Hashing(walk.unhashed, manner.memory),
+            _hashing=Hashing(walk.unhashed, options.hash_cache),
             _identities=walk.identities,
             _scratch=walk.scratch,
         )
     except BaseException:
-        walk.abandon()
+        walk.discard()
         raise
 
 
-def _title(targets: Sequence[str | os.PathLike[str]], base: Path | None) -> str:
-    """What people call the target."""
+def _target_name(targets: Sequence[str | os.PathLike[str]], base: Path | None) -> str:
+    """Return the name of the target for messages."""
     if base is not None:
         return printable(base)
     return printable(targets[0]) if len(targets) == 1 else f"{len(targets)} paths"
@@ -238,4 +267,4 @@ def _resolve(target: str | os.PathLike[str]) -> Path:
     except FileNotFoundError:
         raise TargetError(f"{shown} does not exist", "check the spelling of the path") from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise TargetError(f"cannot open {shown}: {why(error)}", "check the path and its permissions") from error
+        raise TargetError(f"cannot open {shown}: {error_text(error)}", "check the path and its permissions") from error

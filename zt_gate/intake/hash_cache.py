@@ -1,16 +1,16 @@
-"""Hashes of earlier runs, for files that nobody touched since. For a quick answer while somebody works, not a deploy.
+"""Hashes of earlier runs, for files that have not changed since. Meant for quick local runs, never for a deployment.
 
-A hash is used again only where `(dev, ino, size, mtime_ns, ctime_ns)` is what it was when the file was hashed. Three
-things make that mean "the same bytes":
+A hash is reused only if `(dev, ino, size, mtime_ns, ctime_ns)` equals the values at hashing time. Three conditions
+make that mean "the same bytes":
 
-- The change time lay some way back when the file was hashed. A file that is written twice within one tick of the
-  clock looks the same after both (the "racy git" problem), so a file that has just changed is not remembered.
-- The file was flushed first. A page that is mapped and already dirty can be written to without any new change time;
-  flushing makes such pages clean, and the next write to one is a fault that the file system notes.
-- The file system is one that behaves like that. A FUSE file system says what its owner likes.
+- The change time was old enough when the file was hashed. Two writes within one tick of the clock leave the same
+  times (the "racy git" problem), so a file that has just changed is not cached.
+- The file was flushed first. A mapped page that is already dirty can be written to without a new change time;
+  flushing makes such pages clean, and the next write causes a fault that updates the times.
+- The file system is one that keeps these rules. A FUSE file system can report whatever its owner likes.
 
-It does not help against whoever may set the clock or write to the disk beneath the file system. A policy has to ask
-for it (`reuse_hashes`), and `admit` never uses it.
+This does not protect against someone who may set the clock or write to the disk below the file system. A policy has to
+enable it (`reuse_hashes`), and `admit` never uses it.
 """
 
 from __future__ import annotations
@@ -21,50 +21,50 @@ import time
 from functools import cached_property
 
 from zt_gate.domain import Digest
-from zt_gate.intake.authenticated_cache import KeyedFolder
+from zt_gate.intake.authenticated_cache import AuthenticatedCache
 from zt_gate.intake.source import FileIdentity
 
-WORTHWHILE = 1 << 20
-"""Bytes below which a file is hashed again about as quickly as it is looked up."""
+MIN_BYTES = 1 << 20
+"""Smaller files are hashed again: that takes no longer than the lookup."""
 MARGIN_NS = 2_000_000_000
 """How far back the change time must lie: far more than any tick of a kernel's clock."""
-_HONEST = frozenset({"ext2", "ext3", "ext4", "xfs"})
+_RELIABLE = frozenset({"ext2", "ext3", "ext4", "xfs"})
 _MOUNTS = "/proc/self/mountinfo"
 
 
-class HashMemory:
-    """Remembers the SHA-256 of files that are left alone.
+class HashCache:
+    """Caches the SHA-256 of unchanged files.
 
     Args:
-        folder: where the records are; whoever can forge one there can have anything allowed.
+        folder: holds the records; a forged record could let anything through.
     """
 
-    def __init__(self, folder: KeyedFolder) -> None:
+    def __init__(self, folder: AuthenticatedCache) -> None:
         self._folder = folder
 
     @cached_property
     def _devices(self) -> frozenset[int]:
-        """Devices whose file systems keep change times; none where that cannot be told."""
+        """Devices whose file systems update change times reliably; none if that is unknown."""
         try:
             with open(_MOUNTS, encoding="utf-8", errors="replace") as stream:
                 lines = [line.split(" ") for line in stream]
-            return frozenset(_device(words[2]) for words in lines if words[words.index("-") + 1] in _HONEST)
+            return frozenset(_device(words[2]) for words in lines if words[words.index("-") + 1] in _RELIABLE)
         except (OSError, ValueError, IndexError):
             return frozenset()
 
-    def recall(self, identity: FileIdentity) -> str | None:
-        """Return the SHA-256 that a file with this identity had, or None where it has to be read."""
-        if identity.size < WORTHWHILE or identity.dev not in self._devices:
+    def get(self, identity: FileIdentity) -> str | None:
+        """Return the cached SHA-256 of a file with this identity, or None if it has to be read."""
+        if identity.size < MIN_BYTES or identity.dev not in self._devices:
             return None
-        kept = self._folder.get(_subject(identity))
+        cached = self._folder.get(_subject(identity))
         try:
-            return Digest(kept).hex
+            return Digest(cached).hex
         except (TypeError, ValueError):
             return None
 
-    def settle(self, fd: int, status: os.stat_result) -> int:
-        """Prepare a file that is about to be hashed, and return the time in nanoseconds; 0 where it cannot be kept."""
-        if status.st_size < WORTHWHILE or status.st_dev not in self._devices:
+    def prepare(self, fd: int, status: os.stat_result) -> int:
+        """Flush a file that is about to be hashed; return the time in nanoseconds, or 0 if it cannot be cached."""
+        if status.st_size < MIN_BYTES or status.st_dev not in self._devices:
             return 0
         started = time.time_ns()
         try:
@@ -73,13 +73,13 @@ class HashMemory:
             return 0
         return started
 
-    def remember(self, identity: FileIdentity, sha256: str, started: int) -> None:
-        """Keep the hash of a file that was the same before and after hashing, if it had been left alone before.
+    def put(self, identity: FileIdentity, sha256: str, started: int) -> None:
+        """Store the hash of a file that did not change during hashing, if its last change is old enough.
 
         Args:
             identity: of the file.
             sha256: its content's.
-            started: what `settle` returned.
+            started: what `prepare` returned.
         """
         if identity.ctime_ns + MARGIN_NS <= started and identity.mtime_ns + MARGIN_NS <= started:
             self._folder.put(_subject(identity), sha256)

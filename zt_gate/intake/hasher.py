@@ -1,8 +1,7 @@
 """Digests of a stream, with reading and hashing side by side where that pays.
 
-hashlib and blake3 let go of the interpreter while they hash a large buffer, so one thread can read the next buffer
-meanwhile. A large file then costs what hashing costs, and reading is free. Files are read, never mapped: a writer who
-truncates a mapped file kills the process that looks at it.
+hashlib and blake3 release the GIL while they hash a large buffer, so another thread can read the next buffer. A large
+file then costs only the hashing. Files are read, never mapped: truncating a mapped file kills its reader with SIGBUS.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class Algorithm(StrEnum):
     """How content is hashed."""
 
     SHA256 = "sha256"
-    """What a subject's digest rests on."""
+    """The algorithm of the subject digest."""
     BLAKE3 = "blake3"
-    """Beside it where it is asked for, since it is several times as fast; from the optional package `blake3`."""
+    """Optional second digest, several times as fast; from the optional package `blake3`."""
 
 
 class Hasher:

@@ -1,9 +1,9 @@
-"""SHA-256 of held files, taken by forked workers while this process goes on.
+"""SHA-256 of held files, computed by forked workers while this process continues.
 
-Hashing is what a large target costs; all the rest fits beside it. It is a fork and no thread: a thread waits for the
-interpreter whenever another one computes, and the worker that examines files is a fork of this process, which is why
-nothing here may leave threads behind. In a process of its own a file can also be mapped, which spares the copy out of
-the page cache: a writer who truncates it kills that process alone, and the file counts as changed.
+Hashing dominates the time for a large target; everything else can run beside it. Workers are forks and not threads:
+threads compete for the GIL, and the process that examines files is itself a fork, which must not inherit locks from
+threads. A worker can also map a file, which saves the copy out of the page cache: if a writer truncates the file, only
+that worker dies of SIGBUS, and the file counts as changed.
 """
 
 from __future__ import annotations
@@ -24,87 +24,90 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.isolation.supervise import Failure
 
 if TYPE_CHECKING:
-    from zt_gate.intake.hash_cache import HashMemory
+    from zt_gate.intake.hash_cache import HashCache
 
-_WORTHWHILE = 4 << 20
+_MIN_LOAD = 4 << 20
 _PER_FILE = 4096
-"""What a file costs beyond its bytes, in bytes."""
+"""Fixed cost of a file, expressed in bytes."""
 _WINDOW = 8 << 20
 _MAPPED = 1 << 20
 _CHUNK = 1 << 20
-_MOST = 4
-_WORD = 8
+_MAX_WORKERS = 4
+_COUNTER_BYTES = 8
 _SHARE = 64 << 20
-"""Bytes for which one more process pays."""
-_UNREAD = "!"
-_LOOK = 0.1
-"""Seconds between two looks at how far it is."""
-_PATIENCE = 3600
-"""Seconds that hashing may take however little there is to hash."""
-_SLOWEST = 1 << 20
-"""Bytes that are hashed in a second at least, unless the disk hangs."""
+"""Bytes that justify one more process."""
+_ERROR_MARK = "!"
+_POLL_SECONDS = 0.1
+"""Seconds between two progress updates."""
+_MIN_SECONDS = 3600
+"""Time limit in seconds, plus the size divided by `_MIN_RATE`."""
+_MIN_RATE = 1 << 20
+"""Bytes per second; slower than this means that the disk hangs."""
 
-Heard = Callable[[int], None]
-"""Told how many bytes were just read."""
-HEARD: ContextVar[Callable[[int], None]] = ContextVar("HEARD", default=lambda _: None)
-"""Called with the bytes read so far, so that long work can show how far it is. No room between cares for it."""
+Progress = Callable[[int], None]
+"""Called with the number of bytes just read."""
+PROGRESS: ContextVar[Callable[[int], None]] = ContextVar("PROGRESS", default=lambda _: None)
+"""Called with the total number of bytes read, for a progress display; a context variable, so that callers in between
+need no parameter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A file whose descriptor is held, and which is to be hashed."""
+class HeldFile:
+    """A file to be hashed, with its open descriptor."""
 
     path: str
     """For messages."""
     fd: int
     identity: FileIdentity
-    """From before the first byte was read."""
-    settled: int
-    """What `HashMemory.settle` said about it; 0 where it cannot be kept."""
+    """Taken before the first byte was read."""
+    hashing_started: int
+    """What `HashCache.prepare` returned; 0 if the hash cannot be cached."""
 
-    def sha256(self, heard: Heard | None = None) -> str:
-        """Return the digest in hexadecimal, or, behind a mark, why there is none.
+    def sha256(self, on_read: Progress | None = None) -> str:
+        """Return the digest in hexadecimal, or `_ERROR_MARK` and the reason why there is none.
 
         Args:
-            heard: told after each window, in a process of its own, which may map the file; None reads it.
+            on_read: called after each window, in a worker that may map the file; None reads the file.
         """
         digest, at = hashlib.sha256(), 0
         try:
-            if heard is not None and self.identity.size >= _MAPPED:
-                at = _update_mapped(digest, self.fd, self.identity.size, heard)
+            if on_read is not None and self.identity.size >= _MAPPED:
+                at = _update_mapped(digest, self.fd, self.identity.size, on_read)
             while part := os.pread(self.fd, min(_CHUNK, self.identity.size - at + 1), at):
                 digest.update(part)
                 at += len(part)
             if at != self.identity.size or FileIdentity.of(os.fstat(self.fd)) != self.identity:
-                return f"{_UNREAD}{self.path} changed while it was read"
+                return f"{_ERROR_MARK}{self.path} changed while it was read"
         except OSError as error:
-            return f"{_UNREAD}cannot read {self.path}: {error.strerror}"
+            return f"{_ERROR_MARK}cannot read {self.path}: {error.strerror}"
         return digest.hexdigest()
 
 
 class Hashing:
-    """The hashing of held files, begun at once. Little is hashed here and now; the rest by processes beside this one.
+    """Hashing of held files, started at once: small loads in this process, larger ones in worker processes.
 
     Args:
         files: by any name.
-        memory: where digests are kept for later runs, if anywhere.
+        hash_cache: stores the digests for later runs; None stores nothing.
 
     Raises:
         ToolError: no process could be started.
     """
 
-    def __init__(self, files: Mapping[str, Held] | None = None, memory: HashMemory | None = None) -> None:
+    def __init__(self, files: Mapping[str, HeldFile] | None = None, hash_cache: HashCache | None = None) -> None:
         self._files = files or {}
-        self._memory = memory
+        self._hash_cache = hash_cache
         self._answers: dict[str, str] = {}
         self._owner = os.getpid()
         self._workers: list[_Share] = []
         load = sum(file.identity.size + _PER_FILE for file in self._files.values())
-        if load < _WORTHWHILE:
+        if load < _MIN_LOAD:
             self._answers = {name: file.sha256() for name, file in self._files.items()}
             return
         try:
-            for share in _shares(self._files, min(_MOST, os.cpu_count() or 1, len(self._files), 1 + load // _SHARE)):
+            for share in _shares(
+                self._files, min(_MAX_WORKERS, os.cpu_count() or 1, len(self._files), 1 + load // _SHARE)
+            ):
                 self._workers.append(_Share(share))
         except OSError as error:
             self.close()
@@ -119,30 +122,30 @@ class Hashing:
         """
         if self._workers and self._owner != os.getpid():
             raise ToolError("a worker asked for digests that only the gate itself knows", "report it with the target")
-        heard, every = HEARD.get(), list(self._workers)
+        on_read, workers = PROGRESS.get(), list(self._workers)
         while self._workers:
             while not self._workers[-1].finished():
-                heard(sum(worker.read for worker in every))
+                on_read(sum(worker.read for worker in workers))
             self._answers |= self._workers.pop().answers()
         if self._answers.keys() != self._files.keys():
             raise ToolError("the target was not hashed to its end", "run the gate again")
         for answer in self._answers.values():
-            if answer.startswith(_UNREAD):
+            if answer.startswith(_ERROR_MARK):
                 raise TargetError(answer[1:], "let the writer finish, then run the gate again")
-        if self._memory is not None:
+        if self._hash_cache is not None:
             for name, file in self._files.items():
-                self._memory.remember(file.identity, self._answers[name], file.settled)
+                self._hash_cache.put(file.identity, self._answers[name], file.hashing_started)
         return self._answers
 
     def close(self) -> None:
-        """End every process that still hashes."""
+        """Stop every worker that is still hashing."""
         while self._workers:
             self._workers.pop().end()
 
 
-def _shares(files: Mapping[str, Held], count: int) -> list[dict[str, Held]]:
-    """Share files out by size, the largest first, each to whoever has least to do."""
-    shares: list[dict[str, Held]] = [{} for _ in range(count)]
+def _shares(files: Mapping[str, HeldFile], count: int) -> list[dict[str, HeldFile]]:
+    """Distribute files by size, the largest first, each to the share with the least load."""
+    shares: list[dict[str, HeldFile]] = [{} for _ in range(count)]
     loads = [0] * count
     for name, file in sorted(files.items(), key=lambda item: -item[1].identity.size):
         lightest = loads.index(min(loads))
@@ -158,29 +161,29 @@ class _Share:
         OSError: no process could be started.
     """
 
-    def __init__(self, files: dict[str, Held]) -> None:
+    def __init__(self, files: dict[str, HeldFile]) -> None:
         self._files = files
-        self._count = mmap.mmap(-1, _WORD)  # shared with the worker
-        seconds = _PATIENCE + sum(file.identity.size for file in files.values()) // _SLOWEST
+        self._count = mmap.mmap(-1, _COUNTER_BYTES)  # shared with the worker
+        seconds = _MIN_SECONDS + sum(file.identity.size for file in files.values()) // _MIN_RATE
         self._worker = Worker([self._hash], WorkerLimits(wall_seconds=seconds, cpu_seconds=seconds))
 
     @property
     def read(self) -> int:
         """Bytes that it has hashed."""
-        return int.from_bytes(self._count[:_WORD], "little")
+        return int.from_bytes(self._count[:_COUNTER_BYTES], "little")
 
     def finished(self) -> bool:
-        """Wait a moment, and tell whether it has something to say."""
-        return self._worker.ready(_LOOK)
+        """Wait for a moment, and return whether the worker has started to answer."""
+        return self._worker.ready(_POLL_SECONDS)
 
     def answers(self) -> dict[str, str]:
-        """Wait for what it found, by the files' names: digests, or behind a mark why there is none."""
+        """Wait for the worker's answers by file name: digests, or `_ERROR_MARK` and the reason."""
         try:
             answer = self._worker.answer()
         finally:
             self.end()
         if isinstance(answer, Failure):
-            if answer.status == -signal.SIGBUS:
+            if answer.status == -signal.SIGBUS:  # a mapped file was truncated
                 advice = "let the writer finish, then run the gate again"
                 raise TargetError("a file was cut off while it was read", advice)
             what = f"the process that hashes ended early: {answer.detail}"
@@ -198,18 +201,18 @@ class _Share:
         """Run in the worker."""
         read = 0
 
-        def heard(size: int) -> None:
+        def on_read(size: int) -> None:
             nonlocal read
             read += size
-            self._count[:_WORD] = read.to_bytes(_WORD, "little")
+            self._count[:_COUNTER_BYTES] = read.to_bytes(_COUNTER_BYTES, "little")
 
-        return "\0".join(file.sha256(heard) for file in self._files.values()).encode()
+        return "\0".join(file.sha256(on_read) for file in self._files.values()).encode()
 
 
-def _update_mapped(digest: hashlib._Hash, fd: int, size: int, heard: Heard) -> int:
-    """Hash a file window by window, while the disk fetches the next one, and return how far that went.
+def _update_mapped(digest: hashlib._Hash, fd: int, size: int, on_read: Progress) -> int:
+    """Hash a file window by window while the kernel reads the next one ahead; return the number of bytes hashed.
 
-    It is not far where the file system does not map files.
+    It is 0 if the file system cannot map files; the caller reads the rest.
     """
     at = 0
     while at < size:
@@ -222,5 +225,5 @@ def _update_mapped(digest: hashlib._Hash, fd: int, size: int, heard: Heard) -> i
         with window:
             digest.update(window)
         at += length
-        heard(length)
+        on_read(length)
     return at

@@ -1,8 +1,8 @@
-"""Targets that MLflow keeps: `models:/name/version`, `models:/name@alias`, `models:/m-…`, `runs:/id/path`.
+"""Targets in MLflow: `models:/name/version`, `models:/name@alias`, `models:/m-…`, `runs:/id/path`.
 
 The files are downloaded into a private folder and frozen from there like any other target; nothing is deserialised.
-They come from where the registry says that the version's bytes are, and not through MLflow's own `models:` download,
-which adds a file `registered_model_meta` that nobody signed.
+They are downloaded from the artifact location that the registry names, and not with MLflow's own `models:` download,
+which adds a file `registered_model_meta` that is not part of the signed release.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlparse
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.frozen import Freeze, Frozen, freeze
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.walk import IntakeLimits
 from zt_gate.isolation.private_folder import private_folder, remove
 
@@ -26,14 +26,14 @@ _REMOTE = re.compile(r"(models|runs):/+(?P<rest>.+)", re.DOTALL)
 
 
 def remote_uri(target: str | os.PathLike[str]) -> str | None:
-    """Return the URI of a target that MLflow keeps, in its usual form; None for any other."""
+    """Return the normalised URI of an MLflow target; None for any other target."""
     found = _REMOTE.fullmatch(os.fspath(target))
     return f"{found.group(1)}:/{found.group('rest')}" if found is not None else None
 
 
 @contextmanager
-def fetched(targets: Sequence[Path]) -> Iterator[list[Path]]:
-    """Yield local paths in place of targets, those that MLflow keeps downloaded into private folders.
+def downloaded(targets: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield a local path for each target; MLflow targets are downloaded into private folders.
 
     Raises:
         TargetError: MLflow does not know a target, or its files cannot be downloaded.
@@ -48,17 +48,17 @@ def fetched(targets: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def _local(uri: str, scratch: list[Path]) -> Path:
-    place = _location(uri)
-    parsed = urlparse(place)
+    location = _location(uri)
+    parsed = urlparse(location)
     if parsed.scheme in ("", "file"):
-        return Path(unquote(parsed.path) if parsed.scheme else place)
+        return Path(unquote(parsed.path) if parsed.scheme else location)
     folder = private_folder()
     scratch.append(folder)
     exceptions, repositories = _mlflow("exceptions"), _mlflow("store.artifact.artifact_repository_registry")
     try:
-        return Path(repositories.get_artifact_repository(place).download_artifacts("", str(folder)))
+        return Path(repositories.get_artifact_repository(location).download_artifacts("", str(folder)))
     except (exceptions.MlflowException, OSError, ValueError) as error:
-        raise _lost(uri, error) from error
+        raise _fetch_error(uri, error) from error
 
 
 def _location(uri: str) -> str:
@@ -75,11 +75,11 @@ def _location(uri: str) -> str:
             return str(client.get_logged_model(found[0]).artifact_location)
         return str(client.get_model_version_download_uri(*found))
     except (exceptions.MlflowException, OSError, ValueError) as error:
-        raise _lost(uri, error) from error
+        raise _fetch_error(uri, error) from error
 
 
 def _mlflow(name: str) -> Any:
-    """Import a part of MLflow, which takes seconds and is wanted by few."""
+    """Import a part of MLflow; lazily, since that takes seconds."""
     import importlib
 
     try:
@@ -88,7 +88,7 @@ def _mlflow(name: str) -> Any:
         raise ToolError(f"a target of MLflow needs MLflow: {error}", "pip install mlflow-skinny") from error
 
 
-def _lost(uri: str, error: Exception) -> TargetError:
+def _fetch_error(uri: str, error: Exception) -> TargetError:
     advice = "set MLFLOW_TRACKING_URI to the server, and check the name"
     return TargetError(f"cannot fetch {printable(uri, 120)}: {printable(str(error), 160)}", advice)
 
@@ -100,19 +100,19 @@ def frozen_target(
     limits: IntakeLimits,
     *,
     fast: bool = False,
-    memory: HashMemory | None = None,
+    hash_cache: HashCache | None = None,
     into: Path | None = None,
     base: Path | None = None,
 ) -> Iterator[Frozen]:
-    """Freeze paths and URIs of MLflow; the arguments are those of `freeze`. Downloads are gone at the end.
+    """Freeze paths and URIs of MLflow; the arguments are those of `freeze`. Downloads are removed at the end.
 
     Raises:
         TargetError: a path or URI leads nowhere, or the target exceeds the limits.
         ToolError: this machine lacks disk space, BLAKE3, or MLflow for a target of its own.
     """
     with (
-        fetched(targets) as local,
-        freeze(local, mode, limits, fast=fast, memory=memory, into=into, base=base) as frozen,
+        downloaded(targets) as local,
+        freeze(local, mode, limits, fast=fast, hash_cache=hash_cache, into=into, base=base) as frozen,
     ):
         if len(targets) == 1 and (uri := remote_uri(targets[0])) is not None:
             frozen.name = printable(uri)

@@ -1,11 +1,11 @@
 """The sealed store: approved bytes under their digest, so that what was verified is what is loaded.
 
     STORE/sha256-<digest of the manifest>/…     files 0400 (0500 where executable), folders 0500
-    STORE/.incoming-<random>/                   a copy that is being made; of no account until it is renamed
+    STORE/.incoming-<random>/                   an unfinished copy; ignored until it is renamed
 
-A copy is made by the pass that hashes. It gets its name by one atomic rename after everything was flushed to disk,
-and only when its bytes were allowed; a run that is killed leaves at most an `.incoming-` folder, which the next one
-removes. Whoever owns the store can still change it: give it to a user other than the one that serves the model.
+Hashing and copying are one pass. The copy is renamed atomically after everything was flushed to disk, and only if the
+verdict was allow; a killed run leaves at most an `.incoming-` folder, which the next run removes. The owner of the
+store can still change it, so the store should belong to another user than the one that serves the model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class SealedStore:
-    """A store with room made for one copy. Use it as a context manager: what was not kept is removed at the end.
+    """A store with a folder for one new copy. Use it as a context manager: a copy that was not kept is removed.
 
     Args:
         folder: the store; created with mode 0700 where it does not exist.
@@ -47,16 +47,16 @@ class SealedStore:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._locks.append(os.open(self._folder, _OPEN_FOLDER))
             self._check(os.fstat(self._locks[0]))
-            # Whoever makes or clears folders here does so one at a time; each new one is locked until its run ends.
+            # The store's lock serialises creating and removing folders; a new folder stays locked until its run ends.
             fcntl.flock(self._locks[0], fcntl.LOCK_EX)
-            self._clear()
+            self._remove_abandoned()
             self.incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self._folder))
             """An empty private folder for the copy, on the store's own disk."""
             self._locks.append(_locked(self.incoming))
             fcntl.flock(self._locks[0], fcntl.LOCK_UN)
         except OSError as error:
             self._unlock()
-            raise self._trouble(error) from error
+            raise self._store_error(error) from error
         except BaseException:
             self._unlock()
             raise
@@ -71,10 +71,10 @@ class SealedStore:
         self._unlock()
 
     def keep(self, frozen: Frozen) -> Path:
-        """Give the copy in `incoming` its lasting name, and return where it is.
+        """Rename the copy in `incoming` to its final name and return its path.
 
-        Call it only when the bytes were allowed. Where the store has the digest already, what lies there is hashed
-        before it is believed, and the new copy is dropped.
+        Call this only after an allow verdict. If the store has the digest already, the existing copy is hashed and
+        verified again, and the new copy is dropped.
 
         Raises:
             TargetError: entries of the target were refused, somebody wrote to the copy, or what the store has under
@@ -86,7 +86,7 @@ class SealedStore:
         if frozen.refusals:
             first = frozen.refusals[0]
             raise TargetError(f"{first.message}: such a release is never sealed", first.fix)
-        if changed := (frozen.changed() or _strangers(frozen, self.incoming)):
+        if changed := (frozen.changed() or _unexpected_files(frozen, self.incoming)):
             raise TargetError(f"the copy of {changed[0]} was written to", "find out who else runs as this user")
         place = self._folder / f"sha256-{frozen.subject.digest.hex}"
         try:
@@ -97,7 +97,7 @@ class SealedStore:
                 return place
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                raise self._trouble(error) from error
+                raise self._store_error(error) from error
         _verify(place, frozen.subject.digest)
         return place
 
@@ -108,8 +108,8 @@ class SealedStore:
                 "name a folder that only you can write to, for instance one that zt-gate creates itself",
             )
 
-    def _clear(self) -> None:
-        """Remove what killed runs left behind: copies that no living run has locked."""
+    def _remove_abandoned(self) -> None:
+        """Remove the unfinished copies of killed runs: those that no running process has locked."""
         for name in os.listdir(self._locks[0]):
             if name.startswith(_INCOMING):
                 try:
@@ -123,13 +123,13 @@ class SealedStore:
         while self._locks:
             os.close(self._locks.pop())
 
-    def _trouble(self, error: OSError) -> ToolError:
+    def _store_error(self, error: OSError) -> ToolError:
         message = f"cannot use the store {printable(self._folder)}: {error.strerror}"
         return ToolError(message, "name a folder of your own on a disk with room for the release")
 
 
-def _strangers(frozen: Frozen, root: Path) -> list[str]:
-    """Name what lies in the copy and was never in the target; `changed` knows only what was."""
+def _unexpected_files(frozen: Frozen, root: Path) -> list[str]:
+    """Return paths in the copy that were never in the target; `changed` only covers files of the target."""
     known = {entry.path for entry in frozen.subject.manifest.entries}
     found: set[str] = set()
     for folder, folders, names in os.walk(root):
@@ -162,7 +162,7 @@ def _flush(root: Path) -> None:
 
 
 def _verify(place: Path, digest: Digest) -> None:
-    """Hash what the store has under a digest.
+    """Verify the existing copy under a digest.
 
     Raises:
         TargetError: it is something else, or can be written to.

@@ -166,7 +166,7 @@ def _unreadable(path: str, error: OSError) -> ToolError:
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What changes when anybody writes to a file; change time cannot be set back short of the machine's clock."""
+    """The stat fields that change if a file is written to; setting back a change time needs control of the clock."""
 
     dev: int
     ino: int

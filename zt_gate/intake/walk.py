@@ -1,7 +1,7 @@
 """The walk over a target: every folder and file opened once, relative to its parent, and never through a link.
 
 Every folder is opened relative to its parent's descriptor with `O_NOFOLLOW`, so no component can be swapped for a
-link between look and open (CWE-367). A file that is copied is hashed in the same pass; one that is held is hashed
+link between check and open (CWE-367). A file that is copied is hashed in the same pass; one that is held is hashed
 afterwards (`parallel_hashing`). Either way `(dev, ino, size, mtime_ns, ctime_ns)` is compared before and after:
 `utime()` can restore the modification time, never the change time.
 """
@@ -21,9 +21,9 @@ from pathlib import Path
 from zt_gate.domain import Digest, Entry, Finding, Mode, printable
 from zt_gate.domain.text import BIDI
 from zt_gate.errors import TargetError, ToolError
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.hasher import Algorithm, Hasher
-from zt_gate.intake.parallel_hashing import HEARD, Held
+from zt_gate.intake.parallel_hashing import PROGRESS, HeldFile
 from zt_gate.intake.source import FileIdentity, FrozenFile
 from zt_gate.isolation.private_folder import disk_errors, private_folder, remove
 
@@ -40,23 +40,23 @@ class IntakeLimits:
     """Bytes of UTF-8 in one manifest path."""
 
 
-def manifest_path(parent: str, name: str, longest: int) -> tuple[str, str]:
+def manifest_path(parent: str, name: str, max_bytes: int) -> tuple[str, str]:
     """Return the manifest path of a directory entry, and what is wrong with its name if anything.
 
     Args:
         parent: manifest path of the folder; empty for the root.
         name: the entry's name as the operating system gives it.
-        longest: bytes of UTF-8 that a path may have.
+        max_bytes: bytes of UTF-8 that a path may have.
     """
     raw = os.fsencode(name)
     try:
         problem = _problem(raw.decode("utf-8"))
     except UnicodeDecodeError:
         problem = "has a name that is not UTF-8"
-    text = printable(name, limit=longest) if problem else name
+    text = printable(name, limit=max_bytes) if problem else name
     path = f"{parent}/{text}" if parent else text
-    if not problem and len(path.encode()) > longest:
-        problem = f"has a path longer than {longest} bytes"
+    if not problem and len(path.encode()) > max_bytes:
+        problem = f"has a path longer than {max_bytes} bytes"
     return path, problem
 
 
@@ -80,41 +80,41 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a target is walked."""
+class WalkOptions:
+    """Options of a walk."""
 
     copies: bool
-    """Whether every file is copied; otherwise descriptors are held, as far as there are enough of them."""
+    """Whether every file is copied; otherwise descriptors are held, up to the limit of open files."""
     limits: IntakeLimits
     algorithms: tuple[Algorithm, ...] = (Algorithm.SHA256,)
-    memory: HashMemory | None = None
+    hash_cache: HashCache | None = None
     """Hashes of earlier runs; None reads every byte."""
     into: Path | None = None
     """An empty private folder for the copies; None makes one under TMPDIR."""
 
 
 class Walk:
-    """The walk over one target, and all that it has gathered so far."""
+    """The walk over one target, and its results so far."""
 
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
-        self._limits = manner.limits
+    def __init__(self, options: WalkOptions) -> None:
+        self._options = options
+        self._limits = options.limits
         self.entries: dict[str, Entry] = {}
         self.refusals: list[Finding] = []
         self.files: dict[str, FrozenFile] = {}
         self.identities: dict[str, FileIdentity | None] = {}
         self.contents: dict[str, str] = {}
-        self.unhashed: dict[str, Held] = {}
+        self.unhashed: dict[str, HeldFile] = {}
         """By the path of their entry, which has no digest yet."""
         self.reused = 0
-        self.copy = (manner.into or private_folder()) if manner.copies else None
+        self.copy = (options.into or private_folder()) if options.copies else None
         self._folded: dict[str, str] = {}
         self._bytes = 0
-        self._heard = HEARD.get()
+        self._progress = PROGRESS.get()
         self._made: set[Path] = set()
         self._descriptors = _descriptor_budget()
 
-    def take(self, path: Path, name: str) -> None:
+    def add_root(self, path: Path, name: str) -> None:
         """Add one root under its manifest name."""
         try:
             parent = os.open(path.parent, _OPEN_FOLDER)
@@ -122,14 +122,14 @@ class Walk:
             raise _open_error(printable(path.parent), error) from error
         try:
             if name:
-                self._named(parent, path.name, *manifest_path("", name, self._limits.max_path), depth=0)
+                self._add_named(parent, path.name, *manifest_path("", name, self._limits.max_path), depth=0)
             else:
                 self._folder(parent, path.name or ".", "", 0)
         finally:
             os.close(parent)
 
-    def abandon(self) -> None:
-        """Leave nothing behind."""
+    def discard(self) -> None:
+        """Close every descriptor and remove the private copies."""
         release(self.files.values(), self.scratch)
 
     @property
@@ -137,8 +137,8 @@ class Walk:
         """The private folder, if there is one."""
         return [] if self.copy is None else [self.copy]
 
-    def _named(self, parent: int, name: str, path: str, problem: str, depth: int) -> None:
-        """Visit one directory entry, unless its name alone is reason to refuse it."""
+    def _add_named(self, parent: int, name: str, path: str, problem: str, depth: int) -> None:
+        """Visit one directory entry, unless its name alone is refused."""
         if problem:
             self._refuse("INT-003", path, problem, "rename it; use letters, digits, dot, dash and underscore")
         elif (other := self._folded.setdefault(path.casefold(), path)) != path:
@@ -171,9 +171,9 @@ class Walk:
         try:
             names = sorted(os.listdir(fd), key=os.fsencode)
             for child in names:
-                self._named(fd, child, *manifest_path(path, child, self._limits.max_path), depth=depth + 1)
+                self._add_named(fd, child, *manifest_path(path, child, self._limits.max_path), depth=depth + 1)
             if not names and path:
-                if self._manner.copies:
+                if self._options.copies:
                     self._private_folder(path)
                 self._add(Entry(path=path, size=0, mode=Mode.DIRECTORY, sha256=Digest.of(b"").hex))
         finally:
@@ -181,35 +181,36 @@ class Walk:
 
     def _file(self, parent: int, name: str, path: str) -> None:
         fd = os.open(name, _OPEN_FILE, dir_fd=parent)
-        keep = False
+        hold = False
         try:
             status = os.fstat(fd)
+            # The entry may have been replaced between stat and open, so the open descriptor is what counts.
             if not stat.S_ISREG(status.st_mode):
                 self._refuse("INT-002", path, "stopped being a file while it was opened", "find out who changes it")
                 return
             private = self._private_path(path)
             identity = FileIdentity.of(status)
-            waits = private is None and self._manner.algorithms == (Algorithm.SHA256,)
-            hashes = self._recalled(identity) if waits else self._read(fd, path, private, status)
+            hash_later = private is None and self._options.algorithms == (Algorithm.SHA256,)
+            hashes = self._cached_hash(identity) if hash_later else self._read(fd, path, private, status)
             mode = Mode.EXECUTABLE if status.st_mode & 0o111 else Mode.FILE
-            keep = private is None
-            self.files[path] = file = FrozenFile(path, status.st_size, fd if keep else -1, private)
-            self.identities[path] = identity if keep else now(file)
+            hold = private is None
+            self.files[path] = file = FrozenFile(path, status.st_size, fd if hold else -1, private)
+            self.identities[path] = identity if hold else current_identity(file)
             shown = self._add(Entry(path, status.st_size, mode, hashes.get(Algorithm.SHA256, "")))
             self.contents[shown] = hashes.get(Algorithm.BLAKE3, "")
             if not hashes:
-                memory = self._manner.memory
-                settled = 0 if memory is None else memory.settle(fd, status)
-                self.unhashed[shown] = Held(path, fd, identity, settled)
+                hash_cache = self._options.hash_cache
+                hashing_started = 0 if hash_cache is None else hash_cache.prepare(fd, status)
+                self.unhashed[shown] = HeldFile(path, fd, identity, hashing_started)
         finally:
-            if not keep:
+            if not hold:
                 os.close(fd)
 
-    def _recalled(self, identity: FileIdentity) -> dict[Algorithm, str]:
-        """Return the hash that an earlier run took of the very same, untouched file, where that may be used."""
+    def _cached_hash(self, identity: FileIdentity) -> dict[Algorithm, str]:
+        """Return the cached hash of an unchanged file, if the cache may be used."""
         self._count(identity.size)
-        memory = self._manner.memory
-        sha256 = None if memory is None else memory.recall(identity)
+        hash_cache = self._options.hash_cache
+        sha256 = None if hash_cache is None else hash_cache.get(identity)
         if sha256 is None:
             return {}
         self.reused += 1
@@ -217,7 +218,7 @@ class Walk:
 
     def _private_path(self, path: str) -> Path | None:
         """Where the private copy of a file goes, or None where its descriptor is held instead."""
-        if not self._manner.copies and len(self.files) < self._descriptors:
+        if not self._options.copies and len(self.files) < self._descriptors:
             return None
         if self.copy is None:
             self.copy = private_folder()
@@ -234,7 +235,7 @@ class Walk:
         """Read the file once: hash it and, where a private path is given, write the copy in the same pass."""
         size = 0
         with contextlib.ExitStack() as stack:
-            digest = stack.enter_context(Hasher(before.st_size, self._manner.algorithms))
+            digest = stack.enter_context(Hasher(before.st_size, self._options.algorithms))
             out = -1
             if private is not None:
                 # The owner's execute permission is part of a manifest; a sealed copy has to keep it.
@@ -244,7 +245,7 @@ class Walk:
             while got := os.readv(fd, [digest.buffer]):
                 size += got
                 self._count(got)
-                self._heard(self._bytes)
+                self._progress(self._bytes)
                 part = digest.buffer[:got]
                 digest.update(part)
                 if out >= 0:
@@ -272,7 +273,7 @@ class Walk:
                 "raise --max-files, or name a smaller folder",
             )
         path, number = entry.path, 1
-        while path in self.entries:  # two names that are no UTF-8 may be shown alike; both stay in the manifest
+        while path in self.entries:  # two names that are not UTF-8 may have the same printable form; keep both
             number += 1
             path = f"{entry.path}#{number}"
         self.entries[path] = Entry(path, entry.size, entry.mode, entry.sha256)
@@ -289,8 +290,8 @@ def release(files: Iterable[FrozenFile], folders: Iterable[Path]) -> None:
         remove(folder)
 
 
-def now(file: FrozenFile) -> FileIdentity | None:
-    """Return the identity that a frozen file has at this moment; None where it cannot be told."""
+def current_identity(file: FrozenFile) -> FileIdentity | None:
+    """Return the current identity of a frozen file; None if it cannot be read."""
     try:
         return FileIdentity.of(os.fstat(file.fd) if file.private is None else os.lstat(file.private))
     except OSError:
@@ -314,15 +315,15 @@ def _kind(mode: int) -> str:
     return "special file"
 
 
-def why(error: BaseException) -> str:
-    """Say in words why a path could not be followed."""
+def error_text(error: BaseException) -> str:
+    """Return the reason why a path could not be followed."""
     return (error.strerror if isinstance(error, OSError) else None) or "it leads in a circle"
 
 
 def _open_error(path: str, error: OSError) -> TargetError | ToolError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return ToolError("too many open files", "raise the limit, for instance: ulimit -n 65536")
-    return TargetError(f"cannot read {path}: {why(error)}", "check the path and its permissions")
+    return TargetError(f"cannot read {path}: {error_text(error)}", "check the path and its permissions")
 
 
 def _descriptor_budget() -> int:

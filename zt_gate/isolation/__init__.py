@@ -1,5 +1,5 @@
-"""Hostile work in processes that may crash, hang or flood: limited, watched, killed with all they started, reaped.
+"""Hostile work in processes that may crash, hang or flood: limited, watched, killed with their process group, reaped.
 
-`fork` runs a function in a fork of this process, `child_process` a module in a fresh interpreter (`serve` is its side
-of the line). What both have in common is `limits`, the side of the child, and `supervise`, the side of the parent.
+`fork` runs a function in a fork of this process, `child_process` a module in a fresh interpreter (`serve` is its
+child side). Both use `limits` in the child and `supervise` in the parent.
 """

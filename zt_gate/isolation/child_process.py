@@ -1,6 +1,6 @@
 """Runs one of our modules in a fresh interpreter that may crash, hang or flood without taking the gate down.
 
-What a scanner does with a hostile file is not ours to foresee. The child therefore gets hard limits, a deadline, an
+Nobody can predict what a scanner does with a hostile file. The child therefore gets hard limits, a deadline, an
 environment without tokens, and a private folder as its home. Both directions carry one strict JSON object through
 files, never a pickle: the size limit of the kernel bounds what the child can write, and no pipe can be kept open by a
 grandchild.
@@ -24,7 +24,7 @@ from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.isolation.limits import WorkerLimits, lower_limits
 from zt_gate.isolation.private_folder import private_folder, remove
-from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, last_line, said_by_child
+from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, failure_from_child, last_line
 
 DEFAULT = WorkerLimits(wall_seconds=600.0)
 
@@ -39,7 +39,7 @@ class Answer:
 def run_module(
     module: str, request: Mapping[str, Any], limits: WorkerLimits | None = None, inherit: Sequence[str] = ()
 ) -> Answer | Failure:
-    """Ask one of our worker modules, which ends in `serve(handler)`.
+    """Run one of our worker modules, which ends in `serve(handler)`, and return its answer.
 
     `-I` keeps the target's folder, user packages and PYTHON* variables out of the child; `-B` keeps it from writing.
 
@@ -61,12 +61,12 @@ def run_command(
     """Start a command, give it the request, and wait for its answer. Never leaves a process behind."""
     if not argv[0]:
         return Failure(FailureKind.START, "this Python does not know its own executable")
-    question = json.dumps(request).encode()
-    if len(question) > limits.request:
+    request_data = json.dumps(request).encode()
+    if len(request_data) > limits.request:
         return Failure(FailureKind.START, f"the request is larger than {limits.request} bytes")
     home = private_folder()
     try:
-        with _files(question) as (stdin, stdout, stderr):
+        with _files(request_data) as (stdin, stdout, stderr):
             failure = _run_to_end(argv, (stdin, stdout, stderr), limits, _environment(home, inherit))
             return failure or _read_answer(stdout, limits)
     except (OSError, ValueError) as error:
@@ -77,9 +77,9 @@ def run_command(
 
 
 @contextlib.contextmanager
-def _files(question: bytes) -> Iterator[tuple[IO[bytes], IO[bytes], IO[bytes]]]:
+def _files(request_data: bytes) -> Iterator[tuple[IO[bytes], IO[bytes], IO[bytes]]]:
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        stdin.write(question)
+        stdin.write(request_data)
         stdin.seek(0)
         yield stdin, stdout, stderr
 
@@ -90,7 +90,7 @@ def _run_to_end(
     limits: WorkerLimits,
     environment: dict[str, str],
 ) -> Failure | None:
-    """Run the child until it has ended, and say what went wrong if anything did."""
+    """Run the child to its end; return the failure if there was one."""
     stdin, stdout, stderr = files
     line, ours = os.pipe()
     child = None
@@ -108,8 +108,8 @@ def _run_to_end(
             pass_fds=(line,),
         )
         child = Child(process.pid, process.wait)
-        # From outside: a function between fork and exec is not safe beside threads.
-        lower_limits(_wanted(limits), process.pid)
+        # Set from outside: Popen's preexec_fn is not safe if the parent has threads.
+        lower_limits(_rlimits(limits), process.pid)
         os.write(ours, b"g")
         ended = child.wait(limits.wall_seconds, lambda: _size(stdout) > limits.answer)
     finally:
@@ -125,7 +125,7 @@ def _run_to_end(
     return None if status == 0 else describe_end(status, limits.cpu_seconds, last_line(stderr))
 
 
-def _wanted(limits: WorkerLimits) -> dict[int, int]:
+def _rlimits(limits: WorkerLimits) -> dict[int, int]:
     return {
         resource.RLIMIT_AS: limits.memory,
         resource.RLIMIT_CPU: limits.cpu_seconds,
@@ -148,12 +148,12 @@ def _read_answer(stdout: IO[bytes], limits: WorkerLimits) -> Answer | Failure:
         case {"ok": True, "answer": dict(answer), **rest} if not rest:
             return Answer(answer)
         case {"ok": False, "error": str(error), **rest} if not rest:
-            return said_by_child(error)
+            return failure_from_child(error)
     return Failure(FailureKind.GARBAGE, "the answer is not of the agreed form")
 
 
 def _environment(home: Path, inherit: Sequence[str]) -> dict[str, str]:
-    """Return all that the child sees: no token, proxy or configuration of the caller's."""
+    """Return the whole environment of the child: no token, proxy or configuration of the caller."""
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
@@ -164,5 +164,5 @@ def _environment(home: Path, inherit: Sequence[str]) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
     }
     # Some hosted interpreters find their own shared library only through this; it is the operator's, not the target's.
-    kept = ("LD_LIBRARY_PATH", *inherit)
-    return environment | {name: os.environ[name] for name in kept if name in os.environ}
+    passed_through = ("LD_LIBRARY_PATH", *inherit)
+    return environment | {name: os.environ[name] for name in passed_through if name in os.environ}

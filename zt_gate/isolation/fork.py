@@ -1,10 +1,10 @@
-"""Runs functions in a forked child, so that a crash, a hang or a memory bomb costs one file its claim.
+"""Runs functions in a forked child, so that a crash, a hang or a memory bomb loses the result of one file only.
 
-A fork needs no start-up time, shares the frozen descriptors, and is asked with a closure in place of a message. It
-works through the jobs in order and answers each with a length-prefixed text, never a pickle; where it dies, or a job
-outlasts its deadline, that job has failed and a new worker takes the rest. A fork inherits locks that other threads
-hold, so nothing in the gate starts a thread that outlives freezing; should an embedding program have threads, a worker
-that waits for such a lock meets its deadline, and the file counts as not examined.
+A fork needs no start-up time, shares the frozen descriptors, and takes closures as jobs. It runs the jobs in order and
+answers each with length-prefixed bytes, never a pickle. If it dies, or a job exceeds its deadline, that job has failed
+and a new worker runs the rest. A fork inherits locks held by other threads, so nothing in the gate starts a thread that
+outlives freezing; if an embedding program has threads, a worker that waits for such a lock runs into its deadline, and
+the file counts as not examined.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from zt_gate.domain import printable
 from zt_gate.isolation.limits import OUT_OF_MEMORY, WorkerLimits, die_with_parent, lower_limits
-from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, said_by_child
+from zt_gate.isolation.supervise import Child, Failure, FailureKind, describe_end, failure_from_child
 
 Job = Callable[[], bytes]
 """Examines something and returns its answer. What it raises is the job's failure."""
@@ -60,7 +60,7 @@ def isolate(jobs: Sequence[Job], limits: WorkerLimits) -> Iterator[bytes | Failu
 
 
 class Worker:
-    """The parent's side of one forked process, which begins with the first job at once.
+    """The parent's side of one forked process, which starts on the first job at once.
 
     Raises:
         OSError: no process or pipe could be had.
@@ -84,18 +84,18 @@ class Worker:
             _serve(jobs, (self._pipe, self._line), out, line, limits)
         _close(out, line)
         self._child = Child(pid)
-        with contextlib.suppress(OSError):  # the child does it too; whoever comes first
+        with contextlib.suppress(OSError):  # parent and child both do it, since either may run first
             os.setpgid(pid, pid)
         self._poll = select.poll()
         self._poll.register(self._pipe, select.POLLIN)
 
     @property
     def ended(self) -> bool:
-        """Whether it was ended: after a failure of the worker itself, and after `end`."""
+        """Whether the worker was ended: after a failure of the worker itself, or by `end`."""
         return self._child.ended
 
     def ready(self, seconds: float) -> bool:
-        """Wait that long at most, and return whether it has begun to answer."""
+        """Wait at most this long, and return whether the worker has started to answer."""
         return bool(self._buffer or self._poll.poll(seconds * 1000))
 
     def answer(self, deadline: float = math.inf) -> bytes | Failure:
@@ -126,7 +126,7 @@ class Worker:
         return self._child.end()
 
     def _complete(self) -> bytes | Failure | None:
-        """Take a whole answer out of what has arrived, if there is one."""
+        """Take one complete answer out of the buffer, if there is one."""
         if len(self._buffer) < _HEADER:
             return None
         length = int.from_bytes(self._buffer[1:_HEADER], "little")
@@ -138,10 +138,10 @@ class Worker:
             return None
         body = bytes(self._buffer[_HEADER : _HEADER + length])
         del self._buffer[: _HEADER + length]
-        return body if kind == _DONE else said_by_child(body.decode("utf-8", "replace"))
+        return body if kind == _DONE else failure_from_child(body.decode("utf-8", "replace"))
 
     def _crash(self) -> Failure:
-        # It gets the moment that it needs to exit after it closed its pipe, so that its status says why.
+        # The pipe closes before the process has ended: wait briefly, so that its own exit status is reported.
         self._child.wait(_LAST_MOMENT)
         return describe_end(self.end(), self._limits.cpu_seconds)
 
@@ -155,7 +155,7 @@ def _close(*descriptors: int) -> None:
 
 
 def _serve(jobs: Sequence[Job], inherited: Sequence[int], out: int, line: int, limits: WorkerLimits) -> NoReturn:
-    """Answer every job, and leave without running anything that the parent prepared for its own end."""
+    """Answer every job, then leave with `_exit`, so that no exit handler or `finally` of the parent runs here."""
     code = 70
     try:
         os.setpgid(0, 0)
@@ -172,7 +172,7 @@ def _serve(jobs: Sequence[Job], inherited: Sequence[int], out: int, line: int, l
 
 def _confine(limits: WorkerLimits) -> None:
     """Give up the terminal, the parent's signal handlers, and what a parser does not need."""
-    gc.freeze()  # a collection would touch, and so copy, every page that is shared with the parent
+    gc.freeze()  # a collection would write to, and so copy, every page shared with the parent
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBUS, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -185,6 +185,7 @@ def _confine(limits: WorkerLimits) -> None:
 
 def _grant_time(limits: WorkerLimits) -> None:
     spent = resource.getrusage(resource.RUSAGE_SELF)
+    # RLIMIT_CPU counts from the start of the process, so the limit of each job is added to the time already spent.
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = int(spent.ru_utime + spent.ru_stime) + 1 + limits.cpu_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

@@ -1,4 +1,4 @@
-"""The child's side: what it may use, and how it ends together with its parent. Standard library only, for its start."""
+"""The child's side: resource limits, and ending together with the parent. Standard library only, for a fast start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MIB = 1 << 20
 _GRACE = 1
 _SMALL, _SMALL_MEMORY = 10_000_000, 448 * _MIB
 OUT_OF_MEMORY = "it needs more memory than the limit"
-"""How a child says that it ran into `WorkerLimits.memory`."""
+"""A child's message that it reached `WorkerLimits.memory`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class WorkerLimits:
     answer: int = 64 * _MIB
     """Bytes of one answer."""
     request: int = 64 * _MIB
-    """Bytes of the question that a fresh interpreter is asked."""
+    """Bytes of the request to a fresh interpreter."""
     file: int = 64 * _MIB
     """Bytes of any single file that a fresh interpreter writes, its answer included; a fork writes none."""
 
@@ -46,19 +46,19 @@ class WorkerLimits:
         return cls(cpu_seconds=30, memory=_SMALL_MEMORY) if largest < _SMALL else cls()
 
 
-def lower_limits(wanted: Mapping[int, int], pid: int = 0) -> None:
-    """Lower resource limits for good; what is lower already stays.
+def lower_limits(values: Mapping[int, int], pid: int = 0) -> None:
+    """Lower resource limits permanently; lower existing limits stay.
 
-    Processor time gets a second between the soft and the hard limit, so that the signal tells which limit it was.
+    The hard CPU limit is one second above the soft one, so that SIGXCPU (and not SIGKILL) tells which limit was hit.
 
     Args:
-        wanted: values by `RLIMIT_*`.
+        values: values by `RLIMIT_*`.
         pid: of another process; 0 is this one.
 
     Raises:
         OSError, ValueError: the kernel refuses.
     """
-    for kind, value in wanted.items():
+    for kind, value in values.items():
         _, ceiling = resource.prlimit(pid, kind) if pid else resource.getrlimit(kind)
         hard = value + _GRACE if kind == resource.RLIMIT_CPU else value
         bounds = (value, hard) if ceiling == resource.RLIM_INFINITY else (min(value, ceiling), min(hard, ceiling))

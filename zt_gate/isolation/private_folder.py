@@ -1,4 +1,4 @@
-"""Private folders: where copies live while they are judged, and how they go away."""
+"""Private folders for copies: creating, protecting and removing them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_read_only(root: Path) -> None:
 
 
 def remove(root: Path) -> None:
-    """Remove a private folder, read-only parts included. Never raises: it runs while other errors travel."""
+    """Remove a private folder, including read-only parts. Never raises: it runs while another error propagates."""
     import shutil
 
     for folder, _, _ in os.walk(root):
@@ -45,7 +45,7 @@ def remove(root: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: str, folder: Path | None = None) -> Iterator[None]:
-    """Say in words that a private copy could not be written.
+    """Turn an `OSError` while writing a private copy into an error with a fix.
 
     Raises:
         ToolError: in place of any `OSError` inside.

@@ -1,8 +1,8 @@
-"""The child's side of `child_process`: wait for the limits, read the question, answer once.
+"""The child's side of `child_process`: wait for the limits, read the request, answer once.
 
 Standard output is set aside before any engine is imported, so that whatever a library prints cannot become part of
-the answer. An audit hook refuses network and process creation: engines read files and nothing else. The hook is a
-tripwire against careless libraries, no jail; nothing of the target is ever executed here.
+the answer. An audit hook refuses network and process creation: engines read files and nothing else. The hook
+catches careless libraries and is no sandbox; nothing of the target is ever executed here.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def serve(handle: Callable[[dict[str, Any]], dict[str, Any]], *, alone: bool = T
         answer: dict[str, Any] = {"ok": True, "answer": handle(json.loads(sys.stdin.buffer.read()))}
     except MemoryError:
         answer = {"ok": False, "error": OUT_OF_MEMORY}
-    except Exception as error:  # noqa: BLE001 - whatever went wrong is said, and the parent makes a gap of it
+    except Exception as error:  # noqa: BLE001 - any error is reported, and the parent records a gap
         answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
     with os.fdopen(out, "wb") as stream:
         stream.write(json.dumps(answer).encode())

@@ -1,7 +1,7 @@
-"""The parent's side of every child: it is watched, killed with its group, reaped, and its end is put into words.
+"""The parent's side of every child: watch it, kill it with its group, reap it, and describe how it ended.
 
-A child leads a process group of its own. The group is killed before the child is reaped: until then its number cannot
-be taken by another process, so nobody else is hit, and no grandchild is left.
+A child leads its own process group. The group is killed before the child is reaped: until then the kernel cannot reuse
+its number, so no other process is hit, and no grandchild survives.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MEMORY_WORDS = ("MemoryError", "bad_alloc", "allocate memory")
 
 
 class FailureKind(StrEnum):
-    """How a child let us down."""
+    """How a child failed."""
 
     START = "start"
     """It could not be started, or could not be put under its limits."""
@@ -41,7 +41,7 @@ class FailureKind(StrEnum):
     GARBAGE = "garbage"
     """Its answer is not of the agreed form."""
     ERROR = "error"
-    """It said itself that it could not do it."""
+    """It reported an error itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Failure:
         return Gap(reason=f"{what} did not finish ({self.kind}): {self.detail}", fix=advice)
 
 
-def said_by_child(text: str) -> Failure:
+def failure_from_child(text: str) -> Failure:
     """Return the failure that a child reported itself."""
     kind = FailureKind.MEMORY if text == OUT_OF_MEMORY else FailureKind.ERROR
     return Failure(kind, printable(text))

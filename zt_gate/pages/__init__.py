@@ -1,6 +1,6 @@
 """How pages are made: HTML in which every value is escaped by construction, and charts as inline SVG."""
 
-from zt_gate.pages.charts import ChartLine, bars, lines, shown
+from zt_gate.pages.charts import ChartLine, bars, format_value, lines
 from zt_gate.pages.element import Markup, document, element, join, link
 from zt_gate.pages.pictures import draw
 
@@ -11,8 +11,8 @@ __all__ = [
     "document",
     "draw",
     "element",
+    "format_value",
     "join",
     "lines",
     "link",
-    "shown",
 ]

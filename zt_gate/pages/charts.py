@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from zt_gate.domain import printable, sized
 from zt_gate.pages.element import Child, Markup, element, join
 
-MOST_LINES = 6
+MAX_LINES = 6
 """Colours and dashes that a reader can tell apart."""
 _LINES = 860
 """Width of a line chart; a page scales it to its columns."""
-_ROOM, _RIGHT, _ROW, _LABEL = 300, 70, 26, 16
+_BAR_WIDTH, _RIGHT, _ROW, _LABEL = 300, 70, 26, 16
 _NARROW, _WIDE = 34, 124
 """Room for the names of bars, by the longest of them."""
 
@@ -27,7 +27,7 @@ class ChartLine:
     """0 to 1, one for each position; None leaves a gap."""
 
 
-def shown(value: float | None, unit: str) -> str:
+def format_value(value: float | None, unit: str) -> str:
     """Return a figure as people read it: `12 %`, `3.5 h`, `1.2 MB`, `2.31`, `17`."""
     if value is None:
         return "n/a"
@@ -48,7 +48,7 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
 
     Args:
         title: what is shown.
-        unit: `share`, `seconds`, `bytes`, `index` or `count`, as for `shown`.
+        unit: `share`, `seconds`, `bytes`, `index` or `count`, as for `format_value`.
         rows: names and values, in order.
         limit: where to draw a line; bars beyond it have the class `over`.
     """
@@ -59,19 +59,19 @@ def bars(title: str, unit: str, rows: Sequence[tuple[str, float | None]], *, lim
     parts: list[Markup] = []
     for number, (name, value) in enumerate(rows):
         y = 4 + number * _ROW
-        parts.append(words(printable(name, 16), left - 10, y + 17, "name", "end"))
-        parts.append(_box("track", left, y + 4, _ROOM))
+        parts.append(svg_text(printable(name, 16), left - 10, y + 17, "name", "end"))
+        parts.append(_box("track", left, y + 4, _BAR_WIDTH))
         if value is not None and value > 0:
             over = limit is not None and value > limit
-            parts.append(_box("bar over" if over else "bar", left, y + 4, _ROOM * min(value, top) / top))
-        parts.append(words(shown(value, unit), left + _ROOM + 8, y + 17, "value"))
+            parts.append(_box("bar over" if over else "bar", left, y + 4, _BAR_WIDTH * min(value, top) / top))
+        parts.append(svg_text(format_value(value, unit), left + _BAR_WIDTH + 8, y + 17, "value"))
     if limit is not None:
-        x = f"{left + _ROOM * min(max(limit / top, 0), 1):.1f}"
+        x = f"{left + _BAR_WIDTH * min(max(limit / top, 0), 1):.1f}"
         parts.append(element("line", class_="limit", x1=x, x2=x, y1=2, y2=height - 2))
-    spoken = "; ".join(f"{printable(name, 60)}: {shown(value, unit)}" for name, value in rows)
+    description = "; ".join(f"{printable(name, 60)}: {format_value(value, unit)}" for name, value in rows)
     if limit is not None:
-        spoken += f"; the line stands at {shown(limit, unit)}"
-    return picture(title, spoken, left + _ROOM + _RIGHT, height, parts)
+        description += f"; the line stands at {format_value(limit, unit)}"
+    return picture(title, description, left + _BAR_WIDTH + _RIGHT, height, parts)
 
 
 def lines(title: str, positions: Sequence[str], series: Sequence[ChartLine]) -> Markup:
@@ -88,26 +88,26 @@ def lines(title: str, positions: Sequence[str], series: Sequence[ChartLine]) -> 
     parts = [share_grid(left, left + wide, y(1), y(0))]
     every = max(1, math.ceil(len(positions) / 7))
     marked = range(0, len(positions), every)
-    parts += [words(printable(positions[at], 40), x(at), height - 8, "axis", "middle") for at in marked]
-    drawn = series[:MOST_LINES]
+    parts += [svg_text(printable(positions[at], 40), x(at), height - 8, "axis", "middle") for at in marked]
+    drawn = series[:MAX_LINES]
     for number, line in enumerate(drawn):
-        parts.append(_drawn(number, [(x(at), y(v)) if v is not None else None for at, v in enumerate(line.values)]))
+        parts.append(_polyline(number, [(x(at), y(v)) if v is not None else None for at, v in enumerate(line.values)]))
     ends = [next((y(v) for v in reversed(line.values) if v is not None), y(0)) for line in drawn]
     for number, (line, at) in enumerate(zip(drawn, _spread(ends, y(0)), strict=True)):
-        parts.append(words(printable(line.name, 16), left + wide + 12, at + 4, f"name s{number}"))
+        parts.append(svg_text(printable(line.name, 16), left + wide + 12, at + 4, f"name s{number}"))
     names = ", ".join(printable(line.name, 60) for line in series)
-    spoken = f"{', '.join(positions)}; lines: {names}. The figures stand in the table."
-    return picture(title, spoken, width, height, parts)
+    description = f"{', '.join(positions)}; lines: {names}. The figures stand in the table."
+    return picture(title, description, width, height, parts)
 
 
-def picture(title: str, spoken: str, width: int, height: int, parts: Child, kind: str | None = None) -> Markup:
+def picture(title: str, description: str, width: int, height: int, parts: Child, kind: str | None = None) -> Markup:
     """Return an SVG of a size, with words for people who do not see it."""
-    label = printable(f"{title}. {spoken}", 2000)
+    label = printable(f"{title}. {description}", 2000)
     size = f"0 0 {width} {height}"
     return element("svg", element("title", title), parts, class_=kind, viewBox=size, role="img", aria_label=label)
 
 
-def words(text: str, x: float, y: float, kind: str, anchor: str | None = None) -> Markup:
+def svg_text(text: str, x: float, y: float, kind: str, anchor: str | None = None) -> Markup:
     """Return text in a picture."""
     return element("text", text, class_=kind, x=_at(x), y=_at(y), text_anchor=anchor)
 
@@ -118,7 +118,7 @@ def share_grid(left: float, right: float, top: float, bottom: float) -> Markup:
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = bottom + (top - bottom) * share
         parts.append(element("line", class_="grid", x1=_at(left), x2=_at(right), y1=_at(y), y2=_at(y)))
-        parts.append(words(f"{share * 100:.0f} %", left - 8, y + 4, "axis", "end"))
+        parts.append(svg_text(f"{share * 100:.0f} %", left - 8, y + 4, "axis", "end"))
     return join(*parts)
 
 
@@ -130,7 +130,7 @@ def _at(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _drawn(number: int, points: Sequence[tuple[float, float] | None]) -> Markup:
+def _polyline(number: int, points: Sequence[tuple[float, float] | None]) -> Markup:
     """Draw one line; where a value is missing, the line is interrupted."""
     path, pen = [], "M"
     for point in points:
@@ -145,11 +145,11 @@ def _drawn(number: int, points: Sequence[tuple[float, float] | None]) -> Markup:
     return join(element("path", class_=f"line s{number}", d=" ".join(path)), dots)
 
 
-def _spread(wanted: Sequence[float], lowest: float) -> list[float]:
+def _spread(positions: Sequence[float], lowest: float) -> list[float]:
     """Return places for labels, near where they are wanted, clear of each other and none below `lowest`."""
-    places = list(wanted)
+    places = list(positions)
     limit = lowest
-    for number in sorted(range(len(wanted)), key=lambda item: -wanted[item]):
-        places[number] = min(wanted[number], limit)
+    for number in sorted(range(len(positions)), key=lambda item: -positions[item]):
+        places[number] = min(positions[number], limit)
         limit = places[number] - _LABEL
     return places

@@ -37,10 +37,10 @@ def element(tag: str, *children: Child, **attributes: Value) -> Markup:
         children: what stands inside; text is escaped.
         attributes: names as literals, `_` for `-`, a trailing `_` for names that Python keeps for itself.
     """
-    told = "".join(_attribute(name, value) for name, value in attributes.items())
+    attribute_text = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _VOID:
-        return Markup(f"<{tag}{told}>")
-    return Markup(f"<{tag}{told}>{join(*children)}</{tag}>")
+        return Markup(f"<{tag}{attribute_text}>")
+    return Markup(f"<{tag}{attribute_text}>{join(*children)}</{tag}>")
 
 
 def join(*children: Child) -> Markup:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zt_gate.domain import Bars, Curve, Heat, Picture, printable
-from zt_gate.pages.charts import bars, picture, share_grid, shown, words
+from zt_gate.pages.charts import bars, format_value, picture, share_grid, svg_text
 from zt_gate.pages.element import Markup, element, join
 
-MOST_BARS = 24
+MAX_BARS = 24
 """Bars in one picture; of more, the longest are drawn."""
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 410, 270, 52, 24, 14, 44
 
@@ -55,18 +55,18 @@ def curve_with_band(
     if floor is not None:
         level = f"{y(floor):.1f}"
         parts.append(element("line", class_="limit", x1=_LEFT, x2=right, y1=level, y2=level))
-    parts += [words(f"{point[0]:.3g}", x(point[0]), bottom + 18, "axis", "middle") for point in _labelled(ordered)]
-    parts.append(words(printable(axis, 60), (_LEFT + right) / 2, _HEIGHT - 6, "axis", "middle"))
-    spoken = "; ".join(f"{point[0]:g}: {_told(point)}" for point in ordered)
-    return picture(title, f"{axis}; {spoken}", _WIDTH, _HEIGHT, parts)
+    parts += [svg_text(f"{point[0]:.3g}", x(point[0]), bottom + 18, "axis", "middle") for point in _labelled(ordered)]
+    parts.append(svg_text(printable(axis, 60), (_LEFT + right) / 2, _HEIGHT - 6, "axis", "middle"))
+    description = "; ".join(f"{point[0]:g}: {_point_text(point)}" for point in ordered)
+    return picture(title, f"{axis}; {description}", _WIDTH, _HEIGHT, parts)
 
 
 def ranked_bars(title: str, rows: Sequence[tuple[str, float]], *, limit: float | None = None) -> Markup:
     """Return a bar for each name, such as an anomaly index for each class; of many, those that stand out most."""
-    if len(rows) <= MOST_BARS:
+    if len(rows) <= MAX_BARS:
         return bars(title, "index", rows, limit=limit)
-    worst = sorted(rows, key=lambda row: -row[1])[:MOST_BARS]
-    return bars(f"{title} (the {MOST_BARS} highest of {len(rows)})", "index", worst, limit=limit)
+    worst = sorted(rows, key=lambda row: -row[1])[:MAX_BARS]
+    return bars(f"{title} (the {MAX_BARS} highest of {len(rows)})", "index", worst, limit=limit)
 
 
 def heat_map(title: str, axis: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]) -> Markup:
@@ -82,20 +82,26 @@ def heat_map(title: str, axis: str, columns: Sequence[str], rows: Sequence[tuple
     parts: list[Markup] = []
     for number, (name, shares) in enumerate(rows):
         y = 4 + number * high
-        parts.append(words(printable(name, 18), left - 8, y + 17, "name", "end"))
+        parts.append(svg_text(printable(name, 18), left - 8, y + 17, "name", "end"))
         for column, share in enumerate(shares):
             x = left + column * cell
             box = {"x": x, "y": y, "width": cell - 2, "height": high - 2}
             parts.append(element("rect", class_="heat", fill_opacity=f"{0.06 + 0.5 * share:.3f}", **box))
-            parts.append(words(f"{100 * share:.0f}", x + cell / 2 - 1, y + 17, "value", "middle"))
+            parts.append(svg_text(f"{100 * share:.0f}", x + cell / 2 - 1, y + 17, "value", "middle"))
     below = 4 + len(rows) * high
     middles = [left + (column + 0.5) * cell for column in range(len(columns))]
     parts += [
-        words(printable(name, 10), x, below + 14, "axis", "middle") for name, x in zip(columns, middles, strict=True)
+        svg_text(printable(name, 10), x, below + 14, "axis", "middle") for name, x in zip(columns, middles, strict=True)
     ]
-    parts.append(words(printable(f"{axis}; % right", 60), left + len(columns) * cell / 2, below + 34, "axis", "middle"))
-    spoken = "; ".join(f"{name}: {', '.join(shown(share, 'share') for share in shares)}" for name, shares in rows)
-    return picture(title, f"{axis} {', '.join(columns)}; {spoken}", left + len(columns) * cell + 8, below + 42, parts)
+    parts.append(
+        svg_text(printable(f"{axis}; % right", 60), left + len(columns) * cell / 2, below + 34, "axis", "middle")
+    )
+    description = "; ".join(
+        f"{name}: {', '.join(format_value(share, 'share') for share in shares)}" for name, shares in rows
+    )
+    return picture(
+        title, f"{axis} {', '.join(columns)}; {description}", left + len(columns) * cell + 8, below + 42, parts
+    )
 
 
 def pixel_grid(title: str, channels: int, rows: Sequence[str]) -> Markup:
@@ -136,6 +142,6 @@ def _labelled(points: Sequence[tuple[float, float, float, float]]) -> list[tuple
     return [*points[:-1:step], *points[-1:]]
 
 
-def _told(point: tuple[float, float, float, float]) -> str:
-    value, low, high = (shown(share, "share") for share in point[1:])
+def _point_text(point: tuple[float, float, float, float]) -> str:
+    value, low, high = (format_value(share, "share") for share in point[1:])
     return f"{value} ({low} to {high})"

@@ -11,20 +11,20 @@ from zt_gate.policy.roles import BREAK_GLASS, SEPARATION, WAIVERS
 from zt_gate.policy.waivers import is_never_waived
 
 OVERRIDABLE = frozenset({SEPARATION, WAIVERS, *(name for name, row in REQUIREMENTS.items() if row.overridable)})
-"""What people may stand in for. Which bytes these are, who signed them, and what is revoked is not among it."""
+"""Checks that people may override. Intake, signatures and revocations are not among them."""
 
 
 def broken_glass(
     policy: Policy, stage: Stage, reasons: Sequence[Reason], evidence: Iterable[Evidence], *, logged: bool
 ) -> BrokenGlass | None:
-    """Return under which incident a blocked release is let through; None where it stays blocked.
+    """Return the incident under which a blocked release is let through; None if it stays blocked.
 
     Args:
-        policy: says who may break the glass, and what never is.
+        policy: says who may break the glass, and which reasons cannot be overridden.
         stage: where the subject would go.
         reasons: all that blocks.
         evidence: evidence about this subject, required or not.
-        logged: whether this run is on record. Nobody breaks the glass unseen.
+        logged: whether the run is in the audit log; without a log nobody may break the glass.
     """
     allowed = policy.break_glass
     if allowed is None or not reasons or not logged:
@@ -39,9 +39,9 @@ def broken_glass(
 
 
 def _gives_way(reason: Reason, stage: Stage, never: Sequence[str]) -> bool:
-    """Whether people may overrule a reason: an unmet requirement, or what a check found; never that nothing looked.
+    """Whether people may override a reason: an unmet requirement or a finding, never missing evidence.
 
-    Otherwise taking away the evidence of a finding in `never` would let through what the finding stops.
+    Otherwise removing the evidence of a finding listed in `never` would let the release through.
     """
     if reason.check in never or reason.rule in never:
         return False

@@ -1,7 +1,7 @@
-"""A policy's own tests: evidence in a few words, and what the judge has to make of it.
+"""Tests of a policy: evidence in short form, and the expected decision of the judge.
 
-What a case does not name passes: a case says what is *not* as it should be. The judge is the real one; nothing is
-scanned and no signature is verified, since a case is about what the policy demands and not about who can find it.
+Checks that a case does not name pass; a case lists only what is wrong. The real judge decides; nothing is scanned and
+no signature is verified, since a case tests the policy's requirements and not the checks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from zt_gate.policy.model import REVOCATIONS, LoadedPolicy, PolicySignature, Sta
 _FILE = Entry("model.safetensors", 1, Mode.FILE, Digest.of(b"0").hex)
 _SUBJECT = Subject("case", Manifest.of([_FILE]))
 
-Outcome = Literal["pass", "fail", "incomplete", "missing", "not_applicable", "absent"]
+CaseStatus = Literal["pass", "fail", "incomplete", "missing", "not_applicable", "absent"]
 """How a check ended; `absent`: there is no evidence of it at all."""
 
 
@@ -46,7 +46,7 @@ class Case:
     expect: Literal["allow", "block"]
     reasons: tuple[Text, ...] | None = None
     """Exactly these: rule ids for findings, codes such as `check-missing` for the rest. Any when it is not said."""
-    evidence: dict[Identifier, Outcome] = field(default_factory=dict)
+    evidence: dict[Identifier, CaseStatus] = field(default_factory=dict)
     """How checks and demands ended; those that are not named passed."""
     findings: dict[Text, SeverityName] = field(default_factory=dict)
     """Rules that fired, and how severe; each belongs to the check or demand that finds it, or to `artifacts`."""
@@ -76,12 +76,12 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What became of one case."""
+    """Result of one case."""
 
     case: Case
     verdict: Verdict
     problem: str
-    """What differs from what was expected; empty when nothing does."""
+    """The difference from the expectation; empty if there is none."""
 
 
 def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> CaseResult:
@@ -97,44 +97,46 @@ def run_case(case: Case, loaded: LoadedPolicy, now: datetime) -> CaseResult:
     signature = PolicySignature(("case",)) if case.signed else PolicySignature(problem="the case says so")
     stage = loaded.policy.stages.get(case.stage, Stage())
     moment = now if case.at is None else parse_instant(case.at)
-    demanded = [INTAKE, AUDIT, *stage.weights, *loaded.policy.stated(stage, _SUBJECT.digest, moment)]
-    evidence = list(_evidence(case, demanded))
+    required = [INTAKE, AUDIT, *stage.weights, *loaded.policy.statement_checks(stage, _SUBJECT.digest, moment)]
+    evidence = list(_evidence(case, required))
     verdict = judge(_SUBJECT, evidence, replace(loaded, signature=signature), case.stage, moment)
-    return CaseResult(case, verdict, _problem(case, verdict, demanded))
+    return CaseResult(case, verdict, _problem(case, verdict, required))
 
 
-def _evidence(case: Case, demanded: list[str]) -> Iterator[Evidence]:
+def _evidence(case: Case, required: list[str]) -> Iterator[Evidence]:
     findings: dict[str, list[Finding]] = {}
     for rule, severity in case.findings.items():
-        item = Finding(rule, Severity.parse(severity), f"{rule} fired", path=_FILE.path)
-        findings.setdefault(_finder(rule, demanded), []).append(item)
-    for check in dict.fromkeys([*demanded, *case.evidence, *findings]):
-        outcome = case.evidence.get(check, "pass")
-        if outcome != "absent":
-            yield _one(check, outcome, findings.get(check, []), covered=case.covered)
+        finding = Finding(rule, Severity.parse(severity), f"{rule} fired", path=_FILE.path)
+        findings.setdefault(_check_of(rule, required), []).append(finding)
+    for check in dict.fromkeys([*required, *case.evidence, *findings]):
+        status = case.evidence.get(check, "pass")
+        if status != "absent":
+            yield _case_evidence(check, status, findings.get(check, []), covered=case.covered)
 
 
-def _one(check: str, outcome: Outcome, findings: list[Finding], *, covered: bool) -> Evidence:
+def _case_evidence(check: str, status: CaseStatus, findings: list[Finding], *, covered: bool) -> Evidence:
     claims = [Claim(_FILE.path, _FILE.size, "case")] if covered else []
-    if outcome == "missing":
+    if status == "missing":
         return Evidence.missing(check, _SUBJECT.digest, "the case says so")
-    if outcome == "fail" and not findings:
+    if status == "fail" and not findings:
         return Evidence(check, "1", _SUBJECT.digest, Status.FAIL, claims=tuple(claims))
-    gaps = [Gap("the case says so")] if outcome == "incomplete" else []
-    applicable = outcome != "not_applicable"
+    gaps = [Gap("the case says so")] if status == "incomplete" else []
+    applicable = status != "not_applicable"
     return Evidence.of(check, "1", _SUBJECT.digest, findings=findings, gaps=gaps, claims=claims, applicable=applicable)
 
 
-def _finder(rule: str, demanded: list[str]) -> str:
-    """Return who finds a rule, as far as its family tells, among those whom the stage asks."""
-    from zt_gate.policy.lint import asked_by
+def _check_of(rule: str, required: list[str]) -> str:
+    """Return the required check that finds a rule, by the rule's family; `artifacts` if none fits."""
+    from zt_gate.policy.lint import check_for_rule
 
-    name = asked_by(rule) or (INTAKE if rule.startswith("INT-") else REVOCATIONS if rule.startswith("REV-") else "")
-    return name if name in demanded else "artifacts"
+    name = check_for_rule(rule) or (
+        INTAKE if rule.startswith("INT-") else REVOCATIONS if rule.startswith("REV-") else ""
+    )
+    return name if name in required else "artifacts"
 
 
-def _problem(case: Case, verdict: Verdict, demanded: list[str]) -> str:
-    unknown = sorted(set(case.evidence) - set(demanded))
+def _problem(case: Case, verdict: Verdict, required: list[str]) -> str:
+    unknown = sorted(set(case.evidence) - set(required))
     if unknown:
         return f"stage {case.stage} does not ask for {unknown[0]}, so this evidence says nothing"
     if verdict.decision != case.expect:

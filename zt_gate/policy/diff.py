@@ -1,8 +1,8 @@
-"""What became stricter, looser or merely different between two policies, by what they amount to.
+"""What became stricter, looser or different between two policies, compared by their effective values.
 
-Looser: a release that was blocked may now be allowed. What cannot be ordered, such as another key under the same
-name, is `different`; for whoever guards a policy that is as much a reason to look as `looser`. What a field's order is
-stands where the field is declared (`strictness`); here stands what is no field of a section.
+Looser: a release that was blocked may now be allowed. A change without an order, such as another key under the same
+name, is `different`; a reviewer should look at it as closely as at `looser`. The fields declare their own order
+(`strictness`); this module compares entries by name.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, Literal
 from zt_gate.domain import Severity
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.model import MODES, Policy, Stage
-from zt_gate.policy.strictness import Less, plain, section_changes
+from zt_gate.policy.strictness import LowerIsStricter, as_plain_data, section_changes
 
 Direction = Literal["stricter", "looser", "different"]
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """One setting that is another one now."""
+    """One setting whose value changed."""
 
     direction: Direction
     stage: str
-    """Empty for what holds in every stage."""
+    """Empty for settings of the whole policy."""
     setting: str
     """Dotted path, such as `signature.count`."""
     old: Any
@@ -51,29 +51,29 @@ def compare(old: Policy, new: Policy) -> list[PolicyChange]:
 
 
 def guards(changes: list[PolicyChange]) -> bool:
-    """Whether every change only tightens."""
+    """Whether every change makes the policy stricter."""
     return all(change.direction == "stricter" for change in changes)
 
 
 def _sections(stage: str, old: Any, new: Any) -> Iterator[PolicyChange]:
     """Compare field by field, as far as fields have an order."""
     for change in section_changes(old, new):
-        if change.step != "same":
-            yield PolicyChange(change.step, stage, change.setting, change.old, change.new)
+        if change.comparison != "same":
+            yield PolicyChange(change.comparison, stage, change.setting, change.old, change.new)
 
 
 def _trust(old: Policy, new: Policy) -> Iterator[PolicyChange]:
-    """Compare who is known. A new entry alone allows nothing; the `by` lists that name it do, and are compared too."""
-    before = {entry.id: plain(entry) for entry in old.trust.entries}
-    after = {entry.id: plain(entry) for entry in new.trust.entries}
+    """Compare the signers. A new entry alone allows nothing; the `by` lists that name it are compared elsewhere."""
+    before = {entry.id: as_plain_data(entry) for entry in old.trust.entries}
+    after = {entry.id: as_plain_data(entry) for entry in new.trust.entries}
     for name in sorted(before.keys() & after.keys()):
         if before[name] != after[name]:
             yield PolicyChange("different", "", f"trust.{name}", before[name], after[name])
-    roots = [plain(policy.trust.trusted_root) for policy in (old, new)]
+    roots = [as_plain_data(policy.trust.trusted_root) for policy in (old, new)]
     if roots[0] != roots[1]:
         yield PolicyChange("different", "", "trust.trusted_root", roots[0], roots[1])
     if old.trust.issuers != new.trust.issuers:
-        issuers = [[plain(item) for item in policy.trust.issuers] for policy in (old, new)]
+        issuers = [[as_plain_data(item) for item in policy.trust.issuers] for policy in (old, new)]
         yield PolicyChange("different", "", "trust.issuers", *issuers)
     yield from _revocations(old, new)
 
@@ -83,18 +83,18 @@ def _revocations(old: Policy, new: Policy) -> Iterator[PolicyChange]:
     if before is None or after is None:
         if before is not after:
             direction: Direction = "stricter" if before is None else "looser"
-            yield PolicyChange(direction, "", "trust.revocations", plain(before), plain(after))
+            yield PolicyChange(direction, "", "trust.revocations", as_plain_data(before), as_plain_data(after))
         return
-    for change in Less().changes(before.max_age_days, after.max_age_days):
-        if change.step != "same":
-            yield PolicyChange(change.step, "", "trust.revocations.max_age_days", change.old, change.new)
+    for change in LowerIsStricter().changes(before.max_age_days, after.max_age_days):
+        if change.comparison != "same":
+            yield PolicyChange(change.comparison, "", "trust.revocations.max_age_days", change.old, change.new)
     if set(before.by) != set(after.by):
-        # Whoever may revoke may also be the one whose list is fresh: more of them is both stricter and looser.
+        # A revoker can revoke, and can also provide the fresh list: more of them is both stricter and looser.
         yield PolicyChange("different", "", "trust.revocations.by", list(before.by), list(after.by))
 
 
 def _roles(old: Policy, new: Policy) -> Iterator[PolicyChange]:
-    """Tell changed roles, without a direction: who may no longer `revoke` is one reason less to block."""
+    """Yield changed roles, without a direction: losing `revoke` is looser, losing any other act is stricter."""
     before, after = old.roles or {}, new.roles or {}
     if (old.roles is None) != (new.roles is None):
         yield PolicyChange("different", "", "roles", *(roles and sorted(roles) for roles in (old.roles, new.roles)))
@@ -115,11 +115,11 @@ def _rules(old: Policy, new: Policy) -> Iterator[PolicyChange]:
         stricter = levels[1] >= levels[0] and (before is None or dates[1] <= dates[0])
         looser = levels[1] <= levels[0] and (after is None or dates[1] >= dates[0])
         direction: Direction = "stricter" if stricter else "looser" if looser else "different"
-        yield PolicyChange(direction, "", f"rules.{rule}", plain(before), plain(after))
+        yield PolicyChange(direction, "", f"rules.{rule}", as_plain_data(before), as_plain_data(after))
 
 
 def _waivers(old: Policy, new: Policy) -> Iterator[PolicyChange]:
-    before, after = ({item.id: plain(item) for item in policy.waivers} for policy in (old, new))
+    before, after = ({item.id: as_plain_data(item) for item in policy.waivers} for policy in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             direction: Direction = "looser" if name not in before else "stricter" if name not in after else "different"
@@ -140,7 +140,7 @@ def _stages(old: Policy, new: Policy) -> Iterator[PolicyChange]:
 
 
 def _mode(name: str, old: Stage, new: Stage) -> Iterator[PolicyChange]:
-    """Compare what a block does, at once and after each date that one of the two names."""
+    """Compare the effect of a block, now and after each date that one of the two sets."""
     dates = [parse_instant(stage.effective) for stage in (old, new) if stage.effective is not None]
     moments = [datetime.min.replace(tzinfo=UTC), *dates]
     steps = [MODES.index(new.mode_at(moment)) - MODES.index(old.mode_at(moment)) for moment in moments]

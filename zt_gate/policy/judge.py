@@ -1,7 +1,7 @@
 """The judge: a pure function from evidence to verdict.
 
-It reads no file, no clock and no environment. It asks one thing only: is every requirement of the stage met by evidence
-about this very digest? Whatever is not said counts against the subject.
+It reads no file, no clock and no environment. It checks whether evidence about this very digest meets every requirement
+of the stage. Missing information counts against the subject.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from zt_gate.policy.waivers import Waiver, is_never_waived
 
 INTAKE = "intake"
 AUDIT = "audit"
-# A static check may find that it is not applicable; what it does not claim is then uncovered. These may not:
-# somebody has to have frozen, signed and written down.
+# A static check may be not applicable, since unclaimed files then count as uncovered. These checks always apply.
 _ALWAYS_APPLICABLE = (INTAKE, AUDIT, REVOCATIONS, SEPARATION, WAIVERS, *STATEMENTS)
 
 
@@ -52,51 +51,51 @@ def judge(
     policy = loaded.policy
     stage = policy.stages.get(stage_name)
     requirements = _requirements(stage, policy, subject.digest, now) if stage else {}
-    about = [item for item in evidence if item.subject == subject.digest]
-    asked = [item for item in about if item.check in requirements]
-    judged = sorted((_raised(item, policy, now) for item in asked), key=_evidence_key)
+    relevant = [item for item in evidence if item.subject == subject.digest]
+    considered = [item for item in relevant if item.check in requirements]
+    raised = sorted((_raised(item, policy, now) for item in considered), key=_evidence_key)
     waived: list[WaivedFinding] = []
-    waivers = [item for item in policy.holding(subject.digest, now) if item.rule not in policy.never_waive]
-    doubts = [*_policy_reasons(policy, stage, stage_name, now), *_signature_reasons(loaded)]
-    reasons = list(doubts)
+    waivers = [item for item in policy.active_waivers(subject.digest, now) if item.rule not in policy.never_waive]
+    policy_problems = [*_policy_reasons(policy, stage, stage_name, now), *_signature_reasons(loaded)]
+    reasons = list(policy_problems)
     if stage is not None:
         for check, weight in requirements.items():
-            items = [item for item in judged if item.check == check]
+            items = [item for item in raised if item.check == check]
             reasons += _check_reasons(check, weight, items)
             for item in items:
                 reasons += _finding_reasons(item, stage, waivers, waived)
-        reasons += _coverage_reasons(subject, stage, judged)
-    glass = _glass(policy, stage, reasons, about)
+        reasons += _coverage_reasons(subject, stage, raised)
+    override = _break_glass(policy, stage, reasons, relevant)
     return Verdict(
-        decision=Decision.ALLOW if glass or not reasons else Decision.BLOCK,
+        decision=Decision.ALLOW if override or not reasons else Decision.BLOCK,
         stage=stage_name,
         subject=subject.digest,
         policy=loaded.digest,
         reasons=tuple(dict.fromkeys(reasons)),
-        evidence=tuple(item for item in judged if requirements[item.check] == "required" or item.findings),
+        evidence=tuple(item for item in raised if requirements[item.check] == "required" or item.findings),
         waived=tuple(waived),
-        # A policy that does not count is not believed when it says that it only warns.
-        mode=stage.mode_at(now) if stage and not doubts else "enforce",
-        broken_glass=glass,
+        # An expired or unsigned policy cannot switch itself to `warn`.
+        mode=stage.mode_at(now) if stage and not policy_problems else "enforce",
+        broken_glass=override,
     )
 
 
 def _requirements(stage: Stage, policy: Policy, subject: Digest, now: datetime) -> dict[str, Weight]:
-    """Which checks a stage asks for, in the order in which a person wants to read about them."""
+    """Return the checks that a stage requires, in the order in which a report lists them."""
     requirements: dict[str, Weight] = {INTAKE: "required"}
     requirements |= dict(sorted(stage.weights.items()))
-    requirements |= dict.fromkeys(policy.stated(stage, subject, now), "required")
+    requirements |= dict.fromkeys(policy.statement_checks(stage, subject, now), "required")
     if stage.audit_log:
         requirements[AUDIT] = "required"
     return requirements
 
 
-def _glass(
-    policy: Policy, stage: Stage | None, reasons: Sequence[Reason], about: Iterable[Evidence]
+def _break_glass(
+    policy: Policy, stage: Stage | None, reasons: Sequence[Reason], relevant: Iterable[Evidence]
 ) -> BrokenGlass | None:
     if stage is None:
         return None
-    items = sorted(about, key=_evidence_key)
+    items = sorted(relevant, key=_evidence_key)
     logged = any(item.check == AUDIT and item.status is Status.PASS for item in items)
     return broken_glass(policy, stage, reasons, items, logged=logged)
 
@@ -119,7 +118,7 @@ def _policy_reasons(policy: Policy, stage: Stage | None, stage_name: str, now: d
 
 
 def _signature_reasons(loaded: LoadedPolicy) -> Iterator[Reason]:
-    """Whoever demands a signed policy, the policy itself or the operator with a key, gets one or a block."""
+    """Block an unsigned policy if the policy itself or the operator (with a key) requires a signature."""
     signature = loaded.signature
     if (signature is None and loaded.policy.metadata.signed) or (signature is not None and not signature.signers):
         why = signature.problem if signature else "no key was named that it has to be signed with"
@@ -193,9 +192,9 @@ def _waiver_for(finding: Finding, waivers: Sequence[Waiver]) -> Waiver | None:
     return None
 
 
-def _coverage_reasons(subject: Subject, stage: Stage, judged: Sequence[Evidence]) -> Iterator[Reason]:
+def _coverage_reasons(subject: Subject, stage: Stage, raised: Sequence[Evidence]) -> Iterator[Reason]:
     """Every byte of every file is claimed by a required check, or it blocks."""
-    required = [item for item in judged if stage.weights.get(item.check) == "required"]
+    required = [item for item in raised if stage.weights.get(item.check) == "required"]
     claimed = {(claim.path, claim.size) for item in required for claim in item.claims}
     explained = {gap.path for item in required for gap in item.gaps}
     for entry in subject.manifest.content:

@@ -35,7 +35,7 @@ _WORKLOADS = {
 """Issuers whose subjects all start alike (Fulcio, docs/oidc.md)."""
 
 
-_ASKED_BY = {
+_CHECK_OF_FAMILY = {
     "ART": "artifacts",
     "MLF": "artifacts",
     "COD": "code",
@@ -44,7 +44,7 @@ _ASKED_BY = {
     # The first of a family that several share: continuity findings are signatures', a request's are approvals'.
     **{row.rules: name for name, row in reversed(list(REQUIREMENTS.items()))},
 }
-"""Which check or requirement finds the rules of a family. Families that are not here are always looked for."""
+"""Which check or requirement finds the rules of a family. Other families are checked in every run."""
 _ENGINES = {
     "ENG-101": "modelscan",
     "ENG-102": "picklescan",
@@ -58,7 +58,7 @@ _ENGINES = {
 
 @dataclass(frozen=True, slots=True)
 class LintProblem:
-    """One thing that a person should look at."""
+    """One setting that a person should look at."""
 
     code: str
     """Stable slug, such as `unknown-rule`."""
@@ -67,17 +67,17 @@ class LintProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class Linted:
-    """A policy under the lamp."""
+class LintContext:
+    """The policy being linted, with everything that the rules need."""
 
     own: Policy
-    """What the file itself says."""
+    """The policy file alone."""
     effective: Policy
     """With packs merged in."""
     source: Document
     now: datetime
     within: timedelta
-    """How near an end is worth a word."""
+    """How far ahead an expiry is reported."""
     checks: Collection[str]
     """Every static check that this installation has."""
 
@@ -105,121 +105,127 @@ def lint(
         within: what ends sooner than this is reported.
         checks: ids of the static checks that exist.
     """
-    seen = Linted(own, loaded.policy, source, now, within, checks)
-    found = [*_dates(seen), *rule_problems(seen), *people_problems(seen), *_stages(seen)]
+    context = LintContext(own, loaded.policy, source, now, within, checks)
+    found = [*_dates(context), *rule_problems(context), *people_problems(context), *_stages(context)]
     return sorted(found, key=lambda item: (item.error.line, item.error.column, item.code))
 
 
-def _dates(seen: Linted) -> Iterator[LintProblem]:
-    """Tell what has ended or soon ends: the policy, its waivers, its trusted root; and a policy without an end."""
-    expires = seen.own.metadata.expires
+def _dates(context: LintContext) -> Iterator[LintProblem]:
+    """Report what has expired or soon will: the policy, its waivers, its trusted root; and a missing expiry."""
+    expires = context.own.metadata.expires
     if expires is None:
         advice = 'add `expires: "…"`, a date on which somebody reads it again'
-        yield seen.problem("no-expiry", ("metadata",), "the policy never expires", advice)
+        yield context.problem("no-expiry", ("metadata",), "the policy never expires", advice)
     else:
-        yield from _ending(
-            seen, ("metadata", "expires"), "the policy", parse_instant(expires), "review it, then move the date"
+        yield from _expiry(
+            context, ("metadata", "expires"), "the policy", parse_instant(expires), "review it, then move the date"
         )
-    for waiver in seen.effective.waivers:
+    for waiver in context.effective.waivers:
         end = parse_instant(waiver.expires)
-        yield from _ending(seen, ("waivers_file",), f"waiver {waiver.id}", end, "fix the model, or have it renewed")
-    root = seen.own.trust.trusted_root
+        yield from _expiry(context, ("waivers_file",), f"waiver {waiver.id}", end, "fix the model, or have it renewed")
+    root = context.own.trust.trusted_root
     if root is not None and root.fetched is not None and root.max_age_days is not None:
         end = parse_instant(root.fetched) + timedelta(days=root.max_age_days)
         at = ("trust", "trusted_root", "fetched")
-        yield from _ending(seen, at, "the trusted root", end, "compare it with its source, then move the date")
+        yield from _expiry(context, at, "the trusted root", end, "compare it with its source, then move the date")
     elif root is not None:
         advice = "add `fetched` and `max_age_days`: a root can become stale without changing"
-        yield seen.problem("root-undated", ("trust", "trusted_root"), "nobody says how fresh the root is", advice)
+        yield context.problem("root-undated", ("trust", "trusted_root"), "nobody says how fresh the root is", advice)
 
 
-def _ending(seen: Linted, place: Place, what: str, end: datetime, fix: str) -> Iterator[LintProblem]:
+def _expiry(context: LintContext, place: Place, what: str, end: datetime, fix: str) -> Iterator[LintProblem]:
     shown = end.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if end <= seen.now:
-        yield seen.problem("expired", place, f"{what} expired at {shown}", fix, at_key=False)
-    elif end <= seen.now + seen.within:
-        days = (end - seen.now).days
-        yield seen.problem("expiring", place, f"{what} expires in {days} days", fix, at_key=False)
+    if end <= context.now:
+        yield context.problem("expired", place, f"{what} expired at {shown}", fix, at_key=False)
+    elif end <= context.now + context.within:
+        days = (end - context.now).days
+        yield context.problem("expiring", place, f"{what} expires in {days} days", fix, at_key=False)
 
 
-def _stages(seen: Linted) -> Iterator[LintProblem]:
-    if not seen.effective.stages:
+def _stages(context: LintContext) -> Iterator[LintProblem]:
+    if not context.effective.stages:
         advice = 'add `extends: ["pack:baseline"]`, or stages of its own'
-        yield seen.problem("no-stage", (), "the policy defines no stage, so it allows nothing", advice)
-    for name, stage in seen.effective.stages.items():
+        yield context.problem("no-stage", (), "the policy defines no stage, so it allows nothing", advice)
+    for name, stage in context.effective.stages.items():
         at = ("stages", name)
         if "required" not in stage.weights.values():
             advice = "add `checks: {artifacts: required, code: required}`"
             message = f"stage {name} requires no check, so no byte counts as examined and everything is blocked"
-            yield seen.problem("no-required-check", at, message, advice)
-        for check in sorted(set(stage.weights) - set(seen.checks)):
-            advice = f"known checks: {', '.join(sorted(seen.checks))}"
-            yield seen.problem("unknown-check", (*at, "checks", check), f"there is no check {check!r}", advice)
-        yield from _enforcement(seen, name)
+            yield context.problem("no-required-check", at, message, advice)
+        for check in sorted(set(stage.weights) - set(context.checks)):
+            advice = f"known checks: {', '.join(sorted(context.checks))}"
+            yield context.problem("unknown-check", (*at, "checks", check), f"there is no check {check!r}", advice)
+        yield from _enforcement(context, name)
 
 
-def _enforcement(seen: Linted, name: str) -> Iterator[LintProblem]:
-    """Tell a stage that stops nothing, now or ever; what says when it will is on its way and no problem."""
-    stage, at = seen.effective.stages[name], ("stages", name)
+def _enforcement(context: LintContext, name: str) -> Iterator[LintProblem]:
+    """Report a stage that never blocks; one with a future `effective` date is being introduced and is no problem."""
+    stage, at = context.effective.stages[name], ("stages", name)
     if stage.mode in ("audit", "warn"):
         message = f"stage {name} only says what it would block (mode {stage.mode}), without an end"
-        yield seen.problem("not-enforced", (*at, "mode"), message, "use `mode: enforce` with `effective: DATE`")
-    elif stage.effective is not None and parse_instant(stage.effective) <= seen.now:
-        yield seen.problem("effective-past", (*at, "effective"), f"{stage.effective} has passed", "remove the line")
+        yield context.problem("not-enforced", (*at, "mode"), message, "use `mode: enforce` with `effective: DATE`")
+    elif stage.effective is not None and parse_instant(stage.effective) <= context.now:
+        yield context.problem("effective-past", (*at, "effective"), f"{stage.effective} has passed", "remove the line")
 
 
-def people_problems(seen: Linted) -> Iterator[LintProblem]:
+def people_problems(context: LintContext) -> Iterator[LintProblem]:
     """Yield problems of `trust` and of everything that names its entries."""
-    yield from _unused(seen)
-    yield from _unasked_issuers(seen)
-    yield from _same_key(seen)
-    for index, identity in enumerate(seen.own.trust.identities):
-        yield from _impossible(seen, identity, ("trust", "identities", index))
-    for name, stage in seen.effective.stages.items():
+    yield from _unused(context)
+    yield from _unused_issuers(context)
+    yield from _same_key(context)
+    for index, identity in enumerate(context.own.trust.identities):
+        yield from _impossible(context, identity, ("trust", "identities", index))
+    for name, stage in context.effective.stages.items():
         for requirement, wanted in stage.statements.items():
             yield from _unreachable(
-                seen, ("stages", name, requirement), wanted.by, getattr(wanted, "needed", 1), ACT_OF[requirement]
+                context, ("stages", name, requirement), wanted.by, getattr(wanted, "needed", 1), ACT_OF[requirement]
             )
-        yield from _separated(seen, name)
-        yield from _unpinned(seen, name)
-    glass = seen.effective.break_glass
+        yield from _separation(context, name)
+        yield from _unpinned_provenance(context, name)
+    glass = context.effective.break_glass
     if glass is not None:
-        yield from _unreachable(seen, ("break_glass",), glass.by, glass.count, "break-glass")
-    if seen.effective.registry is not None:
-        yield from _unreachable(seen, ("registry",), seen.effective.registry.by, 1, "decide")
+        yield from _unreachable(context, ("break_glass",), glass.by, glass.count, "break-glass")
+    if context.effective.registry is not None:
+        yield from _unreachable(context, ("registry",), context.effective.registry.by, 1, "decide")
 
 
-def _unused(seen: Linted) -> Iterator[LintProblem]:
-    named = set(_named(dataclasses.asdict(seen.effective)))
-    # Who signs waivers is named by the waivers, which come and go.
-    named |= {entry.id for entry in seen.effective.trust.entries if seen.effective.roles and _may(seen, entry, "waive")}
+def _unused(context: LintContext) -> Iterator[LintProblem]:
+    named = set(_named(dataclasses.asdict(context.effective)))
+    # Waivers name their own approvers and change often, so these entries count as used.
+    named |= {
+        entry.id
+        for entry in context.effective.trust.entries
+        if context.effective.roles and _may(context, entry, "waive")
+    }
     for kind in ("keys", "certificates", "identities"):
-        for index, entry in enumerate(getattr(seen.own.trust, kind)):
+        for index, entry in enumerate(getattr(context.own.trust, kind)):
             if entry.id not in named:
                 message = f"nothing asks for {entry.id!r}: it is in no `by`"
-                yield seen.problem("unused", ("trust", kind, index, "id"), message, "remove it, or name it in a `by`")
+                yield context.problem(
+                    "unused", ("trust", kind, index, "id"), message, "remove it, or name it in a `by`"
+                )
 
 
-def _unasked_issuers(seen: Linted) -> Iterator[LintProblem]:
-    trust = seen.own.trust
+def _unused_issuers(context: LintContext) -> Iterator[LintProblem]:
+    trust = context.own.trust
     needed = {login.issuer.issuer for entry in trust.entries if (login := trust.login_of(entry)) is not None}
     for index, issuer in enumerate(trust.issuers):
         if issuer.issuer not in needed:
             message = f"no entry asks for a login at {issuer.issuer}"
             advice = "remove it, or add `require_amr: [mfa]` to the entries of persons"
-            yield seen.problem("unused", ("trust", "issuers", index), message, advice)
+            yield context.problem("unused", ("trust", "issuers", index), message, advice)
 
 
-def _may(seen: Linted, entry: Entry, act: str) -> bool:
+def _may(context: LintContext, entry: Entry, act: str) -> bool:
     """Whether an entry's roles let it do an act; without roles in the policy the `by` lists alone decide."""
-    roles = seen.effective.roles
+    roles = context.effective.roles
     return roles is None or any(act in roles[name].may for name in entry.roles if name in roles)
 
 
-def _people(seen: Linted, by: tuple[str, ...], act: str) -> set[str]:
+def _people(context: LintContext, by: tuple[str, ...], act: str) -> set[str]:
     """Return the different persons of a `by` list who may do an act."""
-    entries = seen.effective.trust.entries
-    return {entry.person or entry.id for entry in entries if entry.id in by and _may(seen, entry, act)}
+    entries = context.effective.trust.entries
+    return {entry.person or entry.id for entry in entries if entry.id in by and _may(context, entry, act)}
 
 
 def _named(value: Any) -> Iterator[str]:
@@ -235,124 +241,126 @@ def _named(value: Any) -> Iterator[str]:
             yield from _named(item)
 
 
-def _same_key(seen: Linted) -> Iterator[LintProblem]:
+def _same_key(context: LintContext) -> Iterator[LintProblem]:
     held: dict[str, str] = {}
-    for index, key in enumerate(seen.effective.trust.keys):
+    for index, key in enumerate(context.effective.trust.keys):
         pem = "".join((key.pem or "").split())
         other = held.setdefault(pem, key.id)
         if other != key.id:
             message = f"{key.id} is the same key as {other}; it counts once"
-            yield seen.problem("same-key", ("trust", "keys", index), message, "remove one of the two")
+            yield context.problem("same-key", ("trust", "keys", index), message, "remove one of the two")
 
 
-def _impossible(seen: Linted, identity: Identity, at: tuple[str | int, ...]) -> Iterator[LintProblem]:
+def _impossible(context: LintContext, identity: Identity, at: tuple[str | int, ...]) -> Iterator[LintProblem]:
     issuer, subject = identity.issuer, identity.subject or identity.subject_pattern or ""
     field = "subject" if identity.subject else "subject_pattern"
     if not issuer.startswith("https://"):
         message = f"{identity.id} never matches: an issuer is a URL that starts with https://"
-        yield seen.problem(
+        yield context.problem(
             "impossible", (*at, "issuer"), message, "write the issuer as its tokens spell it", at_key=False
         )
     elif issuer.endswith("/") and issuer.count("/") == 3:
         message = f"{identity.id}: issuers are compared exactly, and hardly any ends with a slash"
-        yield seen.problem("impossible", (*at, "issuer"), message, "remove the slash", at_key=False)
+        yield context.problem("impossible", (*at, "issuer"), message, "remove the slash", at_key=False)
     if identity.subject and "*" in identity.subject:
         message = f"{identity.id} never matches: `subject` is exact, and a `*` stands for itself there"
-        yield seen.problem("impossible", (*at, field), message, "use `subject_pattern`", at_key=False)
+        yield context.problem("impossible", (*at, field), message, "use `subject_pattern`", at_key=False)
     if subject != subject.strip() or " " in subject:
         message = f"{identity.id} never matches: no certificate names a subject with white space"
-        yield seen.problem("impossible", (*at, field), message, "remove the white space", at_key=False)
+        yield context.problem("impossible", (*at, field), message, "remove the white space", at_key=False)
     start = _WORKLOADS.get(issuer.rstrip("/"))
     if start and not (subject.startswith(start) or start.startswith(subject.partition("*")[0])):
         message = f"{identity.id} never matches: what {issuer} issues starts with {start}"
-        yield seen.problem("impossible", (*at, field), message, f"write {start}OWNER/REPOSITORY/…", at_key=False)
+        yield context.problem("impossible", (*at, field), message, f"write {start}OWNER/REPOSITORY/…", at_key=False)
 
 
-def _unreachable(seen: Linted, at: Place, by: tuple[str, ...], needed: int, act: str) -> Iterator[LintProblem]:
+def _unreachable(context: LintContext, at: Place, by: tuple[str, ...], needed: int, act: str) -> Iterator[LintProblem]:
     what = f"{at[-1]} of stage {at[1]}" if len(at) > 1 else str(at[0])
     if not by:
         message = f"{what} counts nobody, so everything is blocked"
-        yield seen.problem("nobody", at, message, "add `by:` with ids from `trust`")
+        yield context.problem("nobody", at, message, "add `by:` with ids from `trust`")
         return
-    people = _people(seen, by, act)
+    people = _people(context, by, act)
     if len(people) < needed:
-        able = f" who may {act}" if seen.effective.roles is not None else ""
+        able = f" who may {act}" if context.effective.roles is not None else ""
         message = f"{what} asks for {needed} different persons; its `by` holds {len(people)}{able}"
-        yield seen.problem("unreachable", (*at, "by"), message, "add somebody else, give them a role, or lower `count`")
+        yield context.problem(
+            "unreachable", (*at, "by"), message, "add somebody else, give them a role, or lower `count`"
+        )
 
 
-def _separated(seen: Linted, name: str) -> Iterator[LintProblem]:
-    """Tell duties that are to be apart, while the lists of a stage hold too few persons for that."""
-    stage = seen.effective.stages[name]
+def _separation(context: LintContext, name: str) -> Iterator[LintProblem]:
+    """Report duties that must be separate although the lists of a stage hold too few persons."""
+    stage = context.effective.stages[name]
     able = {
-        DUTY_OF[requirement]: (_people(seen, wanted.by, ACT_OF[requirement]), getattr(wanted, "needed", 1))
+        DUTY_OF[requirement]: (_people(context, wanted.by, ACT_OF[requirement]), getattr(wanted, "needed", 1))
         for requirement, wanted in stage.statements.items()
         if requirement in DUTY_OF
     }
-    for index, rule in enumerate(seen.effective.separation_of_duties):
+    for index, rule in enumerate(context.effective.separation_of_duties):
         for one, other in combinations([duty for duty in rule.distinct if duty in able], 2):
             (first, needed), (second, more) = able[one], able[other]
             if first and second and len(first | second) < needed + more:
                 message = f"stage {name} can hardly have {one} and {other} apart: its lists hold {len(first | second)}"
                 fix = f"name {needed + more} different persons in the two lists"
-                yield seen.problem("unreachable", ("separation_of_duties", index), message, fix)
+                yield context.problem("unreachable", ("separation_of_duties", index), message, fix)
 
 
-def _unpinned(seen: Linted, name: str) -> Iterator[LintProblem]:
-    wanted, at = seen.effective.stages[name].provenance, ("stages", name, "provenance")
+def _unpinned_provenance(context: LintContext, name: str) -> Iterator[LintProblem]:
+    wanted, at = context.effective.stages[name].provenance, ("stages", name, "provenance")
     if wanted is None:
         return
     if not wanted.builders:
         message = f"provenance of stage {name} accepts no builder, so everything is blocked"
-        yield seen.problem("no-builder", at, message, "add `builders:` with the ids that your builders state")
+        yield context.problem("no-builder", at, message, "add `builders:` with the ids that your builders state")
     if not wanted.sources:
         message = f"provenance of stage {name} accepts a build of any repository"
-        yield seen.problem("unpinned", at, message, "add `sources: [{repository: …, refs: [refs/tags/v*]}]`")
+        yield context.problem("unpinned", at, message, "add `sources: [{repository: …, refs: [refs/tags/v*]}]`")
 
 
-def rule_problems(seen: Linted) -> Iterator[LintProblem]:
+def rule_problems(context: LintContext) -> Iterator[LintProblem]:
     """Yield problems of `rules`, of waivers and of `never_waive`."""
-    for rule, setting in seen.own.rules.items():
+    for rule, setting in context.own.rules.items():
         at = ("rules", rule)
         page = rule_page(rule)
         if page is None:
-            yield _unknown(seen, at, rule)
+            yield _unknown(context, at, rule)
             continue
-        asked = asked_by(rule)
-        if asked and not any(_asks(stage, asked) for stage in seen.effective.stages.values()):
-            message = f"{rule} can never fire: no stage asks for {asked}"
-            yield seen.problem("dead-rule", at, message, f"ask for {asked} in a stage, or remove the line")
+        check = check_for_rule(rule)
+        if check and not any(_requires(stage, check) for stage in context.effective.stages.values()):
+            message = f"{rule} can never fire: no stage asks for {check}"
+            yield context.problem("dead-rule", at, message, f"ask for {check} in a stage, or remove the line")
         if page.id == rule and Severity.parse(setting.severity) <= Severity.parse(page.severity):
             message = f"{rule} is {page.severity} already; a setting only raises"
-            yield seen.problem("no-effect", (*at, "severity"), message, "use a higher severity, or remove the line")
-    yield from _waiver_problems(seen)
+            yield context.problem("no-effect", (*at, "severity"), message, "use a higher severity, or remove the line")
+    yield from _waiver_problems(context)
 
 
-def _unknown(seen: Linted, at: tuple[str | int, ...], rule: str) -> LintProblem:
+def _unknown(context: LintContext, at: tuple[str | int, ...], rule: str) -> LintProblem:
     close = difflib.get_close_matches(rule.upper(), rule_ids(), n=1)
     advice = f"did you mean {close[0]!r}?" if close else "zt-gate explain lists all rules"
-    return seen.problem("unknown-rule", at, f"there is no rule {printable(rule, 60)!r}", advice)
+    return context.problem("unknown-rule", at, f"there is no rule {printable(rule, 60)!r}", advice)
 
 
-def asked_by(rule: str) -> str:
-    """Return the check or requirement that finds a rule; empty for what is always looked for."""
+def check_for_rule(rule: str) -> str:
+    """Return the check or requirement that finds a rule; empty for rules that every run checks."""
     engine = _ENGINES.get(rule) or _ENGINES.get(rule.partition(".")[0])
-    return engine or _ASKED_BY.get(rule.partition("-")[0], "")
+    return engine or _CHECK_OF_FAMILY.get(rule.partition("-")[0], "")
 
 
-def _asks(stage: Stage, name: str) -> bool:
+def _requires(stage: Stage, name: str) -> bool:
     family = {row.rules for check, row in REQUIREMENTS.items() if check == name}
     return name in stage.weights or any(REQUIREMENTS[check].rules in family for check in stage.statements)
 
 
-def _waiver_problems(seen: Linted) -> Iterator[LintProblem]:
-    """Tell waivers of rules that do not exist, and rules that need not be named as never waived."""
-    for waiver in seen.effective.waivers:
+def _waiver_problems(context: LintContext) -> Iterator[LintProblem]:
+    """Report waivers of unknown rules, and redundant entries of `never_waive`."""
+    for waiver in context.effective.waivers:
         if rule_page(waiver.rule) is None:
-            yield _unknown(seen, ("waivers_file",), waiver.rule)
-    for index, rule in enumerate(seen.own.never_waive):
+            yield _unknown(context, ("waivers_file",), waiver.rule)
+    for index, rule in enumerate(context.own.never_waive):
         at = ("never_waive", index)
         if rule_page(rule) is None:
-            yield _unknown(seen, at, rule)
+            yield _unknown(context, at, rule)
         elif is_never_waived(rule):
-            yield seen.problem("no-effect", at, f"{rule} is never waived anyway", "remove it from the list")
+            yield context.problem("no-effect", at, f"{rule} is never waived anyway", "remove it from the list")

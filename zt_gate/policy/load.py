@@ -38,17 +38,17 @@ _Model = TypeVar("_Model")
 _Pem = TypeVar("_Pem", Key, Certificate)
 
 
-def _tell_nobody(path: Path) -> None:
+def _ignore_path(path: Path) -> None:
     """Do nothing: most callers load a policy once."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """Where a policy file lies, and what was read for it."""
+    """The folder of a policy file, and the files read for it."""
 
     path: Path
     files: list[PolicyFile] = field(default_factory=list)
-    tell: Callable[[Path], None] = _tell_nobody
+    on_read: Callable[[Path], None] = _ignore_path
     """Called with every path before it is read, also where it cannot be."""
 
     def read(self, what: str, name: str, source: Document, place: YamlPath, limit: int) -> bytes:
@@ -58,41 +58,41 @@ class _Folder:
             PolicyError: it cannot be read, or is larger than `limit` bytes.
         """
 
-        def complain(message: str, advice: str) -> PolicyError:
+        def make_error(message: str, advice: str) -> PolicyError:
             return source.error(place, message, advice)
 
         path = self.path / name
         self.files.append(PolicyFile(what, path))
-        self.tell(path)
-        return _read(path, printable(path), limit, "check the path; it is relative to the policy file", complain)
+        self.on_read(path)
+        return _read(path, printable(path), limit, "check the path; it is relative to the policy file", make_error)
 
 
-def load_policy(reference: str, tell: Callable[[Path], None] = _tell_nobody) -> LoadedPolicy:
+def load_policy(reference: str, on_read: Callable[[Path], None] = _ignore_path) -> LoadedPolicy:
     """Load a policy file, or a pack by `pack:NAME`.
 
     Args:
         reference: the file or the pack.
-        tell: called with the path of the policy and of every file that it names, before each is read.
+        on_read: called with the path of the policy and of every file that it names, before each is read.
 
     Raises:
         PolicyError: the file or a file that it names is missing, ambiguous, invalid, or loosens a pack.
     """
     if reference.startswith(PACK_PREFIX):
         return LoadedPolicy(reference, _effective(*_read_pack(reference, None, ()), _Folder(Path()), (reference,)))
-    return open_policy(Path(reference), tell)[0]
+    return open_policy(Path(reference), on_read)[0]
 
 
-def open_policy(path: Path, tell: Callable[[Path], None] = _tell_nobody) -> tuple[LoadedPolicy, Policy, Document]:
+def open_policy(path: Path, on_read: Callable[[Path], None] = _ignore_path) -> tuple[LoadedPolicy, Policy, Document]:
     """Load a policy file; also return what the file itself says, and where in it.
 
     Raises:
         PolicyError: as `load_policy`.
     """
     shown = printable(path)
-    tell(path)
+    on_read(path)
     source = read_document(path, "name a policy file, or a pack such as pack:baseline")
     own = validate(source, Policy)
-    folder = _Folder(path.parent, [PolicyFile("policy", path)], tell)
+    folder = _Folder(path.parent, [PolicyFile("policy", path)], on_read)
     policy = _effective(own, source, folder, ())
     return LoadedPolicy(shown, policy, files=tuple(folder.files)), own, source
 
@@ -145,7 +145,7 @@ def _advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
     """
     kind, value = str(problem["type"]), problem.get("input")
     if kind == "literal_error":
-        return _close(value, re.findall(r"'([^']*)'", problem["msg"]))
+        return _did_you_mean(value, re.findall(r"'([^']*)'", problem["msg"]))
     if kind in ("tuple_type", "list_type"):
         return f"write a list: [{printable(value, 60)}]" if isinstance(value, str) else "write a list: [A, B]"
     if kind in ("dict_type", "dataclass_type", "model_type"):
@@ -158,10 +158,14 @@ def _advice_for(problem: dict[str, Any], known: Sequence[str]) -> str:
         return "put it in quotes"
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         return f'write "{value}T00:00:00Z"'
-    return _close(value, [str(severity) for severity in Severity]) if "not a severity" in problem["msg"] else _GENERAL
+    return (
+        _did_you_mean(value, [str(severity) for severity in Severity])
+        if "not a severity" in problem["msg"]
+        else _GENERAL
+    )
 
 
-def _close(value: object, names: Sequence[str]) -> str:
+def _did_you_mean(value: object, names: Sequence[str]) -> str:
     if not isinstance(value, str):
         return _GENERAL
     close = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.6)
@@ -267,9 +271,9 @@ def _calibrated(name: str, stage: Stage, source: Document, folder: _Folder) -> S
     try:
         from_json(parse_json(data))
     except (ValueError, EvidenceError) as error:
-        said = error.message if isinstance(error, EvidenceError) else f"this is no strict JSON: {error}"
+        reason = error.message if isinstance(error, EvidenceError) else f"this is no strict JSON: {error}"
         advice = "make one: zt-gate evaluate calibrate … --out FILE"
-        raise source.error((*place, "file"), f"{named.file}: {printable(said, 200)}", advice) from None
+        raise source.error((*place, "file"), f"{named.file}: {printable(reason, 200)}", advice) from None
     calibration = replace(named, json_text=data.decode("utf-8"))
     return replace(stage, backdoor=replace(stage.backdoor, calibration=calibration))
 
@@ -299,7 +303,7 @@ def _with_pem(entry: _Pem, place: YamlPath, source: Document, folder: _Folder) -
 
 
 def _check_references(policy: Policy, source: Document) -> None:
-    """Every id in a `by` list must be somebody; every id must be one body only."""
+    """Every id in a `by` list must be defined, and every id only once."""
     ids = policy.trust.ids
     for place, name in zip(_places(policy.trust), ids, strict=True):
         if ids.count(name) > 1:
@@ -393,7 +397,7 @@ def _places(trust: Trust) -> list[YamlPath]:
 
 
 def _read(
-    path: Path, shown: str, limit: int, advice: str, complain: Callable[[str, str], PolicyError] = PolicyError
+    path: Path, shown: str, limit: int, advice: str, make_error: Callable[[str, str], PolicyError] = PolicyError
 ) -> bytes:
     """Read a small regular file whole."""
     try:
@@ -401,9 +405,9 @@ def _read(
         with open(fd, "rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:
-        raise complain(f"cannot read {shown}: {error.strerror}", advice) from None
+        raise make_error(f"cannot read {shown}: {error.strerror}", advice) from None
     except ValueError as error:
-        raise complain(f"cannot read {shown}: {error}", advice) from None
+        raise make_error(f"cannot read {shown}: {error}", advice) from None
     if len(data) > limit:
-        raise complain(f"{shown} is larger than {limit} bytes", "this is hardly the right file")
+        raise make_error(f"{shown} is larger than {limit} bytes", "this is hardly the right file")
     return data

@@ -1,8 +1,8 @@
-"""A policy laid over a pack: it may tighten, never loosen.
+"""Merge a policy with the pack that it extends: it may tighten the pack, never loosen it.
 
-Silence keeps what the pack says. Saying something weaker is an error, not a no-op, since its author expected it to
-have an effect. What is weaker, `strictness` knows; here stands what is no field of a section: names, and dates that go
-with something else.
+An unset field keeps the pack's value. A weaker value is an error and not ignored, since its author expects it to have
+an effect. `strictness` defines what is weaker field by field; this module handles entries by name, and dates that
+belong to another setting. (It cannot live in `strictness`, which `model` imports.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
         pack: the pack's name, for messages.
 
     Raises:
-        Loosening: the child explicitly asks for less than the parent, or than the parent's silence amounts to.
+        Loosening: the child asks for less than the parent's value or default.
     """
     stages = {**parent.stages, **child.stages}
     for name in parent.stages.keys() & child.stages.keys():
@@ -53,7 +53,7 @@ def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
 
 
 def _trust(parent: Trust, child: Trust, pack: str) -> Trust:
-    """Join the signers. What a name stands for, and whether a revocation list is required, is the parent's to say."""
+    """Join the signers. The parent decides what its names stand for, and whether revocation lists are required."""
     joined: dict[str, Any] = {}
     for kind, key in (("keys", "id"), ("certificates", "id"), ("identities", "id"), ("issuers", "issuer")):
         known = {getattr(entry, key): entry for entry in getattr(parent, kind)}
@@ -79,13 +79,13 @@ def _revocations(parent: Revocations | None, child: Revocations | None, path: Pa
         message = f"{pack} accepts at most {parent.max_age_days} days"
         raise Loosening((*path, "max_age_days"), message, f"use {parent.max_age_days} or fewer")
     if parent.by and child.by and set(parent.by) != set(child.by):
-        # One more list that may be the fresh one is looser, and one fewer that revokes is looser too.
+        # An additional revoker could provide the fresh list, and a removed one can no longer revoke: both are looser.
         raise Loosening((*path, "by"), f"{pack} lets {', '.join(parent.by)} revoke", "name the same")
     return replace(child, by=parent.by or child.by)
 
 
 def _roles(parent: dict[str, Role] | None, child: dict[str, Role] | None, pack: str) -> dict[str, Role] | None:
-    """Join roles. One that a pack knows may do what the pack says, or less of it."""
+    """Join roles. A role of the pack may keep or lose acts, never gain one."""
     if parent is None or child is None:
         return child if parent is None else parent
     for name in parent.keys() & child.keys():
@@ -93,13 +93,13 @@ def _roles(parent: dict[str, Role] | None, child: dict[str, Role] | None, pack: 
             message = f"{pack} does not let the role {name} {extra[0]}"
             raise Loosening(("roles", name, "may"), message, "remove it from the list")
         if "revoke" in parent[name].may and "revoke" not in child[name].may:
-            # Every other act lets something through; this one stops it.
+            # Every other act can let a release through; losing this one would be looser.
             raise Loosening(("roles", name, "may"), f"{pack} lets the role {name} revoke", "add revoke to the list")
     return dict(sorted({**parent, **child}.items()))
 
 
 def _mode(parent: Stage, child: Stage, path: Path, pack: str) -> dict[str, Any]:
-    """Return mode and date. A pack that says neither leaves both to its child; so a stage can be introduced gently."""
+    """Return mode and date. A pack that sets neither leaves both to its child, so a stage can start in audit mode."""
     if child.mode is None and child.effective is None:
         return {"mode": parent.mode, "effective": parent.effective}
     if parent.mode is None and parent.effective is None:
@@ -113,13 +113,13 @@ def _mode(parent: Stage, child: Stage, path: Path, pack: str) -> dict[str, Any]:
 
 
 def _no_later(parent: str | None, child: str | None, path: Path, pack: str) -> None:
-    """Refuse a date that postpones what a pack asks for; None is at once."""
+    """Refuse a date that postpones a requirement of the pack; None means at once."""
     if child is not None and (parent is None or child > parent):
         since = f"from {parent} on" if parent else "at once"
         raise Loosening(path, f"{pack} asks for it {since}; {child} is later", "leave it out, or use an earlier date")
 
 
 def _rule(parent: RuleSetting, child: RuleSetting, path: Path, pack: str) -> RuleSetting:
-    """Return what is at least as strict as both at any time: the higher severity, and the child's date."""
+    """Return a setting at least as strict as both at any time: the higher severity, and the child's date."""
     _no_later(parent.effective, child.effective, (*path, "effective"), pack)
     return replace(child, severity=max(parent.severity, child.severity, key=Severity.parse))

@@ -28,20 +28,20 @@ from zt_gate.policy.fields import (
     parse_instant,
 )
 from zt_gate.policy.registry import Registry
-from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement, Requirements, stated
+from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement, Requirements, required_statements
 from zt_gate.policy.roles import SEPARATION, WAIVERS, BreakGlass, Role, Separation
 from zt_gate.policy.strictness import (
     NO_DEFAULT,
-    Asked,
-    Demanded,
-    Earlier,
-    Granted,
-    Less,
-    Mapped,
-    More,
-    Untold,
-    always,
-    amount,
+    ByName,
+    EarlierEnd,
+    HigherIsStricter,
+    LowerIsStricter,
+    NotCompared,
+    Obligation,
+    Permission,
+    RequiredList,
+    effective_value,
+    leave_to_child,
     ordered,
 )
 from zt_gate.policy.trust_roots import Trust
@@ -53,10 +53,10 @@ class Metadata:
     """Who the policy is, and until when it may be used."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    name: Identifier = ordered(Untold(why="a name asks for nothing"), NO_DEFAULT)
-    expires: Instant | None = ordered(Earlier())
+    name: Identifier = ordered(NotCompared(why="a name asks for nothing"), NO_DEFAULT)
+    expires: Instant | None = ordered(EarlierEnd())
     """An expired policy blocks; packs that ship with zt-gate have no date of their own."""
-    signed: bool | None = ordered(More(default=False))
+    signed: bool | None = ordered(HigherIsStricter(default=False))
     """Whether a policy counts only with a signature over its digest, by a key named beside it (`--policy-key`)."""
 
 
@@ -83,7 +83,7 @@ MODES: tuple[Mode, ...] = ("audit", "warn", "enforce")
 
 
 _WEIGHTS = (None, "opinion", "required")
-_MODE = Untold(why="a mode and its date mean something together: merge._mode and diff._mode")
+_MODE = NotCompared(why="a mode and its date mean something together: merge._mode and diff._mode")
 
 
 def _threshold(_: str, before: str, after: str, pack: str) -> tuple[str, str]:
@@ -100,16 +100,20 @@ class Stage(Requirements):
     """What one stage asks for. What is None was not said, and a pack may say it."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    block_at: SeverityName | None = ordered(Less(rank=Severity.parse, default="high", say=_threshold))
+    block_at: SeverityName | None = ordered(
+        LowerIsStricter(rank=Severity.parse, default="high", loosening_message=_threshold)
+    )
     """A finding of this severity or worse blocks; `high` when it is not said."""
-    checks: dict[Identifier, Weight] | None = ordered(Mapped(value=More(rank=_WEIGHTS.index, say=_required)))
+    checks: dict[Identifier, Weight] | None = ordered(
+        ByName(value=HigherIsStricter(rank=_WEIGHTS.index, loosening_message=_required))
+    )
     """Static checks by id. What is not named here is not run."""
-    audit_log: bool | None = ordered(More(default=False))
+    audit_log: bool | None = ordered(HigherIsStricter(default=False))
     """Whether a run without an audit log is refused."""
-    reuse_hashes: bool | None = ordered(Less(default=False, left=always))
+    reuse_hashes: bool | None = ordered(LowerIsStricter(default=False, left_to_child=leave_to_child))
     """Whether the hash of a file that has not changed since an earlier run may be reused. Never for a deploy."""
     osv_max_age_days: Days | None = ordered(
-        Less(default=OSV_MAX_AGE_DAYS, left=lambda stage: "vulnerabilities" not in stage.weights)
+        LowerIsStricter(default=OSV_MAX_AGE_DAYS, left_to_child=lambda stage: "vulnerabilities" not in stage.weights)
     )
     """How old the OSV data may be that the check `vulnerabilities` looks up; 30 when it is not said."""
     mode: Mode | None = ordered(_MODE)
@@ -126,12 +130,12 @@ class Stage(Requirements):
     @property
     def threshold(self) -> Severity:
         """`block_at` as a severity."""
-        return Severity.parse(amount(self, "block_at"))
+        return Severity.parse(effective_value(self, "block_at"))
 
     @property
     def statements(self) -> dict[str, AnyRequirement]:
         """What is asked of signed statements, by name."""
-        return stated(self)
+        return required_statements(self)
 
     @property
     def weights(self) -> dict[str, Weight]:
@@ -161,7 +165,7 @@ class RuleSetting:
         return Severity.INFO if early else Severity.parse(self.severity)
 
 
-_FIXED = Untold(why="there is one value")
+_FIXED = NotCompared(why="there is one value")
 
 
 def _inline(_: object) -> None:
@@ -175,38 +179,40 @@ class Policy:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     apiVersion: Literal["zt-gate/v1"] = ordered(_FIXED, NO_DEFAULT)  # noqa: N815 - the key as it stands in the file
     kind: Literal["Policy"] = ordered(_FIXED, NO_DEFAULT)
-    metadata: Metadata = ordered(Demanded(), NO_DEFAULT)
-    extends: tuple[str, ...] = ordered(Untold(why="the loader lays them underneath"), ())
+    metadata: Metadata = ordered(Obligation(), NO_DEFAULT)
+    extends: tuple[str, ...] = ordered(NotCompared(why="the loader lays them underneath"), ())
     """Packs, such as `pack:baseline`. A policy may tighten what they say, never loosen it."""
-    trust: Trust = ordered(Untold(why="merge._trust and diff._trust compare entries whole, by id"), factory=Trust)
-    stages: dict[Identifier, Stage] = ordered(Untold(why="merge._stage and diff._stages, by name"), factory=dict)
-    rules: dict[str, RuleSetting] = ordered(Untold(why="merge._rule and diff._rules: a severity, a date"), factory=dict)
-    roles: dict[Identifier, Role] | None = ordered(Untold(why="merge._roles and diff._roles, by name"))
+    trust: Trust = ordered(NotCompared(why="merge._trust and diff._trust compare entries whole, by id"), factory=Trust)
+    stages: dict[Identifier, Stage] = ordered(NotCompared(why="merge._stage and diff._stages, by name"), factory=dict)
+    rules: dict[str, RuleSetting] = ordered(
+        NotCompared(why="merge._rule and diff._rules: a severity, a date"), factory=dict
+    )
+    roles: dict[Identifier, Role] | None = ordered(NotCompared(why="merge._roles and diff._roles, by name"))
     """What roles may do. Where it is said, a signer counts only for what a role of theirs may do."""
-    separation_of_duties: tuple[Separation, ...] = ordered(Asked())
-    break_glass: BreakGlass | None = ordered(Granted(left=always, what="a broken glass"))
+    separation_of_duties: tuple[Separation, ...] = ordered(RequiredList())
+    break_glass: BreakGlass | None = ordered(Permission(left_to_child=leave_to_child, what="a broken glass"))
     """Who may let a blocked release through in an emergency; nobody when it is not said."""
-    never_waive: tuple[Text, ...] = ordered(Asked())
+    never_waive: tuple[Text, ...] = ordered(RequiredList())
     """Rules that no waiver covers, besides those that none ever does."""
-    waivers_file: Text | None = ordered(Untold(why="a path"))
+    waivers_file: Text | None = ordered(NotCompared(why="a path"))
     """A file with waivers; the loader reads it into `waivers`."""
     waivers: Annotated[tuple[Waiver, ...], Checked(_inline, {"maxItems": 0})] = ordered(
-        Untold(why="merge and diff._waivers: each has an owner and an end, and its pack's never_waive holds"), ()
+        NotCompared(why="merge and diff._waivers: each has an owner and an end, and its pack's never_waive holds"), ()
     )
     """From `waivers_file`; never said in the policy itself."""
-    registry: Registry | None = ordered(Granted(left=always, what="protected names"))
+    registry: Registry | None = ordered(Permission(left_to_child=leave_to_child, what="protected names"))
     """What is protected in a model registry; see docs/mlflow.md."""
 
-    def holding(self, subject: Digest, now: datetime) -> list[Waiver]:
+    def active_waivers(self, subject: Digest, now: datetime) -> list[Waiver]:
         """Return the waivers for a subject that are in force at a time."""
-        return [waiver for waiver in self.waivers if waiver.holds(subject, now)]
+        return [waiver for waiver in self.waivers if waiver.is_active(subject, now)]
 
-    def stated(self, stage: Stage, subject: Digest, now: datetime) -> list[str]:
-        """Return the checks that signed statements have to answer before a subject enters a stage."""
+    def statement_checks(self, stage: Stage, subject: Digest, now: datetime) -> list[str]:
+        """Return the checks whose signed statements are required before a subject enters a stage."""
         asked = list(stage.statements)
         if stage.statements and self.separation_of_duties:
             asked.append(SEPARATION)
-        if self.roles is not None and self.holding(subject, now):
+        if self.roles is not None and self.active_waivers(subject, now):
             asked.append(WAIVERS)
         if self.trust.revocations is not None:
             asked.append(REVOCATIONS)

@@ -12,7 +12,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.codecs.authored_yaml import Path
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier
-from zt_gate.policy.strictness import Accepted, Less, Loosening, More, Order, Step, amount, ordered
+from zt_gate.policy.strictness import (
+    AllowedList,
+    Comparison,
+    HigherIsStricter,
+    Loosening,
+    LowerIsStricter,
+    Order,
+    effective_value,
+    ordered,
+)
 
 _GLOB = r"^[^\s/:;%\\\[\]?$'\"]{1,120}$"
 
@@ -42,16 +51,16 @@ _DEFAULTS = {
 class ProtectedOrder(Order):
     """Stages by pattern of a name. More names are stricter; another stage for a name is neither."""
 
-    def step(self, before: Any, after: Any) -> Step:
+    def compare(self, before: Any, after: Any) -> Comparison:
         """Compare as sets of names with their stages."""
         if before == after:
             return "same"
         # A name less is told as `different`, as always: what is no longer protected may be protected by a pattern.
         return "stricter" if before.items() <= after.items() else "different"
 
-    def merged(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
+    def merge(self, parent: Any, child: Any, name: str, path: Path, pack: str) -> Any:
         """Join what is protected; what the parent protects, by default too, keeps its stage."""
-        own, known = getattr(child, name), self.amount(parent, name)
+        own, known = getattr(child, name), self.effective_value(parent, name)
         if own is None:
             return getattr(parent, name)
         for glob in known.keys() & own.keys():
@@ -66,7 +75,7 @@ class Registry:
     """What is protected in a model registry. Each protected name demands a verdict for a stage of the policy."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
     """Ids under `trust.keys` of the gates whose signed summaries count. Empty trusts nobody, so nothing is promoted."""
     aliases: dict[Glob, Identifier] | None = ordered(ProtectedOrder(default=_DEFAULTS["aliases"]))
     """Stage by alias. Not said: `champion`, `live` and `prod*` are production, `staging*` is staging."""
@@ -76,18 +85,18 @@ class Registry:
     """Stage by stage of MLflow. Not said: `Production` is production and `Staging` is staging."""
     tags: dict[Glob, Identifier] | None = ordered(ProtectedOrder(default=_DEFAULTS["tags"]))
     """Stage by key of a model version's tag. Not said: `validation_status` is production."""
-    same_policy: bool | None = ordered(More(default=False))
+    same_policy: bool | None = ordered(HigherIsStricter(default=False))
     """Whether only a verdict by this very policy counts; any policy that a listed gate applied, when it is not said."""
-    max_age_days: Days | None = ordered(Less())
+    max_age_days: Days | None = ordered(LowerIsStricter())
     """How old a verdict may be, whatever its own end."""
-    withdraw: bool | None = ordered(More(default=False))
+    withdraw: bool | None = ordered(HigherIsStricter(default=False))
     """Whether `zt-gate watch` takes away a protected name whose verdict no longer holds; it only tells otherwise."""
-    trigger: bool | None = ordered(More(default=False))
+    trigger: bool | None = ordered(HigherIsStricter(default=False))
     """Whether the database itself refuses protected names without a record of the gate (sqlite and PostgreSQL)."""
 
     def protected(self, kind: str) -> dict[str, str]:
         """Return the stage by name of `aliases`, `models`, `stages` or `tags`; the defaults where nothing was said."""
-        return dict(amount(self, kind))
+        return dict(effective_value(self, kind))
 
 
 def fold(text: str) -> str:

@@ -1,12 +1,12 @@
-"""The table of requirements: what a stage may ask of signed statements. Everything accepted is a list somebody wrote.
+"""The table of requirements: the signed statements that a stage may require. Every accepted value is listed explicitly.
 
 A requirement is declared here once: a dataclass whose fields carry type, default and order of strictness, a field of
 `Requirements`, and a row of `REQUIREMENTS`. Loading, the JSON Schema, merging with a pack, `policy diff` and
 `policy lint`, roles, separation of duties, waivers, break-glass, the judge and the collection of statements read it.
 
-To add one, write it here, and who answers it in a module of its own under `zt_gate/trust/`: a function
-`(question, wanted, items) -> Evidence`, and `KINDS`, the predicate types that it looks at. Nothing else has to change
-(`tests/unit/policy/test_one_more_requirement.py` adds one to prove it); docs/policy.md then wants its words.
+To add one, declare it here and evaluate it in a module under `zt_gate/trust/requirements/`: a function
+`(context, requirement, statements) -> Evidence`, and `KINDS`, the predicate types that it considers. Nothing else has
+to change (`tests/unit/policy/test_one_more_requirement.py` adds one to prove it) except docs/policy.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from zt_gate.domain import Digest
 from zt_gate.policy.evaluation_requirements import Backdoor, Robustness
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier, Text, between
-from zt_gate.policy.strictness import Accepted, Asked, Demanded, Granted, Less, More, amount, ordered
+from zt_gate.policy.strictness import (
+    AllowedList,
+    HigherIsStricter,
+    LowerIsStricter,
+    Obligation,
+    Permission,
+    RequiredList,
+    effective_value,
+    ordered,
+)
 from zt_gate.policy.trust_roots import Pattern
 
 Count = Annotated[int, between(1, 16)]
@@ -36,8 +45,8 @@ def _persons(_: str, before: int, __: int, pack: str) -> tuple[str, str]:
     return f"{pack} asks for {before} persons", f"use {before} or more"
 
 
-# Whoever names no signer leaves it to the child who counts, and with which signatures.
-_OTHER_SIGNATURES = Granted(left=lambda signature: not signature.by, what="OpenSSF Model Signing bundles")
+# A pack that names no signer leaves it to the child which signers and which kinds of signature count.
+_OTHER_SIGNATURES = Permission(left_to_child=lambda signature: not signature.by, what="OpenSSF Model Signing bundles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class ModelSigning:
     """OpenSSF Model Signing (OMS) bundles are accepted as release signatures."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    unsigned: tuple[str, ...] = ordered(Accepted(unsaid=None), ())
+    unsigned: tuple[str, ...] = ordered(AllowedList(unset=None), ())
     """Paths, or folders ending in a slash, that the bundle may leave out. Empty: it names every file."""
 
 
@@ -65,9 +74,9 @@ class Signature:
     """A signature over the subject's manifest is required."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
     """Ids of keys or identities; nobody else counts. Empty trusts nobody, so everything is blocked."""
-    count: Count | None = ordered(More(default=1, say=_persons))
+    count: Count | None = ordered(HigherIsStricter(default=1, loosening_message=_persons))
     """How many *different* persons; 1 when it is not said."""
     model_signing: ModelSigning | None = ordered(_OTHER_SIGNATURES)
     """Whether an OpenSSF Model Signing bundle by one of them counts as well; it does not when this is not said."""
@@ -75,7 +84,7 @@ class Signature:
     @property
     def needed(self) -> int:
         """`count`, or its default."""
-        return int(amount(self, "count"))
+        return int(effective_value(self, "count"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +92,16 @@ class Provenance:
     """A SLSA provenance statement about the subject is required."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    builders: tuple[str, ...] = ordered(Accepted())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    builders: tuple[str, ...] = ordered(AllowedList())
     """Accepted `runDetails.builder.id` values, exact. Empty accepts no builder."""
-    build_types: tuple[str, ...] = ordered(Accepted(empty_is_all=True))
+    build_types: tuple[str, ...] = ordered(AllowedList(empty_is_all=True))
     """Accepted `buildDefinition.buildType` values, exact. Empty accepts any."""
-    sources: tuple[Source, ...] = ordered(Accepted(empty_is_all=True))
+    sources: tuple[Source, ...] = ordered(AllowedList(empty_is_all=True))
     """Repositories that the build may come from. Empty accepts any."""
-    materials: tuple[Annotated[str, Checked(Digest.parse)], ...] = ordered(Accepted(empty_is_all=True))
+    materials: tuple[Annotated[str, Checked(Digest.parse)], ...] = ordered(AllowedList(empty_is_all=True))
     """Digests (`sha256:…`) of data sets and base models that may have gone in; empty accepts any that are named."""
-    max_age_days: Days | None = ordered(Less())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +109,10 @@ class Tests:
     """An in-toto test-result statement about the subject is required."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    suites: tuple[str, ...] = ordered(Asked())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    suites: tuple[str, ...] = ordered(RequiredList())
     """Tests that must be among the passed ones. None may be among the failed ones."""
-    max_age_days: Days | None = ordered(Less())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +120,15 @@ class Approvals:
     """Enough different persons approved this digest, for this stage, under this policy."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    count: Count | None = ordered(More(default=1, say=_persons))
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    count: Count | None = ordered(HigherIsStricter(default=1, loosening_message=_persons))
     """How many *different* persons; 1 when it is not said."""
-    max_age_days: Days | None = ordered(Less())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
     @property
     def needed(self) -> int:
         """`count`, or its default."""
-        return int(amount(self, "count"))
+        return int(effective_value(self, "count"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +136,8 @@ class Promotion:
     """A listed person asked for the promotion of this digest to this stage, under this policy."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    max_age_days: Days | None = ordered(Less())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +145,8 @@ class Bom:
     """A signed CycloneDX ML-BOM about the subject is required."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    max_age_days: Days | None = ordered(Less())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +154,10 @@ class Scanners:
     """Signed results of other scanners about the subject are required, and what they found counts."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    tools: tuple[Text, ...] = ordered(Asked())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    tools: tuple[Text, ...] = ordered(RequiredList())
     """Scanners, as their SARIF names them, of which each must have a result. Empty: one of any scanner is enough."""
-    max_age_days: Days | None = ordered(Less())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +165,9 @@ class Continuity:
     """The release is signed by somebody who signed the last allowed one, as that one's summary says."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
+    by: tuple[Identifier, ...] = ordered(AllowedList())
     """Gates whose signed summaries count."""
-    max_age_days: Days | None = ordered(Less())
+    max_age_days: Days | None = ordered(LowerIsStricter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +175,16 @@ class Requirements:
     """The requirements of a stage, each by the id of the check that answers it; None asks for nothing."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    signature: Signature | None = ordered(Demanded())
-    provenance: Provenance | None = ordered(Demanded())
-    tests: Tests | None = ordered(Demanded())
-    approvals: Approvals | None = ordered(Demanded())
-    promotion: Promotion | None = ordered(Demanded())
-    bom: Bom | None = ordered(Demanded())
-    scanners: Scanners | None = ordered(Demanded())
-    robustness: Robustness | None = ordered(Demanded())
-    backdoor: Backdoor | None = ordered(Demanded())
-    continuity: Continuity | None = ordered(Demanded())
+    signature: Signature | None = ordered(Obligation())
+    provenance: Provenance | None = ordered(Obligation())
+    tests: Tests | None = ordered(Obligation())
+    approvals: Approvals | None = ordered(Obligation())
+    promotion: Promotion | None = ordered(Obligation())
+    bom: Bom | None = ordered(Obligation())
+    scanners: Scanners | None = ordered(Obligation())
+    robustness: Robustness | None = ordered(Obligation())
+    backdoor: Backdoor | None = ordered(Obligation())
+    continuity: Continuity | None = ordered(Obligation())
 
 
 AnyRequirement = (
@@ -216,7 +225,7 @@ REQUIREMENTS: Mapping[str, Requirement] = {
 """Every requirement by the id of its check, in the order in which they are answered; continuity rests on the others."""
 
 
-def stated(stage: Requirements) -> dict[str, AnyRequirement]:
-    """Return what a stage asks for, by name, in the order of the table."""
+def required_statements(stage: Requirements) -> dict[str, AnyRequirement]:
+    """Return the requirements of a stage by name, in the order of the table."""
     asked = {item.name: getattr(stage, item.name) for item in fields(Requirements)}
     return {name: asked[name] for name in REQUIREMENTS if asked[name] is not None}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from zt_gate.policy.fields import STRICT, Checked, Identifier, Text, between
 from zt_gate.policy.requirements import REQUIREMENTS, Act, Duty
-from zt_gate.policy.strictness import NO_DEFAULT, Accepted, Asked, Less, More, ordered
+from zt_gate.policy.strictness import NO_DEFAULT, AllowedList, HigherIsStricter, LowerIsStricter, RequiredList, ordered
 from zt_gate.policy.waivers import NEVER_WAIVED
 
 ACT_OF: dict[str, Act] = {name: row.act for name, row in REQUIREMENTS.items()}
@@ -56,10 +56,10 @@ class BreakGlass:
     """Who may let a blocked release through in an emergency, together, for hours."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted(), NO_DEFAULT)
-    count: Annotated[int, between(2, 16)] = ordered(More(), 2)
+    by: tuple[Identifier, ...] = ordered(AllowedList(), NO_DEFAULT)
+    count: Annotated[int, between(2, 16)] = ordered(HigherIsStricter(), 2)
     """How many *different* persons."""
-    max_hours: Annotated[int, between(1, 72)] = ordered(Less(), 4)
+    max_hours: Annotated[int, between(1, 72)] = ordered(LowerIsStricter(), 4)
     """The longest that one statement may hold."""
-    never: Annotated[tuple[Text, ...], Checked(_never)] = ordered(Asked())
+    never: Annotated[tuple[Text, ...], Checked(_never)] = ordered(RequiredList())
     """Rules of static checks, and names of requirements, that stay a block."""

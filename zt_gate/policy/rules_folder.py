@@ -1,4 +1,4 @@
-"""Finds the files under `rules/`: inside an installed wheel, or beside the package in a checkout."""
+"""Find the files under `rules/`: inside an installed wheel, or beside the package in a checkout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a policy could ask in addition without having stopped anything that it allowed so far.
+"""Suggest stricter settings that would not have blocked any release allowed so far.
 
-The audit log says what happened; only runs under this very policy count. A suggestion only tightens, is never applied,
-and rests on the past: a person decides whether the future is like it.
+Based on the runs in the audit log under this very policy. A suggestion only tightens and is never applied by itself: a
+person decides whether future releases will look like past ones.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class History:
     allowed: int = 0
     worst: Severity = Severity.INFO
     """The worst finding of any allowed run."""
-    told: bool = True
-    """Whether every allowed run says how bad its worst finding was."""
+    all_have_severity: bool = True
+    """Whether every allowed run recorded the severity of its worst finding."""
     passed: dict[str, int] = field(default_factory=dict)
     """How often a check passed in an allowed run."""
     signers: set[str] = field(default_factory=set)
     """Ids whose signatures counted in an allowed run."""
 
-    def see(self, details: Mapping[str, str]) -> None:
+    def add_run(self, details: Mapping[str, str]) -> None:
         """Take one finished run into account."""
         if details.get("decision") != "allow":
             return
@@ -40,7 +40,7 @@ class History:
         if worst in (*_LEVELS, "info", "none"):
             self.worst = max(self.worst, Severity.INFO if worst == "none" else Severity.parse(worst))
         else:
-            self.told = False
+            self.all_have_severity = False
         for word in details.get("checks", "").split():
             name, _, status = word.partition(":")
             self.passed[name] = self.passed.get(name, 0) + (status == "pass")
@@ -56,7 +56,7 @@ class StageHistory:
         self.foreign = 0
         """Finished runs under another policy."""
 
-    def see(self, event: Mapping[str, Any]) -> None:
+    def observe(self, event: Mapping[str, Any]) -> None:
         """Take one event of a verified log into account."""
         if event["event"] != "run.finished":
             return
@@ -64,7 +64,7 @@ class StageHistory:
         if details.get("policy") != self._digest:
             self.foreign += 1
             return
-        self.stages.setdefault(details.get("stage", ""), History()).see(details)
+        self.stages.setdefault(details.get("stage", ""), History()).add_run(details)
 
 
 def suggest(policy: Policy, record: StageHistory, least: int) -> Policy:
@@ -79,11 +79,11 @@ def suggest(policy: Policy, record: StageHistory, least: int) -> Policy:
     for name, stage in policy.stages.items():
         history = record.stages.get(name)
         if history is not None and history.allowed >= max(1, least):
-            stages[name] = _tightened(policy, stage, history)
+            stages[name] = _stricter_stage(policy, stage, history)
     return replace(policy, stages=stages)
 
 
-def _tightened(policy: Policy, stage: Stage, history: History) -> Stage:
+def _stricter_stage(policy: Policy, stage: Stage, history: History) -> Stage:
     # Any other check would, once it is required, also cover files that blocked so far; engines claim none.
     checks: dict[str, Weight] = {
         name: "required" if name in _ENGINES and history.passed.get(name) == history.allowed else weight
@@ -101,7 +101,7 @@ def _tightened(policy: Policy, stage: Stage, history: History) -> Stage:
 
 def _threshold(stage: Stage, history: History) -> str | None:
     """Return the lowest threshold above everything that was found in what was allowed."""
-    if not history.told:
+    if not history.all_have_severity:
         return stage.block_at
     above = max(history.worst + 1, Severity.LOW)
     return str(Severity(above)) if above < stage.threshold else stage.block_at

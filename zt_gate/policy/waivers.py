@@ -42,7 +42,7 @@ class Waiver:
         if self.owner == self.approved_by:
             raise ValueError(f"waiver {self.id}: owner and approver are the same person")
 
-    def holds(self, subject: Digest, now: datetime) -> bool:
+    def is_active(self, subject: Digest, now: datetime) -> bool:
         """Whether it is about a subject, and in force at a time."""
         return self.subject == str(subject) and parse_instant(self.created) <= now < parse_instant(self.expires)
 

@@ -18,7 +18,14 @@ from zt_gate.registry.settings import Rules, ServerSettings
 from zt_gate.trust.requirements.revocation import revoked_reason
 from zt_gate.trust.signatures.envelope import read_envelope
 from zt_gate.trust.statements.statement import parse_statement
-from zt_gate.trust.statements.summary import EXTENSION, MAX_SKEW, SUMMARY_TYPE, Demand, summarised, verify_summary
+from zt_gate.trust.statements.summary import (
+    EXTENSION,
+    MAX_SKEW,
+    SUMMARY_TYPE,
+    SummaryRequirements,
+    subject_and_signers,
+    verify_summary,
+)
 
 if TYPE_CHECKING:
     from zt_gate.registry.ledger import Kept
@@ -48,7 +55,7 @@ def read_summary(data: bytes, rules: Rules, now: datetime) -> Read:
     """
     if len(data) > MAX_SUMMARY:
         raise EvidenceError(f"the summary is larger than {MAX_SUMMARY >> 10} KiB")
-    digest, _ = summarised(data, rules.keys)
+    digest, _ = subject_and_signers(data, rules.keys)
     stated = parse_statement(read_envelope(data).payload)
     if stated.predicate_type != SUMMARY_TYPE:
         raise EvidenceError("it is no verification summary")
@@ -114,11 +121,11 @@ class Verdicts:
         return min(ends)
 
 
-def demanded(rules: Rules, stage: str, now: datetime) -> Demand:
+def demanded(rules: Rules, stage: str, now: datetime) -> SummaryRequirements:
     """Return what the rules demand of a summary for a stage."""
     registry = rules.loaded.policy.registry if rules.loaded is not None else None
     policy = rules.loaded.digest if rules.loaded is not None and registry and registry.same_policy else None
-    return Demand(rules.keys, stage, now, policy)
+    return SummaryRequirements(rules.keys, stage, now, policy)
 
 
 def outdated(data: bytes, rules: Rules, now: datetime) -> list[str]:
@@ -141,7 +148,7 @@ def revoked(settings: ServerSettings, data: bytes, digest: Digest, rules: Rules,
         return [f"the revocation list cannot be read: {error.strerror}"]
     if listed is None:
         return ["the policy demands a revocation list, and there is none here"]
-    _, names = summarised(data, rules.keys)
+    _, names = subject_and_signers(data, rules.keys)
     return revoked_reason(listed, rules.revokers, digest, now, wanted.max_age_days, names)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import zt_gate
 from zt_gate.domain import Entry, Notes
-from zt_gate.intake.authenticated_cache import KeyedFolder
+from zt_gate.intake.authenticated_cache import AuthenticatedCache
 from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.examination import notes_from_json, notes_to_json
 
@@ -36,7 +36,7 @@ class ExaminationCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = KeyedFolder(folder)
+        self.folder = AuthenticatedCache(folder)
 
     def get(self, entry: Entry, check: str) -> Notes | None:
         """Return what is kept about a file, or None.

@@ -1,5 +1,5 @@
-"""Who said what about which digest: keys, envelopes, Sigstore bundles, in-toto statements.
+"""Verification of signed statements: keys, DSSE envelopes, Sigstore bundles, in-toto statements.
 
-Nothing is believed here because of where it lies or how it was made. A statement counts when a signer that the
-policy names signed it, and when it names the subject's digest.
+A statement counts only if a signer named in the policy signed it and it names the subject's digest. Where the file
+lies, who delivered it and which tool wrote it make no difference.
 """

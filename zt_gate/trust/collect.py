@@ -1,9 +1,9 @@
-"""Brought statements to evidence: the one entrance that the gate uses.
+"""Turn evidence files into evidence for each requirement of a stage; the gate enters this package here.
 
-Which requirements there are, and who answers each, stands in the table (`zt_gate.policy.requirements`).
+The table `zt_gate.policy.requirements` lists the requirements and the function that evaluates each.
 
-Every item is examined once; then each requirement of the stage looks at what signers of *its own* `by` list signed,
-as far as their roles permit it.
+Every file is verified once. Each requirement then considers only what the signers of *its own* `by` list signed, as
+far as their roles permit the act.
 """
 
 from __future__ import annotations
@@ -20,89 +20,92 @@ from zt_gate.policy.requirements import REQUIREMENTS, AnyRequirement
 from zt_gate.policy.roles import ACT_OF
 from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.context import Context
-from zt_gate.trust.evidence_folder import EvidenceFile, evidence_folder, read_brought
-from zt_gate.trust.people.governance import governed
-from zt_gate.trust.people.roles import narrowed, permitted, with_denials
+from zt_gate.trust.evidence_folder import EvidenceFile, evidence_folder, read_evidence_files
+from zt_gate.trust.people.governance import people_evidence
+from zt_gate.trust.people.roles import permitted_signers, restricted_to, with_denials
 from zt_gate.trust.people.signers import Signers
 from zt_gate.trust.requirements.approvals import of_act
 from zt_gate.trust.requirements.revocation import apply_revocations
-from zt_gate.trust.verify import VerifiedStatement, examine
+from zt_gate.trust.verify import VerifiedStatement, verify_evidence_file
 
-__all__ = ["Context", "EvidenceFile", "collect", "evidence_folder", "read_brought"]
+__all__ = ["Context", "EvidenceFile", "collect", "evidence_folder", "read_evidence_files"]
 
 
 def collect(
-    question: Context, stage: Stage, trust: Trust, brought: Sequence[EvidenceFile], policy: Policy | None = None
+    context: Context, stage: Stage, trust: Trust, evidence_files: Sequence[EvidenceFile], policy: Policy | None = None
 ) -> list[Evidence]:
     """Return one piece of evidence for each requirement of the stage, for revocations and for people.
 
-    What is revoked is taken out before any requirement looks. The result does not depend on the order of `brought`.
+    Revoked signers and statements are removed before any requirement is evaluated. The order of `evidence_files`
+    does not change the result.
 
     Args:
-        question: what the statements must be about.
+        context: what the statements must be about.
         stage: the requirements.
         trust: keys with their PEM text and the trusted root with its JSON text, as the policy loader fills them.
-        brought: envelopes and bundles; `read_brought` reads a folder of them.
+        evidence_files: envelopes and bundles, as `read_evidence_files` returns them.
         policy: roles, duties, waivers and break-glass; none of these when None.
 
     Raises:
         PolicyError: a key, an identity or the trusted root of the policy cannot be used.
     """
-    signers = Signers(trust, question.now)
+    signers = Signers(trust, context.now)
     for requirement in stage.statements.values():
-        signers.demand(requirement.by)
+        signers.require(requirement.by)
         if isinstance(requirement, Measured):
-            signers.demand(requirement.tickets)
-    if not _asked(question, stage, trust, policy):
+            signers.require(requirement.tickets)
+    if not _needs_statements(context, stage, trust, policy):
         return []
     roles = policy.roles if policy is not None else None
-    ordered = sorted(brought, key=lambda item: (item.name, item.data))
-    items = [examine(item, signers, question.subject) for item in ordered]
+    ordered = sorted(evidence_files, key=lambda file: (file.name, file.data))
+    statements = [verify_evidence_file(file, signers, context.subject) for file in ordered]
     evidence: list[Evidence] = []
     if trust.revocations is not None:
-        signers.demand(trust.revocations.by)
-        wanted = replace(trust.revocations, by=permitted(trust.revocations.by, "revoke", trust, roles))
-        items, listed = apply_revocations(question, wanted, ordered, items)
-        evidence.append(listed)
+        signers.require(trust.revocations.by)
+        revocations = replace(trust.revocations, by=permitted_signers(trust.revocations.by, "revoke", trust, roles))
+        statements, revocation_evidence = apply_revocations(context, revocations, ordered, statements)
+        evidence.append(revocation_evidence)
 
     if stage.provenance is not None:
-        by = permitted(stage.provenance.by, ACT_OF["provenance"], trust, roles)
-        question = replace(question, provenance=narrowed(stage.provenance, by))
+        by = permitted_signers(stage.provenance.by, ACT_OF["provenance"], trust, roles)
+        context = replace(context, provenance=restricted_to(stage.provenance, by))
 
     def answer(name: str, requirement: AnyRequirement) -> Evidence:
-        asking = replace(question, signers=tuple(who for item in evidence for who in item.signers))
-        return _answer(name)(asking, requirement, items)
+        with_signers = replace(context, signers=tuple(who for item in evidence for who in item.signers))
+        return _answer(name)(with_signers, requirement, statements)
 
-    asked: dict[str, AnyRequirement] = {}
-    # In the order of the table: some look at what counted before them.
+    requirements: dict[str, AnyRequirement] = {}
+    # The order of the table matters: `continuity` compares with the signers that counted in the rows before it.
     for name, requirement in stage.statements.items():
-        by = permitted(requirement.by, ACT_OF[name], trust, roles)
+        by = permitted_signers(requirement.by, ACT_OF[name], trust, roles)
         if isinstance(requirement, Measured):
-            requirement = replace(requirement, tickets=permitted(requirement.tickets, "decide", trust, roles))  # noqa: PLW2901
-        asked[name] = narrowed(requirement, by)
-        evidence.append(with_denials(answer(name, asked[name]), name, requirement.by, by, _relevant(name, items)))
+            requirement = replace(requirement, tickets=permitted_signers(requirement.tickets, "decide", trust, roles))  # noqa: PLW2901
+        requirements[name] = restricted_to(requirement, by)
+        evidence.append(
+            with_denials(answer(name, requirements[name]), name, requirement.by, by, _relevant(name, statements))
+        )
     if policy is not None:
-        evidence += governed(question, policy, signers, items, asked, evidence, answer)
+        evidence += people_evidence(context, policy, signers, statements, requirements, evidence, answer)
     return evidence
 
 
-def _asked(question: Context, stage: Stage, trust: Trust, policy: Policy | None) -> bool:
-    """Whether anything looks at statements at all."""
+def _needs_statements(context: Context, stage: Stage, trust: Trust, policy: Policy | None) -> bool:
+    """Whether any requirement of the stage or of the policy needs statements at all."""
     if policy is None:
         return bool(stage.statements) or trust.revocations is not None
-    return bool(policy.stated(stage, question.subject.digest, question.now)) or policy.break_glass is not None
+    return bool(policy.statement_checks(stage, context.subject.digest, context.now)) or policy.break_glass is not None
 
 
 def _answer(name: str) -> Callable[[Context, Any, Sequence[VerifiedStatement]], Evidence]:
-    """Return what answers a requirement, as the table names it. Only what a stage asks for is imported."""
+    """Return the function that evaluates a requirement. Imported by name, so that only what a stage uses is loaded."""
     module, _, function = REQUIREMENTS[name].answer.partition(":")
     answer: Callable[[Context, Any, Sequence[VerifiedStatement]], Evidence] = getattr(import_module(module), function)
     return answer
 
 
-def _relevant(name: str, items: Sequence[VerifiedStatement]) -> list[VerifiedStatement]:
-    """Return the items that a requirement looks at: of its kinds, or, for acts of persons, of its act."""
+def _relevant(name: str, statements: Sequence[VerifiedStatement]) -> list[VerifiedStatement]:
+    """Return the statements that a requirement considers: those of its kinds, or, for acts of persons, of its act."""
     kinds: Sequence[str] | None = getattr(import_module(REQUIREMENTS[name].answer.partition(":")[0]), "KINDS", None)
     if kinds is None:
-        return of_act(items, ACT_OF[name])
-    return [item for item in items if item.kind in kinds]
+        return of_act(statements, ACT_OF[name])
+    return [statement for statement in statements if statement.kind in kinds]

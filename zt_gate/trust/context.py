@@ -1,4 +1,4 @@
-"""What is asked of the brought statements: about which bytes, for which stage, under which policy, at which time."""
+"""The context that statements are verified in: which bytes, which stage, which policy, at which time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zt_gate.trust.replay import Replay
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One decision that statements are collected for. A statement about another one does not answer it."""
+    """The decision that statements are collected for. A statement about another one does not count."""
 
     subject: Subject
     stage: str
@@ -22,8 +22,8 @@ class Context:
     now: datetime
     """The only clock, with its time zone."""
     replay: Replay | None = None
-    """Tries stored adversarial inputs on the subject; None where nothing can."""
+    """Runs stored adversarial inputs against the subject; None if this machine cannot."""
     provenance: Provenance | None = None
-    """What the stage demands of provenance, for statements that have to agree with it."""
+    """The stage's provenance requirement, for statements that have to agree with it."""
     signers: tuple[str, ...] = ()
-    """Who signed what already counted for this release, for requirements that look back at an earlier one."""
+    """Signers whose statements already counted for this release; `continuity` compares them with an earlier release."""

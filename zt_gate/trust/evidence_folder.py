@@ -1,4 +1,4 @@
-"""The evidence folder: what somebody brought along, read once, with limits, and believed by nobody."""
+"""Read the evidence folder once, within limits. Its files are untrusted input until `verify` has checked them."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class EvidenceFile:
 
 
 def evidence_folder(target: Path) -> Path:
-    """Return where evidence about a target lies by default: beside it, never inside.
+    """Return the default evidence folder of a target: beside it, never inside, where the model's author could write.
 
-    A name such as `models/` or `.` is followed to the folder it stands for.
+    A name such as `models/` or `.` is resolved to the folder that it names.
     """
     resolved = Path(os.path.realpath(target))
     return resolved.parent / f"{resolved.name or 'root'}.evidence"
 
 
-def read_brought(folder: Path) -> tuple[EvidenceFile, ...]:
+def read_evidence_files(folder: Path) -> tuple[EvidenceFile, ...]:
     """Read an evidence folder: the files whose names end in one of `SUFFIXES`, sorted by name.
 
     Other files are left alone, though they count towards the limit on files. Folders inside are not entered.
@@ -85,6 +85,8 @@ def _read(folder: int, name: str) -> bytes | None:
     try:
         if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             return None
+        # Relative to the folder's descriptor and without following links: nobody can swap the file for another path,
+        # and O_NONBLOCK keeps a FIFO from hanging the gate.
         fd = os.open(name, _OPEN, dir_fd=folder)
         with os.fdopen(fd, "rb") as stream:
             if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -1,4 +1,4 @@
-"""Trying stored adversarial inputs again: in a process of its own, which loads the model in a sandbox.
+"""Run stored adversarial inputs again, in a child process that loads the model in a sandbox.
 
 The gate itself imports nothing that loads models. It hands the frozen copy and the stored inputs to a child, and gets
 two numbers back. The child has a deadline, and limits of memory, processor time and output like every other.
@@ -31,25 +31,25 @@ _SILENT = "the process that loads the model gave no answer"
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of it."""
+    """Result of a replay."""
 
     tried: int = 0
     held: int = 0
-    """How many of them the model answers as the statement says."""
+    """How many of the inputs the model answers as the statement says."""
     problem: str = ""
-    """Why nothing could be tried, for people."""
+    """Why nothing could be replayed, for people."""
 
 
 Replay = Callable[[bytes, dict[str, Any]], Replayed]
-"""Tries a stored sample on the model that a statement describes."""
+"""Runs a stored sample against the model that a statement describes."""
 
 
 def replayer(frozen: Frozen, *, scanned: bool) -> Replay:
-    """Return what tries stored inputs on the frozen copy.
+    """Return a function that runs stored inputs against the frozen copy.
 
     Args:
         frozen: the subject.
-        scanned: whether the static checks passed. What did not pass them is never loaded.
+        scanned: whether the static checks passed. A model that did not pass them is never loaded.
     """
     known: dict[bytes, Replayed] = {}
 

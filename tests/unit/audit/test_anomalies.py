@@ -12,7 +12,7 @@ from zt_gate.audit.event import decode, encode
 def seen(pairs):
     detector, found = AnomalyDetector(), []
     for seq, (item, time) in enumerate(pairs):
-        found += detector.see(decode(encode(item, seq, "0" * 64, time, secrets=())))
+        found += detector.observe(decode(encode(item, seq, "0" * 64, time, secrets=())))
     return found
 
 

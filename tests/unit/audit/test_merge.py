@@ -5,7 +5,7 @@ from support.audit_logs import NOW, event
 
 from zt_gate.audit import AuditLog, read_events, verify
 from zt_gate.audit.checkpoint import open_note
-from zt_gate.audit.event import digest, happened
+from zt_gate.audit.event import digest, event_time
 from zt_gate.audit.merge import known_segments, merge
 from zt_gate.audit.sign_checkpoint import checkpoint_file
 from zt_gate.errors import AuditLogError, UsageError
@@ -33,7 +33,7 @@ def test_merged_events_keep_their_words_their_time_and_their_digest(tmp_path):
     }
     assert first["details"]["team"] == "vision"
     assert first["details"]["merged_digest"] == digest(one.read_bytes().splitlines()[0])
-    assert happened(first) == NOW
+    assert event_time(first) == NOW
     assert first["time"].startswith("2027")
     assert note["event"] == "segment.merged"
     assert note["details"]["root"] == verify(one).checkpoint.root.hex()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zt_gate.audit.merkle import Frontier, included, leaf_hash
+from zt_gate.audit.merkle import Frontier, leaf_hash, verify_inclusion
 
 
 def sha(data):
@@ -69,7 +69,7 @@ def test_roots_and_proofs_are_those_of_the_definition(size):
         tree = grown(leaves, watch=index)
         assert tree.root() == root
         assert tree.proof() == path(index, leaves)
-        assert included(leaf_hash(leaves[index]), index, size, tree.proof(), root)
+        assert verify_inclusion(leaf_hash(leaves[index]), index, size, tree.proof(), root)
 
 
 @given(st.integers(1, 300), st.data())
@@ -79,22 +79,22 @@ def test_a_changed_proof_never_holds(size, data):
     tree = grown(leaves, watch=index)
     proof, root = tree.proof(), tree.root()
     other = data.draw(st.integers(0, size - 1).filter(lambda n: n != index)) if size > 1 else size
-    assert not included(leaf_hash(leaves[index]), other, size, proof, root)
-    assert not included(leaf_hash(b"other"), index, size, proof, root)
-    assert not included(leaf_hash(leaves[index]), index, size, [*proof, sha(b"x")], root)
+    assert not verify_inclusion(leaf_hash(leaves[index]), other, size, proof, root)
+    assert not verify_inclusion(leaf_hash(b"other"), index, size, proof, root)
+    assert not verify_inclusion(leaf_hash(leaves[index]), index, size, [*proof, sha(b"x")], root)
     if proof:
-        assert not included(leaf_hash(leaves[index]), index, size, proof[:-1], root)
-        assert not included(leaf_hash(leaves[index]), index, size, [sha(b"x"), *proof[1:]], root)
+        assert not verify_inclusion(leaf_hash(leaves[index]), index, size, proof[:-1], root)
+        assert not verify_inclusion(leaf_hash(leaves[index]), index, size, [sha(b"x"), *proof[1:]], root)
 
 
 @pytest.mark.parametrize("size", [2, 3, 100])
 def test_the_root_of_a_smaller_tree_is_not_that_of_a_larger_one(size):
     """A proof that ends too early ends in some subtree, whose hash may be known as a root."""
     leaf = leaf_hash(b"a")
-    assert included(leaf, 0, 1, [], leaf)
-    assert not included(leaf, 0, size, [], leaf)
-    assert not included(leaf, -1, 1, [], leaf)
-    assert not included(leaf, 1, 1, [], leaf)
+    assert verify_inclusion(leaf, 0, 1, [], leaf)
+    assert not verify_inclusion(leaf, 0, size, [], leaf)
+    assert not verify_inclusion(leaf, -1, 1, [], leaf)
+    assert not verify_inclusion(leaf, 1, 1, [], leaf)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))

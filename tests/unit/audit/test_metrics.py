@@ -10,7 +10,7 @@ from support.audit_logs import NOW, event, honest_runs, write_log
 
 from zt_gate.audit import read_events
 from zt_gate.audit.compare import COLUMNS, LogComparison, row
-from zt_gate.audit.metrics import Figures, parse_window, quantile
+from zt_gate.audit.metrics import LogMetrics, parse_window, quantile
 from zt_gate.audit.page import page
 from zt_gate.audit.prometheus import families, render
 from zt_gate.audit.reader import verify
@@ -46,10 +46,10 @@ HAND = [
 ]  # fmt: skip
 
 
-def figures(log, pairs=HAND, **window):
-    found = Figures(**window)
+def metrics(log, pairs=HAND, **window):
+    found = LogMetrics(**window)
     for item in read_events(write_log(log, pairs)):
-        found.see(item)
+        found.observe(item)
     return found
 
 
@@ -58,7 +58,7 @@ def samples(text):
 
 
 def test_the_figures_are_those_worked_out_by_hand(log):
-    text = samples(render(figures(log), NOW + 10 * HOUR, NOW + 9 * HOUR))
+    text = samples(render(metrics(log), NOW + 10 * HOUR, NOW + 9 * HOUR))
     assert text == {
         'zt_gate_incident_response_seconds{quantile="0.5"}': "3600",
         'zt_gate_incident_response_seconds{quantile="0.9"}': "14400",
@@ -96,9 +96,9 @@ def test_the_figures_are_those_worked_out_by_hand(log):
 
 @pytest.mark.parametrize(("seconds", "active", "expiring"), [(-1, 1, 1), (0, 0, 0), (1, 0, 0)])
 def test_a_waiver_ends_at_its_second(seconds, active, expiring):
-    found = Figures()
+    found = LogMetrics()
     details = {"waivers": "W@2026-06-10T00:00:00Z junk@ x@yesterday"}
-    found.see(
+    found.observe(
         {"event": "run.finished", "run": "r", "outcome": "allow", "time": "2026-06-01T00:00:00Z", "details": details}
     )
     now = NOW.replace(day=10) + timedelta(seconds=seconds)
@@ -107,9 +107,9 @@ def test_a_waiver_ends_at_its_second(seconds, active, expiring):
 
 @pytest.mark.parametrize(("seconds", "expiring"), [(-1, 0), (0, 1), (1, 1)])
 def test_a_waiver_is_about_to_expire_from_fourteen_days_on(seconds, expiring):
-    found = Figures()
+    found = LogMetrics()
     details = {"waivers": "W@2026-06-15T00:00:00Z"}
-    found.see(
+    found.observe(
         {"event": "run.finished", "run": "r", "outcome": "allow", "time": "2026-06-01T00:00:00Z", "details": details}
     )
     assert found.waivers(NOW + timedelta(seconds=seconds)) == (1, expiring)
@@ -118,20 +118,20 @@ def test_a_waiver_is_about_to_expire_from_fourteen_days_on(seconds, expiring):
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
 def test_the_window_begins_at_its_second_and_ends_before_it(log, seconds):
     """Three events at the end of the log, two at its start."""
-    assert figures(log, since=NOW + 9 * HOUR + timedelta(seconds=seconds)).events == (0 if seconds > 0 else 3)
+    assert metrics(log, since=NOW + 9 * HOUR + timedelta(seconds=seconds)).events == (0 if seconds > 0 else 3)
     log.unlink()
-    assert figures(log, until=NOW + timedelta(seconds=seconds)).events == (2 if seconds > 0 else 0)
+    assert metrics(log, until=NOW + timedelta(seconds=seconds)).events == (2 if seconds > 0 else 0)
 
 
 def test_an_empty_log_has_every_name_and_no_invented_value(log):
-    text = render(Figures(), NOW, None)
+    text = render(LogMetrics(), NOW, None)
     assert not re.search(r"^zt_gate_(run_availability_ratio|checkpoint_age_seconds) ", text, re.MULTILINE)
     assert "# TYPE zt_gate_checkpoint_age_seconds gauge" in text
 
 
 def test_labels_cannot_break_out_of_their_line(log):
     odd = 'a"} 1\nzt_gate_declared_breaches_total 99\\'
-    text = render(figures(log, [(finished("a", "allow", team=odd), NOW)]), NOW, None)
+    text = render(metrics(log, [(finished("a", "allow", team=odd), NOW)]), NOW, None)
     assert "\nzt_gate_declared_breaches_total 0\n" in text
     assert "\nzt_gate_declared_breaches_total 99" not in text
     label = r'"(?:[^"\\\n]|\\\\|\\")*"'
@@ -140,19 +140,19 @@ def test_labels_cannot_break_out_of_their_line(log):
 
 
 def test_no_label_holds_a_digest_a_person_or_a_release(log):
-    text = render(figures(log, honest_runs(4, 1)), NOW, None)
+    text = render(metrics(log, honest_runs(4, 1)), NOW, None)
     assert not re.search(r"[0-9a-f]{32}|model-\d|release-\d", text)
 
 
 def test_teams_without_end_are_counted_together(log):
-    text = render(figures(log, [(finished(str(n), "allow", team=f"t{n}"), NOW) for n in range(230)]), NOW, None)
+    text = render(metrics(log, [(finished(str(n), "allow", team=f"t{n}"), NOW) for n in range(230)]), NOW, None)
     assert text.count("zt_gate_decisions_total{") == 201
     assert 'team="others",decision="allow"} 30' in text
 
 
 def emitted():
     names = set()
-    for family in families(Figures(), NOW, None):
+    for family in families(LogMetrics(), NOW, None):
         names.add(family.name)
         if family.kind == "summary":
             names |= {f"{family.name}_sum", f"{family.name}_count"}
@@ -177,7 +177,7 @@ def test_every_query_of_the_dashboard_asks_for_what_is_emitted():
 
 def test_the_docs_explain_every_metric():
     text = (ROOT / "docs" / "audit.md").read_text()
-    assert [family.name for family in families(Figures(), NOW, None) if f"`{family.name}" not in text] == []
+    assert [family.name for family in families(LogMetrics(), NOW, None) if f"`{family.name}" not in text] == []
 
 
 def test_the_docs_quote_the_last_measurement():
@@ -202,7 +202,7 @@ def test_a_window_needs_a_date():
 def compared(log, by, pairs=HAND):
     found = LogComparison(by)
     for item in read_events(write_log(log, pairs)):
-        found.see(item)
+        found.observe(item)
     return found
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zt_gate.intake import Freeze, freeze, hash_cache
-from zt_gate.intake.authenticated_cache import KeyedFolder
-from zt_gate.intake.hash_cache import HashMemory
+from zt_gate.intake.authenticated_cache import AuthenticatedCache
+from zt_gate.intake.hash_cache import HashCache
 
 MARGIN = 0.03
 
@@ -20,9 +20,9 @@ MARGIN = 0.03
 def memory(tmp_path, monkeypatch):
     """A memory with a short margin that takes this file system for an honest one."""
     monkeypatch.setattr(hash_cache, "MARGIN_NS", int(MARGIN * 1e9))
-    monkeypatch.setattr(hash_cache, "WORTHWHILE", 1)
-    folder = KeyedFolder(tmp_path / "cache")
-    opened = HashMemory(folder)
+    monkeypatch.setattr(hash_cache, "MIN_BYTES", 1)
+    folder = AuthenticatedCache(tmp_path / "cache")
+    opened = HashCache(folder)
     opened.__dict__["_devices"] = frozenset({tmp_path.stat().st_dev})
     yield opened
     folder.close()
@@ -33,7 +33,7 @@ def rest():
 
 
 def look(root, memory=None):
-    with freeze([root], Freeze.HOLD, memory=memory) as frozen:
+    with freeze([root], Freeze.HOLD, hash_cache=memory) as frozen:
         return frozen.digest, frozen.reused
 
 
@@ -74,7 +74,7 @@ def test_another_file_of_the_same_size_in_its_place_is_read(make_tree, memory):
 def test_a_page_that_was_mapped_before_cannot_be_written_to_unnoticed(make_tree, memory):
     """A dirty mapped page takes writes without a new change time, unless it was flushed in between."""
     root = make_tree({"a": b"good" * 4096})
-    if root.stat().st_dev not in HashMemory(memory._folder)._devices:
+    if root.stat().st_dev not in HashCache(memory._folder)._devices:
         pytest.skip("the test folder is not on one of the file systems that hashes are remembered for")
     with (root / "a").open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as mapped:
         mapped[0:4] = b"warm"
@@ -109,14 +109,14 @@ def test_the_file_systems_are_read_from_the_mounts(memory, tmp_path, monkeypatch
     mounts = tmp_path / "mounts"
     mounts.write_text("1 0 254:1 / / rw - ext4 /dev/vda rw\n2 1 0:33 / /m\\040x rw shared:1 - fuse.evil ext4 rw\n")
     monkeypatch.setattr(hash_cache, "_MOUNTS", str(mounts))
-    assert HashMemory(memory._folder)._devices == {os.makedev(254, 1)}
+    assert HashCache(memory._folder)._devices == {os.makedev(254, 1)}
     for broken in ("1 0\n", "1 0 x:y / / rw - ext4 a rw\n"):
         mounts.write_text(broken)
-        assert HashMemory(memory._folder)._devices == frozenset()
+        assert HashCache(memory._folder)._devices == frozenset()
 
 
 def test_small_files_are_not_worth_a_record(make_tree, memory, monkeypatch):
-    monkeypatch.setattr(hash_cache, "WORTHWHILE", 10)
+    monkeypatch.setattr(hash_cache, "MIN_BYTES", 10)
     root = make_tree({"a": b"1" * 9, "b": b"1" * 10})
     rest()
     look(root, memory)
@@ -131,7 +131,7 @@ def test_reused_bytes_count_towards_the_limit(make_tree, memory):
     rest()
     look(root, memory)
     with pytest.raises(TargetError, match="larger"):
-        freeze([root], Freeze.HOLD, IntakeLimits(max_bytes=8), memory=memory)
+        freeze([root], Freeze.HOLD, IntakeLimits(max_bytes=8), hash_cache=memory)
 
 
 def replace(path):

@@ -12,12 +12,12 @@ import pytest
 
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake import Freeze, freeze, parallel_hashing
-from zt_gate.intake.parallel_hashing import HEARD, Hashing, Held
+from zt_gate.intake.parallel_hashing import PROGRESS, Hashing, HeldFile
 from zt_gate.intake.source import FileIdentity
 from zt_gate.isolation.fork import isolate
 from zt_gate.isolation.limits import WorkerLimits
 
-LARGE = parallel_hashing._WORTHWHILE + 12_345
+LARGE = parallel_hashing._MIN_LOAD + 12_345
 
 
 def children():
@@ -41,7 +41,7 @@ def hold(tmp_path):
         path = tmp_path / name
         path.write_bytes(hashlib.sha256(name.encode()).digest() * (size // 32) + b"x" * (size % 32))
         fd = os.open(path, os.O_RDONLY)
-        held[name] = Held(name, fd, FileIdentity.of(os.fstat(fd)), 0)
+        held[name] = HeldFile(name, fd, FileIdentity.of(os.fstat(fd)), 0)
         return path
 
     yield make, held
@@ -63,7 +63,7 @@ def test_every_size_has_the_digest_of_its_bytes(hold):
 
 def test_files_are_shared_out_by_size():
     sizes = [50, 10, 200, 60, 70, 10]
-    files = {str(size) + letter: Held("", -1, FileIdentity(0, 0, size << 20, 0, 0), 0)
+    files = {str(size) + letter: HeldFile("", -1, FileIdentity(0, 0, size << 20, 0, 0), 0)
              for size, letter in zip(sizes, "abcdef", strict=True)}  # fmt: skip
     shares = parallel_hashing._shares(files, 2)
     assert [sorted(share) for share in shares] == [["200c"], ["10b", "10f", "50a", "60d", "70e"]]
@@ -105,13 +105,13 @@ def test_what_was_never_hashed_to_its_end_has_no_subject(make_tree):
 
 def paused(monkeypatch, then):
     """Have the process that hashes do something before its first file."""
-    real = Held.sha256
+    real = HeldFile.sha256
 
     def first(self, heard=None):
         then()
         return real(self, heard)
 
-    monkeypatch.setattr(Held, "sha256", first)
+    monkeypatch.setattr(HeldFile, "sha256", first)
 
 
 @pytest.mark.parametrize("write", ["append", "overwrite", "truncate"])
@@ -209,14 +209,14 @@ def test_a_worker_cannot_take_the_digests_from_the_gate(make_tree):
 
 def test_whoever_listens_hears_how_far_it_is(make_tree, monkeypatch):
     heard = []
-    token = HEARD.set(heard.append)
+    token = PROGRESS.set(heard.append)
     paused(monkeypatch, lambda: time.sleep(0.3))
     try:
         with freeze([make_tree({"a": b"1" * LARGE, "b": b"2"})], Freeze.HOLD) as frozen:
             assert heard == []
             _ = frozen.subject
     finally:
-        HEARD.reset(token)
+        PROGRESS.reset(token)
     assert heard == sorted(heard)
     assert set(heard) <= {0, LARGE}
     assert heard

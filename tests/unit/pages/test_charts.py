@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zt_gate.domain import Bars, Curve, Heat, Pixels
-from zt_gate.pages import ChartLine, bars, draw, lines, shown
-from zt_gate.pages.pictures import MOST_BARS
+from zt_gate.pages import ChartLine, bars, draw, format_value, lines
+from zt_gate.pages.pictures import MAX_BARS
 
 NAME = "<script>&\"'\u202e"
 
@@ -65,7 +65,7 @@ def test_of_many_bars_the_highest_are_drawn():
     root = drawn(draw(Bars("index", tuple((f"class {n}", float(n)) for n in range(100)), 2.0)))
     names = [item.text for item in root.iter("text") if item.get("class") == "name"]
     assert names[0] == "class 99"
-    assert len(names) == MOST_BARS
+    assert len(names) == MAX_BARS
 
 
 def test_pixels_are_joined_and_in_their_colours():
@@ -101,4 +101,4 @@ def test_lines_break_where_a_value_is_missing():
      (3e15, "bytes", "3000.0 TB"), (7, "count", "7")],
 )  # fmt: skip
 def test_figures_read_as_people_write_them(value, unit, said):
-    assert shown(value, unit) == said
+    assert format_value(value, unit) == said

@@ -6,7 +6,7 @@ import pytest
 from support.policies import HEAD, KEY
 
 from zt_gate.policy.catalog import rule_ids
-from zt_gate.policy.lint import asked_by, lint
+from zt_gate.policy.lint import check_for_rule, lint
 from zt_gate.policy.load import open_policy, pack_names
 from zt_gate.policy.model import STATEMENTS
 from zt_gate.policy.rules_folder import rules_folder
@@ -142,4 +142,4 @@ def test_a_pack_sets_only_rules_that_exist_can_fire_and_are_raised(linted, name)
 
 
 def test_the_table_of_who_finds_what_names_nobody_who_is_not_there():
-    assert {asked_by(rule) for rule in rule_ids()} <= {"", *CHECKS, *STATEMENTS}
+    assert {check_for_rule(rule) for rule in rule_ids()} <= {"", *CHECKS, *STATEMENTS}

@@ -13,8 +13,8 @@ class Licence:
     """Somebody who may says that the release may be used."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    by: tuple[Identifier, ...] = ordered(Accepted())
-    seats: Count | None = ordered(More(default=3))
+    by: tuple[Identifier, ...] = ordered(AllowedList())
+    seats: Count | None = ordered(HigherIsStricter(default=3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ from zt_gate.trust.requirements.requirement import missing
 KINDS = ("https://example.com/licence/v1",)
 
 
-def licence_evidence(question, wanted, items):
-    return missing("licence", question.subject, f"licence for {wanted.seats} seats", "buy one", items)
+def licence_evidence(context, requirement, statements):
+    return missing("licence", context.subject, f"licence for {requirement.seats} seats", "buy one", statements)
 """
 PROOF = """
 import json
@@ -36,13 +36,13 @@ from support.policies import SUBJECT, loaded, policy
 from zt_gate.policy.break_glass import OVERRIDABLE
 from zt_gate.policy.diff import compare
 from zt_gate.policy.judge import judge
-from zt_gate.policy.lint import asked_by
+from zt_gate.policy.lint import check_for_rule
 from zt_gate.policy.merge import merge
 from zt_gate.policy.roles import ACT_OF, DUTY_OF
 from zt_gate.policy.schema import policy_schema
 from zt_gate.policy.strictness import Loosening
 from zt_gate.policy.waivers import is_never_waived
-from zt_gate.trust.collect import Question, collect
+from zt_gate.trust.collect import Context, collect
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 pack, lax = (policy(stages={"s": {"licence": value}}) for value in ({}, {"seats": 2}))
@@ -54,11 +54,11 @@ except Loosening as error:
 else:
     raise AssertionError("merged")
 assert [(c.setting, c.direction) for c in compare(pack, lax)] == [("licence.seats", "looser")]
-assert (ACT_OF["licence"], DUTY_OF.get("licence"), asked_by("LIC-001")) == ("approve", None, "licence")
+assert (ACT_OF["licence"], DUTY_OF.get("licence"), check_for_rule("LIC-001")) == ("approve", None, "licence")
 assert "licence" in OVERRIDABLE and is_never_waived("LIC-001")
 stage = pack.stages["s"]
-question = Question(SUBJECT, "s", loaded(pack).digest, NOW)
-(found,) = collect(question, stage, pack.trust, [], pack)
+context = Context(SUBJECT, "s", loaded(pack).digest, NOW)
+(found,) = collect(context, stage, pack.trust, [], pack)
 assert (found.check, str(found.status)) == ("licence", "missing"), found
 assert {r.check for r in judge(SUBJECT, [found], loaded(pack), "s", NOW).reasons} >= {"licence"}
 """
@@ -69,7 +69,7 @@ def test_a_requirement_is_a_class_and_a_row_and_who_answers_it(tmp_path):
     (tmp_path / "rules").symlink_to(ROOT / "rules")
     table = tmp_path / "zt_gate" / "policy" / "requirements.py"
     text = table.read_text()
-    field = "    continuity: Continuity | None = ordered(Demanded())\n"
+    field = "    continuity: Continuity | None = ordered(Obligation())\n"
     row = '    "continuity": Requirement('
     more = '    "licence": Requirement("zt_gate.trust.licence:licence_evidence", "approve", "LIC"),\n'
     for old, new in (

@@ -30,7 +30,7 @@ def run(**details):
 def suggested(*events, least=3):
     record = StageHistory(POLICY)
     for event in events:
-        record.see(event)
+        record.observe(event)
     return suggest(POLICY.policy, record, least).stages["s"]
 
 

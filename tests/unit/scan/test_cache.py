@@ -11,7 +11,7 @@ from zt_gate.cli.main import main
 from zt_gate.domain import Notes
 from zt_gate.errors import UsageError
 from zt_gate.intake import Freeze, freeze
-from zt_gate.intake.authenticated_cache import KeyedFolder
+from zt_gate.intake.authenticated_cache import AuthenticatedCache
 from zt_gate.scan import cache as cache_module
 from zt_gate.scan.artifacts import ArtifactCheck
 from zt_gate.scan.cache import ExaminationCache
@@ -190,7 +190,7 @@ def test_a_full_disk_does_not_stop_the_run(release, cache, monkeypatch, tmp_path
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(KeyedFolder, "_write", full)
+    monkeypatch.setattr(AuthenticatedCache, "_write", full)
     assert without_metrics(evidence(release, cache)) == without_metrics(evidence(release))
     assert entries(tmp_path) == []
 

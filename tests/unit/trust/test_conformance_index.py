@@ -22,13 +22,13 @@ from zt_gate.policy.requirements import ModelSigning, Signature
 from zt_gate.policy.trust_roots import Certificate, Identity, Key, Trust, TrustedRoot
 from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.people.signers import Signers
-from zt_gate.trust.signatures.bundle_without_log import check_version, is_unlogged, read_unlogged
+from zt_gate.trust.signatures.bundle_without_log import check_version, is_bundle_without_log, read_bundle_without_log
 from zt_gate.trust.signatures.envelope import read_envelope, verifies
 from zt_gate.trust.signatures.keys import generate, load_public
 from zt_gate.trust.signatures.model_signing import read_model
 from zt_gate.trust.signatures.sigstore_bundle import bundle_verifier
 from zt_gate.trust.statements.statement import parse_statement
-from zt_gate.trust.verify import examine
+from zt_gate.trust.verify import verify_evidence_file
 
 pytestmark = pytest.mark.conformance
 
@@ -91,8 +91,8 @@ def keyed(folder, row, _identity) -> bool:
     """A bundle that asks for a public key; the policy's is the one beside it, if any."""
     value = parse_object(first_line(folder, row), "the bundle", 1 << 24)
     check_version(value)
-    assert is_unlogged(value)
-    bundle = read_unlogged(value, (folder / row["artifact"]).read_bytes())
+    assert is_bundle_without_log(value)
+    bundle = read_bundle_without_log(value, (folder / row["artifact"]).read_bytes())
     keys = [load_public(path.read_bytes()) for path in (folder / row["path"]).parent.glob("key.pub")]
     return any(verifies(key, bundle.signature, bundle.signed) for key in keys)
 
@@ -105,7 +105,9 @@ def google(folder, row, _identity) -> bool:
 
 def raw(folder, row, _identity) -> bool:
     """An envelope with a certificate in it and no log entry; nobody's, whatever the certificate says."""
-    item = examine(EvidenceFile("x", first_line(folder, row)), Signers(Trust(), NOW), Subject("m", Manifest(())))
+    item = verify_evidence_file(
+        EvidenceFile("x", first_line(folder, row)), Signers(Trust(), NOW), Subject("m", Manifest(()))
+    )
     return bool(item.signers)
 
 

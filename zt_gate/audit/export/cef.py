@@ -33,8 +33,10 @@ def cef(event: Mapping[str, Any]) -> str:
     }
     # CEF counts from 0 to 10, the severities here from 1 to 5.
     head = ("0", VENDOR, PRODUCT, __version__, event["event"], title(event), str(severity(event) * 2 - 1))
-    words = " ".join(f"{name}={escape_extension(text)}" for name, text in extension.items() if _said(name, extension))
-    return "CEF:" + "|".join(escape_header(text) for text in head) + "|" + words
+    fields = " ".join(
+        f"{name}={escape_extension(text)}" for name, text in extension.items() if _has_value(name, extension)
+    )
+    return "CEF:" + "|".join(escape_header(text) for text in head) + "|" + fields
 
 
 def escape_header(text: str) -> str:
@@ -53,6 +55,6 @@ def _act(event: Mapping[str, Any]) -> str:
     return "denied" if denied(event) else "allowed"
 
 
-def _said(name: str, extension: Mapping[str, str]) -> bool:
+def _has_value(name: str, extension: Mapping[str, str]) -> bool:
     """A label without its value says nothing."""
     return bool(extension[name.removesuffix("Label")])

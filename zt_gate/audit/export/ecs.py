@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zt_gate import __version__
-from zt_gate.audit.event import TIME, happened, split
+from zt_gate.audit.event import TIME, event_time, split
 from zt_gate.audit.export.kinds import PRODUCT, VENDOR, denied, severity, title
 
 ECS_VERSION = "8.11.0"
@@ -16,7 +16,7 @@ def ecs(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return one event of an intact log as an ECS document."""
     kind, details = event["event"], event.get("details", {})
     value: dict[str, Any] = {
-        "@timestamp": happened(event).strftime(TIME),
+        "@timestamp": event_time(event).strftime(TIME),
         "ecs": {"version": ECS_VERSION},
         "message": f"{title(event)}: {event['what']}",
         "event": {

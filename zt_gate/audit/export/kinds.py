@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zt_gate.audit.event import happened
+from zt_gate.audit.event import event_time
 
 VENDOR = PRODUCT = "zt-gate"
 _SEVERITIES = {
@@ -52,4 +52,4 @@ def denied(event: Mapping[str, Any]) -> bool:
 
 def milliseconds(event: Mapping[str, Any]) -> int:
     """Return when it happened, in milliseconds since 1970."""
-    return int(happened(event).timestamp()) * 1000
+    return int(event_time(event).timestamp()) * 1000

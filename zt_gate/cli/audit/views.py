@@ -48,7 +48,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     Raises:
         AuditLogError: the log is not intact; what `see` learnt must not be used.
     """
-    from zt_gate.audit.event import happened
+    from zt_gate.audit.event import event_time
     from zt_gate.audit.reader import LogSummary, OpenRuns, Position, read_events
     from zt_gate.cli.audit.acts import require_file
     from zt_gate.cli.common.audit_log import held_checkpoints
@@ -58,10 +58,10 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     covered = max((checkpoint.size for checkpoint in held), default=0)
     position, running, moment = Position(), OpenRuns(), None
     for event in read_events(args.log, held, position):
-        running.see(event)
+        running.observe(event)
         see(event)
         if position.count == covered:
-            moment = happened(event)
+            moment = event_time(event)
     return LogSummary(position.count, position.last, position.checkpoint, tuple(running.names)), covered, moment
 
 
@@ -92,14 +92,14 @@ def _export(args: argparse.Namespace, console: Console) -> int:
 
 
 def _metrics(args: argparse.Namespace, console: Console) -> int:
-    from zt_gate.audit.metrics import Figures, parse_window
+    from zt_gate.audit.metrics import LogMetrics, parse_window
     from zt_gate.audit.prometheus import render
 
     since = parse_window(args.since, "--since") if args.since else None
     until = parse_window(args.until, "--until") if args.until else None
-    figures = Figures(since, until)
-    _, _, moment = _read(args, figures.see)
-    return _leave(args, console, render(figures, datetime.now(UTC), moment))
+    metrics = LogMetrics(since, until)
+    _, _, moment = _read(args, metrics.observe)
+    return _leave(args, console, render(metrics, datetime.now(UTC), moment))
 
 
 def _report(args: argparse.Namespace, console: Console) -> int:
@@ -107,7 +107,7 @@ def _report(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.audit.page import page
 
     comparison = LogComparison(args.by)
-    summary, covered, _ = _read(args, comparison.see)
+    summary, covered, _ = _read(args, comparison.observe)
     return _leave(args, console, page(comparison, summary, covered, datetime.now(UTC)))
 
 
@@ -116,7 +116,7 @@ def _anomalies(args: argparse.Namespace, console: Console) -> int:
 
     detector = AnomalyDetector()
     found: list[Anomaly] = []
-    _read(args, lambda event: found.extend(detector.see(event)))
+    _read(args, lambda event: found.extend(detector.observe(event)))
     console.table([(f"{anomaly.seq:>6}", anomaly.kind, anomaly.text) for anomaly in found])
     console.note(f"{len(found)} anomalous events; advice for a person, never a verdict")
     return 0

@@ -17,7 +17,7 @@ from zt_gate.cli.common.files import write_atomically
 from zt_gate.cli.common.output import DECISION_FILES, expect_reports
 from zt_gate.domain import printable
 from zt_gate.gate import Outcome, Progress, Request, check
-from zt_gate.intake.parallel_hashing import HEARD
+from zt_gate.intake.parallel_hashing import PROGRESS
 from zt_gate.report import formats, terminal
 from zt_gate.report.model import ALLOWED, build, exit_code
 
@@ -96,11 +96,11 @@ def _progress(console: Console, targets: Sequence[Path], *, verbose: bool) -> It
     from zt_gate.cli.common.progress import ProgressLine
 
     with ProgressLine(screen, targets) as line:
-        token = HEARD.set(line.bytes_read)
+        token = PROGRESS.set(line.bytes_read)
         try:
             yield line.step
         finally:
-            HEARD.reset(token)
+            PROGRESS.reset(token)
 
 
 def write_reports(folder: Path, report: dict[str, Any], outcome: Outcome | None = None) -> None:

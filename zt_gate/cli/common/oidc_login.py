@@ -18,7 +18,7 @@ from zt_gate.errors import EvidenceError, TargetError, UsageError
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.model import Policy
-from zt_gate.trust.people.login import FIELD, MAX_TOKEN, WINDOW, act_nonce, stated_nonce
+from zt_gate.trust.people.login import FIELD, MAX_TOKEN, WINDOW, act_nonce, token_nonce
 
 
 def acting_time(args: argparse.Namespace, policy: Policy, console: Console) -> datetime:
@@ -70,7 +70,7 @@ def with_token(predicate: dict[str, Any], file: Path | None, subject: Digest) ->
     if file is None:
         return predicate
     token = read_input(file, MAX_TOKEN).decode("ascii", "replace").strip()
-    if stated_nonce(token) != act_nonce(subject, predicate):
+    if token_nonce(token) != act_nonce(subject, predicate):
         advice = "give both commands the same arguments and --at, and ask for the token with the nonce that is printed"
         raise EvidenceError(f"{printable(file)} holds no ID token for this act", advice)
     return {**predicate, FIELD: token}

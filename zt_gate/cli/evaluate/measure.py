@@ -189,13 +189,13 @@ def _journal_key(given: Path | None, out: Path, console: Console) -> bytes:
         UsageError: the folder that was named lies in `out`, or others can read the key.
         ToolError: the folder that was named cannot be used.
     """
-    from zt_gate.intake.authenticated_cache import KeyedFolder
+    from zt_gate.intake.authenticated_cache import AuthenticatedCache
 
     state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     folder = given if given is not None else Path(state, "zt-gate", "journal-key")
     try:
         _check_key_folder(folder, out)
-        kept = KeyedFolder(folder, "folder of the journal's key", _NAME_KEY)
+        kept = AuthenticatedCache(folder, "folder of the journal's key", _NAME_KEY)
     except (UsageError, ToolError) as error:
         if given is not None:
             raise

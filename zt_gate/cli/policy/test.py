@@ -72,7 +72,7 @@ def run_suggest(args: argparse.Namespace, console: Console) -> int:
     loaded = load_policy(args.policy)
     record = StageHistory(loaded)
     for event in read_events(args.log, held_checkpoints(args)):
-        record.see(event)
+        record.observe(event)
     better = suggest(loaded.policy, record, args.least)
     changes = compare(loaded.policy, better)
     for name, history in sorted(record.stages.items()):

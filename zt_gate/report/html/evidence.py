@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zt_gate.domain import parse_picture
-from zt_gate.pages import Markup, bars, draw, element, join, shown
+from zt_gate.pages import Markup, bars, draw, element, format_value, join
 
 _SIGNS = {
     "pass": "M5 12.5l4.2 4.3L19 7",
@@ -48,7 +48,7 @@ def _card(check: dict[str, Any], *, blames: bool) -> Markup:
     facts = [join(harmless or _WORDS[status])]
     covered = check["coverage"]
     if covered["files"]:
-        facts.append(join(f"{_count(covered['files'], 'file')}, every byte: {shown(covered['bytes'], 'bytes')}"))
+        facts.append(join(f"{_count(covered['files'], 'file')}, every byte: {format_value(covered['bytes'], 'bytes')}"))
     if check["findings"]:
         facts.append(join(_count(len(check["findings"]), "finding")))
     lines = [element("li", fact) for fact in facts]

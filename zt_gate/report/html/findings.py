@@ -160,11 +160,11 @@ def _reference(item: str) -> Markup:
 
 
 def _places(rows: tuple[Row, ...], room: int) -> Markup | None:
-    shown = rows[:room]
-    if not shown:
+    format_value = rows[:room]
+    if not format_value:
         return element("p", f"{len(rows):,} places are not on this page; see report.json.", class_="soft")
-    first = element("ul", (_place(row) for row in shown[:_FIRST]), class_="places")
-    rest = shown[_FIRST:]
+    first = element("ul", (_place(row) for row in format_value[:_FIRST]), class_="places")
+    rest = format_value[_FIRST:]
     if not rest:
         return first
     listed = element("ul", (_place(row) for row in rest), class_="places")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from zt_gate.pages import Markup, document, element, join, link, shown
+from zt_gate.pages import Markup, document, element, format_value, join, link
 from zt_gate.report.fixes import Step, steps, summary
 from zt_gate.report.html.commands import command_block, with_code
 from zt_gate.report.html.evidence import agreement, cards, coverage, pictures, record
@@ -96,7 +96,7 @@ def _summary(report: dict[str, Any], found: list[Row]) -> str:
 
 def _facts(report: dict[str, Any]) -> Markup:
     subject, policy = report["subject"], report["policy"]
-    size = f"{_count(subject['files'], 'file')}, {shown(subject['bytes'], 'bytes')}"
+    size = f"{_count(subject['files'], 'file')}, {format_value(subject['bytes'], 'bytes')}"
     facts = [
         ("Release", join(size)),
         ("Policy", join(policy["name"])),

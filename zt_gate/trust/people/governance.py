@@ -1,4 +1,4 @@
-"""What a policy asks of people beyond its requirements: separate duties, signed waivers, and who broke the glass."""
+"""The policy's rules for people: separation of duties, signed waivers, and break-glass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.policy.roles import BREAK_GLASS, WAIVERS, BreakGlass
 from zt_gate.policy.waivers import Waiver
 from zt_gate.trust.context import Context
-from zt_gate.trust.people.roles import permitted
+from zt_gate.trust.people.roles import permitted_signers
 from zt_gate.trust.people.separation import duties_of, separation_evidence, unmet
 from zt_gate.trust.people.signers import Signer, Signers, persons
 from zt_gate.trust.requirements.approvals import command, of_act, sound_acts
@@ -23,66 +23,70 @@ BREAK_GLASS_VERSION = "1"
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 Windows = dict[str, dict[str, tuple[datetime, str]]]
-"""For each incident and person: until when their word holds, and the id under which they gave it."""
+"""For each incident and person: when their break-glass statement expires, and the signer id that they used."""
 
 
 def break_glass_evidence(
-    question: Context, wanted: BreakGlass, by: Sequence[str], items: Sequence[VerifiedStatement]
+    context: Context, requirement: BreakGlass, by: Sequence[str], statements: Sequence[VerifiedStatement]
 ) -> Evidence | None:
-    """Judge the statements that break the glass; None where nobody brought one.
+    """Evaluate the break-glass statements; None if there are none.
 
     Args:
-        question: the decision that they are about.
-        wanted: how many persons, for how long at most.
-        by: ids that are listed, and whose roles permit it.
-        items: the verified statements.
+        context: the decision that they apply to.
+        requirement: how many persons are needed, and the longest window.
+        by: listed ids whose roles permit it.
+        statements: all verified statements.
     """
-    if not of_act(items, "break-glass"):
+    if not of_act(statements, "break-glass"):
         return None
     windows: Windows = {}
-    outcomes = []
-    for item, outcome in sound_acts(question, "break-glass", by, None, items):
-        outcomes.append(outcome)
-        if outcome.ok and item.statement is not None:
-            _note(item, item.statement.predicate, wanted, by, windows, outcome)
-    best = _best(windows, wanted.count)
+    assessments = []
+    for statement, assessment in sound_acts(context, "break-glass", by, None, statements):
+        assessments.append(assessment)
+        if assessment.ok and statement.in_toto is not None:
+            _add_window(statement, statement.in_toto.predicate, requirement, by, windows, assessment)
+    best = _longest_window(windows, requirement.count)
     if best is None:
         release = Assessment("release")
         most = max((len(people) for people in windows.values()), default=0)
         who = ", ".join(by) or "nobody"
         release.finding(
-            "ACC-005", f"{most} of {wanted.count} persons broke the glass for one incident; who may: {who}", "count"
+            "ACC-005",
+            f"{most} of {requirement.count} persons broke the glass for one incident; who may: {who}",
+            "count",
         )
-        outcomes.append(release)
-    metrics = {"envelopes": str(len(outcomes) - (best is None))} | (best or {})
+        assessments.append(release)
+    metrics = {"envelopes": str(len(assessments) - (best is None))} | (best or {})
     return settle(
-        BREAK_GLASS, BREAK_GLASS_VERSION, question.subject, outcomes, satisfied=best is not None, metrics=metrics
+        BREAK_GLASS, BREAK_GLASS_VERSION, context.subject, assessments, satisfied=best is not None, metrics=metrics
     )
 
 
-def _note(
-    item: VerifiedStatement,
+def _add_window(
+    statement: VerifiedStatement,
     predicate: dict[str, Any],
-    wanted: BreakGlass,
+    requirement: BreakGlass,
     by: Sequence[str],
     windows: Windows,
-    outcome: Assessment,
+    assessment: Assessment,
 ) -> None:
-    """Enter a sound statement under its incident; a window that is too long is a finding."""
+    """Add the window of a valid statement to its incident; a window that is too long is a finding."""
     begins, ends, incident = instant(predicate["approvedOn"]), instant(predicate["expires"]), predicate.get("incident")
     if not isinstance(incident, str) or not incident.strip():
-        outcome.finding("ACC-006", "breaks the glass and names no incident")
+        assessment.finding("ACC-006", "breaks the glass and names no incident")
         return
-    if begins is None or ends is None or ends - begins > timedelta(hours=wanted.max_hours):
-        outcome.finding("ACC-006", f"breaks the glass for longer than the {wanted.max_hours} hours that are accepted")
+    if begins is None or ends is None or ends - begins > timedelta(hours=requirement.max_hours):
+        assessment.finding(
+            "ACC-006", f"breaks the glass for longer than the {requirement.max_hours} hours that are accepted"
+        )
         return
     people = windows.setdefault(printable(incident.strip(), 120), {})
-    for signer in item.signers_of(by):
+    for signer in statement.signers_of(by):
         people[signer.person] = max(people.get(signer.person, (ends, signer.id)), (ends, signer.id))
 
 
-def _best(windows: Windows, count: int) -> dict[str, str] | None:
-    """Return the incident whose window stays open longest: until one person too few is left."""
+def _longest_window(windows: Windows, count: int) -> dict[str, str] | None:
+    """Return the incident whose window stays open longest: until fewer than `count` persons are left."""
     found = []
     for incident, people in windows.items():
         ends = sorted(people.values(), reverse=True)
@@ -99,42 +103,42 @@ WAIVERS_VERSION = "2"
 
 
 def waivers_evidence(
-    question: Context,
+    context: Context,
     waivers: Sequence[Waiver],
     signers: Signers,
     by: Sequence[str],
-    items: Sequence[VerifiedStatement],
+    statements: Sequence[VerifiedStatement],
 ) -> Evidence:
-    """Judge whether each waiver was signed for by the person whom it names as its approver.
+    """Evaluate whether the approver named in each waiver signed it.
 
     Args:
-        question: the decision; its policy digest covers the waivers.
-        waivers: those that are in force for the subject.
-        signers: every signer that the policy lists.
+        context: the decision; its policy digest covers the waivers.
+        waivers: the active waivers for the subject.
+        signers: every signer in the policy.
         by: ids whose roles permit them to waive.
-        items: the verified statements.
+        statements: all verified statements.
     """
-    outcomes: list[Assessment] = []
+    assessments: list[Assessment] = []
     found: set[Signer] = set()
-    for item, outcome in sound_acts(question, "waive", by, None, items):
-        outcomes.append(outcome)
-        if outcome.ok:
-            found |= item.signers_of(by)
-    if not outcomes:
-        fix = f"let the approver sign for it: {command('waive', question.stage)}"
-        return missing(WAIVERS, question.subject, f"signature for the waiver {waivers[0].id}", fix, items)
+    for statement, assessment in sound_acts(context, "waive", by, None, statements):
+        assessments.append(assessment)
+        if assessment.ok:
+            found |= statement.signers_of(by)
+    if not assessments:
+        fix = f"let the approver sign for it: {command('waive', context.stage)}"
+        return missing(WAIVERS, context.subject, f"signature for the waiver {waivers[0].id}", fix, statements)
     unsigned = Assessment("release")
     for waiver in waivers:
-        if problem := _problem(waiver, signers, found):
+        if problem := _waiver_problem(waiver, signers, found):
             unsigned.finding("ACC-004", f"waiver {waiver.id} does not count: {problem}", waiver.id)
     metrics = {"signers": ", ".join(sorted(persons(found).values())), "waivers": str(len(waivers))}
     return settle(
-        WAIVERS, WAIVERS_VERSION, question.subject, [*outcomes, unsigned], satisfied=unsigned.ok, metrics=metrics
+        WAIVERS, WAIVERS_VERSION, context.subject, [*assessments, unsigned], satisfied=unsigned.ok, metrics=metrics
     )
 
 
-def _problem(waiver: Waiver, signers: Signers, found: set[Signer]) -> str:
-    """Say what is wrong with a waiver's people; nothing where it is in order."""
+def _waiver_problem(waiver: Waiver, signers: Signers, found: set[Signer]) -> str:
+    """Return what is wrong with a waiver's owner or approver; empty if nothing is."""
     owner, approver = signers.person_of(waiver.owner), signers.person_of(waiver.approved_by)
     for name, person in ((waiver.owner, owner), (waiver.approved_by, approver)):
         if person is None:
@@ -146,45 +150,47 @@ def _problem(waiver: Waiver, signers: Signers, found: set[Signer]) -> str:
     return ""
 
 
-def governed(
-    question: Context,
+def people_evidence(
+    context: Context,
     policy: Policy,
     signers: Signers,
-    items: Sequence[VerifiedStatement],
-    asked: Mapping[str, AnyRequirement],
+    statements: Sequence[VerifiedStatement],
+    requirements: Mapping[str, AnyRequirement],
     evidence: Sequence[Evidence],
-    answers: Callable[[str, AnyRequirement], Evidence],
+    evaluate: Callable[[str, AnyRequirement], Evidence],
 ) -> list[Evidence]:
     """Return the evidence about people.
 
     Args:
-        question: the decision.
+        context: the decision.
         policy: roles, duties, waivers and break-glass.
-        signers: every signer that the policy lists.
-        items: the verified statements, without what is revoked.
-        asked: the stage's requirements, for those whose roles permit it.
-        evidence: what the requirements came to.
-        answers: asks a requirement again, with another content.
+        signers: every signer in the policy.
+        statements: all verified statements that are not revoked.
+        requirements: the stage's requirements, restricted to signers whose roles permit the act.
+        evidence: the evidence for these requirements.
+        evaluate: evaluates a requirement again, with other contents.
     """
     found: list[Evidence] = []
-    if policy.separation_of_duties and asked:
+    if policy.separation_of_duties and requirements:
         ids = signers.people()
-        held = _held(question, policy, ids)
-        duties = duties_of(asked, ids, held, lambda name, requirement: answers(name, requirement).status is Status.PASS)
-        found.append(separation_evidence(question.subject, policy.separation_of_duties, duties, unmet(evidence)))
-    waivers = policy.holding(question.subject.digest, question.now)
+        held = _waiver_duties(context, policy, ids)
+        duties = duties_of(
+            requirements, ids, held, lambda name, requirement: evaluate(name, requirement).status is Status.PASS
+        )
+        found.append(separation_evidence(context.subject, policy.separation_of_duties, duties, unmet(evidence)))
+    waivers = policy.active_waivers(context.subject.digest, context.now)
     if policy.roles is not None and waivers:
-        by = permitted(policy.trust.ids, "waive", policy.trust, policy.roles)
-        found.append(waivers_evidence(question, waivers, signers, by, items))
+        by = permitted_signers(policy.trust.ids, "waive", policy.trust, policy.roles)
+        found.append(waivers_evidence(context, waivers, signers, by, statements))
     if policy.break_glass is not None:
-        by = permitted(policy.break_glass.by, "break-glass", policy.trust, policy.roles)
-        emergency = break_glass_evidence(question, policy.break_glass, by, items)
+        by = permitted_signers(policy.break_glass.by, "break-glass", policy.trust, policy.roles)
+        emergency = break_glass_evidence(context, policy.break_glass, by, statements)
         found += [emergency] if emergency is not None else []
     return found
 
 
-def _held(question: Context, policy: Policy, people: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
-    """Return who owns or approved a waiver for the subject. A name that the policy does not know is somebody else."""
+def _waiver_duties(context: Context, policy: Policy, people: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """Return who owns or approved a waiver for the subject. An unknown name counts as a person of its own."""
     persons = {entry.id: entry.person for entry in policy.trust.entries}
 
     def named(name: str) -> list[str]:
@@ -192,7 +198,7 @@ def _held(question: Context, policy: Policy, people: Mapping[str, Sequence[str]]
         return own or [f"{name} (not under trust)"]
 
     held: dict[str, set[str]] = {}
-    for waiver in policy.holding(question.subject.digest, question.now):
+    for waiver in policy.active_waivers(context.subject.digest, context.now):
         for name, duty in ((waiver.owner, "waiver-owner"), (waiver.approved_by, "waiver-approver")):
             for who in named(name):
                 held.setdefault(who, set()).add(duty)

@@ -1,7 +1,7 @@
-"""Logins: does the ID token inside an act show that its person logged in as the policy asks?
+"""Logins: does the ID token inside an act prove that its person logged in as the policy requires?
 
 A token is verified offline, with the keys that the policy pins, as of the time of the act; it may have expired since.
-Its `nonce` names the act and the bytes, so that it is worth nothing in any other statement. Sources: OpenID Connect
+Its `nonce` is a hash of the act and the subject, so it cannot be reused in another statement. Sources: OpenID Connect
 Core 1.0 sections 2 and 3.1.3.7, RFC 8176, and RFC 8725 for what goes wrong with JSON Web Tokens.
 """
 
@@ -19,7 +19,7 @@ from zt_gate.trust.requirements.requirement import MAX_SKEW, Assessment, instant
 from zt_gate.trust.verify import VerifiedStatement
 
 FIELD = "idToken"
-"""Where a token stands in the predicate of an act."""
+"""Field of the predicate that carries the token."""
 MAX_TOKEN = 16 << 10
 WINDOW = timedelta(minutes=10)
 """How long after the time of its act a token may be issued: the person needs the nonce first."""
@@ -32,8 +32,8 @@ _ALGORITHMS: dict[tuple[Any, Any], str] = {
 """By `kty` and `crv`: the one algorithm that a key is used with. The token's header never chooses (RFC 8725, 3.1)."""
 
 
-class _NotShownError(Exception):
-    """The token does not show the login; says why."""
+class _LoginNotProvenError(Exception):
+    """The token does not prove the required login; the message says why."""
 
 
 def act_nonce(subject: Digest, predicate: Mapping[str, Any]) -> str:
@@ -47,8 +47,8 @@ def act_nonce(subject: Digest, predicate: Mapping[str, Any]) -> str:
     return Digest.of(canonical_json({"predicate": act, "subject": {"sha256": subject.hex}})).hex
 
 
-def stated_nonce(token: str) -> str | None:
-    """Return what a token says as its nonce, unverified; None where it says none or is no token."""
+def token_nonce(token: str) -> str | None:
+    """Return the unverified nonce of a token; None if it has none or is no token."""
     import jwt
 
     try:
@@ -59,35 +59,37 @@ def stated_nonce(token: str) -> str | None:
 
 
 def by_login(
-    item: VerifiedStatement, by: Sequence[str], question: Context
+    statement: VerifiedStatement, by: Sequence[str], context: Context
 ) -> Iterator[tuple[VerifiedStatement, Assessment]]:
-    """Yield an item with those signers of a `by` list who showed the needed login, and one with what others lack.
+    """Yield a statement with the signers who proved their login, and one with the problems of the others.
 
-    Apart, so that taking one of two signatures off an envelope never helps.
+    They are separate, so that removing one of two signatures from an envelope never helps.
     """
-    signers, lacking = item.signers_of(by), Assessment(item.name)
-    shown = frozenset(signer for signer in signers if _shows(signer.id, signer.login, item, question, lacking))
-    if shown:
-        yield replace(item, signers=shown), Assessment(item.name)
+    signers, lacking = statement.signers_of(by), Assessment(statement.name)
+    proven = frozenset(
+        signer for signer in signers if _proves_login(signer.id, signer.login, statement, context, lacking)
+    )
+    if proven:
+        yield replace(statement, signers=proven), Assessment(statement.name)
     if not lacking.ok:
-        yield replace(item, signers=frozenset()), lacking
+        yield replace(statement, signers=frozenset()), lacking
 
 
-def _shows(
-    name: str, login: NeededLogin | None, item: VerifiedStatement, question: Context, lacking: Assessment
+def _proves_login(
+    name: str, login: NeededLogin | None, statement: VerifiedStatement, context: Context, lacking: Assessment
 ) -> bool:
     if login is None:
         return True
-    predicate = item.statement.predicate if item.statement is not None else {}
+    predicate = statement.in_toto.predicate if statement.in_toto is not None else {}
     if predicate.get(FIELD) is None:
         fix = "let them sign again with zt-gate approve --id-token-file (docs/people.md, Logins)"
         lacking.gap(f"no ID token shows how {name} logged in, and the policy asks {name} for one", fix)
         return False
     try:
-        _check(login, predicate, question)
-    except _NotShownError as error:
+        _check(login, predicate, context)
+    except _LoginNotProvenError as error:
         lacking.finding("ACC-007", f"the ID token does not show the login that {name} needs: {error}")
-    except Exception as error:  # noqa: BLE001 - whatever a hostile token provokes, it shows nothing
+    except Exception as error:  # noqa: BLE001 - a hostile token may raise anything in the library; it then proves nothing
         reason = f"{type(error).__name__}: {printable(str(error), 120)}"
         lacking.finding("ACC-007", f"the ID token of {name} does not verify: {reason}")
     else:
@@ -95,19 +97,19 @@ def _shows(
     return False
 
 
-def _check(login: NeededLogin, predicate: Mapping[str, Any], question: Context) -> None:
+def _check(login: NeededLogin, predicate: Mapping[str, Any], context: Context) -> None:
     token, made = predicate[FIELD], instant(predicate.get("approvedOn"))
-    _demand(isinstance(token, str) and len(token) <= MAX_TOKEN, f"it is no text of at most {MAX_TOKEN} characters")
+    _require(isinstance(token, str) and len(token) <= MAX_TOKEN, f"it is no text of at most {MAX_TOKEN} characters")
     if made is None:
-        raise _NotShownError("the statement has no time")
+        raise _LoginNotProvenError("the statement has no time")
     claims = _verified(login, token)
-    _demand(claims["nonce"] == act_nonce(question.subject.digest, predicate), "its nonce is not of this act")
-    _demand(_is_of(login.account, claims), "it is another account's, or its e-mail address is not verified")
-    _check_times(claims, made.timestamp(), question.now.timestamp())
+    _require(claims["nonce"] == act_nonce(context.subject.digest, predicate), "its nonce is not of this act")
+    _require(_is_of(login.account, claims), "it is another account's, or its e-mail address is not verified")
+    _check_times(claims, made.timestamp(), context.now.timestamp())
     amr = claims.get("amr")
     methods = [item for item in amr if isinstance(item, str)] if isinstance(amr, list) else []
-    _demand(not login.amr or bool(set(methods) & set(login.amr)), f"its amr holds none of {', '.join(login.amr)}")
-    _demand(not login.acr or claims.get("acr") in login.acr, f"its acr is none of {', '.join(login.acr)}")
+    _require(not login.amr or bool(set(methods) & set(login.amr)), f"its amr holds none of {', '.join(login.amr)}")
+    _require(not login.acr or claims.get("acr") in login.acr, f"its acr is none of {', '.join(login.acr)}")
 
 
 def _verified(login: NeededLogin, token: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _verified(login: NeededLogin, token: str) -> dict[str, Any]:
     import jwt
 
     header = jwt.get_unverified_header(token)
-    _demand("crit" not in header, "its header has critical extensions")
+    _require("crit" not in header, "its header has critical extensions")
     key = _key(login, header.get("kid"))
     options: Any = {
         "require": ["iss", "aud", "sub", "iat", "exp", "nonce"],
@@ -134,23 +136,23 @@ def _key(login: NeededLogin, kid: object) -> Any:
     import jwt
 
     keys = [item for item in jwks_keys((login.issuer.jwks_json or "").encode()) if item.get("kid") == kid]
-    _demand(isinstance(kid, str) and len(keys) == 1, "its key is not in the pinned key set, or twice")
+    _require(isinstance(kid, str) and len(keys) == 1, "its key is not in the pinned key set, or twice")
     (value,) = keys
     algorithm = _ALGORITHMS.get((value.get("kty"), value.get("crv")))
     if algorithm is None or value.get("alg", algorithm) != algorithm or value.get("use", "sig") != "sig":
-        raise _NotShownError(f"its key is not for signatures with {', '.join(_ALGORITHMS.values())}")
+        raise _LoginNotProvenError(f"its key is not for signatures with {', '.join(_ALGORITHMS.values())}")
     key = jwt.PyJWK(value, algorithm)
-    _demand(algorithm != "RS256" or key.key.key_size >= _MIN_RSA_BITS, f"its key has less than {_MIN_RSA_BITS} bits")
+    _require(algorithm != "RS256" or key.key.key_size >= _MIN_RSA_BITS, f"its key has less than {_MIN_RSA_BITS} bits")
     return key
 
 
 def _is_of(account: str, claims: Mapping[str, Any]) -> bool:
-    """Whether a token is an account's. Anybody can enter an address, so an unverified one says nothing."""
+    """Whether a token belongs to an account. An unverified e-mail address proves nothing: anybody can enter one."""
     return claims["sub"] == account or (claims.get("email") == account and claims.get("email_verified") is True)
 
 
 def _check_times(claims: Mapping[str, Any], made: float, now: float) -> None:
-    """Demand that a token was issued for the act just after it was dated, and was valid then.
+    """Require that a token was issued for the act just after it was dated, and was valid then.
 
     Args:
         claims: of the token; times in seconds since 1970 (RFC 7519, NumericDate).
@@ -160,12 +162,12 @@ def _check_times(claims: Mapping[str, Any], made: float, now: float) -> None:
     skew = MAX_SKEW.total_seconds()
     issued, ends, begins = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
     numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (issued, ends, begins))
-    _demand(numbers, "its times are no numbers")
+    _require(numbers, "its times are no numbers")
     latest = min(made + WINDOW.total_seconds(), now + skew)
-    _demand(made - skew <= issued <= latest, "it was not issued within 10 minutes of the act")
-    _demand(begins <= latest and ends > max(issued, made), "it was not valid at the time of the act")
+    _require(made - skew <= issued <= latest, "it was not issued within 10 minutes of the act")
+    _require(begins <= latest and ends > max(issued, made), "it was not valid at the time of the act")
 
 
-def _demand(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise _NotShownError(otherwise)
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise _LoginNotProvenError(otherwise)

@@ -1,4 +1,4 @@
-"""Roles: for which acts a signer counts at all, and saying so when it was the role that was lacking."""
+"""Roles: the acts for which a signer counts, and a finding if a signer lacks the role."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from zt_gate.policy.roles import ACT_OF, Role
 from zt_gate.policy.trust_roots import Trust
 from zt_gate.trust.verify import VerifiedStatement
 
-_Asked = TypeVar("_Asked", bound=AnyRequirement)
+_Requirement = TypeVar("_Requirement", bound=AnyRequirement)
 
 
-def permitted(by: Sequence[str], act: str, trust: Trust, roles: Mapping[str, Role] | None) -> tuple[str, ...]:
+def permitted_signers(by: Sequence[str], act: str, trust: Trust, roles: Mapping[str, Role] | None) -> tuple[str, ...]:
     """Return those of a `by` list whose roles permit an act; all of them where the policy defines no roles."""
     if roles is None:
         return tuple(by)
@@ -24,25 +24,29 @@ def permitted(by: Sequence[str], act: str, trust: Trust, roles: Mapping[str, Rol
     return tuple(name for name in by if name in able)
 
 
-def narrowed(requirement: _Asked, by: Sequence[str]) -> _Asked:
+def restricted_to(requirement: _Requirement, by: Sequence[str]) -> _Requirement:
     """Return a requirement that accepts fewer signers."""
     return replace(requirement, by=tuple(by))
 
 
 def with_denials(
-    evidence: Evidence, requirement: str, by: Sequence[str], allowed: Sequence[str], items: Sequence[VerifiedStatement]
+    evidence: Evidence,
+    requirement: str,
+    by: Sequence[str],
+    allowed: Sequence[str],
+    statements: Sequence[VerifiedStatement],
 ) -> Evidence:
-    """Add to unmet evidence who is listed, signed, and lacks a role for it.
+    """Add a finding to unmet evidence for each listed signer who signed and lacks the role.
 
     Args:
-        evidence: what the requirement says, judged for the allowed ones alone.
+        evidence: the requirement's evidence, evaluated for the allowed signers alone.
         requirement: its name.
         by: whom the requirement lists.
         allowed: those of them whose roles permit the act.
-        items: the statements that the requirement looks at.
+        statements: the statements that the requirement considers.
     """
     denied = sorted(set(by) - set(allowed))
-    signed = {signer.id for item in items for signer in item.signers_of(denied)}
+    signed = {signer.id for statement in statements for signer in statement.signers_of(denied)}
     if evidence.status is Status.PASS or not signed:
         return evidence
     findings = [
@@ -65,5 +69,5 @@ def with_denials(
 
 
 def _worse(old: Status, new: Status) -> Status:
-    """Keep `missing`: that nobody brought anything is not turned into something else by a denial."""
+    """Keep `missing`: a denial does not change that no statement was found."""
     return old if old is Status.MISSING else new

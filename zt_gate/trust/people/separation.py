@@ -1,7 +1,7 @@
-"""Separation of duties: can the duties be shared out so that no person has two that must be apart?
+"""Separation of duties: can the duties be assigned so that no person has two that must be separate?
 
-Who counts is decided by the demands; here only persons are counted. A person who did two things is given whichever
-helps, so that a needless statement by an author never hurts, and taking a statement away never helps.
+The requirements decide whose statements count; this module assigns persons. A person who performed several duties is
+assigned whichever helps, so an unnecessary statement never hurts, and removing a statement never helps.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ from zt_gate.policy.roles import DUTY_OF, SEPARATION, Separation
 VERSION = "1"
 _MAX_STATES = 20_000
 
-Answers = Callable[[AnyRequirement, Sequence[str]], bool]
-"""Whether a demand is met by what the given ids signed."""
+IsMet = Callable[[AnyRequirement, Sequence[str]], bool]
+"""Whether a requirement is met by the statements of the given ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """What has to be done, and who did it."""
+    """The required duties, and who performed them."""
 
     needs: Mapping[str, Mapping[str, int]]
     """For each duty: its parts, and how many persons each part needs."""
     gives: Mapping[str, Mapping[str, frozenset[str]]]
-    """For each person and duty: the parts that they did."""
+    """For each person and duty: the parts that they performed."""
     held: Mapping[str, frozenset[str]]
-    """For each person: duties that they have anyway, such as owning a waiver."""
+    """For each person: fixed duties, such as owning a waiver."""
 
 
 def duties_of(
-    asked: Mapping[str, AnyRequirement],
+    requirements: Mapping[str, AnyRequirement],
     ids: Mapping[str, Sequence[str]],
     held: Mapping[str, frozenset[str]],
-    answers: Callable[[str, AnyRequirement], bool],
+    is_met: Callable[[str, AnyRequirement], bool],
 ) -> Duties:
-    """Find out who did what, by asking each demand again about each person alone.
+    """Find out who performed which duty, by evaluating each requirement again for each person alone.
 
     Args:
-        asked: the stage's demands, by name.
+        requirements: the stage's requirements, by name.
         ids: for each person, the ids of the policy's entries that are theirs.
-        held: duties that persons have anyway.
-        answers: whether the named demand, with this content, is met.
+        held: fixed duties of persons.
+        is_met: whether the named requirement, with these contents, is met.
     """
     needs: dict[str, dict[str, int]] = {}
     gives: dict[str, dict[str, frozenset[str]]] = {person: {} for person in {*ids, *held}}
-    for name, demand in asked.items():
+    for name, requirement in requirements.items():
         if name not in DUTY_OF:
             continue
-        duty, parts = DUTY_OF[name], _parts(demand)
+        duty, parts = DUTY_OF[name], _parts(requirement)
         needs[duty] = {part: count for part, (_, count) in parts.items()}
         for person, own in ids.items():
-            by = tuple(entry for entry in demand.by if entry in own)
-            done = {part for part, (single, _) in parts.items() if by and answers(name, replace(single, by=by))}
+            by = tuple(entry for entry in requirement.by if entry in own)
+            done = {part for part, (single, _) in parts.items() if by and is_met(name, replace(single, by=by))}
             if done:
                 gives[person][duty] = frozenset(done)
     return Duties(needs, gives, held)
@@ -65,47 +65,48 @@ def duties_of(
 def separation_evidence(
     subject: Subject, rules: Sequence[Separation], duties: Duties, unmet: Sequence[str]
 ) -> Evidence:
-    """Judge whether the duties can be shared out among different persons.
+    """Evaluate whether the duties can be assigned to different persons.
 
     Args:
         subject: what is judged.
-        rules: which duties must be apart.
-        duties: what has to be done, and who did it.
-        unmet: demands that are not met even when one person may do everything.
+        rules: which duties must be separate.
+        duties: the required duties, and who performed them.
+        unmet: requirements that are not met even if one person may do everything.
     """
-    apart: set[frozenset[str]] = {frozenset(pair) for rule in rules for pair in combinations(rule.distinct, 2)}
+    separate: set[frozenset[str]] = {frozenset(pair) for rule in rules for pair in combinations(rule.distinct, 2)}
     findings: list[Finding] = []
     gaps: list[Gap] = []
     if unmet:
         fix = "meet those demands first"
         gaps.append(Gap(f"who did what is not known yet: {', '.join(sorted(unmet))} not met", fix=fix))
     else:
-        shared = _shareable(duties, apart)
+        shared = _shareable(duties, separate)
         if shared is None:
             gaps.append(Gap("too many persons have several duties to try every way of sharing them", fix="list fewer"))
         elif not shared:
-            findings = [Finding.of("ACC-003", message, symbol=message) for message in _messages(duties, apart)]
+            findings = [Finding.of("ACC-003", message, symbol=message) for message in _messages(duties, separate)]
     return Evidence.of(SEPARATION, VERSION, subject.digest, findings=findings, gaps=gaps)
 
 
-def _parts(demand: AnyRequirement) -> dict[str, tuple[AnyRequirement, int]]:
-    """Split a demand into what one person can do alone, and how many persons each part needs."""
-    if isinstance(demand, (Signature, Approvals)):
-        return {"": (replace(demand, count=1), demand.needed)}
-    if isinstance(demand, Tests) and demand.suites:
-        return {suite: (replace(demand, suites=(suite,)), 1) for suite in demand.suites}
-    return {"": (demand, 1)}
+def _parts(requirement: AnyRequirement) -> dict[str, tuple[AnyRequirement, int]]:
+    """Split a requirement into parts that one person can meet alone, and how many persons each part needs."""
+    if isinstance(requirement, (Signature, Approvals)):
+        return {"": (replace(requirement, count=1), requirement.needed)}
+    if isinstance(requirement, Tests) and requirement.suites:
+        return {suite: (replace(requirement, suites=(suite,)), 1) for suite in requirement.suites}
+    return {"": (requirement, 1)}
 
 
-def _shareable(duties: Duties, apart: set[frozenset[str]]) -> bool | None:
-    """Whether some way of giving each person duties that may go together does all that is needed.
+def _shareable(duties: Duties, separate: set[frozenset[str]]) -> bool | None:
+    """Whether some assignment of compatible duties to persons meets every duty. None: too many states to decide.
 
-    One person after the other; what is still open after each is all that matters. None: too many ways.
+    Dynamic programming over persons: a state is how many persons each part still needs, so orders and assignments that
+    leave the same need are one state.
     """
     slots = [(duty, part) for duty, parts in sorted(duties.needs.items()) for part in sorted(parts)]
     states = {tuple(duties.needs[duty][part] for duty, part in slots)}
     for person, given in sorted(duties.gives.items()):
-        choices = _choices(given, duties.held.get(person, frozenset()), apart)
+        choices = _choices(given, duties.held.get(person, frozenset()), separate)
         done = [
             tuple(duty in choice and part in given.get(duty, frozenset()) for duty, part in slots) for choice in choices
         ]
@@ -120,25 +121,25 @@ def _shareable(duties: Duties, apart: set[frozenset[str]]) -> bool | None:
 
 
 def _choices(
-    given: Mapping[str, frozenset[str]], held: frozenset[str], apart: set[frozenset[str]]
+    given: Mapping[str, frozenset[str]], held: frozenset[str], separate: set[frozenset[str]]
 ) -> list[frozenset[str]]:
-    """Return every set of duties that one person may have at once; none where what is held is apart already."""
+    """Return every set of duties that one person may combine; none if their fixed duties conflict already."""
     able = sorted(set(given) - held)
     sets = [frozenset(chosen) | held for size in range(len(able) + 1) for chosen in combinations(able, size)]
-    return [chosen for chosen in sets if not any(pair <= chosen for pair in apart)]
+    return [chosen for chosen in sets if not any(pair <= chosen for pair in separate)]
 
 
-def _messages(duties: Duties, apart: set[frozenset[str]]) -> Iterable[str]:
-    """Name whoever has duties that must be apart; it is they whom somebody else has to relieve."""
+def _messages(duties: Duties, separate: set[frozenset[str]]) -> Iterable[str]:
+    """Yield a message for each person with conflicting duties; another person has to take over one of them."""
     found = []
     for person, given in sorted(duties.gives.items()):
         mine = set(given) | duties.held.get(person, frozenset())
-        pairs = sorted(" and ".join(sorted(pair)) for pair in apart if pair <= mine)
+        pairs = sorted(" and ".join(sorted(pair)) for pair in separate if pair <= mine)
         if pairs:
             found.append(f"{person} is {'; '.join(pairs)}, and the policy wants different persons")
     return found or ["the duties cannot be shared out among different persons"]
 
 
 def unmet(evidence: Iterable[Evidence]) -> list[str]:
-    """Return the checks that answer a duty's demand and are not met."""
+    """Return the checks of duties whose requirement is not met."""
     return [item.check for item in evidence if item.check in DUTY_OF and item.status is not Status.PASS]

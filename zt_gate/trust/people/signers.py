@@ -1,4 +1,4 @@
-"""Every signer that a policy lists, ready to verify with; and who of them is one and the same person."""
+"""The signers of a policy with their verifiers, and which of them are the same person."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from zt_gate.trust.signatures.timestamp import MAX_SKEW, verified_times
 
 @dataclass(frozen=True, slots=True, order=True)
 class Signer:
-    """Somebody of the policy whose signature verified."""
+    """A signer of the policy whose signature verified."""
 
     id: str
     """The policy's name for the entry; what `by` lists say."""
     person: str
-    """Who counts: two signers with one person are one."""
+    """The person behind the entry; two signers with the same person count once."""
     name: str
-    """What was really used: `key sha256:…`, or subject and issuer of the certificate; printable."""
+    """The key or certificate that made the signature: `key sha256:…`, or subject and issuer of a certificate."""
     login: NeededLogin | None = field(default=None, compare=False)
-    """What an act of theirs has to show about the login besides."""
+    """The login that an act of this signer must also prove."""
 
 
 class UndecidedError(EvidenceError):
-    """It cannot be said whether a signature counts, because the policy's own material is out of date."""
+    """It is undecided whether a signature counts, because the policy's trusted root is out of date."""
 
 
 def persons(signers: Iterable[Signer]) -> dict[str, str]:
@@ -43,7 +43,7 @@ def persons(signers: Iterable[Signer]) -> dict[str, str]:
 
 
 class Signers:
-    """Every signer that a policy lists.
+    """All signers of a policy.
 
     Raises:
         PolicyError: a key of the policy cannot be read, two entries have one id, one key belongs to two persons, or
@@ -74,7 +74,7 @@ class Signers:
         """
         if not self._trust.identities:
             return None
-        self._demand_fresh_root()
+        self._require_fresh_root()
         if self._trust.trusted_root is None:
             raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
         return bundle_verifier(self._trust.trusted_root, self._trust.identities, self._now)
@@ -129,11 +129,11 @@ class Signers:
         if self.chains is None:
             raise PolicyError("the policy lists no certificate", "add one under trust.certificates")
         if timestamps:
-            self._demand_fresh_root()
+            self._require_fresh_root()
         times = verified_times(timestamps, signature, self._trust.trusted_root, self._now)
         return self.chains.verify(chain, signed, signature, times or [self._now])
 
-    def _demand_fresh_root(self) -> None:
+    def _require_fresh_root(self) -> None:
         root = self._trust.trusted_root
         if root is None or root.fetched is None or root.max_age_days is None:
             return
@@ -144,19 +144,19 @@ class Signers:
             raise UndecidedError(f"the trusted root {printable(root.file)} {age}", advice)
 
     def people(self) -> dict[str, tuple[str, ...]]:
-        """Return everybody, each person with all ids that are theirs; named by these."""
+        """Return the ids of each person, keyed by their joined ids."""
         owned: dict[str, list[str]] = {}
         for name, person in sorted(self._persons.items()):
             owned.setdefault(person, []).append(name)
         return {", ".join(ids): tuple(ids) for ids in owned.values()}
 
     def person_of(self, name: str) -> str | None:
-        """Return who somebody is, by the id of an entry or by a `person`; None where the policy knows nobody so."""
+        """Return the person behind an entry id or a `person` name; None if the policy has neither."""
         if name in self._persons:
             return self._persons[name]
         return f"person {name}" if f"person {name}" in self._persons.values() else None
 
-    def demand(self, names: Sequence[str]) -> None:
+    def require(self, names: Sequence[str]) -> None:
         """Check that the policy can verify the signers whom a requirement names.
 
         Raises:
@@ -177,9 +177,9 @@ def _logins(trust: Trust) -> dict[str, NeededLogin | None]:
 
 
 def _owners(trust: Trust, keys: dict[str, PublicKey]) -> dict[str, str]:
-    """Map ids to persons. An entry without a person is one of its own: its key, its certified name, its identity.
+    """Map ids to persons. An entry without a `person` is a person of its own, known by key, certified name or identity.
 
-    Entries that one certificate could show both are one person, so that no signature counts twice.
+    Entries that one certificate could match both are one person, so that no signature counts twice.
     """
     principals = {name: f"key {key.id}" for name, key in keys.items()}
     principals |= {item.id: f"certificate {item.subject}" for item in trust.certificates}

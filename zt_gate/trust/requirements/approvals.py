@@ -1,4 +1,4 @@
-"""Acts of persons: to approve a digest, to ask for its promotion, to answer for its waivers, to break the glass.
+"""Signed acts of persons: approving a digest, requesting its promotion, approving waivers, breaking the glass.
 
 An act is a statement with the predicate type `https://zt-gate.dev/predicate/approval/v1`:
 
@@ -6,8 +6,8 @@ An act is a statement with the predicate type `https://zt-gate.dev/predicate/app
      "approvedOn": "…Z", "expires": "…Z"}
 
 `act` is `approve`, `promote`, `waive` or `break-glass`; the last has an `incident` as well. An `idToken` shows how the
-person logged in (`trust.people.login`). An act is bound to what its person saw: change the bytes, the stage or the
-effective policy, which covers its waivers, and it says nothing.
+person logged in (`trust.people.login`). An act is bound to what its person saw: it
+no longer counts if the bytes, the stage or the effective policy (which covers the waivers) change.
 """
 
 from __future__ import annotations
@@ -61,93 +61,93 @@ def approval_predicate(
     return value if incident is None else {**value, "incident": incident}
 
 
-def approvals_evidence(question: Context, wanted: Approvals, items: Sequence[VerifiedStatement]) -> Evidence:
+def approvals_evidence(context: Context, requirement: Approvals, statements: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the approvals. Persons are counted, not statements: one person who approves twice counts once."""
-    return _counted(question, wanted, wanted.needed, items, ("approvals", "approve", "APR-001"))
+    return _counted(context, requirement, requirement.needed, statements, ("approvals", "approve", "APR-001"))
 
 
-def promotion_evidence(question: Context, wanted: Promotion, items: Sequence[VerifiedStatement]) -> Evidence:
+def promotion_evidence(context: Context, requirement: Promotion, statements: Sequence[VerifiedStatement]) -> Evidence:
     """Judge the requests for promotion; one by somebody listed is enough."""
-    return _counted(question, wanted, 1, items, ("promotion", "promote", "ACC-002"))
+    return _counted(context, requirement, 1, statements, ("promotion", "promote", "ACC-002"))
 
 
-def of_act(items: Sequence[VerifiedStatement], act: str) -> list[VerifiedStatement]:
-    """Return the items that say that they are such an act. One that names no act of ours is taken for an approval."""
-    return [item for item in items if item.kind == APPROVAL_TYPE and _act(item) == act]
+def of_act(statements: Sequence[VerifiedStatement], act: str) -> list[VerifiedStatement]:
+    """Return the statements that claim to be an act. One that names no known act counts as a (malformed) approval."""
+    return [statement for statement in statements if statement.kind == APPROVAL_TYPE and _act(statement) == act]
 
 
 def sound_acts(
-    question: Context, act: str, by: Sequence[str], max_age_days: int | None, items: Sequence[VerifiedStatement]
+    context: Context, act: str, by: Sequence[str], max_age_days: int | None, statements: Sequence[VerifiedStatement]
 ) -> Iterator[tuple[VerifiedStatement, Assessment]]:
-    """Yield the items of an act, each with what it lacks; an item's signers are those who showed the needed login."""
-    for item in of_act(items, act):
-        outcome = _judge(item, question, by, max_age_days)
-        if outcome.ok:
-            yield from by_login(item, by, question)
+    """Yield the statements of an act with their assessments; only signers who proved the required login remain."""
+    for statement in of_act(statements, act):
+        assessment = _judge(statement, context, by, max_age_days)
+        if assessment.ok:
+            yield from by_login(statement, by, context)
         else:
-            yield item, outcome
+            yield statement, assessment
 
 
 def command(act: str, stage: str) -> str:
-    """Return what somebody has to type for an act."""
+    """Return the command line that signs an act."""
     chosen = "" if act == "approve" else f"--act {act} "
     return f"zt-gate approve TARGET {chosen}--stage {stage} --policy FILE --key KEY --reason TEXT"
 
 
 def _counted(
-    question: Context,
-    wanted: Approvals | Promotion,
+    context: Context,
+    requirement: Approvals | Promotion,
     needed: int,
-    items: Sequence[VerifiedStatement],
+    statements: Sequence[VerifiedStatement],
     words: tuple[str, ActName, str],
 ) -> Evidence:
     check, act, rule = words
-    outcomes: list[Assessment] = []
+    assessments: list[Assessment] = []
     found: set[Signer] = set()
-    for item, outcome in sound_acts(question, act, wanted.by, wanted.max_age_days, items):
-        outcomes.append(outcome)
-        if outcome.ok:
-            found |= item.signers_of(wanted.by)
-    if not outcomes:
+    for statement, assessment in sound_acts(context, act, requirement.by, requirement.max_age_days, statements):
+        assessments.append(assessment)
+        if assessment.ok:
+            found |= statement.signers_of(requirement.by)
+    if not assessments:
         what = {"approve": "approval", "promote": "request for promotion"}[act]
-        fix = f"let somebody listed {act} it: {command(act, question.stage)}"
-        return missing(check, question.subject, what, fix, items)
-    people, count = persons(found), len(outcomes)
+        fix = f"let somebody listed {act} it: {command(act, context.stage)}"
+        return missing(check, context.subject, what, fix, statements)
+    people, count = persons(found), len(assessments)
     satisfied = len(people) >= needed
     if not satisfied:
         release = Assessment("release")
         done = {"approve": "approved it", "promote": "asked for its promotion"}[act]
-        who = ", ".join(wanted.by) or "nobody"
+        who = ", ".join(requirement.by) or "nobody"
         release.finding(rule, f"{len(people)} of {needed} required persons {done}; the policy accepts {who}", "count")
-        outcomes.append(release)
+        assessments.append(release)
     metrics = {"signers": ", ".join(sorted(people.values())), "envelopes": str(count)}
-    return settle(check, VERSION, question.subject, outcomes, satisfied=satisfied, metrics=metrics)
+    return settle(check, VERSION, context.subject, assessments, satisfied=satisfied, metrics=metrics)
 
 
-def _judge(item: VerifiedStatement, question: Context, by: Sequence[str], max_age_days: int | None) -> Assessment:
-    outcome = admit(item, by)
-    check_subject(item, question.subject, "APR-008", outcome)
-    if not outcome.ok or item.statement is None:
-        return outcome
-    predicate = item.statement.predicate
+def _judge(statement: VerifiedStatement, context: Context, by: Sequence[str], max_age_days: int | None) -> Assessment:
+    assessment = admit(statement, by)
+    check_subject(statement, context.subject, "APR-008", assessment)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
+    predicate = statement.in_toto.predicate
     expires, policy = instant(predicate.get("expires")), _policy(predicate)
     if predicate.get("act") not in ACTS or expires is None or policy is None or _approved(predicate) is None:
-        outcome.finding("APR-007", "is no approval: it needs act, stage, policy, approvedOn and expires")
-        return outcome
-    if predicate.get("stage") != question.stage:
-        outcome.finding("APR-002", f"is for the stage {text(predicate.get('stage'), 60)}, not {question.stage}")
-    if policy != question.policy.hex:
-        outcome.finding("APR-003", f"is under the policy sha256:{text(policy, 12)}, not {question.policy.short}")
-    if question.now >= expires:
-        outcome.finding("APR-004", f"expired at {expires:%Y-%m-%dT%H:%M:%SZ}")
+        assessment.finding("APR-007", "is no approval: it needs act, stage, policy, approvedOn and expires")
+        return assessment
+    if predicate.get("stage") != context.stage:
+        assessment.finding("APR-002", f"is for the stage {text(predicate.get('stage'), 60)}, not {context.stage}")
+    if policy != context.policy.hex:
+        assessment.finding("APR-003", f"is under the policy sha256:{text(policy, 12)}, not {context.policy.short}")
+    if context.now >= expires:
+        assessment.finding("APR-004", f"expired at {expires:%Y-%m-%dT%H:%M:%SZ}")
     rules = ("APR-005", "APR-006")
-    check_age(predicate["approvedOn"], max_age_days, question.now, rules, outcome, "approvedOn")
-    return outcome
+    check_age(predicate["approvedOn"], max_age_days, context.now, rules, assessment, "approvedOn")
+    return assessment
 
 
-def _act(item: VerifiedStatement) -> str:
-    """What an item claims to be. One that cannot be read is reported among the approvals."""
-    act = item.statement.predicate.get("act") if item.statement is not None else None
+def _act(statement: VerifiedStatement) -> str:
+    """Return the act that a statement claims to be; an unreadable one is reported among the approvals."""
+    act = statement.in_toto.predicate.get("act") if statement.in_toto is not None else None
     return act if isinstance(act, str) and act in ACTS else "approve"
 
 

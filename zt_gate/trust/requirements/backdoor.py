@@ -1,4 +1,4 @@
-"""The requirement `backdoor`: backdoors were looked for by the rules of the ticket, and none was found.
+"""The requirement `backdoor`: detectors searched for backdoors by the rules of the ticket, and found none.
 
 The statement carries what every detector measured; `zt_gate.rulings.backdoor_ruling` rules on it.
 """
@@ -25,49 +25,55 @@ from zt_gate.trust.statements.statement import BACKDOOR_TYPE
 from zt_gate.trust.statements.ticket import digest_in
 from zt_gate.trust.verify import VerifiedStatement
 
-APART, SMALLER = 0.7, 0.35
+MIN_SILHOUETTE, MAX_SMALLER_SHARE = 0.7, 0.35
 """Silhouette of two clusters from which on a class lies apart, and the largest share of the smaller one: honest small
 networks reached 0.58 (10 classes of digits, 3 networks)."""
 
 
-def check_training_data(one: JudgedStatement, question: Context, items: Sequence[VerifiedStatement]) -> list[Finding]:
-    """Note data that the release was not made of; return what advises.
+def check_training_data(
+    candidate: JudgedStatement, context: Context, statements: Sequence[VerifiedStatement]
+) -> list[Finding]:
+    """Compare the data that the detectors used with the release's materials; return advisory findings.
 
     Args:
-        one: the statement.
-        question: with what the stage demands of provenance.
-        items: all verified statements.
+        candidate: the statement.
+        context: carries the stage's provenance requirement.
+        statements: all verified statements.
     """
-    said = one.predicate.get("training")
-    if said is None:
+    value = candidate.predicate.get("training")
+    if value is None:
         return []
     try:
-        digest = digest_in(said)
+        digest = digest_in(value)
     except (ValueError, KeyError, TypeError):
-        one.outcome.finding("EVL-001", "names its training data in no known form", "training")
+        candidate.assessment.finding("EVL-001", "names its training data in no known form", "training")
         return []
-    known = None if question.provenance is None else verified_materials(question, question.provenance, items)
-    notes = list(_apart(one))
-    if known is None:
-        message = f"{one.item.name}: no verified provenance says whether the release was trained on {digest.short}"
-        return [*notes, Finding.of("BKD-003", message, severity=Severity.INFO, symbol="training data")]
-    if str(digest) not in known:
-        one.outcome.finding("BKD-003", f"looked at the data {digest.short}, which are none of the release's materials")
+    materials = None if context.provenance is None else verified_materials(context, context.provenance, statements)
+    notes = list(_split_classes(candidate))
+    if materials is None:
+        name = candidate.statement.name
+        message = f"{name}: no verified provenance says whether the release was trained on {digest.short}"
+        return [*notes, Finding.of("BKD-003", severity=Severity.INFO, message=message, symbol="training data")]
+    if str(digest) not in materials:
+        message = f"looked at the data {digest.short}, which are none of the release's materials"
+        candidate.assessment.finding("BKD-003", message)
     return notes
 
 
-def _apart(one: JudgedStatement) -> list[Finding]:
-    """Return a note for each class whose samples fall into two parts, a small one far from the rest."""
+def _split_classes(candidate: JudgedStatement) -> list[Finding]:
+    """Return an advisory finding for each class whose samples split into two clusters, a small one far from the rest.
+
+    Poisoned samples form such a cluster (activation clustering, Chen et al. 2018).
+    """
     notes = []
-    for entry in _classes(one.predicate):
+    for entry in _classes(candidate.predicate):
         try:
             target, share, silhouette = int(entry["target"]), float(entry["smaller"]), float(entry["silhouette"])
         except (TypeError, ValueError, KeyError, OverflowError):
             continue
-        if math.isfinite(silhouette) and silhouette >= APART and 0 < share <= SMALLER:
-            message = (
-                f"{one.item.name}: {share:.0%} of the training samples of class {target} lie apart from the others"
-            )
+        if math.isfinite(silhouette) and silhouette >= MIN_SILHOUETTE and 0 < share <= MAX_SMALLER_SHARE:
+            lie_apart = f"{share:.0%} of the training samples of class {target} lie apart from the others"
+            message = f"{candidate.statement.name}: {lie_apart}"
             notes.append(Finding.of("BKD-002", message, symbol=f"class {target}"))
     return notes
 
@@ -85,74 +91,77 @@ KINDS = (BACKDOOR_TYPE,)
 """Predicate types that the requirement looks at."""
 
 
-def backdoor_evidence(question: Context, wanted: Backdoor, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the statements; one that meets everything is enough."""
-    judged = judge_all(question, wanted, BACKDOOR_TYPE, items)
+def backdoor_evidence(context: Context, requirement: Backdoor, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the statements; one that meets everything is enough."""
+    judged = judge_all(context, requirement, BACKDOOR_TYPE, statements)
     if not judged:
         command = "evaluate it: zt-gate evaluate TARGET --data FILE --checks backdoor --ticket FILE --key KEY --out DIR"
-        return missing(CHECK, question.subject, "backdoor statement", command, items)
-    failed = [_rule(one, wanted) for one in judged]
-    notes = [note for one in judged if one.ticket is not None for note in check_training_data(one, question, items)]
-    good = [one.item for one in judged if one.outcome.ok]
-    calibration = _calibration(wanted)
-    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(judged))}
+        return missing(CHECK, context.subject, "backdoor statement", command, statements)
+    failed = [_rule(candidate, requirement) for candidate in judged]
+    with_ticket = [candidate for candidate in judged if candidate.ticket is not None]
+    notes = [note for candidate in with_ticket for note in check_training_data(candidate, context, statements)]
+    good = [candidate.statement for candidate in judged if candidate.assessment.ok]
+    calibration = _calibration(requirement)
+    metrics = {"signers": signer_ids(good, requirement.by), "envelopes": str(len(judged))}
     if calibration is not None:
         metrics["calibration"] = text(calibration.name)
-    for one in judged[:1]:
-        metrics |= _reference(one)
-    outcomes = [one.outcome for one in judged]
-    settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+    for candidate in judged[:1]:
+        metrics |= _reference(candidate)
+    assessments = [candidate.assessment for candidate in judged]
+    settled = settle(CHECK, VERSION, context.subject, assessments, satisfied=bool(good), metrics=metrics)
     findings = tuple(sorted({*settled.findings, *notes}, key=lambda found: found.sort_key))
     drawn = next((_pictures(*pair) for pair in zip(judged, failed, strict=True) if pair[0].ticket is not None), ())
     return replace(settled, findings=findings, pictures=drawn)
 
 
-def _pictures(one: JudgedStatement, failed: set[int | None]) -> tuple[Picture, ...]:
-    numbers = one.predicate.get("backdoor")
-    return tuple(backdoor_pictures(numbers, one.predicate.get("triggers"), failed)) if isinstance(numbers, dict) else ()
-
-
-def _reference(one: JudgedStatement) -> dict[str, str]:
-    """Return what the runner says of the approved release: compared with, or why not."""
-    numbers = one.predicate.get("backdoor")
-    said = numbers.get("reference") if isinstance(numbers, dict) else None
-    return {"reference": text(said, 200)} if isinstance(said, str) else {}
-
-
-def _rule(one: JudgedStatement, wanted: Backdoor) -> set[int | None]:
-    """Note what the detectors' numbers amount to; return the classes that a backdoor leads to."""
-    outcome, ticket, failed = one.outcome, one.ticket, set[int | None]()
-    if ticket is None or not outcome.ok:
-        return failed
-    numbers: Any = one.predicate.get("backdoor")
+def _pictures(candidate: JudgedStatement, failed: set[int | None]) -> tuple[Picture, ...]:
+    numbers = candidate.predicate.get("backdoor")
     if not isinstance(numbers, dict):
-        outcome.finding("EVL-009", "carries no numbers of a backdoor examination")
+        return ()
+    return tuple(backdoor_pictures(numbers, candidate.predicate.get("triggers"), failed))
+
+
+def _reference(candidate: JudgedStatement) -> dict[str, str]:
+    """Return what the runner reports about the approved release: that it was compared with it, or why not."""
+    numbers = candidate.predicate.get("backdoor")
+    value = numbers.get("reference") if isinstance(numbers, dict) else None
+    return {"reference": text(value, 200)} if isinstance(value, str) else {}
+
+
+def _rule(candidate: JudgedStatement, requirement: Backdoor) -> set[int | None]:
+    """Record the rulings on the detectors' numbers; return the target classes of the backdoors found."""
+    assessment, ticket, failed = candidate.assessment, candidate.ticket, set[int | None]()
+    if ticket is None or not assessment.ok:
         return failed
-    limits = BackdoorThresholds(alpha=float(wanted.chance))
-    calibration = _calibration(wanted)
+    numbers: Any = candidate.predicate.get("backdoor")
+    if not isinstance(numbers, dict):
+        assessment.finding("EVL-009", "carries no numbers of a backdoor examination")
+        return failed
+    limits = BackdoorThresholds(alpha=float(requirement.chance))
+    calibration = _calibration(requirement)
     if calibration is None:
-        outcome.gap("the policy's calibration cannot be read", "make one: zt-gate evaluate calibrate … --out FILE")
+        assessment.gap("the policy's calibration cannot be read", "make one: zt-gate evaluate calibrate … --out FILE")
         return failed
     rulings = judge_backdoor(numbers, calibration, limits)
     if not any(found.status in (Status.PASS, Status.FAIL) for found in rulings):
-        outcome.gap("no detector could say anything about this model", "see docs/backdoor.md for what each needs")
+        assessment.gap("no detector could say anything about this model", "see docs/backdoor.md for what each needs")
     for found in rulings:
         if found.status is Status.FAIL:
             target = f"class {found.target}" if found.target is not None else "every class"
-            outcome.finding("BKD-001", f"found {text(found.reason, 200)}", f"{found.detector} {target}")
+            assessment.finding("BKD-001", f"found {text(found.reason, 200)}", f"{found.detector} {target}")
             failed.add(found.target)
         elif found.status is not Status.PASS and found.status is not Status.NOT_APPLICABLE:
-            outcome.gap(
+            assessment.gap(
                 f"{found.detector}: {text(found.reason, 200)}", "evaluate with clean samples and a larger budget"
             )
     return failed
 
 
-def _calibration(wanted: Backdoor) -> Calibration | None:
-    """Return what honest models reach; None where the policy's own is not one, which the loader would have refused."""
-    if wanted.calibration is None:
+def _calibration(requirement: Backdoor) -> Calibration | None:
+    """Return the calibration on honest models; None if the policy's own cannot be parsed, which the loader refuses."""
+    if requirement.calibration is None:
         return DEFAULT
     try:
-        return from_json(parse_json((wanted.calibration.json_text or "").encode()))
+        return from_json(parse_json((requirement.calibration.json_text or "").encode()))
     except (ValueError, EvidenceError):
         return None

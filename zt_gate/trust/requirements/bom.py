@@ -1,7 +1,7 @@
 """The requirement `bom`: a signed CycloneDX bill of materials that names this model and contradicts none of its files.
 
-A bill of materials describes, it does not prove; so it counts only as a signed statement about the subject's digest,
-and where it names files of the release their hashes have to agree with the manifest.
+A bill of materials describes and proves nothing, so it counts only as a signed statement about the subject's digest.
+If it names files of the release, their hashes must agree with the manifest.
 
 Source: https://cyclonedx.org/docs/1.6/json/ (1.7 keeps all that is read here)
 """
@@ -37,35 +37,35 @@ _MAX_COMPONENTS = 200_000
 _MAX_SHOWN = 20
 
 
-def bom_evidence(question: Context, wanted: Bom, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the bills of materials; one that is sound is enough."""
-    relevant = [item for item in items if item.kind == BOM_TYPE]
+def bom_evidence(context: Context, requirement: Bom, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the bills of materials; one that is valid is enough."""
+    relevant = [statement for statement in statements if statement.kind == BOM_TYPE]
     if not relevant:
-        return missing(CHECK, question.subject, "ML-BOM", "make one: zt-gate attest bom TARGET --key KEY", items)
-    outcomes = [_judge(item, question, wanted) for item in relevant]
-    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
-    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+        return missing(CHECK, context.subject, "ML-BOM", "make one: zt-gate attest bom TARGET --key KEY", statements)
+    assessments = [_judge(statement, context, requirement) for statement in relevant]
+    good = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    metrics = {"signers": signer_ids(good, requirement.by), "envelopes": str(len(relevant))}
+    return settle(CHECK, VERSION, context.subject, assessments, satisfied=bool(good), metrics=metrics)
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Bom) -> Assessment:
-    outcome = admit(item, wanted.by)
-    check_subject(item, question.subject, "BOM-006", outcome)
-    if not outcome.ok or item.statement is None:
-        return outcome
-    predicate = item.statement.predicate
+def _judge(statement: VerifiedStatement, context: Context, requirement: Bom) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    check_subject(statement, context.subject, "BOM-006", assessment)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
+    predicate = statement.in_toto.predicate
     try:
         _check_form(predicate)
         components = list(_components(predicate))
     except ValueError as error:
-        outcome.finding("BOM-001", f"is no CycloneDX {' or '.join(VERSIONS)} document: {text(str(error))}")
-        return outcome
+        assessment.finding("BOM-001", f"is no CycloneDX {' or '.join(VERSIONS)} document: {text(str(error))}")
+        return assessment
     if not any(component["type"] == MODEL for component in components):
-        outcome.finding("BOM-002", f"names no component of the type {MODEL}")
-    _check_files(components, question.subject, outcome)
+        assessment.finding("BOM-002", f"names no component of the type {MODEL}")
+    _check_files(components, context.subject, assessment)
     stamp = predicate.get("metadata", {}).get("timestamp")
-    check_age(stamp, wanted.max_age_days, question.now, ("BOM-004", "BOM-005"), outcome, "metadata.timestamp")
-    return outcome
+    check_age(stamp, requirement.max_age_days, context.now, ("BOM-004", "BOM-005"), assessment, "metadata.timestamp")
+    return assessment
 
 
 def check_bom(value: Mapping[str, Any], subject: Subject) -> None:
@@ -78,14 +78,14 @@ def check_bom(value: Mapping[str, Any], subject: Subject) -> None:
     components = list(_components(value))
     if not any(component["type"] == MODEL for component in components):
         raise ValueError(f"it names no component of the type {MODEL}")
-    outcome = Assessment("it")
-    _check_files(components, subject, outcome)
-    if not outcome.ok:
-        raise ValueError(outcome.findings[0].message)
+    assessment = Assessment("it")
+    _check_files(components, subject, assessment)
+    if not assessment.ok:
+        raise ValueError(assessment.findings[0].message)
 
 
 def _check_form(value: Mapping[str, Any]) -> None:
-    """Check what a CycloneDX document says about itself."""
+    """Check the format and version fields of a CycloneDX document."""
     if value.get("bomFormat") != "CycloneDX" or value.get("specVersion") not in VERSIONS:
         raise ValueError(f"it says {value.get('bomFormat')!r} {value.get('specVersion')!r}")
     if not isinstance(value.get("metadata", {}), dict):
@@ -123,8 +123,8 @@ def _list(parent: Mapping[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, outcome: Assessment) -> None:
-    """Note components of the type `file` that are not in the manifest, or whose SHA-256 is absent or another one."""
+def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, assessment: Assessment) -> None:
+    """Record components of the type `file` that are not in the manifest, or whose SHA-256 is absent or another one."""
     files = {entry.path: entry.sha256 for entry in subject.manifest.content}
     wrong: set[str] = set()
     for component in components:
@@ -136,6 +136,6 @@ def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, outc
         elif found != {files[component["name"]]}:
             wrong.add(f"gives {text(component['name'])} another SHA-256 than the release has")
     for message in sorted(wrong)[:_MAX_SHOWN]:
-        outcome.finding("BOM-003", message, message)
+        assessment.finding("BOM-003", message, message)
     if len(wrong) > _MAX_SHOWN:
-        outcome.finding("BOM-003", f"disagrees about {len(wrong) - _MAX_SHOWN} more files", "more")
+        assessment.finding("BOM-003", f"disagrees about {len(wrong) - _MAX_SHOWN} more files", "more")

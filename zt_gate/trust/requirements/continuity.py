@@ -1,7 +1,7 @@
 """The requirement `continuity`: whoever signed the last allowed release has signed this one as well.
 
-The gate's own signed summary says who signed the release that it allowed. A release whose signers are all new may
-be quite in order, and it is also what a stolen registry account looks like, so somebody should look at it first.
+The gate's signed summary lists the signers of a release that it allowed. A release whose signers are all new may be
+legitimate, but a stolen registry account looks the same, so a person should review it first.
 """
 
 from __future__ import annotations
@@ -32,57 +32,57 @@ KINDS = (SUMMARY_TYPE,)
 """Predicate types that the requirement looks at."""
 
 
-def continuity_evidence(question: Context, wanted: Continuity, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the summaries of earlier releases; one that names a signer of this release is enough.
+def continuity_evidence(context: Context, requirement: Continuity, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the summaries of earlier releases; one that names a signer of this release is enough.
 
-    Not the newest alone: where one summary can hide another, taking a file away could allow a release. How far
-    back a summary may reach is the policy's `max_age_days`. That a summary has expired does not matter here; it
-    limits acting on it.
+    All summaries are considered, not the newest alone: if one summary could hide another, removing a file could
+    allow a release. The policy's `max_age_days` limits how old a summary may be. Its expiry does not matter here,
+    since that only limits how long the release may be deployed.
     """
-    relevant = [item for item in items if item.kind == SUMMARY_TYPE]
+    relevant = [statement for statement in statements if statement.kind == SUMMARY_TYPE]
     if not relevant:
         command = (
             "bring the last release's summary: zt-gate check … --summary FILE wrote it; then --evidence ITS-FOLDER"
         )
-        return missing(CHECK, question.subject, "summary of an allowed release", command, items)
-    now = {_lasting(name) for name in question.signers}
-    outcomes = [_judge(item, question, wanted, now) for item in relevant]
-    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
-    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+        return missing(CHECK, context.subject, "summary of an allowed release", command, statements)
+    now = {_without_ref(name) for name in context.signers}
+    assessments = [_judge(statement, context, requirement, now) for statement in relevant]
+    good = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    metrics = {"signers": signer_ids(good, requirement.by), "envelopes": str(len(relevant))}
+    return settle(CHECK, VERSION, context.subject, assessments, satisfied=bool(good), metrics=metrics)
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Continuity, now: set[str]) -> Assessment:
-    outcome = admit(item, wanted.by)
-    if not outcome.ok or item.statement is None:
-        return outcome
-    predicate = item.statement.predicate
-    ours: Any = predicate.get(EXTENSION)
-    if not _well_formed(predicate, ours):
-        outcome.finding("SIG-102", "is no summary by zt-gate that says who signed: check that release again")
-        return outcome
+def _judge(statement: VerifiedStatement, context: Context, requirement: Continuity, now: set[str]) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
+    predicate = statement.in_toto.predicate
+    extension: Any = predicate.get(EXTENSION)
+    if not _well_formed(predicate, extension):
+        assessment.finding("SIG-102", "is no summary by zt-gate that says who signed: check that release again")
+        return assessment
     if predicate.get("verificationResult") != "PASSED":
-        outcome.finding("SIG-103", "is about a release that was blocked")
-    if ours.get("stage") != question.stage:
-        outcome.finding("SIG-103", f"is for the stage {text(ours.get('stage'), 60)}, not {question.stage}")
+        assessment.finding("SIG-103", "is about a release that was blocked")
+    if extension.get("stage") != context.stage:
+        assessment.finding("SIG-103", f"is for the stage {text(extension.get('stage'), 60)}, not {context.stage}")
     rules = ("SIG-104", "SIG-105")
-    check_age(predicate["timeVerified"], wanted.max_age_days, question.now, rules, outcome, "timeVerified")
-    if not outcome.findings and not now & {_lasting(name) for name in ours["signers"]}:
-        was = ", ".join(text(name) for name in sorted(ours["signers"])[:3])
-        outcome.finding("SIG-101", f"signer changed since the last allowed release, which {was} signed")
-    return outcome
+    check_age(predicate["timeVerified"], requirement.max_age_days, context.now, rules, assessment, "timeVerified")
+    if not assessment.findings and not now & {_without_ref(name) for name in extension["signers"]}:
+        earlier = ", ".join(text(name) for name in sorted(extension["signers"])[:3])
+        assessment.finding("SIG-101", f"signer changed since the last allowed release, which {earlier} signed")
+    return assessment
 
 
-def _well_formed(predicate: dict[str, Any], ours: Any) -> bool:
+def _well_formed(predicate: dict[str, Any], extension: Any) -> bool:
     verifier: Any = predicate.get("verifier")
-    if not isinstance(verifier, dict) or verifier.get("id") != VERIFIER or not isinstance(ours, dict):
+    if not isinstance(verifier, dict) or verifier.get("id") != VERIFIER or not isinstance(extension, dict):
         return False
-    then: Any = ours.get("signers")
-    if not isinstance(then, list) or not then or instant(predicate.get("timeVerified")) is None:
+    earlier_signers: Any = extension.get("signers")
+    if not isinstance(earlier_signers, list) or not earlier_signers or instant(predicate.get("timeVerified")) is None:
         return False
-    return all(isinstance(name, str) for name in then)
+    return all(isinstance(name, str) for name in earlier_signers)
 
 
-def _lasting(name: str) -> str:
-    """Return a signer's name without the ref: the same workflow on the next tag is the same signer."""
+def _without_ref(name: str) -> str:
+    """Return a signer's name without its git ref: the same workflow on the next tag is the same signer."""
     return re.sub(r"@refs/[^ ]+", "", name)

@@ -1,6 +1,6 @@
-"""What all evaluation statements have in common: who measured what, where, and on whose ticket.
+"""What all evaluation statements share: who measured what, where, and under which ticket.
 
-Nothing in a statement is a verdict. It carries raw numbers, and whoever judges recomputes.
+A statement carries raw numbers and no verdict; the gate recomputes every ruling.
 """
 
 from __future__ import annotations
@@ -27,69 +27,75 @@ MAX_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class JudgedStatement:
-    """One statement, what it lacks so far, and its ticket where that was found."""
+    """One statement, its assessment so far, and its ticket if one was found."""
 
-    item: VerifiedStatement
-    outcome: Assessment
+    statement: VerifiedStatement
+    assessment: Assessment
     ticket: Ticket | None
 
     @property
     def predicate(self) -> dict[str, Any]:
-        """What it says; empty where it is worth nothing."""
-        return self.item.statement.predicate if self.item.statement is not None else {}
+        """The predicate of the in-toto statement; empty where the statement could not be verified."""
+        return self.statement.in_toto.predicate if self.statement.in_toto is not None else {}
 
 
 def judge_all(
-    question: Context, wanted: Measured, kind: str, items: Sequence[VerifiedStatement]
+    context: Context, requirement: Measured, kind: str, statements: Sequence[VerifiedStatement]
 ) -> list[JudgedStatement]:
-    """Judge all statements of a kind, apart from what they measured.
+    """Assess all statements of a kind, except for what they measured.
 
-    Statements about other releases are set aside as long as there is one about this: an approved release's is
-    supplied for comparison.
+    Statements about other releases are skipped if there is one about this release: the evidence folder also holds
+    the approved release's statement, for comparison.
     """
-    relevant = [item for item in items if item.kind == kind]
-    about = [item for item in relevant if item.statement is None or item.statement.is_about(question.subject.digest)]
-    tickets = [found for item in items if (found := _ticket(item, question, wanted)) is not None]
-    return [_judge(item, question, wanted, tickets) for item in about or relevant]
+    relevant = [statement for statement in statements if statement.kind == kind]
+    about = [
+        statement
+        for statement in relevant
+        if statement.in_toto is None or statement.in_toto.is_about(context.subject.digest)
+    ]
+    tickets = [found for statement in statements if (found := _ticket(statement, context, requirement)) is not None]
+    return [_judge(statement, context, requirement, tickets) for statement in about or relevant]
 
 
-def _ticket(item: VerifiedStatement, question: Context, wanted: Measured) -> Ticket | None:
-    """Return a ticket that a listed gate signed for this release; what else lies there is nobody's fault."""
-    if item.kind != TICKET_TYPE or item.statement is None or not item.signers_of(wanted.tickets):
+def _ticket(statement: VerifiedStatement, context: Context, requirement: Measured) -> Ticket | None:
+    """Return a ticket that a listed gate signed for this release; other tickets are ignored without a finding."""
+    if statement.kind != TICKET_TYPE or statement.in_toto is None or not statement.signers_of(requirement.tickets):
         return None
-    if not item.statement.is_about(question.subject.digest):
+    if not statement.in_toto.is_about(context.subject.digest):
         return None
     try:
-        return parse_ticket(item.statement)
+        return parse_ticket(statement.in_toto)
     except ValueError:
         return None
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Measured, tickets: Sequence[Ticket]) -> JudgedStatement:
-    outcome = admit(item, wanted.by)
-    check_subject(item, question.subject, "EVL-002", outcome)
-    if not outcome.ok or item.statement is None:
-        return JudgedStatement(item, outcome, None)
-    predicate = item.statement.predicate
+def _judge(
+    statement: VerifiedStatement, context: Context, requirement: Measured, tickets: Sequence[Ticket]
+) -> JudgedStatement:
+    assessment = admit(statement, requirement.by)
+    check_subject(statement, context.subject, "EVL-002", assessment)
+    if not assessment.ok or statement.in_toto is None:
+        return JudgedStatement(statement, assessment, None)
+    predicate = statement.in_toto.predicate
     if problem := malformed(predicate):
-        outcome.finding("EVL-001", f"is no evaluation: {problem}")
-        return JudgedStatement(item, outcome, None)
-    check_age(predicate["finishedOn"], wanted.max_age_days, question.now, ("EVL-003", "EVL-004"), outcome)
-    said = predicate["ticket"]
-    ticket = next((one for one in tickets if one.nonce == said["nonce"] and one.digest == digest_in(said)), None)
+        assessment.finding("EVL-001", f"is no evaluation: {problem}")
+        return JudgedStatement(statement, assessment, None)
+    check_age(predicate["finishedOn"], requirement.max_age_days, context.now, ("EVL-003", "EVL-004"), assessment)
+    named = predicate["ticket"]
+    ticket = next((one for one in tickets if one.nonce == named["nonce"] and one.digest == digest_in(named)), None)
     if ticket is None:
-        accepted = ", ".join(wanted.tickets) or "nobody"
-        outcome.finding("EVL-005", f"rests on a ticket that was not brought, or not signed by {accepted}", "ticket")
-        return JudgedStatement(item, outcome, None)
-    _check_ticket(ticket, predicate, question, wanted, outcome)
-    _check_place(predicate, wanted, outcome)
-    _check_file(predicate["model"], question.subject, outcome)
-    _check_problems(predicate, outcome)
-    return JudgedStatement(item, outcome, ticket)
+        accepted = ", ".join(requirement.tickets) or "nobody"
+        assessment.finding("EVL-005", f"rests on a ticket that was not brought, or not signed by {accepted}", "ticket")
+        return JudgedStatement(statement, assessment, None)
+    _check_ticket(ticket, predicate, context, requirement, assessment)
+    _check_place(predicate, requirement, assessment)
+    _check_file(predicate["model"], context.subject, assessment)
+    _check_problems(predicate, assessment)
+    return JudgedStatement(statement, assessment, ticket)
 
 
 def malformed(predicate: dict[str, Any]) -> str:
-    """Return what is wrong with the frame of a predicate; nothing when all is well."""
+    """Return what is wrong with the common fields of a predicate; empty if nothing is."""
     try:
         digest_in(predicate["ticket"]), digest_in(predicate["data"])
         sandbox, model = predicate["sandbox"], predicate["model"]
@@ -117,55 +123,60 @@ def malformed(predicate: dict[str, Any]) -> str:
 
 
 def _check_ticket(
-    ticket: Ticket, predicate: dict[str, Any], question: Context, wanted: Measured, outcome: Assessment
+    ticket: Ticket, predicate: dict[str, Any], context: Context, requirement: Measured, assessment: Assessment
 ) -> None:
     data = digest_in(predicate["data"])
-    if data != ticket.data or (wanted.data and str(data) not in wanted.data):
-        outcome.finding(
+    if data != ticket.data or (requirement.data and str(data) not in requirement.data):
+        assessment.finding(
             "EVL-006", f"was measured on the data {data.short}, which the ticket or the policy does not name"
         )
-    if ticket.stage != question.stage or ticket.policy != question.policy:
+    if ticket.stage != context.stage or ticket.policy != context.policy:
         what = f"the stage {text(ticket.stage, 60)} under the policy {ticket.policy.short}"
-        outcome.finding("EVL-006", f"has a ticket for {what}, not {question.stage} under {question.policy.short}")
+        assessment.finding("EVL-006", f"has a ticket for {what}, not {context.stage} under {context.policy.short}")
     if predicate["seed"] != ticket.seed:
-        outcome.finding("EVL-006", "used another seed than the ticket's")
+        assessment.finding("EVL-006", "used another seed than the ticket's")
     started, finished = instant(predicate["startedOn"]), instant(predicate["finishedOn"])
     if started is None or finished is None or not ticket.issued - MAX_SKEW <= started <= finished <= ticket.expires:
         window = f"{ticket.issued:%Y-%m-%dT%H:%M:%SZ} to {ticket.expires:%Y-%m-%dT%H:%M:%SZ}"
-        outcome.finding("EVL-007", f"was not measured while its ticket held, {window}")
+        assessment.finding("EVL-007", f"was not measured while its ticket held, {window}")
 
 
-def _check_place(predicate: dict[str, Any], wanted: Measured, outcome: Assessment) -> None:
+def _check_place(predicate: dict[str, Any], requirement: Measured, assessment: Assessment) -> None:
     level, kind = predicate["sandbox"]["level"], predicate["model"]["kind"]
-    if not reaches(level, wanted.level):
-        outcome.finding(
-            "EVL-008", f"was measured at the sandbox level {text(level, 40)}; the policy asks for {wanted.level}"
+    if not reaches(level, requirement.level):
+        assessment.finding(
+            "EVL-008", f"was measured at the sandbox level {text(level, 40)}; the policy asks for {requirement.level}"
         )
-    if kind in UNPICKLED and not wanted.pickle:
-        outcome.finding("EVL-008", f"loaded the model as {kind}, and the policy does not let anything be unpickled")
+    if kind in UNPICKLED and not requirement.pickle:
+        assessment.finding("EVL-008", f"loaded the model as {kind}, and the policy does not let anything be unpickled")
 
 
-def _check_file(model: dict[str, Any], subject: Subject, outcome: Assessment) -> None:
-    """Accept no measurement of one file for a release that holds another which somebody could serve."""
+def _check_file(model: dict[str, Any], subject: Subject, assessment: Assessment) -> None:
+    """Reject a measurement of one file if the release holds another model that could be served instead."""
     path, files = model.get("path", ""), [entry.path for entry in subject.manifest.entries if entry.is_content]
     if path == "" and model["kind"] == "pyfunc":
         return  # MLflow loaded the whole folder
     if path and path not in files:
-        outcome.gap(f"{text(path, 60)} was measured, which is not in the release", "evaluate this release")
+        assessment.gap(f"{text(path, 60)} was measured, which is not in the release", "evaluate this release")
     others = other_models(files, path)
     if others and (path or len(others) > 1):
         shown = ", ".join(text(name, 60) for name in as_one_weight(others)[:4])
         measured = f"{text(path, 60)} alone" if path else "one file, and the statement does not say which,"
-        outcome.gap(f"{measured} was measured, and the release holds {shown}", "release each model alone, and evaluate")
+        assessment.gap(
+            f"{measured} was measured, and the release holds {shown}", "release each model alone, and evaluate"
+        )
 
 
-def _check_problems(predicate: dict[str, Any], outcome: Assessment) -> None:
-    """Turn what the runner met into findings and gaps. More of it never helps, so it needs no proof."""
+def _check_problems(predicate: dict[str, Any], assessment: Assessment) -> None:
+    """Turn the problems that the runner reports into findings and gaps.
+
+    They can only make the result worse, so they are taken at the runner's word.
+    """
     for problem in predicate["problems"]:
         rule = problem.get("rule") if isinstance(problem, dict) else None
         if isinstance(rule, str) and _RUNNER_RULES.fullmatch(rule):
-            outcome.finding(rule, text(problem.get("message"), 300), rule)
+            assessment.finding(rule, text(problem.get("message"), 300), rule)
         else:
-            outcome.finding("EVL-001", "lists a problem of no known rule")
+            assessment.finding("EVL-001", "lists a problem of no known rule")
     for reason in predicate["unmeasured"]:
-        outcome.gap(text(reason, 300), "fix that, and evaluate again with a new ticket")
+        assessment.gap(text(reason, 300), "fix that, and evaluate again with a new ticket")

@@ -28,91 +28,95 @@ KINDS = PROVENANCE_TYPES
 _MAX_MATERIALS = 20
 
 
-def provenance_evidence(question: Context, wanted: Provenance, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the provenance statements; one that meets everything is enough."""
-    relevant = [item for item in items if item.kind in PROVENANCE_TYPES]
+def provenance_evidence(context: Context, requirement: Provenance, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the provenance statements; one that meets everything is enough."""
+    relevant = [statement for statement in statements if statement.kind in PROVENANCE_TYPES]
     if not relevant:
         command = "let the builder attest: zt-gate attest provenance TARGET --key KEY --builder ID --build-type URI"
-        return missing(CHECK, question.subject, "provenance", command, items)
-    outcomes = [_judge(item, question, wanted) for item in relevant]
-    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
-    return settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
+        return missing(CHECK, context.subject, "provenance", command, statements)
+    assessments = [_judge(statement, context, requirement) for statement in relevant]
+    good = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    metrics = {"signers": signer_ids(good, requirement.by), "envelopes": str(len(relevant))}
+    return settle(CHECK, VERSION, context.subject, assessments, satisfied=bool(good), metrics=metrics)
 
 
 def verified_materials(
-    question: Context, wanted: Provenance, items: Sequence[VerifiedStatement]
+    context: Context, requirement: Provenance, statements: Sequence[VerifiedStatement]
 ) -> frozenset[str] | None:
-    """Return what went into the release by provenance that meets a demand, `sha256:…` each; None without any such."""
-    good = [item.statement for item in items if item.kind in PROVENANCE_TYPES and _judge(item, question, wanted).ok]
+    """Return the materials in provenance that meets the requirement, `sha256:…` each; None without any."""
+    good = [
+        statement.in_toto
+        for statement in statements
+        if statement.kind in PROVENANCE_TYPES and _judge(statement, context, requirement).ok
+    ]
     if not good:
         return None
     return frozenset(part.sha256 for found in good if found is not None for part in parse_build(found).materials)
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Provenance) -> Assessment:
-    outcome = admit(item, wanted.by)
-    check_subject(item, question.subject, "PRV-006", outcome)
-    if not outcome.ok or item.statement is None:
-        return outcome
+def _judge(statement: VerifiedStatement, context: Context, requirement: Provenance) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    check_subject(statement, context.subject, "PRV-006", assessment)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
     try:
-        build = parse_build(item.statement)
+        build = parse_build(statement.in_toto)
     except ValueError as error:
-        outcome.finding("PRV-004", f"is no SLSA provenance: {text(str(error))}")
-        return outcome
-    _check_builder(build, wanted, outcome)
-    accepted = _check_source(build, wanted, outcome)
-    _check_materials(build, wanted, outcome, source_accepted=accepted)
-    check_age(build.finished, wanted.max_age_days, question.now, ("PRV-003", "PRV-005"), outcome)
-    return outcome
+        assessment.finding("PRV-004", f"is no SLSA provenance: {text(str(error))}")
+        return assessment
+    _check_builder(build, requirement, assessment)
+    accepted = _check_source(build, requirement, assessment)
+    _check_materials(build, requirement, assessment, source_accepted=accepted)
+    check_age(build.finished, requirement.max_age_days, context.now, ("PRV-003", "PRV-005"), assessment)
+    return assessment
 
 
-def _check_builder(build: Build, wanted: Provenance, outcome: Assessment) -> None:
-    if build.builder not in wanted.builders:
-        accepted = ", ".join(wanted.builders) or "none; list it under provenance.builders"
-        outcome.finding(
+def _check_builder(build: Build, requirement: Provenance, assessment: Assessment) -> None:
+    if build.builder not in requirement.builders:
+        accepted = ", ".join(requirement.builders) or "none; list it under provenance.builders"
+        assessment.finding(
             "PRV-001", f"was built by {text(build.builder)}; the policy accepts {accepted}", text(build.builder)
         )
-    if wanted.build_types and build.build_type not in wanted.build_types:
+    if requirement.build_types and build.build_type not in requirement.build_types:
         shown = text(build.build_type)
-        outcome.finding("PRV-007", f"has the build type {shown}, which the policy does not list", shown)
+        assessment.finding("PRV-007", f"has the build type {shown}, which the policy does not list", shown)
 
 
-def _check_source(build: Build, wanted: Provenance, outcome: Assessment) -> bool:
-    """Note a source that is not listed; return whether one was asked for and accepted."""
-    if not wanted.sources:
+def _check_source(build: Build, requirement: Provenance, assessment: Assessment) -> bool:
+    """Record a source that is not listed; return whether the policy lists sources and accepts this one."""
+    if not requirement.sources:
         return False
     if build.source is None:
-        outcome.finding("PRV-008", "names no source, and the policy lists which ones may be built", "none")
+        assessment.finding("PRV-008", "names no source, and the policy lists which ones may be built", "none")
         return False
-    for listed in wanted.sources:
+    for listed in requirement.sources:
         if listed.repository.removeprefix("git+") == build.source.repository and (
             not listed.refs or any(pattern_matches(ref, build.source.ref) for ref in listed.refs)
         ):
             return True
     shown = text(str(build.source), 200)
-    outcome.finding("PRV-008", f"was built from {shown}, which the policy does not list", shown)
+    assessment.finding("PRV-008", f"was built from {shown}, which the policy does not list", shown)
     return False
 
 
-def _check_materials(build: Build, wanted: Provenance, outcome: Assessment, *, source_accepted: bool) -> None:
+def _check_materials(build: Build, requirement: Provenance, assessment: Assessment, *, source_accepted: bool) -> None:
     """Every material must be listed by its sha256; one without a sha256 cannot be, so it is refused.
 
-    The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has judged it.
+    The one exception is the checkout of an accepted source: a commit is no SHA-256, and `sources` has accepted it.
     """
-    if not wanted.materials:
+    if not requirement.materials:
         return
     checkout = build.source if source_accepted else None
     materials = [item for item in build.materials if checkout is None or not item.is_checkout(checkout)]
     if not materials:
-        outcome.finding("PRV-002", "names no material, and the policy lists which ones may go in", "none")
+        assessment.finding("PRV-002", "names no material, and the policy lists which ones may go in", "none")
         return
-    unlisted = sorted({_shown(item) for item in materials if item.sha256 not in wanted.materials})
+    unlisted = sorted({_shown(item) for item in materials if item.sha256 not in requirement.materials})
     for shown in unlisted[:_MAX_MATERIALS]:
-        outcome.finding("PRV-002", f"the material {shown} is not listed in the policy", shown)
+        assessment.finding("PRV-002", f"the material {shown} is not listed in the policy", shown)
     if len(unlisted) > _MAX_MATERIALS:
         more = len(unlisted) - _MAX_MATERIALS
-        outcome.finding("PRV-002", f"{more} more materials are not listed in the policy", "more")
+        assessment.finding("PRV-002", f"{more} more materials are not listed in the policy", "more")
 
 
 def _shown(item: Material) -> str:

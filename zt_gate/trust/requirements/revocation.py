@@ -10,11 +10,11 @@ A list is a statement with the predicate type `https://zt-gate.dev/predicate/rev
 
 Its one subject is the SHA-256 of the predicate's canonical JSON, so that a list is about itself. A digest may be that
 of a release, of a file, of a material, or of a statement (its payload, or the file that carries it). `since` is for
-people: what is revoked counts no more, whenever it was signed, since keys carry no time that can be trusted.
+people: a revoked key or statement never counts, whenever it was signed, since a plain key has no trusted time.
 
-Entries of all lists by listed revokers hold together, fresh or not; the newest list that is still fresh says that
-nothing was missed. A list is the one kind of item whose absence could allow something, so it is required and
-has to be fresh, and `max_age_days` is the longest that a withheld list can be hidden.
+The entries of all lists by listed revokers apply together, fresh or not; a fresh list shows that none is missing. A
+list is the one kind of statement whose absence could allow a release, so a fresh one is required, and `max_age_days`
+limits for how long an attacker can withhold a newer list.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True, order=True)
 class RevokedEntry:
-    """One thing that no longer counts."""
+    """One revoked digest, key, identity or certificate."""
 
     kind: str
     """`digest`, `key`, `identity` or `certificate`."""
@@ -84,7 +84,7 @@ class RevocationList:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """All that was revoked, with its reason."""
+    """Everything that is revoked, with the reason."""
 
     digests: Mapping[str, str]
     """By hexadecimal SHA-256."""
@@ -124,63 +124,66 @@ def parse_list(statement: Statement) -> RevocationList:
 
 
 def apply_revocations(
-    question: Context, wanted: Revocations, brought: Sequence[EvidenceFile], items: Sequence[VerifiedStatement]
+    context: Context,
+    requirement: Revocations,
+    evidence_files: Sequence[EvidenceFile],
+    statements: Sequence[VerifiedStatement],
 ) -> tuple[list[VerifiedStatement], Evidence]:
-    """Return the items without what is revoked, and the evidence about the lists and the subject.
+    """Return the statements without the revoked ones, and the evidence about the lists and the subject.
 
     Args:
-        question: the subject and the clock.
-        wanted: from the policy.
-        brought: the bytes of the items, in the same order.
-        items: all items that were examined.
+        context: the subject and the clock.
+        requirement: from the policy.
+        evidence_files: the files that the statements were read from, in the same order.
+        statements: all verified statements.
     """
-    revoked = Revoked.of(entry for found in _lists_in(items, wanted.by) for entry in found.entries)
-    kept, ignored = _without_revoked(brought, items, revoked)
-    return kept, _evidence(question, wanted, kept, revoked, ignored)
+    revoked = Revoked.of(entry for found in _signed_lists(statements, requirement.by) for entry in found.entries)
+    kept, ignored = _without_revoked(evidence_files, statements, revoked)
+    return kept, _evidence(context, requirement, kept, revoked, ignored)
 
 
-def _lists_in(items: Sequence[VerifiedStatement], by: Sequence[str]) -> list[RevocationList]:
+def _signed_lists(statements: Sequence[VerifiedStatement], by: Sequence[str]) -> list[RevocationList]:
     """Return every sound list that a listed revoker signed."""
     found = []
-    for item in items:
-        if item.kind == REVOCATIONS_TYPE and item.statement is not None and item.signers_of(by):
+    for statement in statements:
+        if statement.kind == REVOCATIONS_TYPE and statement.in_toto is not None and statement.signers_of(by):
             try:
-                found.append(parse_list(item.statement))
+                found.append(parse_list(statement.in_toto))
             except EvidenceError:
                 continue  # `_judge` reports it
     return found
 
 
 def _evidence(
-    question: Context,
-    wanted: Revocations,
-    items: Sequence[VerifiedStatement],
+    context: Context,
+    requirement: Revocations,
+    statements: Sequence[VerifiedStatement],
     revoked: Revoked,
     ignored: Mapping[str, str],
 ) -> Evidence:
     """Judge the lists, and the subject by them.
 
-    Revoked signers are taken out of the items already: a list that only a revoked revoker signed proves no freshness.
-    What was ignored is reported, and never a block.
+    Revoked signers have been removed already, so a list that only a revoked revoker signed does not prove freshness.
+    Ignored statements are reported as information and do not block.
     """
-    relevant = [item for item in items if item.kind == REVOCATIONS_TYPE]
+    relevant = [statement for statement in statements if statement.kind == REVOCATIONS_TYPE]
     notes = [Finding.of("REV-003", f"{name} counts for nothing: {why}", symbol=name) for name, why in ignored.items()]
-    hits = _hits(question.subject, revoked)
-    outcomes = [_judge(item, question, wanted) for item in relevant]
-    fresh = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    if not fresh and not any(outcome.gaps for outcome in outcomes):
+    revoked_content = _revoked_content(context.subject, revoked)
+    assessments = [_judge(statement, context, requirement) for statement in relevant]
+    fresh = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    if not fresh and not any(assessment.gaps for assessment in assessments):
         lacking = Assessment("release")
         fix = "name the folder that holds it: --evidence DIR"
         lacking.gap("no revocation list by a listed revoker found", fix)
-        outcomes.append(lacking)
+        assessments.append(lacking)
     count = len(revoked.digests) + len(revoked.names)
-    metrics = {"signers": signer_ids(fresh, wanted.by), "lists": str(len(relevant)), "revoked": str(count)}
-    judged = settle(REVOCATIONS, VERSION, question.subject, outcomes, satisfied=bool(fresh), metrics=metrics)
+    metrics = {"signers": signer_ids(fresh, requirement.by), "lists": str(len(relevant)), "revoked": str(count)}
+    judged = settle(REVOCATIONS, VERSION, context.subject, assessments, satisfied=bool(fresh), metrics=metrics)
     return Evidence.of(
         REVOCATIONS,
         VERSION,
-        question.subject.digest,
-        findings=[*judged.findings, *hits, *notes],
+        context.subject.digest,
+        findings=[*judged.findings, *revoked_content, *notes],
         gaps=judged.gaps,
         metrics=metrics,
     )
@@ -195,7 +198,7 @@ def revoked_reason(
     names: Iterable[str] = (),
     files: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Say why a revocation list does not let a digest through at deploy time; an empty list lets it through.
+    """Return why a revocation list rejects a digest at deploy time; an empty list admits it.
 
     Args:
         data: the signed list.
@@ -214,7 +217,7 @@ def revoked_reason(
     except EvidenceError as error:
         return [error.message]
     revoked = Revoked.of(listed.entries)
-    reasons = [aged for aged in [_aged(listed, now, max_age_days)] if aged]
+    reasons = [age_problem for age_problem in [_age_problem(listed, now, max_age_days)] if age_problem]
     if digest.hex in revoked.digests:
         reasons.append(f"{digest.short} is revoked: {printable(revoked.digests[digest.hex], 200)}")
     for value in sorted(revoked.digests.keys() & (files or {}).keys()):
@@ -225,62 +228,62 @@ def revoked_reason(
 
 
 def _without_revoked(
-    brought: Sequence[EvidenceFile], items: Sequence[VerifiedStatement], revoked: Revoked
+    evidence_files: Sequence[EvidenceFile], statements: Sequence[VerifiedStatement], revoked: Revoked
 ) -> tuple[list[VerifiedStatement], dict[str, str]]:
-    """Take revoked signers and statements out; return the items, and what was taken out with its reason."""
+    """Remove revoked signers and statements; return the rest, and what was removed with the reason."""
     ignored: dict[str, str] = {}
     kept = []
-    for raw, item in zip(brought, items, strict=True):
-        for signer in item.signers:
+    for raw, statement in zip(evidence_files, statements, strict=True):
+        for signer in statement.signers:
             if signer.name in revoked.names:
-                ignored[f"the signer {signer.id} ({signer.name})"] = _because(revoked.names[signer.name])
-        signers = frozenset(signer for signer in item.signers if signer.name not in revoked.names)
-        problem = "its signers are revoked" if item.signers and not signers else item.problem
-        if signers and (reason := _revoked_statement(raw.data, item, revoked.digests)):
+                ignored[f"the signer {signer.id} ({signer.name})"] = _revoked_text(revoked.names[signer.name])
+        signers = frozenset(signer for signer in statement.signers if signer.name not in revoked.names)
+        problem = "its signers are revoked" if statement.signers and not signers else statement.problem
+        if signers and (reason := _revoked_statement(raw.data, statement, revoked.digests)):
             signers, problem = frozenset(), reason
-            ignored[item.name] = reason
-        kept.append(replace(item, signers=signers, problem=problem))
+            ignored[statement.name] = reason
+        kept.append(replace(statement, signers=signers, problem=problem))
     return kept, ignored
 
 
-def _because(reason: str) -> str:
+def _revoked_text(reason: str) -> str:
     return f"revoked: {printable(reason, 200)}"
 
 
-def _revoked_statement(data: bytes, item: VerifiedStatement, digests: Mapping[str, str]) -> str:
-    """Say why a statement does not count: it, or a material that it names, is revoked."""
+def _revoked_statement(data: bytes, statement: VerifiedStatement, digests: Mapping[str, str]) -> str:
+    """Return why a statement does not count: it, or a material that it names, is revoked; empty if neither is."""
     if not digests:
-        return ""  # the usual list; nothing has to be hashed and parsed again
+        return ""  # the usual case: nothing has to be hashed and parsed again
     own = {Digest.of(data).hex}
     with contextlib.suppress(EvidenceError):  # a signature without an envelope has no payload of its own
         value = parse_object(data, "the file", MAX_FILE)
         own.add(Digest.of(parse_envelope(value.get("dsseEnvelope", value)).payload).hex)
     for found in sorted(own & set(digests)):
-        return _because(digests[found])
-    if item.statement is None or item.kind not in PROVENANCE_TYPES:
+        return _revoked_text(digests[found])
+    if statement.in_toto is None or statement.kind not in PROVENANCE_TYPES:
         return ""
     with contextlib.suppress(ValueError):  # malformed provenance is reported by its own requirement
-        for material in parse_build(item.statement).materials:
+        for material in parse_build(statement.in_toto).materials:
             if (found := material.digests.get("sha256", "")) in digests:
-                return f"it names the material sha256:{found[:12]}, which is {_because(digests[found])}"
+                return f"it names the material sha256:{found[:12]}, which is {_revoked_text(digests[found])}"
     return ""
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Revocations) -> Assessment:
-    outcome = admit(item, wanted.by)
-    if not outcome.ok or item.statement is None:
-        return outcome
+def _judge(statement: VerifiedStatement, context: Context, requirement: Revocations) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
     try:
-        aged = _aged(parse_list(item.statement), question.now, wanted.max_age_days)
+        age_problem = _age_problem(parse_list(statement.in_toto), context.now, requirement.max_age_days)
     except EvidenceError as error:
-        outcome.finding("REV-002", error.message)
-        return outcome
-    if aged:
-        outcome.gap(aged, "fetch the newest list, or issue it again: zt-gate revoke --list FILE --key KEY")
-    return outcome
+        assessment.finding("REV-002", error.message)
+        return assessment
+    if age_problem:
+        assessment.gap(age_problem, "fetch the newest list, or issue it again: zt-gate revoke --list FILE --key KEY")
+    return assessment
 
 
-def _aged(listed: RevocationList, now: datetime, max_age_days: int) -> str:
+def _age_problem(listed: RevocationList, now: datetime, max_age_days: int) -> str:
     if listed.issued > now + MAX_SKEW:
         return f"the revocation list is dated {listed.issued:{_FORMAT}}, which is in the future"
     if now - listed.issued > timedelta(days=max_age_days):
@@ -289,7 +292,7 @@ def _aged(listed: RevocationList, now: datetime, max_age_days: int) -> str:
     return ""
 
 
-def _hits(subject: Subject, revoked: Revoked) -> list[Finding]:
+def _revoked_content(subject: Subject, revoked: Revoked) -> list[Finding]:
     findings = []
     if subject.digest.hex in revoked.digests:
         why = printable(revoked.digests[subject.digest.hex], 200)

@@ -1,7 +1,7 @@
-"""The requirement `robustness`: attacks were tried by the rules of the ticket, and enough withstood them.
+"""The requirement `robustness`: attacks ran by the rules of the ticket, and enough samples withstood them.
 
-What became of each sample stands in the statement. The order of samples is recomputed from the ticket's seed, every
-count from the samples, and the ruling from the counts: the verdict of whoever measured is not even in there.
+The statement lists the result of each sample and no verdict. The gate recomputes the order of samples from the
+ticket's seed, every count from the samples, and the ruling from the counts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from zt_gate.rulings.robustness_ruling import (
     answer_least,
     compare,
 )
-from zt_gate.rulings.sequential_tests import Ruling
-from zt_gate.rulings.sequential_tests import TestOutcome as Decided
+from zt_gate.rulings.sequential_tests import Ruling, TestOutcome
 from zt_gate.trust.context import Context
 from zt_gate.trust.requirements.evaluation import JudgedStatement, judge_all
 from zt_gate.trust.requirements.requirement import Assessment, missing, settle, signer_ids, text
@@ -42,63 +41,66 @@ _MORE = "evaluate with more samples, or a larger --budget"
 _CONFIRM = "evaluate again with a larger --budget, or with `strength: confirm`"
 _LEAST_HELD = 0.9
 _MAX_NAMED = 20
-"""Most classes that are named one by one."""
+"""Most classes that are reported one by one."""
 
 
-def robustness_evidence(question: Context, wanted: Robustness, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the statements; one that meets everything is enough."""
-    judged = judge_all(question, wanted, ROBUSTNESS_TYPE, items)
+def robustness_evidence(context: Context, requirement: Robustness, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the statements; one that meets everything is enough."""
+    judged = judge_all(context, requirement, ROBUSTNESS_TYPE, statements)
     if not judged:
         command = (
             "evaluate it: zt-gate evaluate TARGET --data FILE --checks robustness --ticket FILE --key KEY --out DIR"
         )
-        return missing(CHECK, question.subject, "robustness statement", command, items)
-    measured = {id(one): _measure(one, question, wanted, items) for one in judged}
-    good = [one for one in judged if one.outcome.ok]
-    metrics = {"signers": signer_ids([one.item for one in good], wanted.by), "envelopes": str(len(judged))}
-    for one in good[:1]:
-        found = measured[id(one)]
+        return missing(CHECK, context.subject, "robustness statement", command, statements)
+    measured = {id(candidate): _measure(candidate, context, requirement, statements) for candidate in judged}
+    good = [candidate for candidate in judged if candidate.assessment.ok]
+    signers = signer_ids([candidate.statement for candidate in good], requirement.by)
+    metrics = {"signers": signers, "envelopes": str(len(judged))}
+    for candidate in good[:1]:
+        found = measured[id(candidate)]
         if found is not None:
             metrics |= {"robust": f"{found.robust}/{found.tried}", "clean": f"{found.clean}/{found.tried}"}
             metrics["autoattack_equivalent"] = "yes" if set(AUTOATTACK) <= set(found.met) else "no"
-    outcomes = [one.outcome for one in judged]
-    settled = settle(CHECK, VERSION, question.subject, outcomes, satisfied=bool(good), metrics=metrics)
-    return replace(settled, pictures=_pictures(good or judged, wanted))
+    assessments = [candidate.assessment for candidate in judged]
+    settled = settle(CHECK, VERSION, context.subject, assessments, satisfied=bool(good), metrics=metrics)
+    return replace(settled, pictures=_pictures(good or judged, requirement))
 
 
-def _pictures(judged: Sequence[JudgedStatement], wanted: Robustness) -> tuple[Picture, ...]:
-    """Draw the numbers of the first statement that has a ticket; nothing else is anybody's measurement."""
-    value = next((one.predicate.get("robustness") for one in judged if one.ticket is not None), None)
+def _pictures(judged: Sequence[JudgedStatement], requirement: Robustness) -> tuple[Picture, ...]:
+    """Draw the numbers of the first statement that has a ticket; without a ticket the numbers prove nothing."""
+    value = next((candidate.predicate.get("robustness") for candidate in judged if candidate.ticket is not None), None)
     if not isinstance(value, dict):
         return ()
-    least = None if wanted.least is None else float(parse_amount(wanted.least))
-    alpha = float(wanted.chance)
+    least = None if requirement.least is None else float(parse_amount(requirement.least))
+    alpha = float(requirement.chance)
     return tuple(robustness_pictures(value, least=least, alpha=alpha))
 
 
 def _measure(
-    one: JudgedStatement, question: Context, wanted: Robustness, items: Sequence[VerifiedStatement]
+    candidate: JudgedStatement, context: Context, requirement: Robustness, statements: Sequence[VerifiedStatement]
 ) -> Measurement | None:
-    """Judge what was measured, and note in the statement's outcome what is lacking."""
-    outcome, ticket = one.outcome, one.ticket
-    if ticket is None or not outcome.ok:
+    """Rule on the measurement, and record findings and gaps in the statement's assessment."""
+    assessment, ticket = candidate.assessment, candidate.ticket
+    if ticket is None or not assessment.ok:
         return None
     try:
-        found = parse_measurement(one.predicate, ticket.seed, ticket.samples)
+        found = parse_measurement(candidate.predicate, ticket.seed, ticket.samples)
     except ValueError as error:
-        outcome.finding("EVL-009", f"contradicts itself: {text(str(error))}")
+        assessment.finding("EVL-009", f"contradicts itself: {text(str(error))}")
         return None
-    _check_attack(found, one.predicate, wanted, outcome)
-    _decide(found, one, wanted, items)
-    if wanted.replay and outcome.ok:
-        _replay(one, question)
+    _check_attack(found, candidate.predicate, requirement, assessment)
+    _decide(found, candidate, requirement, statements)
+    if requirement.replay and assessment.ok:
+        _replay(candidate, context)
     return found
 
 
-def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustness, outcome: Assessment) -> None:
-    threat = wanted.threat
+def _check_attack(
+    found: Measurement, predicate: dict[str, Any], requirement: Robustness, assessment: Assessment
+) -> None:
+    threat = requirement.threat
     if threat is None:
-        outcome.gap("the policy does not say what the attacker may do", "add `threat: {norm: Linf, eps: 8/255}`")
+        assessment.gap("the policy does not say what the attacker may do", "add `threat: {norm: Linf, eps: 8/255}`")
         return
     same = (found.norm, found.eps) == (threat.norm, parse_amount(threat.eps))
     # A text has no range: its letters are code points.
@@ -106,150 +108,164 @@ def _check_attack(found: Measurement, predicate: dict[str, Any], wanted: Robustn
         same = same and (found.low, found.high) == (float(threat.low), float(threat.high))
     if not same:
         shown = f"{found.norm} {found.eps} in {found.low:g}…{found.high:g}"
-        outcome.finding("ROB-002", f"was attacked with {text(shown)}; the policy asks for {threat.norm} {threat.eps}")
+        assessment.finding(
+            "ROB-002", f"was attacked with {text(shown)}; the policy asks for {threat.norm} {threat.eps}"
+        )
     differentiable = predicate["model"]["differentiable"]
-    if not differentiable and not wanted.black_box:
-        outcome.finding("ROB-003", "has no gradients, and the policy does not accept score-based search alone")
-    elif missing_stage := lacking(found.met, wanted.plan, differentiable=differentiable):
-        outcome.finding("ROB-003", f"was not attacked with {missing_stage}, which {wanted.plan} asks for")
+    if not differentiable and not requirement.black_box:
+        assessment.finding("ROB-003", "has no gradients, and the policy does not accept score-based search alone")
+    elif missing_stage := lacking(found.met, requirement.plan, differentiable=differentiable):
+        assessment.finding("ROB-003", f"was not attacked with {missing_stage}, which {requirement.plan} asks for")
     for flag in found.flags:
         if differentiable or flag not in NO_GRADIENTS:
-            outcome.finding("ROB-004", f"shows a sign of masked gradients: {text(flag, 40)}", flag)
-    if found.tried < min(wanted.samples, found.population):
-        outcome.gap(f"only {found.tried} samples were attacked; the policy asks for {wanted.samples}", _MORE)
-    if found.population < wanted.samples:
-        outcome.gap(
-            f"the test set holds {found.population} samples; the policy asks for {wanted.samples}", "use a larger one"
+            assessment.finding("ROB-004", f"shows a sign of masked gradients: {text(flag, 40)}", flag)
+    if found.tried < min(requirement.samples, found.population):
+        assessment.gap(f"only {found.tried} samples were attacked; the policy asks for {requirement.samples}", _MORE)
+    if found.population < requirement.samples:
+        assessment.gap(
+            f"the test set holds {found.population} samples; the policy asks for {requirement.samples}",
+            "use a larger one",
         )
     if len(found.by_class()) < 2:
-        outcome.gap("all samples are of one class", "use a test set with every class")
+        assessment.gap("all samples are of one class", "use a test set with every class")
 
 
-def _thresholds(wanted: Robustness) -> Thresholds:
-    said = (wanted.least, wanted.worst_class, wanted.drop, wanted.corruption_drop, wanted.alpha)
-    return Thresholds.of(*(None if item is None else parse_amount(item) for item in said))
+def _thresholds(requirement: Robustness) -> Thresholds:
+    amounts = (
+        requirement.least,
+        requirement.worst_class,
+        requirement.drop,
+        requirement.corruption_drop,
+        requirement.alpha,
+    )
+    return Thresholds.of(*(None if item is None else parse_amount(item) for item in amounts))
 
 
-def _decide(found: Measurement, one: JudgedStatement, wanted: Robustness, items: Sequence[VerifiedStatement]) -> None:
-    """Rule on what the policy asks for."""
-    asked = _thresholds(wanted)
-    confirmed = not lacking(found.met, "confirm", differentiable=one.predicate["model"]["differentiable"])
-    if asked.least is not None:
-        answer = answer_least(asked.least, asked.alpha, found.robust, found.tried, found.population)
+def _decide(
+    found: Measurement, candidate: JudgedStatement, requirement: Robustness, statements: Sequence[VerifiedStatement]
+) -> None:
+    """Rule on each threshold that the policy sets."""
+    thresholds = _thresholds(requirement)
+    confirmed = not lacking(found.met, "confirm", differentiable=candidate.predicate["model"]["differentiable"])
+    if thresholds.least is not None:
+        answer = answer_least(thresholds.least, thresholds.alpha, found.robust, found.tried, found.population)
         shown = f"{found.robust} of {found.tried} samples withstood, {_shown(answer.ruling)}"
-        said = f"{shown}; the policy asks for {wanted.least}"
-        _note(one.outcome, answer.ruling.outcome, "ROB-001", said)
+        message = f"{shown}; the policy asks for {requirement.least}"
+        _note(candidate.assessment, answer.ruling.outcome, "ROB-001", message)
         if not confirmed and answer.near:
-            _near(one.outcome, said)
-    if asked.worst_class is not None:
-        _worst_class(found, one, asked.worst_class, asked.alpha, confirmed=confirmed)
-    if asked.drop is not None:
-        _compare(found, one, wanted, items, asked.drop, asked.alpha)
-    if asked.corruption_drop is not None:
-        _corruptions(found, one.outcome, asked.corruption_drop, asked.alpha)
+            _note_near_threshold(candidate.assessment, message)
+    if thresholds.worst_class is not None:
+        _worst_class(found, candidate, thresholds.worst_class, thresholds.alpha, confirmed=confirmed)
+    if thresholds.drop is not None:
+        _compare(found, candidate, requirement, statements, thresholds.drop, thresholds.alpha)
+    if thresholds.corruption_drop is not None:
+        _corruptions(found, candidate.assessment, thresholds.corruption_drop, thresholds.alpha)
 
 
-def _worst_class(found: Measurement, one: JudgedStatement, least: float, alpha: float, *, confirmed: bool) -> None:
-    """Rule on every class, those among them of which no sample was drawn; the worst that lack something are named."""
-    declared = one.predicate["model"].get("declaration")
+def _worst_class(
+    found: Measurement, candidate: JudgedStatement, least: float, alpha: float, *, confirmed: bool
+) -> None:
+    """Rule on every class, also those without a sample; the worst that fail are reported one by one."""
+    declared = candidate.predicate["model"].get("declaration")
     number = declared.get("classes") if isinstance(declared, dict) else None
     if type(number) is not int or not 2 <= number <= MAX_CLASSES:
-        one.outcome.gap("the statement does not say how many classes there are", "evaluate with this zt-gate")
+        candidate.assessment.gap("the statement does not say how many classes there are", "evaluate with this zt-gate")
         return
     classes = found.by_class(number)
     answers = zip(classes.items(), answer_classes(least, alpha, list(classes.values())), strict=True)
     named = 0
     for (label, (robust, tried)), answer in sorted(answers, key=lambda item: item[1].ruling.bounds.high):
         decided, close = answer.ruling.outcome, not confirmed and answer.near
-        if named < _MAX_NAMED and (close or decided is not Decided.PASS):
+        if named < _MAX_NAMED and (close or decided is not TestOutcome.PASS):
             named += 1
             shown = f"class {label}: {robust} of {tried} withstood, {_shown(answer.ruling)}"
-            said = f"{shown}; the policy asks for {_percent(least)} of every class"
-            _note(one.outcome, decided, "ROB-005", said)
+            message = f"{shown}; the policy asks for {_percent(least)} of every class"
+            _note(candidate.assessment, decided, "ROB-005", message)
             if close:
-                _near(one.outcome, said)
+                _note_near_threshold(candidate.assessment, message)
 
 
-def _corruptions(found: Measurement, outcome: Assessment, most: float, alpha: float) -> None:
+def _corruptions(found: Measurement, assessment: Assessment, most: float, alpha: float) -> None:
     if not found.right:
-        outcome.gap("nobody tried what common corruptions do", "evaluate with a ticket of this policy")
+        assessment.gap("nobody tried what common corruptions do", "evaluate with a ticket of this policy")
         return
     ruling = answer_corruptions(most, alpha, found.drops())
     shown = f"common corruptions take {_shown(ruling)} of accuracy"
-    said = f"{shown}, on {found.tried} samples; the policy accepts {_percent(most)}"
-    _note(outcome, ruling.outcome, "ROB-007", said)
+    message = f"{shown}, on {found.tried} samples; the policy accepts {_percent(most)}"
+    _note(assessment, ruling.outcome, "ROB-007", message)
 
 
 def _compare(
     found: Measurement,
-    one: JudgedStatement,
-    wanted: Robustness,
-    items: Sequence[VerifiedStatement],
+    candidate: JudgedStatement,
+    requirement: Robustness,
+    statements: Sequence[VerifiedStatement],
     most: float,
     alpha: float,
 ) -> None:
     """Compare with the approved release on the same samples. The ticket says which release and which statement."""
-    known = _approved(found, one, wanted, items)
+    known = _approved(found, candidate, requirement, statements)
     if known is None:
         fix = "bring its robustness statement and name it when the ticket is made: --against FILE; or set `least`"
-        one.outcome.gap("there is no measurement of an approved release to compare with", fix)
+        candidate.assessment.gap("there is no measurement of an approved release to compare with", fix)
         return
     both = compare(most, alpha, found.withstood(), known.withstood())
     shown = f"{both.losses} samples lost and {both.gains} won of {both.common} against the approved release"
-    said = f"{shown}, a drop of {_shown(both.ruling)}; the policy accepts {_percent(most)}"
-    _note(one.outcome, both.ruling.outcome, "ROB-006", said)
+    message = f"{shown}, a drop of {_shown(both.ruling)}; the policy accepts {_percent(most)}"
+    _note(candidate.assessment, both.ruling.outcome, "ROB-006", message)
 
 
 def _approved(
-    found: Measurement, one: JudgedStatement, wanted: Robustness, items: Sequence[VerifiedStatement]
+    found: Measurement, candidate: JudgedStatement, requirement: Robustness, statements: Sequence[VerifiedStatement]
 ) -> Measurement | None:
-    baseline = one.ticket.baseline if one.ticket is not None else None
-    if baseline is None or one.ticket is None:
+    baseline = candidate.ticket.baseline if candidate.ticket is not None else None
+    if baseline is None or candidate.ticket is None:
         return None
-    for item in items:
-        if item.kind != ROBUSTNESS_TYPE or item.statement is None or not item.signers_of(wanted.by):
+    for statement in statements:
+        if statement.kind != ROBUSTNESS_TYPE or statement.in_toto is None or not statement.signers_of(requirement.by):
             continue
-        predicate = item.statement.predicate
+        predicate = statement.in_toto.predicate
         try:
-            if predicate_digest(predicate) != baseline.statement or not item.statement.is_about(baseline.subject):
+            if predicate_digest(predicate) != baseline.statement or not statement.in_toto.is_about(baseline.subject):
                 continue
-            if digest_in(predicate["data"]) == one.ticket.data and not predicate["problems"]:
-                known = parse_measurement(predicate, one.ticket.seed, one.ticket.samples)
+            if digest_in(predicate["data"]) == candidate.ticket.data and not predicate["problems"]:
+                known = parse_measurement(predicate, candidate.ticket.seed, candidate.ticket.samples)
                 return known if known.threat == found.threat else None
         except (ValueError, KeyError, TypeError):
             continue
     return None
 
 
-def _note(outcome: Assessment, decided: Decided, rule: str, message: str) -> None:
-    if decided is Decided.FAIL:
-        outcome.finding(rule, message, rule)
-    elif decided is not Decided.PASS:
-        outcome.gap(f"undecided: {message}", _MORE)
+def _note(assessment: Assessment, decided: TestOutcome, rule: str, message: str) -> None:
+    if decided is TestOutcome.FAIL:
+        assessment.finding(rule, message, rule)
+    elif decided is not TestOutcome.PASS:
+        assessment.gap(f"undecided: {message}", _MORE)
 
 
-def _near(outcome: Assessment, message: str) -> None:
-    """Let nothing pass that FAB and a longer search might move across the threshold."""
-    outcome.gap(f"near the threshold, and not every sample met the attacks of `confirm`: {message}", _CONFIRM)
+def _note_near_threshold(assessment: Assessment, message: str) -> None:
+    """Keep a result near the threshold from passing: FAB and a longer search might still move it across."""
+    assessment.gap(f"near the threshold, and not every sample met the attacks of `confirm`: {message}", _CONFIRM)
 
 
-def _replay(one: JudgedStatement, question: Context) -> None:
-    sample = stored_sample(one.predicate)
+def _replay(candidate: JudgedStatement, context: Context) -> None:
+    sample = stored_sample(candidate.predicate)
     if sample is None:
-        one.outcome.finding("EVL-009", "carries no stored inputs, or others than their digest says")
+        candidate.assessment.finding("EVL-009", "carries no stored inputs, or others than their digest says")
         return
-    if question.replay is None:
-        one.outcome.gap(
+    if context.replay is None:
+        candidate.assessment.gap(
             "stored inputs could not be tried again here", "run: zt-gate check, on a machine with zt-gate[eval]"
         )
         return
-    done = question.replay(sample, one.predicate["model"] | {"threat": one.predicate["robustness"]["threat"]})
-    if done.problem or not done.tried:
+    model = candidate.predicate["model"] | {"threat": candidate.predicate["robustness"]["threat"]}
+    replayed = context.replay(sample, model)
+    if replayed.problem or not replayed.tried:
         fix = "install zt-gate[eval] where the gate runs, or leave `replay` out"
-        one.outcome.gap(f"stored inputs could not be tried again: {done.problem or 'there are none'}", fix)
-    elif done.held < _LEAST_HELD * done.tried:
-        shown = f"{done.held} of {done.tried} stored inputs are answered as the statement says"
-        one.outcome.finding("EVL-010", f"{shown}: it was measured on another model", "replay")
+        candidate.assessment.gap(f"stored inputs could not be tried again: {replayed.problem or 'there are none'}", fix)
+    elif replayed.held < _LEAST_HELD * replayed.tried:
+        shown = f"{replayed.held} of {replayed.tried} stored inputs are answered as the statement says"
+        candidate.assessment.finding("EVL-010", f"{shown}: it was measured on another model", "replay")
 
 
 def stored_sample(predicate: dict[str, Any]) -> bytes | None:

@@ -1,8 +1,8 @@
-"""The requirement `scanners`: signed results of other scanners. The signature makes them evidence; they count in full.
+"""The requirement `scanners`: signed results of other scanners.
 
-A SARIF file that nobody signed proves nothing by its silence. Here a listed signer says that a scanner ran over this
-very digest, finished, and found these things: `zt-gate attest sarif` reads the SARIF file, refuses one that is
-unfinished or about other bytes, and signs what is left. What was found is judged as any finding is, by its severity.
+An unsigned SARIF file without results proves nothing. Here a listed signer states that a scanner ran over this very
+digest, finished, and found these results: `zt-gate attest sarif` reads the SARIF file, refuses one that is
+unfinished or about other bytes, and signs the rest. The results count like any finding, by their severity.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ FOUND = "ENG-301"
 MAX_RESULTS = 50_000
 
 
-def scanners_evidence(question: Context, wanted: Scanners, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the signed results: a sound statement for every scanner that the policy names, and what they found."""
-    relevant = [item for item in items if item.kind == SARIF_TYPE]
+def scanners_evidence(context: Context, requirement: Scanners, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the signed results: a valid statement for every scanner that the policy names, and their findings."""
+    relevant = [statement for statement in statements if statement.kind == SARIF_TYPE]
     if not relevant:
         command = "sign one: zt-gate attest sarif TARGET --sarif FILE --key KEY"
-        return missing(CHECK, question.subject, "signed result of a scanner", command, items)
-    outcomes = [_judge(item, question, wanted) for item in relevant]
-    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
+        return missing(CHECK, context.subject, "signed result of a scanner", command, statements)
+    assessments = [_judge(statement, context, requirement) for statement in relevant]
+    good = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
     ran = {tool["name"] for predicate in _predicates(good) for tool in predicate["tools"]}
     release = Assessment("release")
-    for name in sorted(set(wanted.tools) - ran):
+    for name in sorted(set(requirement.tools) - ran):
         release.finding("SCN-002", f"no valid result of {text(name)} found", symbol=text(name))
-    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant))}
-    met = settle(CHECK, VERSION, question.subject, [*outcomes, release], satisfied=bool(good) and release.ok,
+    metrics = {"signers": signer_ids(good, requirement.by), "envelopes": str(len(relevant))}
+    met = settle(CHECK, VERSION, context.subject, [*assessments, release], satisfied=bool(good) and release.ok,
                  metrics=metrics)  # fmt: skip
     found = [finding for predicate in _predicates(good) for finding in _findings(predicate)]
     return Evidence.of(
-        CHECK, VERSION, question.subject.digest, findings=[*met.findings, *found], gaps=met.gaps, metrics=metrics
+        CHECK, VERSION, context.subject.digest, findings=[*met.findings, *found], gaps=met.gaps, metrics=metrics
     )
 
 
-def _predicates(items: Iterable[VerifiedStatement]) -> Iterator[dict[str, Any]]:
-    return (item.statement.predicate for item in items if item.statement is not None)
+def _predicates(statements: Iterable[VerifiedStatement]) -> Iterator[dict[str, Any]]:
+    return (statement.in_toto.predicate for statement in statements if statement.in_toto is not None)
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Scanners) -> Assessment:
-    outcome = admit(item, wanted.by)
-    check_subject(item, question.subject, "SCN-005", outcome)
-    if not outcome.ok or item.statement is None:
-        return outcome
-    predicate = item.statement.predicate
+def _judge(statement: VerifiedStatement, context: Context, requirement: Scanners) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    check_subject(statement, context.subject, "SCN-005", assessment)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
+    predicate = statement.in_toto.predicate
     try:
-        check_results(predicate, question.subject)
+        check_results(predicate, context.subject)
     except ValueError as error:
-        outcome.finding("SCN-001", f"is no signed result of a scanner: {text(str(error))}")
-        return outcome
-    check_age(predicate["finishedOn"], wanted.max_age_days, question.now, ("SCN-003", "SCN-004"), outcome)
-    return outcome
+        assessment.finding("SCN-001", f"is no signed result of a scanner: {text(str(error))}")
+        return assessment
+    check_age(predicate["finishedOn"], requirement.max_age_days, context.now, ("SCN-003", "SCN-004"), assessment)
+    return assessment
 
 
 def check_results(predicate: dict[str, Any], subject: Subject) -> None:

@@ -22,60 +22,62 @@ KINDS = (MANIFEST_TYPE, *TYPES)
 _MAX_DIFFERENCES = 20
 
 
-def signature_evidence(question: Context, wanted: Signature, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the signatures over the manifest, and OpenSSF Model Signing bundles where the policy accepts them.
+def signature_evidence(context: Context, requirement: Signature, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the signatures over the manifest, and OpenSSF Model Signing bundles where the policy accepts them.
 
-    An item that could not be read at all is reported here, since a release signature is what a folder of evidence
-    is for first.
+    A file that could not be read at all is reported here too, since the release signature is the first thing that an
+    evidence folder is for.
     """
-    subject = question.subject
-    relevant = [item for item in items if item.kind in (MANIFEST_TYPE, *TYPES, "")]
+    subject = context.subject
+    relevant = [statement for statement in statements if statement.kind in (MANIFEST_TYPE, *TYPES, "")]
     if not relevant:
-        return missing(CHECK, subject, "signature", "sign the release: zt-gate sign TARGET --key KEY", items)
-    outcomes: list[Assessment] = []
+        return missing(CHECK, subject, "signature", "sign the release: zt-gate sign TARGET --key KEY", statements)
+    assessments: list[Assessment] = []
     found: set[Signer] = set()
     others: list[Manifest] = []
-    for item in relevant:
-        outcome = admit(item, wanted.by)
-        outcomes.append(outcome)
-        if item.statement is not None and item.kind in TYPES:
-            if outcome.ok and judge_model_signature(item.statement, subject, wanted.model_signing, outcome):
-                found |= item.signers_of(wanted.by)
+    for statement in relevant:
+        assessment = admit(statement, requirement.by)
+        assessments.append(assessment)
+        if statement.in_toto is not None and statement.kind in TYPES:
+            if assessment.ok and judge_model_signature(
+                statement.in_toto, subject, requirement.model_signing, assessment
+            ):
+                found |= statement.signers_of(requirement.by)
             continue
-        signed = _signed_manifest(item, subject, outcome)
+        signed = _signed_manifest(statement, subject, assessment)
         if signed is not None and signed.digest == subject.digest:
-            found |= item.signers_of(wanted.by)
+            found |= statement.signers_of(requirement.by)
         elif signed is not None:
             others.append(signed)
     people = persons(found)
-    satisfied = len(people) >= wanted.needed
+    satisfied = len(people) >= requirement.needed
     if not satisfied:
-        outcomes.append(_verdict(subject, wanted, sorted(people.values()), others))
+        assessments.append(_verdict(subject, requirement, sorted(people.values()), others))
     metrics = {"signers": ", ".join(sorted(people.values())), "envelopes": str(len(relevant))}
-    evidence = settle(CHECK, VERSION, subject, outcomes, satisfied=satisfied, metrics=metrics)
+    evidence = settle(CHECK, VERSION, subject, assessments, satisfied=satisfied, metrics=metrics)
     return replace(evidence, signers=tuple(sorted({signer.name for signer in found})))
 
 
-def _signed_manifest(item: VerifiedStatement, subject: Subject, outcome: Assessment) -> Manifest | None:
-    """Return the manifest that an admitted item signs; None, with a finding, where it is malformed."""
-    if not outcome.ok:
+def _signed_manifest(statement: VerifiedStatement, subject: Subject, assessment: Assessment) -> Manifest | None:
+    """Return the manifest that an admitted statement signs; None, with a finding, if it is malformed."""
+    if not assessment.ok:
         return None
     try:
-        return item.manifest(subject)
+        return statement.manifest(subject)
     except EvidenceError as error:
-        outcome.finding("SIG-002", error.message)
+        assessment.finding("SIG-002", error.message)
         return None
 
 
-def _verdict(subject: Subject, wanted: Signature, names: list[str], others: list[Manifest]) -> Assessment:
-    """Say what is lacking: which lines of the signed manifest differ, or how many signers."""
+def _verdict(subject: Subject, requirement: Signature, names: list[str], others: list[Manifest]) -> Assessment:
+    """Return what is missing: which paths differ from the signed manifest, and how many signers."""
     lacking = Assessment("release")
     if others and not names:
         # Of several signed manifests the nearest explains most; the digest breaks ties, so order never shows.
         lines, _ = min((subject.manifest.differences(other), other.digest.hex) for other in _nearest(subject, others))
         lacking.findings += _differences(subject, lines)
-    who = ", ".join(wanted.by) or "nobody"
-    have = f"{len(names)} of {wanted.needed} required signers" + (f" ({', '.join(names)})" if names else "")
+    who = ", ".join(requirement.by) or "nobody"
+    have = f"{len(names)} of {requirement.needed} required signers" + (f" ({', '.join(names)})" if names else "")
     message = f"{have} signed {subject.digest.short}; the policy accepts {who}"
     lacking.findings.append(Finding.of("SIG-004", message, symbol="count"))
     return lacking

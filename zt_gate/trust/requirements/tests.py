@@ -3,8 +3,8 @@
 The predicate has no time of its own. Where the policy sets `max_age_days`, the producer adds an optional field
 `finishedOn` (RFC 3339) to the predicate; without it the age is unknown, and the check incomplete.
 
-The suites that a policy asks for may come from several statements, for robustness and for backdoor tests run in
-jobs of their own; each statement must be sound by itself before its tests count.
+The required suites may come from several statements, since test jobs often run separately; each statement must be
+valid by itself before its tests count.
 """
 
 from __future__ import annotations
@@ -35,42 +35,42 @@ KINDS = (TEST_RESULT_TYPE,)
 _LISTS = ("passedTests", "warnedTests", "failedTests")
 
 
-def tests_evidence(question: Context, wanted: Tests, items: Sequence[VerifiedStatement]) -> Evidence:
-    """Judge the test results: at least one sound statement, and every suite passed in one of the sound ones."""
-    relevant = [item for item in items if item.kind == TEST_RESULT_TYPE]
+def tests_evidence(context: Context, requirement: Tests, statements: Sequence[VerifiedStatement]) -> Evidence:
+    """Evaluate the test results: at least one valid statement, and every required suite passed in a valid one."""
+    relevant = [statement for statement in statements if statement.kind == TEST_RESULT_TYPE]
     if not relevant:
         command = "attest the test run: zt-gate attest tests TARGET --key KEY --junit FILE"
-        return missing(CHECK, question.subject, "test result", command, items)
-    outcomes = [_judge(item, question, wanted) for item in relevant]
-    good = [item for item, outcome in zip(relevant, outcomes, strict=True) if outcome.ok]
-    passed = {name for item in good if item.statement for name in item.statement.predicate["passedTests"]}
-    lacking = sorted(set(wanted.suites) - passed)
+        return missing(CHECK, context.subject, "test result", command, statements)
+    assessments = [_judge(statement, context, requirement) for statement in relevant]
+    good = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    passed = {name for statement in good if statement.in_toto for name in statement.in_toto.predicate["passedTests"]}
+    lacking = sorted(set(requirement.suites) - passed)
     release = Assessment("release")
     for suite in lacking:
         release.finding("TST-003", f"the suite {text(suite)} is not among the passed tests", symbol=text(suite))
-    metrics = {"signers": signer_ids(good, wanted.by), "envelopes": str(len(relevant)), "passed": str(len(passed))}
+    metrics = {"signers": signer_ids(good, requirement.by), "envelopes": str(len(relevant)), "passed": str(len(passed))}
     satisfied = bool(good) and not lacking
-    return settle(CHECK, VERSION, question.subject, [*outcomes, release], satisfied=satisfied, metrics=metrics)
+    return settle(CHECK, VERSION, context.subject, [*assessments, release], satisfied=satisfied, metrics=metrics)
 
 
-def _judge(item: VerifiedStatement, question: Context, wanted: Tests) -> Assessment:
-    outcome = admit(item, wanted.by)
-    check_subject(item, question.subject, "TST-007", outcome)
-    if not outcome.ok or item.statement is None:
-        return outcome
-    predicate = item.statement.predicate
+def _judge(statement: VerifiedStatement, context: Context, requirement: Tests) -> Assessment:
+    assessment = admit(statement, requirement.by)
+    check_subject(statement, context.subject, "TST-007", assessment)
+    if not assessment.ok or statement.in_toto is None:
+        return assessment
+    predicate = statement.in_toto.predicate
     if not well_formed(predicate):
-        outcome.finding("TST-004", "is no test-result v0.1: it needs result, and lists of test names")
-        return outcome
+        assessment.finding("TST-004", "is no test-result v0.1: it needs result, and lists of test names")
+        return assessment
     if predicate["result"] != "PASSED":
-        outcome.finding("TST-002", f"the result is {text(predicate['result'], 40)}, not PASSED", symbol="result")
+        assessment.finding("TST-002", f"the result is {text(predicate['result'], 40)}, not PASSED", symbol="result")
     if failed := predicate.get("failedTests"):
         shown = ", ".join(text(name, 60) for name in sorted(failed)[:5])
-        outcome.finding("TST-002", f"{len(failed)} tests failed: {shown}", symbol="failed")
+        assessment.finding("TST-002", f"{len(failed)} tests failed: {shown}", symbol="failed")
     if not predicate.get("passedTests"):
-        outcome.finding("TST-001", "the statement lists no test that passed")
-    check_age(predicate.get("finishedOn"), wanted.max_age_days, question.now, ("TST-005", "TST-006"), outcome)
-    return outcome
+        assessment.finding("TST-001", "the statement lists no test that passed")
+    check_age(predicate.get("finishedOn"), requirement.max_age_days, context.now, ("TST-005", "TST-006"), assessment)
+    return assessment
 
 
 def well_formed(predicate: dict[str, Any]) -> bool:

@@ -1,9 +1,8 @@
-"""Sigstore bundles without a transparency log: signed by a bare key, or under a certificate authority of one's own.
+"""Sigstore bundles without a transparency log: signed by a bare key, or under a private certificate authority.
 
-This is what OpenSSF Model Signing writes in its key and certificate modes, and cosign with `--key`. Such a bundle
-proves nothing by itself: its key hint is never used, and its certificates count only where they end in an authority
-that the policy pins. A log entry or timestamp beside a bare key is left alone, since the policy's key is all of the
-trust.
+OpenSSF Model Signing writes such bundles in its key and certificate modes, and cosign with `--key`. A bundle proves
+nothing by itself: its key hint is never used, and its certificates count only if they chain to an authority that the
+policy pins. A log entry or timestamp beside a bare key is ignored, since the policy's key is the only trust anchor.
 
 Format: https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
 """
@@ -28,8 +27,8 @@ _WAYS = ("publicKey", "certificate", "x509CertificateChain")
 
 
 @dataclass(frozen=True, slots=True)
-class Unlogged:
-    """What such a bundle says was signed, and how that is to be verified; nothing is verified yet."""
+class BundleWithoutLog:
+    """The signed content of such a bundle and its verification material; nothing is verified yet."""
 
     signed: bytes
     """The bytes that the signature is over."""
@@ -53,16 +52,16 @@ def check_version(value: dict[str, Any]) -> None:
         raise EvidenceError(f"the bundle's media type {printable(str(kind), 80)} is unknown")
 
 
-def is_unlogged(value: dict[str, Any]) -> bool:
-    """Whether a bundle asks for a public key, or brings a chain of certificates and no log entry."""
+def is_bundle_without_log(value: dict[str, Any]) -> bool:
+    """Whether a bundle uses a public key, or a certificate chain without a log entry."""
     material = value.get("verificationMaterial")
     if not isinstance(material, dict):
         return False
     return "publicKey" in material or ("x509CertificateChain" in material and not material.get("tlogEntries"))
 
 
-def read_unlogged(value: dict[str, Any], artifact: bytes) -> Unlogged:
-    """Read a bundle for which `is_unlogged` holds.
+def read_bundle_without_log(value: dict[str, Any], artifact: bytes) -> BundleWithoutLog:
+    """Read a bundle for which `is_bundle_without_log` holds.
 
     Args:
         value: the bundle, as `strict_json` parsed it.
@@ -80,11 +79,13 @@ def read_unlogged(value: dict[str, Any], artifact: bytes) -> Unlogged:
         raise EvidenceError("the bundle needs either an envelope or a signature over the artifact")
     chain, timestamps = _keyed(material) if "publicKey" in material else _certified(material)
     if "messageSignature" in value:
-        return Unlogged(artifact, _message_signature(value["messageSignature"], artifact), None, chain, timestamps)
+        return BundleWithoutLog(
+            artifact, _message_signature(value["messageSignature"], artifact), None, chain, timestamps
+        )
     envelope = parse_envelope(value["dsseEnvelope"])
     if len(envelope.signatures) != 1:
         raise EvidenceError("a bundle's envelope has exactly one signature")
-    return Unlogged(envelope.signed, envelope.signatures[0].signature, envelope, chain, timestamps)
+    return BundleWithoutLog(envelope.signed, envelope.signatures[0].signature, envelope, chain, timestamps)
 
 
 def keyed_bundle(envelope: bytes, public: PublicKey) -> bytes:
@@ -110,7 +111,7 @@ def certified_bundle(envelope: bytes, public: PublicKey, chain: Sequence[bytes])
 
 
 def _bundle(envelope: bytes, material: dict[str, Any]) -> bytes:
-    # OMS verifiers want the field of log entries, though there is no log.
+    # OMS verifiers require the field `tlogEntries`, though there is no log.
     value = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {**material, "tlogEntries": []},
@@ -145,7 +146,7 @@ def _message_signature(value: Any, artifact: bytes) -> bytes:
     if not isinstance(value, dict):
         raise EvidenceError("the bundle's signature is malformed")
     if (named := value.get("messageDigest")) is not None:
-        # Nobody signs this digest; one that disagrees still means that the bundle belongs to other bytes.
+        # The digest is not signed, so a match proves nothing; a mismatch shows that the bundle belongs to other bytes.
         if not isinstance(named, dict) or named.get("algorithm") != "SHA2_256":
             raise EvidenceError("the bundle names the artifact by another digest than SHA-256")
         if base64_bytes(named.get("digest"), "digest in the bundle") != hashlib.sha256(artifact).digest():

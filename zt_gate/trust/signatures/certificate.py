@@ -2,7 +2,7 @@
 
 The path is built and checked by `cryptography` (RFC 5280, section 6): names, signatures, basic constraints, path
 length, key usage, name constraints, no unknown critical extension, modern algorithms only. It must hold now, or at a
-verified timestamp: a signature of today under a certificate that expired years ago is refused, which OMS tools accept.
+verified timestamp: a signature made today under a certificate that expired years ago is refused (OMS tools accept it).
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class ChainVerifier:
         """Verify a chain and the signature that its leaf made.
 
         Args:
-            chain: certificates in DER, the leaf first; the rest may help to build the path and are trusted in nothing.
+            chain: certificates in DER, the leaf first; the rest may help to build the path and are not trusted.
             signed: the bytes that were signed.
             signature: over `signed`.
             times: every instant at which the chain must hold; at least one.
 
         Raises:
-            EvidenceError: anything at all is not as it must be. The reason names it.
+            EvidenceError: any check failed; the message names it.
         """
         leaf, *others = _parsed(chain)
         found, name = _names(leaf)
@@ -131,7 +131,7 @@ def _check_signature(leaf: Certificate, signed: bytes, signature: bytes) -> None
             return key.verify(signature, signed, ec.ECDSA(fitting))
     except InvalidSignature:
         raise EvidenceError("the certificate's key did not make the signature") from None
-    except Exception as error:  # noqa: BLE001 - whatever a hostile key provokes, it did not verify
+    except Exception as error:  # noqa: BLE001 - a hostile key may raise anything; it then did not verify
         raise EvidenceError(f"the certificate's key cannot be used: {printable(str(error), 120)}") from None
     raise EvidenceError("the certificate's key is neither Ed25519 nor ECDSA on P-256 or P-384")
 
@@ -151,7 +151,7 @@ def _untrusted(
 
 
 def _path_verifier(roots: Sequence[Certificate], time: datetime) -> ClientVerifier:
-    """The library's path building, with demands on extensions that fit signing instead of the web."""
+    """Return the library's path verifier with extension rules for code signing; its defaults are for web servers."""
     from cryptography import x509
     from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
 

@@ -1,7 +1,7 @@
 """DSSE envelopes: a payload, its type, and signatures over both (https://github.com/secure-systems-lab/dsse).
 
-The key id in an envelope is a hint that anybody can write, so it decides nothing: every signature is tried against
-every key that the policy lists.
+The key id in an envelope is an unsigned hint, so it is ignored: every signature is tried against every key that the
+policy lists.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Envelope:
 
     @property
     def signed(self) -> bytes:
-        """The bytes that the signatures are over: DSSE's pre-authentication encoding of type and payload."""
+        """The signed bytes: DSSE's pre-authentication encoding (PAE) of type and payload."""
         from securesystemslib.dsse import Envelope as Dsse
 
         return bytes(Dsse(self.payload, PAYLOAD_TYPE, {}).pae())
@@ -142,7 +142,7 @@ def verifies(key: PublicKey, signature: bytes, signed: bytes) -> bool:
         crypto = load_pem_public_key(key.pem.encode())
         public = SSlibKey.from_crypto(crypto, keyid=key.id)
         public.verify_signature(Signature(key.id, _der(crypto, signature).hex()), signed)
-    except Exception:  # noqa: BLE001 - whatever a hostile signature provokes, it did not verify
+    except Exception:  # noqa: BLE001 - a hostile signature may raise anything; it then did not verify
         return False
     return True
 
@@ -150,8 +150,8 @@ def verifies(key: PublicKey, signature: bytes, signed: bytes) -> bool:
 def _der(key: Any, signature: bytes) -> bytes:
     """Return an ECDSA signature in DER.
 
-    Two numbers side by side have exactly twice the length of one; DER of that length is possible only by chance, and
-    then begins with its own length, which is looked at first.
+    The P1363 form is exactly twice as long as one number. A DER signature can have that length by chance, so DER is
+    tried first: it starts with its own length and hardly any P1363 value parses as DER.
     """
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature

@@ -1,8 +1,7 @@
-"""Does a Sigstore certificate show an identity of the policy? A pure comparison of a parsed certificate.
+"""Compare a parsed Sigstore certificate with an identity of the policy.
 
-The issuer is exact; the subject is exact or matches an anchored pattern; every claim that the policy asks for must
-stand in the certificate. Whatever cannot be read with certainty does not match. The certificate itself is verified
-elsewhere; nothing here says who issued it.
+The issuer must be equal; the subject must be equal or match an anchored pattern; every claim that the policy requires
+must be in the certificate. Anything ambiguous does not match. The chain of the certificate is verified elsewhere.
 
 Extensions: https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
 """
@@ -19,34 +18,34 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate, GeneralName
 
 ISSUER_V1 = "1.3.6.1.4.1.57264.1.1"
-"""The issuer as bare bytes; superseded, and still written beside the other."""
+"""The issuer as raw bytes; deprecated, and still written beside version 2."""
 ISSUER_V2 = "1.3.6.1.4.1.57264.1.8"
 """The issuer as a DER UTF8String, as all later extensions are."""
 USERNAME = "1.3.6.1.4.1.57264.1.7"
 """Type of the `otherName` in which Fulcio writes user names."""
 
-# What a `*` may stand for: visible ASCII, without a slash and without what some reader takes for one.
+# What a `*` may match: visible ASCII without a slash, and without the characters that some readers decode to one.
 _PLAIN = re.compile(r"[!-$&-.0-\[\]-~]+\Z")
 
 
-def shows(certificate: Certificate, identity: Identity) -> bool:
-    """Whether the certificate shows the identity: its issuer, its one subject, and every claim."""
+def matches_identity(certificate: Certificate, identity: Identity) -> bool:
+    """Whether the certificate matches the identity in issuer, in its one subject and in every claim."""
     try:
         return (
             _issuers(certificate) == {identity.issuer}
             and _subject_matches(identity, names(certificate))
-            and all(_claim_matches(certificate, name, wanted) for name, wanted in identity.claims.items())
+            and all(_claim_matches(certificate, name, expected) for name, expected in identity.claims.items())
         )
     except Exception:  # noqa: BLE001 - a certificate that cannot be compared does not match
         return False
 
 
-def unshown(certificate: Certificate, identity: Identity) -> list[str]:
-    """Return the claims that alone keep a certificate from showing an identity; none where more than that does."""
+def unmatched_claims(certificate: Certificate, identity: Identity) -> list[str]:
+    """Return the claims that do not match, if issuer and subject do; otherwise nothing. Only for messages."""
     try:
         if _issuers(certificate) != {identity.issuer} or not _subject_matches(identity, names(certificate)):
             return []
-        return [name for name, wanted in identity.claims.items() if not _claim_matches(certificate, name, wanted)]
+        return [name for name, expected in identity.claims.items() if not _claim_matches(certificate, name, expected)]
     except Exception:  # noqa: BLE001 - only a message is lost
         return []
 
@@ -57,8 +56,8 @@ def pattern_matches(pattern: str, text: str) -> bool:
     A `*` stands for one or more characters of one segment between slashes. A segment with a `*` in its pattern may
     hold visible ASCII only, and neither `%` nor a backslash, which some readers take for the start of a slash.
     """
-    wanted, given = pattern.split("/"), text.split("/")
-    return len(wanted) == len(given) and all(map(_segment_matches, wanted, given))
+    expected, given = pattern.split("/"), text.split("/")
+    return len(expected) == len(given) and all(map(_segment_matches, expected, given))
 
 
 def may_bear(identity: Identity, name: str) -> bool:
@@ -119,19 +118,19 @@ def der_utf8(data: bytes) -> str:
 
 
 def _issuers(certificate: Certificate) -> set[str]:
-    """Every issuer that the certificate names; one, unless it contradicts itself."""
+    """Return every issuer that the certificate names; more than one if its two extensions contradict each other."""
     old, new = _raw(certificate, ISSUER_V1), _raw(certificate, ISSUER_V2)
     return {*([] if old is None else [old.decode("utf-8")]), *([] if new is None else [der_utf8(new)])}
 
 
 def _subject_matches(identity: Identity, found: list[str]) -> bool:
-    # Two names in one certificate: whoever issued it, the policy's author thought of one.
+    # A certificate with two names is refused: a match with one says nothing about the other.
     return len(found) == 1 and may_bear(identity, found[0])
 
 
-def _claim_matches(certificate: Certificate, name: str, wanted: str) -> bool:
+def _claim_matches(certificate: Certificate, name: str, expected: str) -> bool:
     raw = _raw(certificate, CLAIMS[name])
-    return raw is not None and pattern_matches(wanted, der_utf8(raw))
+    return raw is not None and pattern_matches(expected, der_utf8(raw))
 
 
 def _segment_matches(pattern: str, text: str) -> bool:
@@ -141,7 +140,7 @@ def _segment_matches(pattern: str, text: str) -> bool:
     if not _PLAIN.match(text) or not text.startswith(first) or not text.endswith(last):
         return False
     at = len(first)
-    for piece in middle:  # the leftmost place of each piece leaves most for the rest, so no other need be tried
+    for piece in middle:  # matching each piece as far left as possible leaves most room for the rest: no backtracking
         at = text.find(piece, at + 1)
         if at < 0:
             return False

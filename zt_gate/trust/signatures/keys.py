@@ -1,7 +1,7 @@
 """Key pairs that sign statements where there is no Sigstore: Ed25519, and ECDSA on P-256 or P-384.
 
-A key is known by the SHA-256 of its SubjectPublicKeyInfo, never by a name in an envelope. RSA is left out: no key
-made for a gate today needs it, and every algorithm fewer is a confusion fewer.
+A key is identified by the SHA-256 of its SubjectPublicKeyInfo, never by a name in an envelope. RSA is not supported:
+new keys do not need it, and every further algorithm adds ways to confuse algorithms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 class KeyType(StrEnum):
-    """What `generate` can make."""
+    """Key types that `generate` can make."""
 
     ED25519 = "ed25519"
     ECDSA = "ecdsa"
@@ -43,7 +43,7 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A loaded private key. Its material never shows in a representation."""
+    """A loaded private key. `repr` never shows the key material."""
 
     public: PublicKey
     crypto: Any = field(repr=False, compare=False)

@@ -1,9 +1,9 @@
 """OpenSSF Model Signing (OMS): model signatures that other tools make and verify.
 
-An OMS bundle lists files with their digests under a root digest that binds the digests and not the names. So nothing
-here rests on the root: names and digests are compared with the manifest one by one, and what the bundle leaves out
-(by silence, by the signer's own `ignore_paths`, by the rule that `.git` is never signed, or because OMS has no words
-for modes and empty folders) is a finding unless the policy names it under `unsigned`.
+An OMS bundle lists files with their digests under a root digest that binds the digests and not the names. So the root
+proves little, and names and digests are compared with the manifest one by one. Whatever the bundle omits (an unlisted
+file, the signer's `ignore_paths`, `.git`, modes and empty folders, which OMS cannot express) is a finding unless the
+policy lists it under `unsigned`.
 
 Specification: https://github.com/ossf/model-signing-spec (v1.0)
 """
@@ -30,7 +30,7 @@ DIGESTS_TYPE = "https://model_signing/Digests/v0.1"
 TYPES = (MODEL_SIGNATURE_TYPE, DIGESTS_TYPE)
 
 _WHOLE = "."
-"""Name of the only resource where a single file was signed; the file's own name is the subject's then."""
+"""Name of the only resource where a single file was signed; the subject then carries the file's name."""
 _NEVER_SIGNED = {".git", ".github", ".gitignore", ".gitattributes"}
 _MAX_FINDINGS = 20
 _FIX_FORMAT = "sign with: model_signing sign --hash_algorithm sha256, without shards; or with: zt-gate sign"
@@ -38,57 +38,57 @@ _FIX_FORMAT = "sign with: model_signing sign --hash_algorithm sha256, without sh
 
 @dataclass(frozen=True, slots=True)
 class SignedModel:
-    """What a verified OMS statement says was signed."""
+    """The signed files of a verified OMS statement."""
 
     files: dict[str, str]
     """Path to hexadecimal SHA-256."""
     ignored: tuple[str, ...]
-    """What the signer declared to leave out. It grants nothing; it explains."""
+    """Paths that the signer declared to ignore. They only explain a finding; nothing is exempted by them."""
 
 
 def judge_model_signature(
-    stated: Statement, subject: Subject, allowed: ModelSigning | None, outcome: Assessment
+    statement: Statement, subject: Subject, allowed: ModelSigning | None, assessment: Assessment
 ) -> bool:
-    """Say whether a verified OMS statement signs the subject as a whole, and note what keeps it from doing so."""
+    """Return whether a verified OMS statement covers the whole subject; record what it does not cover."""
     if allowed is None:
         reason = "is an OpenSSF Model Signing bundle, which the policy does not accept"
-        outcome.gap(reason, "set signature.model_signing in the policy, or sign with: zt-gate sign TARGET --key KEY")
+        assessment.gap(reason, "set signature.model_signing in the policy, or sign with: zt-gate sign TARGET --key KEY")
         return False
-    if unreadable := _other_format(stated.predicate):
-        outcome.gap(unreadable, _FIX_FORMAT)
+    if unreadable := _other_format(statement.predicate):
+        assessment.gap(unreadable, _FIX_FORMAT)
         return False
     try:
-        model = read_model(stated)
+        model = read_model(statement)
     except EvidenceError as error:
-        outcome.finding("SIG-005", error.message)
+        assessment.finding("SIG-005", error.message)
         return False
-    outcome.findings += _bounded(_changed(model, subject) + _left_out(model, subject, allowed.unsigned))
-    return outcome.ok
+    assessment.findings += _bounded(_changed(model, subject) + _left_out(model, subject, allowed.unsigned))
+    return assessment.ok
 
 
-def read_model(stated: Statement) -> SignedModel:
+def read_model(statement: Statement) -> SignedModel:
     """Read an OMS v1.0 statement over whole files and SHA-256.
 
     Raises:
         EvidenceError: an older format, an unsafe or repeated name, or a root digest that is not that of the list.
     """
-    if stated.predicate_type != MODEL_SIGNATURE_TYPE:
+    if statement.predicate_type != MODEL_SIGNATURE_TYPE:
         raise EvidenceError("is of a format before OMS 1.0; sign again with model-signing 1.0 or later")
-    resources = stated.predicate.get("resources")
-    if len(stated.subjects) != 1 or not isinstance(resources, list) or not resources:
+    resources = statement.predicate.get("resources")
+    if len(statement.subjects) != 1 or not isinstance(resources, list) or not resources:
         raise EvidenceError("an OMS statement has one subject, and a list of resources")
     named = [_resource(item) for item in resources]
     root = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in named)).hexdigest()
-    if root != stated.subjects[0].digest.hex:
+    if root != statement.subjects[0].digest.hex:
         raise EvidenceError("the root digest is not that of the listed resources")
     if [name for name, _ in named] == [_WHOLE]:
-        named = [(stated.subjects[0].name, named[0][1])]
+        named = [(statement.subjects[0].name, named[0][1])]
     files = dict(named)
     if len(files) != len(named):
         raise EvidenceError("a resource is listed twice")
     for name in files:
         _check_name(name)
-    return SignedModel(files, _ignored(stated.predicate))
+    return SignedModel(files, _ignored(statement.predicate))
 
 
 def model_statement(subject: Subject, *, single_file: bool) -> bytes:
@@ -96,7 +96,7 @@ def model_statement(subject: Subject, *, single_file: bool) -> bytes:
 
     Args:
         subject: what is signed.
-        single_file: whether the target is a file and not a folder; OMS writes its name elsewhere then.
+        single_file: whether the target is a file and not a folder; OMS then writes its name into the subject.
 
     Raises:
         EvidenceError: the subject holds something that OMS cannot sign or that its verifiers never look at.
@@ -110,7 +110,7 @@ def model_statement(subject: Subject, *, single_file: bool) -> bytes:
         for entry in entries
     ]
     root = hashlib.sha256(b"".join(bytes.fromhex(entry.sha256) for entry in entries)).hexdigest()
-    # Only the last part of what the user typed: a signature travels further than the paths of a machine should.
+    # Only the last part of the path: a published signature should not reveal the folders of this machine.
     name = entries[0].path if single_file else printable(subject.label)
     value = {
         "_type": STATEMENT_TYPE,
@@ -147,7 +147,7 @@ def model_bundle(signed: bytes, public: PublicKey | None) -> bytes:
 
 
 def _other_format(predicate: dict[str, Any]) -> str:
-    """Name what only the bytes themselves could be compared with: shards, and digests other than SHA-256."""
+    """Return why a format cannot be compared with the manifest: shards, or digests other than SHA-256."""
     how = predicate.get("serialization")
     if not isinstance(how, dict):
         return ""
@@ -184,12 +184,12 @@ def _ignored(predicate: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _changed(model: SignedModel, subject: Subject) -> list[Finding]:
-    here = {entry.path: entry for entry in subject.manifest.content}
+    present = {entry.path: entry for entry in subject.manifest.content}
     findings = []
     for path, digest in sorted(model.files.items()):
-        if path not in here:
+        if path not in present:
             findings.append(_finding("SIG-001", path, "signed, but missing here"))
-        elif here[path].sha256 != digest:
+        elif present[path].sha256 != digest:
             findings.append(_finding("SIG-001", path, "content differs from what was signed"))
     return findings
 
@@ -207,7 +207,7 @@ def _why_left_out(entry: Entry, model: SignedModel) -> str:
 
 
 def _wordless(entry: Entry) -> str:
-    """Say what about an entry OMS has no words for; nothing about a plain file."""
+    """Return what about an entry OMS cannot express; empty for a plain file."""
     if entry.mode is Mode.EXECUTABLE:
         return "is executable, and OMS signs no modes"
     if entry.mode is Mode.DIRECTORY:

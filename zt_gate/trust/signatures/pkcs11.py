@@ -1,7 +1,7 @@
 """Signing with a key that never leaves its token: smart cards and hardware security modules over PKCS #11.
 
-A token and a key are named by a URI of RFC 7512. The PIN comes from the environment alone: a URI is written into
-pipelines and shown in process lists, so one that carries a PIN is refused. Needs the extra `pkcs11`.
+A token and a key are named by a URI of RFC 7512. The PIN comes from the environment only: URIs end up in
+pipeline files and process lists, so a URI with a PIN is refused. Needs the extra `pkcs11`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*\Z")
 
 @dataclass(frozen=True, slots=True)
 class TokenUri:
-    """A key on a token, and the module that speaks with it."""
+    """A key on a token, and the PKCS #11 module that accesses it."""
 
     module: str
     """Path of the PKCS #11 library."""
@@ -131,7 +131,7 @@ def _text(value: bytes) -> str:
 
 @contextmanager
 def _session(uri: TokenUri, pin: str) -> Iterator[Any]:
-    """Open the token, and turn whatever its module answers into an error that names the thing."""
+    """Open the token; errors of its module become errors that name the token and the fix."""
     try:
         import pkcs11
     except ImportError:
@@ -150,7 +150,7 @@ def _session(uri: TokenUri, pin: str) -> Iterator[Any]:
         ).open(user_pin=pin) as session:
             yield session
     except pkcs11.PKCS11Error as error:
-        # The library's exceptions carry no text of their own mostly; their names say what is wrong.
+        # The library's exceptions mostly have no message; their class names say what is wrong.
         why = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
         raise EvidenceError(f"the token refuses: {why}", f"check the URI's token and key, and {PIN_VARIABLE}") from None
 
@@ -181,7 +181,7 @@ def _hashed(key: PublicKey, signed: bytes) -> bytes:
 
 
 def _signature(key: Any, digest: bytes) -> bytes:
-    """Sign a hash, which every token can, and return the signature in DER.
+    """Sign a hash, the mechanism that every token supports, and return the signature in DER.
 
     PKCS #11 returns the two numbers side by side, each as long as the curve's order.
     """

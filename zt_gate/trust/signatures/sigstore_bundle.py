@@ -1,7 +1,7 @@
 """Sigstore bundles, verified offline against the trusted root that the policy pins.
 
-The bundle brings a certificate; who that must be is the policy's word alone. A bundle that asks to be verified with
-a public key is refused here, so that it cannot choose its own mode (GHSA-fx35-mq7g-6g98).
+The policy alone decides which identity the bundle's certificate must match. A bundle that asks to be verified with a
+public key is refused here, so that it cannot choose its own verification mode (GHSA-fx35-mq7g-6g98).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.trust_roots import Identity, TrustedRoot
-from zt_gate.trust.signatures.identity import certificate_name, shows, unshown
+from zt_gate.trust.signatures.identity import certificate_name, matches_identity, unmatched_claims
 from zt_gate.trust.statements.statement import PAYLOAD_TYPE
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBundle:
-    """A bundle whose signature, certificate, log entry and times hold."""
+    """A bundle whose signature, certificate, log entry and times verified."""
 
     payload: bytes | None
     """The statement of a DSSE bundle; None for a signature over the artifact that was given."""
@@ -37,7 +37,7 @@ class VerifiedBundle:
     """Ids of the policy's identities that the certificate shows; often none."""
     certificate_name: str
     """Subject and issuer of the certificate, for people."""
-    unshown: tuple[str, ...] = ()
+    unmatched_claims: tuple[str, ...] = ()
     """Claims that alone keep the certificate from showing an identity of the policy, for people."""
 
 
@@ -56,13 +56,13 @@ class BundleVerifier:
             artifact: the bytes that a bundle without an envelope must have signed.
 
         Raises:
-            EvidenceError: anything at all is not as it must be.
+            EvidenceError: any check failed.
         """
         with _rejections():
             material = value["verificationMaterial"]
             if "publicKey" in material:
                 raise EvidenceError("the bundle asks for a public key, and the policy wants an identity")
-            # Parsed strictly once, then written again: the library must not see what our parser did not.
+            # The library gets our parse written out again, so that it cannot read duplicate keys differently.
             return self._verified(json.dumps(normalised(value)), artifact)
 
     def _verified(self, text: str, artifact: bytes) -> VerifiedBundle:
@@ -73,8 +73,8 @@ class BundleVerifier:
         payload = self._content(bundle, anyone, artifact)
         if not anyone.asked:
             raise EvidenceError("the library did not look at the certificate")
-        matching = frozenset(item.id for item in self._identities if shows(bundle.signing_certificate, item))
-        lacking = {claim for item in self._identities for claim in unshown(bundle.signing_certificate, item)}
+        matching = frozenset(item.id for item in self._identities if matches_identity(bundle.signing_certificate, item))
+        lacking = {claim for item in self._identities for claim in unmatched_claims(bundle.signing_certificate, item)}
         name = certificate_name(bundle.signing_certificate)
         return VerifiedBundle(payload, matching, name, tuple(sorted(lacking)))
 
@@ -139,13 +139,13 @@ def normalised(value: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Anyone:
-    """Lets the library verify everything but the name; names are compared afterwards, for each identity."""
+    """Accepts any name, so that the library checks the rest; names are compared afterwards for each identity."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def verify(self, cert: Certificate) -> None:
-        """Note that the library came to the point of asking."""
+        """Record that the library got as far as asking for the name."""
         del cert
         self.asked = True
 

@@ -1,7 +1,7 @@
-"""Signing with an identity at a Sigstore instance: a certificate for ten minutes, an entry in the log, no key to keep.
+"""Signing with an identity at a Sigstore instance: a ten-minute certificate, a log entry, no key to keep.
 
-This is the one place in `trust` that uses the network, and only when a person asks for it by name. What comes back is
-verified like anybody else's bundle before it is handed on, so that a release never waits for a gate to find out.
+This is the one place in `trust` that uses the network, and only if a person asks for it by name. The returned bundle
+is verified like any other before it is written, so that a bad one is found at signing time and not by the gate.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _NO_TOKEN = "run in a CI job that may ask for an identity token, or name one wit
 
 @dataclass(frozen=True, slots=True)
 class SigstoreIdentity:
-    """Somebody who can prove to a Sigstore instance who they are."""
+    """An OIDC identity that a Sigstore instance can issue a certificate for."""
 
     subject: str
-    """As the token says it, for people; what counts is what the instance writes into the certificate."""
+    """The token's subject, for people; only what the instance writes into the certificate counts."""
     issuer: str
     _config: Any = field(repr=False)
     _token: Any = field(repr=False)
 
     @property
     def mark(self) -> str:
-        """Eight hexadecimal digits that tell this identity's files from another's."""
+        """Eight hexadecimal digits that distinguish this identity's files from another's."""
         return hashlib.sha256(f"{self.issuer}\n{self.subject}".encode()).hexdigest()[:8]
 
     def sign(self, payload: bytes) -> bytes:
@@ -118,7 +118,7 @@ def _ambient() -> str:
 
 @contextmanager
 def _failures(secret: str) -> Iterator[None]:
-    """Turn whatever the network brings into an error that names the thing, and never the token."""
+    """Turn network errors into a `ToolError` that names the cause and never contains the token."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the network fails in many ways, and each must stay free of the token

@@ -1,7 +1,7 @@
 """A `sigstore.verify.Verifier` that is stricter about time and knows one more kind of log entry.
 
-The library is content with one good time source, so a broken timestamp beside a good log entry passes; here every
-timestamp that a bundle brings must verify, and none may lie in the future. The library also refuses `intoto/0.0.2`
+The library accepts one valid time source, so a broken timestamp beside a good log entry passes; here every timestamp
+in a bundle must verify, and none may lie in the future. The library also refuses `intoto/0.0.2`
 log entries, which npm and most SLSA builders write; they are compared with the envelope here, field by field.
 
 Imported lazily: this module pulls in all of sigstore.
@@ -44,8 +44,8 @@ class StrictVerifier(Verifier):
     def _verify_timestamp_authority(self, bundle: Bundle) -> list[TimestampVerificationResult]:
         verified = super()._verify_timestamp_authority(bundle)
         data = bundle.verification_material.timestamp_verification_data
-        brought = len(data.rfc3161_timestamps) if data else 0
-        if len(verified) != brought:
+        expected = len(data.rfc3161_timestamps) if data else 0
+        if len(verified) != expected:
             raise VerificationError("not every timestamp in the bundle verifies")
         return verified
 
@@ -96,7 +96,7 @@ def _is_intoto(bundle: Bundle) -> bool:
 
 
 def _compare_intoto(bundle: Bundle, envelope: Any) -> None:
-    """Demand that the log entry is about this envelope and this certificate."""
+    """Require that the log entry is about this envelope and this certificate."""
     raw = bundle.log_entry._inner.canonicalized_body  # noqa: SLF001
     body = parse_object(raw, "the log entry", _MAX_BODY)
     content = body["spec"]["content"]

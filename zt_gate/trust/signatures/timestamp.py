@@ -1,6 +1,6 @@
 """RFC 3161 timestamps by an authority in the policy's pinned trusted root.
 
-A timestamp that is there must verify: one that does not is a reason to refuse, never one to look away.
+Every timestamp in a bundle must verify; one that does not is refused, never ignored.
 """
 
 from __future__ import annotations

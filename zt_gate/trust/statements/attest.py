@@ -1,6 +1,6 @@
-"""Predicates of the statements that `zt-gate attest` makes, and what each has to look like before it is signed.
+"""Predicates of the statements that `zt-gate attest` makes, and the checks that each passes before it is signed.
 
-A statement that no requirement would accept is refused while its author still sits in front of it.
+A statement that no requirement would accept is refused at once, while its author can still fix it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def result_predicate(
 
 
 def dataset_predicate(data: Subject, source: str, created: str) -> Predicate:
-    """Return what is said about a data set; its digest is the statement's subject."""
+    """Return the description of a data set; its digest is the statement's subject."""
     where = {"source": source} if source else {}
     return {
         "files": len(data.manifest.content),
@@ -177,7 +177,7 @@ class StatementKind:
 KINDS: Mapping[str, StatementKind] = {
     "provenance": StatementKind(PROVENANCE_TYPE, "SLSA provenance v1: who built it, from what", _check_provenance),
     "tests": StatementKind(TEST_RESULT_TYPE, "in-toto test result: what was tested, and how it went", _check_tests),
-    "bom": StatementKind(BOM_TYPE, "CycloneDX ML-BOM of the release, made here or brought", check_bom),
+    "bom": StatementKind(BOM_TYPE, "CycloneDX ML-BOM of the release, generated or given with --predicate", check_bom),
     "dataset": StatementKind(DATASET_TYPE, "a data set and its digest, to be named as a material"),
     "scan": StatementKind(SCAN_TYPE, "zt-gate's own JSON report", _check_scan),
     "sarif": StatementKind(SARIF_TYPE, "results of another scanner, from its SARIF 2.1.0", check_results),

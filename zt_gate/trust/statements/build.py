@@ -1,4 +1,4 @@
-"""SLSA provenance of either version in one form: who built, how, from which source and which materials.
+"""SLSA provenance v0.2 and v1 in one form: who built, how, from which source and which materials.
 
 | here | SLSA v1 | SLSA v0.2 |
 |---|---|---|
@@ -38,9 +38,9 @@ class SourceRef:
 
     @classmethod
     def of_uri(cls, uri: str) -> SourceRef:
-        """Split `git+https://host/name@refs/heads/main`. What follows an `@` and is no `refs/` stays where it is.
+        """Split `git+https://host/name@refs/heads/main`. Other text after an `@` stays as it is.
 
-        The first `@refs/` divides, so that a branch whose name holds another one cannot pass for that one.
+        The first `@refs/` separates them, so that a branch named `x@refs/heads/main` cannot pass for `main`.
         """
         repository, found, ref = uri.removeprefix("git+").partition("@refs/")
         return cls(repository, f"refs/{ref}" if found else "")
@@ -71,14 +71,14 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a provenance statement says."""
+    """The contents of a provenance statement."""
 
     builder: str
     build_type: str
     source: SourceRef | None
     materials: tuple[Material, ...]
     finished: object
-    """As it stands there; None where it is not said."""
+    """The raw value; None if absent."""
 
 
 def parse_build(statement: Statement) -> Build:

@@ -1,4 +1,4 @@
-"""JUnit XML to lists of test names. It is the file of whoever attests, and read as if it were not.
+"""Read JUnit XML into lists of test names. The file is treated as untrusted, though its signer provides it.
 
 There is no one specification; this reads what pytest, Maven Surefire and their like write
 (https://github.com/testmoapp/junitxml).
@@ -20,7 +20,7 @@ _BAD = ("failure", "error")
 
 @dataclass(slots=True)
 class JUnit:
-    """Names of tests by how they went. A suite passed if it has a passed test, and none that failed or was skipped."""
+    """Names of tests by result. A suite passed if it has a passed test, and none that failed or was skipped."""
 
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""A CycloneDX 1.6 ML-BOM of a release, drawn from its manifest and from what its own metadata files say.
+"""Build the CycloneDX 1.6 ML-BOM of a release from its manifest and its own metadata files.
 
-What is hashed is certain; flavours, architecture and libraries are what the release says about itself, which is why
+Only the hashes are certain; flavours, architecture and libraries are claims of the release about itself, which is why
 a bill of materials counts as a signed description only. The same release, time and data sets give the same bytes.
 
 Source: https://cyclonedx.org/docs/1.6/json/; the official schema is applied in the tests.
@@ -109,10 +109,10 @@ def _parameters(config: bytes | None, datasets: Mapping[str, Digest]) -> dict[st
     )
     value = parse_object(config, "config.json", MAX_DESCRIPTION) if config else {}
     if isinstance(family := value.get("model_type"), str):
-        parameters["architectureFamily"] = _said(family)
+        parameters["architectureFamily"] = _printable_text(family)
     architectures = value.get("architectures")
     if isinstance(architectures, list) and architectures and isinstance(architectures[0], str):
-        parameters["modelArchitecture"] = _said(architectures[0])
+        parameters["modelArchitecture"] = _printable_text(architectures[0])
     return parameters
 
 
@@ -126,11 +126,11 @@ def _flavors(mlmodel: bytes | None) -> list[str]:
             f"MLmodel line {error.line}: {error.message}", "fix it, or name a BOM: --predicate"
         ) from None
     flavors = value.get("flavors") if isinstance(value, dict) else None
-    return sorted(_said(name) for name in flavors) if isinstance(flavors, dict) else []
+    return sorted(_printable_text(name) for name in flavors) if isinstance(flavors, dict) else []
 
 
 def _libraries(requirements: bytes) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a component for each requirement, and the lines that are none, such as options and URLs."""
+    """Return a component for each requirement, and the other lines, such as options and URLs."""
     found: dict[str, dict[str, Any]] = {}
     unread = []
     for raw in requirements.decode("utf-8", "replace").splitlines():
@@ -147,6 +147,6 @@ def _libraries(requirements: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     return [found[purl] for purl in sorted(found)], unread
 
 
-def _said(value: object) -> str:
-    """Return what a release says about itself, fit to be passed on: no secret, nothing that moves a cursor."""
+def _printable_text(value: object) -> str:
+    """Return a claim of the release in printable form, with secrets masked."""
     return printable(mask(str(value)))

@@ -1,7 +1,7 @@
 """A policy's own signature: an in-toto statement about the digest of the *effective* policy, in a DSSE envelope.
 
-The effective policy has its packs merged in and its keys read, so that a changed pack or key file ends the signature
-as much as a changed line does. Whose signature counts is said by whoever runs the gate, never by the policy.
+The effective policy has its packs merged and its keys read, so a changed pack or key file invalidates the signature
+just like a changed line. The operator who runs the gate names the accepted keys; the policy cannot.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def policy_statement(loaded: LoadedPolicy) -> bytes:
 
 
 def verify_policy(loaded: LoadedPolicy, data: bytes | None, keys: Sequence[PublicKey]) -> PolicySignature:
-    """Say who of the given keys signed a policy.
+    """Return which of the given keys signed a policy.
 
     Args:
         loaded: the complete policy.
@@ -49,11 +49,11 @@ def verify_policy(loaded: LoadedPolicy, data: bytes | None, keys: Sequence[Publi
         signers = envelope.verified_by(keys) if keys else frozenset()
         if not signers:
             return PolicySignature(problem="its signature is by none of the keys that were named")
-        stated = parse_statement(envelope.payload)
+        statement = parse_statement(envelope.payload)
     except EvidenceError as error:
         return PolicySignature(problem=f"its signature cannot be read: {error.message}")
-    if stated.predicate_type != POLICY_TYPE:
-        return PolicySignature(problem=f"what was signed is a {printable(stated.predicate_type, 120)}, not a policy")
-    if not stated.is_about(loaded.digest):
+    if statement.predicate_type != POLICY_TYPE:
+        return PolicySignature(problem=f"what was signed is a {printable(statement.predicate_type, 120)}, not a policy")
+    if not statement.is_about(loaded.digest):
         return PolicySignature(problem="the policy, one of its packs or one of its keys changed since it was signed")
     return PolicySignature(tuple(sorted(signers)))

@@ -1,7 +1,7 @@
 """in-toto Statement v1: what a signed text says, and about which digest.
 
-A statement is parsed only after its signature verified, and parsed strictly: what cannot be read with certainty
-is refused. zt-gate's own statement carries the whole manifest, so that a refusal can name the file that changed.
+A statement is parsed strictly: whatever two readers could read differently is refused. zt-gate's own release
+statement carries the whole manifest, so that a refusal can name the file that changed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Statement:
     predicate: dict[str, Any]
 
     def is_about(self, digest: Digest) -> bool:
-        """Whether exactly one subject carries the digest; twice is as suspect as never."""
+        """Whether exactly one subject carries the digest. A repeated subject is rejected, like a missing one."""
         return sum(named.digest == digest for named in self.subjects) == 1
 
     def manifest(self) -> Manifest:

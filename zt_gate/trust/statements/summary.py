@@ -1,7 +1,7 @@
 """The verdict as a signed summary: SLSA Verification Summary Attestation v1 in a DSSE envelope.
 
-It is what the gate hands to whoever enforces: the registry, the admission controller, the deploy job. A blocked
-release gets one too, so that a refusal can be shown and cannot be taken for an absence.
+The gate hands it to the enforcement points: the registry, the admission controller, the deploy job. A blocked release
+gets one too, so that a refusal can be told from a missing summary.
 
 Source: https://slsa.dev/spec/v1.0/verification_summary; its seven verification steps are those of `verify_summary`.
 """
@@ -31,12 +31,12 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True)
 class SummaryContent:
-    """What goes into a summary besides the verdict."""
+    """Contents of a summary besides the verdict."""
 
     verified: datetime
     """When the verdict was reached."""
     expires: datetime
-    """Until when it may be acted on."""
+    """Until when a deployment may rely on it."""
     versions: Mapping[str, str]
     """Version of zt-gate and of each check."""
     inputs: Sequence[Digest] = ()
@@ -50,8 +50,8 @@ class SummaryContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """What an enforcement point demands of a summary."""
+class SummaryRequirements:
+    """What an enforcement point requires of a summary."""
 
     keys: tuple[PublicKey, ...]
     """Whose signature counts."""
@@ -84,26 +84,26 @@ def sign_summary(subject: Subject, verdict: Verdict, summary: SummaryContent, ke
 
 def _extension(verdict: Verdict, summary: SummaryContent) -> dict[str, Any]:
     signers = {name for item in verdict.evidence for name in item.signers}
-    ours: dict[str, Any] = {
+    extension: dict[str, Any] = {
         "stage": verdict.stage,
         "expires": _expires(verdict, summary).astimezone(UTC).strftime(_FORMAT),
         "verdict": str(verdict.digest),
         "signers": sorted(signers),
     }
     if verdict.broken_glass is not None:
-        ours["brokenGlass"] = verdict.broken_glass.to_json()
+        extension["brokenGlass"] = verdict.broken_glass.to_json()
     known = {"rules": summary.rules, "trustedRoot": summary.trusted_root, "blake3": summary.fast}
-    return ours | {name: str(value) for name, value in known.items() if value is not None}
+    return extension | {name: str(value) for name, value in known.items() if value is not None}
 
 
 def _expires(verdict: Verdict, summary: SummaryContent) -> datetime:
-    """Until when it may be acted on; with broken glass no longer than that."""
-    glass = verdict.broken_glass
-    return summary.expires if glass is None else min(summary.expires, parse_instant(glass.until))
+    """Return until when a deployment may rely on it; never longer than a break-glass window."""
+    break_glass = verdict.broken_glass
+    return summary.expires if break_glass is None else min(summary.expires, parse_instant(break_glass.until))
 
 
-def summarised(data: bytes, keys: Sequence[PublicKey]) -> tuple[Digest, frozenset[str]]:
-    """Return which subject a summary is about, and who vouches for it: the gate, and the signers that it counted.
+def subject_and_signers(data: bytes, keys: Sequence[PublicKey]) -> tuple[Digest, frozenset[str]]:
+    """Return which subject a summary is about, and who vouches for it: the gate, and the counted signers.
 
     The names are those of `Signer.name`, which revocation lists name as well.
 
@@ -112,52 +112,53 @@ def summarised(data: bytes, keys: Sequence[PublicKey]) -> tuple[Digest, frozense
     """
     envelope = read_envelope(data)
     signed_by = envelope.verified_by(keys) if keys else frozenset()
-    stated = parse_statement(envelope.payload) if signed_by else None
-    if stated is None or len(stated.subjects) != 1:
+    parsed = parse_statement(envelope.payload) if signed_by else None
+    if parsed is None or len(parsed.subjects) != 1:
         raise EvidenceError("it is no summary, by one of the keys that count here, about one subject")
-    ours = stated.predicate.get(EXTENSION)
-    counted = ours.get("signers", []) if isinstance(ours, dict) else []
+    extension = parsed.predicate.get(EXTENSION)
+    counted = extension.get("signers", []) if isinstance(extension, dict) else []
     names = {name for name in counted if isinstance(name, str)} if isinstance(counted, list) else set()
-    return stated.subjects[0].digest, frozenset(names | {f"key sha256:{keyid}" for keyid in signed_by})
+    return parsed.subjects[0].digest, frozenset(names | {f"key sha256:{keyid}" for keyid in signed_by})
 
 
-def emergency_of(data: bytes) -> str:
-    """Say for which incident, and until when, people let through what a verified summary is about; usually nothing.
+def break_glass_incident(data: bytes) -> str:
+    """Return the break-glass incident of a verified summary and its end, for people; empty for an ordinary summary.
 
     Raises:
         EvidenceError: it is no summary; `verify_summary` says so first.
     """
-    ours = parse_statement(read_envelope(data).payload).predicate.get(EXTENSION)
-    glass = ours.get("brokenGlass") if isinstance(ours, dict) else None
-    if not isinstance(glass, dict):
+    extension = parse_statement(read_envelope(data).payload).predicate.get(EXTENSION)
+    break_glass = extension.get("brokenGlass") if isinstance(extension, dict) else None
+    if not isinstance(break_glass, dict):
         return ""
-    return f"the incident {printable(str(glass.get('incident')), 120)}, until {printable(str(glass.get('until')), 40)}"
+    incident, until = printable(str(break_glass.get("incident")), 120), printable(str(break_glass.get("until")), 40)
+    return f"the incident {incident}, until {until}"
 
 
-def verify_summary(data: bytes, digest: Digest | FastDigest, demand: Demand) -> list[str]:
-    """Say why a summary does not admit a subject; an empty list admits it.
+def verify_summary(data: bytes, digest: Digest | FastDigest, requirements: SummaryRequirements) -> list[str]:
+    """Return why a summary does not admit a subject; an empty list admits it.
 
     Args:
         data: the signed summary.
         digest: of the bytes that are about to be used, computed by the caller from those bytes: the subject's own,
             or the fast one, which the summary then has to carry.
-        demand: who must have signed what, for which stage, at which time.
+        requirements: who must have signed what, for which stage, at which time.
     """
     try:
         envelope = read_envelope(data)
-        if not demand.keys or not envelope.verified_by(demand.keys):
+        if not requirements.keys or not envelope.verified_by(requirements.keys):
             return ["its signature is by none of the keys that count here"]
-        stated = parse_statement(envelope.payload)
-        if stated.predicate_type != SUMMARY_TYPE:
-            return [f"it is a {printable(stated.predicate_type, 120)}, not a verification summary"]
+        parsed = parse_statement(envelope.payload)
+        if parsed.predicate_type != SUMMARY_TYPE:
+            return [f"it is a {printable(parsed.predicate_type, 120)}, not a verification summary"]
         if isinstance(digest, FastDigest):
-            if reason := _other_bytes(stated.predicate[EXTENSION].get("blake3"), digest):
+            if reason := _other_bytes(parsed.predicate[EXTENSION].get("blake3"), digest):
                 return [reason]
-            digest = summarised(data, demand.keys)[0]
-        if not stated.is_about(digest):
-            about = ", ".join(named.digest.short for named in stated.subjects[:3])
+            digest = subject_and_signers(data, requirements.keys)[0]
+        if not parsed.is_about(digest):
+            about = ", ".join(named.digest.short for named in parsed.subjects[:3])
             return [f"it is about {about}; these bytes are {digest.short}"]
-        return _unmet(stated.predicate, digest, demand)
+        return _unmet(parsed.predicate, digest, requirements)
     except EvidenceError as error:
         return [error.message]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -170,9 +171,9 @@ def _other_bytes(carried: object, digest: FastDigest) -> str:
     return "" if carried == str(digest) else f"these bytes are {digest}, and it carries another BLAKE3 digest"
 
 
-def _unmet(predicate: dict[str, Any], digest: Digest, demand: Demand) -> list[str]:
-    ours = predicate[EXTENSION]
-    verified, expires = parse_instant(predicate["timeVerified"]), parse_instant(ours["expires"])
+def _unmet(predicate: dict[str, Any], digest: Digest, requirements: SummaryRequirements) -> list[str]:
+    extension = predicate[EXTENSION]
+    verified, expires = parse_instant(predicate["timeVerified"]), parse_instant(extension["expires"])
     reasons = []
     if predicate["verifier"]["id"] != VERIFIER:
         reasons.append(f"it was written by {printable(str(predicate['verifier']['id']), 120)}, not by zt-gate")
@@ -180,14 +181,14 @@ def _unmet(predicate: dict[str, Any], digest: Digest, demand: Demand) -> list[st
         reasons.append("its resource is another one than its subject")
     if predicate["verificationResult"] != "PASSED":
         reasons.append("the gate blocked this release")
-    if ours["stage"] != demand.stage:
-        reasons.append(f"it is for the stage {printable(str(ours['stage']), 60)}, not for {demand.stage}")
-    if f"ZTGATE_{demand.stage.upper()}" not in predicate["verifiedLevels"]:
-        reasons.append(f"it does not state the level ZTGATE_{demand.stage.upper()}")
-    if demand.now >= expires:
-        reasons.append(f"it expired at {ours['expires']}")
-    if verified > demand.now + MAX_SKEW:
+    if extension["stage"] != requirements.stage:
+        reasons.append(f"it is for the stage {printable(str(extension['stage']), 60)}, not for {requirements.stage}")
+    if f"ZTGATE_{requirements.stage.upper()}" not in predicate["verifiedLevels"]:
+        reasons.append(f"it does not state the level ZTGATE_{requirements.stage.upper()}")
+    if requirements.now >= expires:
+        reasons.append(f"it expired at {extension['expires']}")
+    if verified > requirements.now + MAX_SKEW:
         reasons.append(f"it was written at {predicate['timeVerified']}, which is in the future")
-    if demand.policy is not None and predicate["policy"]["digest"]["sha256"] != demand.policy.hex:
+    if requirements.policy is not None and predicate["policy"]["digest"]["sha256"] != requirements.policy.hex:
         reasons.append("it was judged by another policy")
     return reasons

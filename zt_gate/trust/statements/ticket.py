@@ -1,7 +1,7 @@
-"""A job ticket: the gate's signed word about what is to be evaluated, on which data, by which rules, until when.
+"""A job ticket: the gate's signed order to evaluate a release on a data set, by given rules, until a given time.
 
-Its seed decides which samples are drawn and what luck the attacks have. It is made once the release's digest is fixed,
-so that nobody can prepare for it; its nonce binds a statement to this ticket and to no other.
+Its seed determines the drawn samples and the randomness of the attacks. It is issued after the release's digest is
+fixed, so that nobody can prepare for it; its nonce binds a statement to this one ticket.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Ticket:
     issued: datetime
     expires: datetime
     plan: dict[str, Any]
-    """By check, what the policy demands of it; empty objects are its defaults."""
+    """The policy's requirement by check; an empty object stands for the defaults."""
     baseline: Baseline | None
     digest: Digest
     """Of the ticket's predicate."""

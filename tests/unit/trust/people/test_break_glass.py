@@ -12,7 +12,13 @@ from zt_gate.policy.roles import BreakGlass
 from zt_gate.policy.trust_roots import Revocations
 from zt_gate.trust.collect import Context, EvidenceFile, collect
 from zt_gate.trust.signatures.keys import generate
-from zt_gate.trust.statements.summary import Demand, SummaryContent, emergency_of, sign_summary, verify_summary
+from zt_gate.trust.statements.summary import (
+    SummaryContent,
+    SummaryRequirements,
+    break_glass_incident,
+    sign_summary,
+    verify_summary,
+)
 
 RULES = policy(break_glass=GLASS)
 FOUND = ("ART-102",)
@@ -143,11 +149,11 @@ def test_what_a_statement_lacked_is_said():
 def test_the_signed_summary_ends_with_the_window_and_says_why(seconds, expected):
     verdict, key, end = decide(RULES, broken(), found=FOUND), generate(), NOW + timedelta(hours=3)
     data = sign_summary(SUBJECT, verdict, SummaryContent(NOW, NOW + timedelta(days=30), {}), key)
-    demand = Demand((key.public,), "production", end + timedelta(seconds=seconds))
+    demand = SummaryRequirements((key.public,), "production", end + timedelta(seconds=seconds))
     assert verify_summary(data, SUBJECT.digest, demand) == ([] if expected else [f"it expired at {stamp(end)}"])
-    assert emergency_of(data) == f"the incident INC-7, until {stamp(end)}"
+    assert break_glass_incident(data) == f"the incident INC-7, until {stamp(end)}"
 
 
 def test_an_ordinary_summary_says_nothing_of_an_emergency():
     verdict = decide(RULES, [signed("ann"), act(RULES, "approve", "bob"), act(RULES, "promote", "cho")])
-    assert emergency_of(sign_summary(SUBJECT, verdict, SummaryContent(NOW, NOW, {}), generate())) == ""
+    assert break_glass_incident(sign_summary(SUBJECT, verdict, SummaryContent(NOW, NOW, {}), generate())) == ""

@@ -8,7 +8,7 @@ from zt_gate.domain import Severity, Status
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Continuity, Signature
 from zt_gate.trust.collect import EvidenceFile, collect
-from zt_gate.trust.requirements.continuity import _lasting
+from zt_gate.trust.requirements.continuity import _without_ref
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.statements.statement import statement
 from zt_gate.trust.statements.summary import EXTENSION, SUMMARY_TYPE, VERIFIER
@@ -100,6 +100,6 @@ def test_by_a_gate_that_is_not_listed_and_by_nobody(world) -> None:
 
 def test_the_same_workflow_on_the_next_tag_is_the_same_signer() -> None:
     name = "https://github.com/acme/ml/.github/workflows/r.yml@refs/tags/v{} (https://issuer.test)"
-    assert _lasting(name.format(1)) == _lasting(name.format(2))
-    assert _lasting(name.format(1)) != _lasting(name.replace("acme", "evil").format(1))
-    assert _lasting(name.format(1)) != _lasting(name.format(1).replace("issuer", "other"))
+    assert _without_ref(name.format(1)) == _without_ref(name.format(2))
+    assert _without_ref(name.format(1)) != _without_ref(name.replace("acme", "evil").format(1))
+    assert _without_ref(name.format(1)) != _without_ref(name.format(1).replace("issuer", "other"))

@@ -20,9 +20,9 @@ from zt_gate.policy.trust_roots import Key, Trust
 from zt_gate.trust.signatures.bundle_without_log import (
     MEDIA_TYPE,
     check_version,
-    is_unlogged,
+    is_bundle_without_log,
     keyed_bundle,
-    read_unlogged,
+    read_bundle_without_log,
 )
 from zt_gate.trust.signatures.envelope import sign_payload, verifies
 from zt_gate.trust.signatures.keys import PrivateKey, generate, load_private
@@ -89,11 +89,11 @@ def test_a_bare_signature_over_the_manifest_by_a_listed_key_counts(world, raw) -
 def test_the_digest_that_nobody_signs_may_be_absent_and_may_not_disagree(world) -> None:
     good = message(world.second, ARTIFACT)
     del good["messageSignature"]["messageDigest"]
-    assert read_unlogged(good, ARTIFACT).signed == ARTIFACT
+    assert read_bundle_without_log(good, ARTIFACT).signed == ARTIFACT
     for digest in ({"algorithm": "SHA2_512", "digest": "AAAA"}, {"algorithm": "SHA2_256", "digest": "AAAA"}, 7):
         good["messageSignature"]["messageDigest"] = digest
         with pytest.raises(EvidenceError):
-            read_unlogged(good, ARTIFACT)
+            read_bundle_without_log(good, ARTIFACT)
 
 
 def test_an_ed25519_key_s_bundle_verifies_too(world) -> None:
@@ -132,15 +132,15 @@ SIGNED = {"payload": "e30=", "payloadType": "application/vnd.in-toto+json", "sig
 )
 def test_what_is_ambiguous_or_malformed_is_refused(change, why) -> None:
     value = {"mediaType": MEDIA_TYPE, "verificationMaterial": GOOD, "dsseEnvelope": SIGNED} | change
-    assert is_unlogged(value)
+    assert is_bundle_without_log(value)
     with pytest.raises(EvidenceError, match=why):
-        read_unlogged(value, ARTIFACT)
+        read_bundle_without_log(value, ARTIFACT)
 
 
 def test_a_chain_with_a_log_entry_is_not_read_here() -> None:
     value = {"verificationMaterial": {"x509CertificateChain": {}, "tlogEntries": [{}]}}
-    assert not is_unlogged(value)
-    assert not is_unlogged({"verificationMaterial": [1]})
+    assert not is_bundle_without_log(value)
+    assert not is_bundle_without_log({"verificationMaterial": [1]})
 
 
 def test_timestamps_stand_beside_a_chain_only() -> None:
@@ -148,13 +148,13 @@ def test_timestamps_stand_beside_a_chain_only() -> None:
     stamps = {"rfc3161Timestamps": [{"signedTimestamp": token}]}
     chain = {"x509CertificateChain": {"certificates": [{"rawBytes": "AAAA"}]}, "timestampVerificationData": stamps}
     value = {"verificationMaterial": chain, "dsseEnvelope": SIGNED}
-    assert len(read_unlogged(value, ARTIFACT).timestamps) == 1
+    assert len(read_bundle_without_log(value, ARTIFACT).timestamps) == 1
     keyed = copy.deepcopy(value)
     keyed["verificationMaterial"] = GOOD | {"timestampVerificationData": stamps}
-    assert read_unlogged(keyed, ARTIFACT).timestamps == ()
+    assert read_bundle_without_log(keyed, ARTIFACT).timestamps == ()
     value["verificationMaterial"]["timestampVerificationData"] = []
     with pytest.raises(EvidenceError, match="malformed"):
-        read_unlogged(value, ARTIFACT)
+        read_bundle_without_log(value, ARTIFACT)
 
 
 @pytest.mark.parametrize("version", ["0.1", "0.2", "0.3"])

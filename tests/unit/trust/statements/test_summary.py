@@ -12,13 +12,20 @@ from zt_gate.errors import EvidenceError
 from zt_gate.intake import FastDigest
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
-from zt_gate.trust.statements.summary import EXTENSION, Demand, SummaryContent, sign_summary, summarised, verify_summary
+from zt_gate.trust.statements.summary import (
+    EXTENSION,
+    SummaryContent,
+    SummaryRequirements,
+    sign_summary,
+    subject_and_signers,
+    verify_summary,
+)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 KEY, STRANGER = generate(), generate()
 SUBJECT = Subject("model", Manifest.of([Entry("a", 1, Mode.FILE, Digest.of(b"x").hex)]))
 POLICY = Digest.of(b"policy")
-DEMAND = Demand((KEY.public,), "production", NOW, POLICY)
+DEMAND = SummaryRequirements((KEY.public,), "production", NOW, POLICY)
 
 
 def verdict(decision=Decision.ALLOW, stage="production"):
@@ -144,7 +151,7 @@ def test_a_malformed_fast_digest_admits_nothing(value):
 
 
 def test_whose_and_about_what_a_summary_is():
-    assert summarised(signed(), [KEY.public]) == (SUBJECT.digest, frozenset({f"key sha256:{KEY.public.id}"}))
+    assert subject_and_signers(signed(), [KEY.public]) == (SUBJECT.digest, frozenset({f"key sha256:{KEY.public.id}"}))
     for keys in ([STRANGER.public], []):
         with pytest.raises(EvidenceError, match="no summary"):
-            summarised(signed(), keys)
+            subject_and_signers(signed(), keys)
