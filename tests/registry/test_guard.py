@@ -129,7 +129,7 @@ OTHER_ROADS = [
 
 @pytest.mark.parametrize("uri", OTHER_ROADS)
 def test_a_scheme_that_is_not_on_the_list_loads_nothing(image, uri, caplog):
-    with pytest.raises(MlflowException, match="while the guard is on, models come by") as caught:
+    with pytest.raises(MlflowException, match="while the guard is on, only models") as caught:
         mlflow.pyfunc.load_model(uri)
     assert caught.value.error_code == "PERMISSION_DENIED"
     assert "zt-gate: loading" in caplog.text
@@ -189,9 +189,9 @@ def test_without_the_guard_every_scheme_is_mlflows_own(image, model, elsewhere, 
 
 def test_the_guard_is_whole_where_it_is_imported_before_mlflow():
     code = (
-        "import warnings; warnings.simplefilter('ignore'); from zt_gate.registry.client_guard import ROADS\n"
+        "import warnings; warnings.simplefilter('ignore'); from zt_gate.registry.client_guard import SCHEMES\n"
         "from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories as r\n"
-        "print(*(hasattr(r()[name].download_artifacts, 'zt_gate') for name in ROADS))"
+        "print(*(hasattr(r()[name].download_artifacts, 'zt_gate') for name in SCHEMES))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"] * 5

@@ -127,7 +127,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _given(args: argparse.Namespace) -> Callable[[Frozen], dict[str, Any]] | None:
-    """Return what yields the predicate that the user brought, or None where it is to be made."""
+    """Return a builder of the predicate that the user gave, or None where zt-gate builds it."""
     path = args.report if args.kind == "scan" else getattr(args, "predicate", None)
     if path is None:
         return None

@@ -65,7 +65,7 @@ def _verdict(args: argparse.Namespace, console: Console) -> int:
 
 
 def _report(stream: BinaryIO) -> dict[str, Any]:
-    """Read a report that somebody brought.
+    """Read a JSON report from a file.
 
     Raises:
         ValueError: it is none.

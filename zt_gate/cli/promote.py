@@ -86,7 +86,7 @@ def _checked(args: argparse.Namespace, client: RegistryClient, version: Version,
                 if wanted is not None:
                     write_atomically(wanted, summary)
                 if not args.dry_run:
-                    client.bring(version, summary.decode())
+                    client.submit_summary(version, summary.decode())
     if code and not args.dry_run:
         console.note(
             "the registry has this verdict; it replaces an earlier one that allowed these files and no longer counts",

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.format == "json":
         console.result(json.dumps(document, indent=2))
     else:
-        for parts in _told(difference, verbose=args.verbose):
+        for parts in _difference_lines(difference, verbose=args.verbose):
             console.result(*parts)
     return 0 if difference.is_empty else 1
 
@@ -56,7 +56,7 @@ def _refuse_changed(paths: list[str]) -> None:
         raise TargetError(what, "let the writer finish, then compare again")
 
 
-def _told(difference: Difference, *, verbose: bool) -> Iterator[tuple[Part, ...]]:
+def _difference_lines(difference: Difference, *, verbose: bool) -> Iterator[tuple[Part, ...]]:
     from zt_gate.scan.inventory import KINDS
 
     order = list(KINDS)

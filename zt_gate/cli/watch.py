@@ -108,7 +108,7 @@ def _recheck(args: argparse.Namespace, client: RegistryClient) -> Recheck:
             words += [word for place in args.evidence or [] for word in ("--evidence", str(place))]
             words += ["--audit-log", str(args.audit_log)] if args.audit_log is not None else []
             code = check.run(parser.parse_args(words), Console(io.StringIO(), io.StringIO(), quiet=True))
-            client.bring(version, Path(summary).read_text())
+            client.submit_summary(version, Path(summary).read_text())
         return "" if code == 0 else f"a check for the stage {stage} blocks it now"
 
     return again

@@ -78,7 +78,7 @@ class RegistryClient:
             version = self._inner.get_model_version_by_alias(named.group(1), named.group(2))
             return Version(named.group(1), int(version.version))
 
-    def bring(self, version: Version, summary: str) -> None:
+    def submit_summary(self, version: Version, summary: str) -> None:
         """Hand in a signed summary. A server without the gate would keep it as a tag, so `gate` comes first.
 
         Raises:

@@ -1,8 +1,8 @@
-"""The client guard: in a serving image, MLflow loads nothing that has no verdict, by whatever road it was named.
+"""The client guard: in a serving image, MLflow loads no model without a verdict, whatever URI names it.
 
-It takes the place of MLflow's repositories for `models:`, `runs:` and `mlflow-artifacts:`, and steps into the one for
-plain paths, which has no entry point. These are all the roads there are: by any other scheme (`s3:`, `https:`, `hf:`, a
-plugin's) nothing is loaded. It does nothing until `ZT_GATE_GUARD` names the stage that the image serves.
+It replaces MLflow's artifact repositories for `models:`, `runs:` and `mlflow-artifacts:` and patches the one for plain
+paths, which MLflow does not look up by an entry point. Any other scheme (`s3:`, `https:`, `hf:`, …) is refused.
+The guard does nothing until `ZT_GATE_GUARD` names the stage that the image serves.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ META = "registered_model_meta"
 _MAX_META = 4096
 _MOST = 10_000
 _LOG = logging.getLogger("zt_gate.guard")
-_KEPT: list[Frozen] = []
-"""The copies that were handed out; they go when the process does."""
+_COPIES: list[Frozen] = []
+"""The private copies that loaders read from; they are removed when the process ends."""
 
 
 def guarded(local: str, uri: str, stage: str) -> str:
-    """Return a private copy of a downloaded model whose verdict holds; what is no model folder is returned as it is.
+    """Return a private copy of a downloaded model whose verdict holds, and any other download unchanged.
 
     Raises:
-        MlflowException: no verdict holds. MLflow hides reasons now and then, so it is logged as well.
+        MlflowException: no verdict holds. MLflow swallows the message in some callers, so it is logged as well.
     """
     if not os.path.lexists(os.path.join(local, "MLmodel")):
         return local
     try:
         frozen = freeze([local], Freeze.COPY)
-        why = next((finding.message for finding in frozen.refusals), "") or _unheld(
+        why = next((finding.message for finding in frozen.refusals), "") or _refusal_reason(
             frozen, stage, ServerSettings(os.environ)
         )
         if not why:
-            if not _KEPT:
-                atexit.register(_forget)
-            _KEPT.append(frozen)
+            if not _COPIES:
+                atexit.register(_close_copies)
+            _COPIES.append(frozen)
             return str(frozen.root)
         frozen.close()
     except (ZtGateError, OSError, ValueError) as error:
@@ -71,13 +71,13 @@ def guarded(local: str, uri: str, stage: str) -> str:
     return refuse(text)
 
 
-def _forget() -> None:
-    while _KEPT:
-        _KEPT.pop().close()
+def _close_copies() -> None:
+    while _COPIES:
+        _COPIES.pop().close()
 
 
-def _unheld(frozen: Frozen, stage: str, settings: ServerSettings) -> str:
-    """Say why a model may not be loaded; empty when it may."""
+def _refusal_reason(frozen: Frozen, stage: str, settings: ServerSettings) -> str:
+    """Return why a model may not be loaded; empty when it may."""
     rules, now = settings.rules(), utc_now()
     if trouble := rules.trouble_at(now):
         return trouble
@@ -94,7 +94,7 @@ def _unheld(frozen: Frozen, stage: str, settings: ServerSettings) -> str:
 
 
 def _digests(frozen: Frozen) -> Iterator[Digest]:
-    """Yield the digest of all files, and without the one that MLflow's client adds, if it is exactly that."""
+    """Yield the digest of all files, and the one without the file that MLflow's client adds."""
     yield frozen.digest
     if META in frozen.files and _is_added(frozen):
         entries = [entry for entry in frozen.subject.manifest.entries if entry.path != META]
@@ -137,25 +137,29 @@ def _summaries(rules: Rules) -> list[tuple[Read, bytes]]:
 
 
 GUARD = "ZT_GATE_GUARD"
-ROADS = ("models", "runs", "mlflow-artifacts", "file", "")
-"""The schemes whose downloads are looked at; the empty one is a plain path."""
-_BUSY = threading.local()
+SCHEMES = ("models", "runs", "mlflow-artifacts", "file", "")
+"""The schemes that a guarded repository serves; the empty one is a plain path."""
+_THREAD = threading.local()
 
 
 @contextmanager
 def _outermost() -> Iterator[bool]:
-    """Tell whether this is the outermost download: MLflow's repositories use each other."""
-    first = not getattr(_BUSY, "inside", False)
-    _BUSY.inside = True
+    """Yield whether this is the outermost download of this thread.
+
+    MLflow's repositories call each other: `models:` downloads through `runs:` or `mlflow-artifacts:`. Only the
+    outermost one returns files to a loader, and only it is checked; the inner ones may return parts of a model.
+    """
+    first = not getattr(_THREAD, "inside", False)
+    _THREAD.inside = True
     try:
         yield first
     finally:
         if first:
-            _BUSY.inside = False
+            _THREAD.inside = False
 
 
 def _guarded(download: Callable[..., Any]) -> Callable[..., str]:
-    """Wrap a repository's download: only what has a verdict is handed out."""
+    """Wrap a repository's download so that it returns only models with a verdict."""
 
     @wraps(download)
     def guarded_download(self: Any, *places: Any, **named: Any) -> str:
@@ -175,7 +179,7 @@ class GuardedModels(ModelsArtifactRepository):
     """`models:/name/version`, `models:/name@alias` and `models:/m-…`."""
 
     def __init__(self, *places: Any, **named: Any) -> None:
-        with _outermost():  # it chooses the repository that fetches its bytes
+        with _outermost():  # the constructor looks up the inner repository, which must not count as a direct use
             super().__init__(*places, **named)
 
     download_artifacts = _guarded(ModelsArtifactRepository.download_artifacts)
@@ -185,7 +189,7 @@ class GuardedRuns(RunsArtifactRepository):
     """`runs:/id/path`."""
 
     def __init__(self, *places: Any, **named: Any) -> None:
-        with _outermost():  # it chooses the repository that fetches its bytes
+        with _outermost():  # the constructor looks up the inner repository, which must not count as a direct use
             super().__init__(*places, **named)
 
     download_artifacts = _guarded(RunsArtifactRepository.download_artifacts)
@@ -198,34 +202,34 @@ class GuardedArtifacts(MlflowArtifactsRepository):
 
 
 def guard_plain_paths() -> None:
-    """Step into MLflow's repository for plain paths; MLflow imports this module when it looks for plugins."""
+    """Patch MLflow's repository for plain paths. MLflow imports this module when it loads its plugins."""
     if not hasattr(LocalArtifactRepository.download_artifacts, "zt_gate"):
         LocalArtifactRepository.download_artifacts = _guarded(LocalArtifactRepository.download_artifacts)  # type: ignore[method-assign]
 
 
-def _refuse_road(uri: object) -> NoReturn:
-    why = "while the guard is on, models come by models:/, runs:/, mlflow-artifacts:/ or a local path alone"
+def _refuse_scheme(uri: object) -> NoReturn:
+    why = "while the guard is on, only models:/, runs:/, mlflow-artifacts:/ and local paths can be loaded"
     text = sentence(f"loading {printable(str(uri), 60)}", why)
     _LOG.error("%s", text)
     refuse(text)
 
 
-def _closed(repository: Any, uri: object) -> Any:
-    """Return a repository that hands nothing out by itself. One that is on the list may use it to fetch its bytes."""
+def _refuse_direct_download(repository: Any, uri: object) -> Any:
+    """Return a repository whose direct use is refused; a guarded repository may still fetch its files through it."""
     download = repository.download_artifacts
 
-    def closed_download(*places: Any, **named: Any) -> Any:
+    def refusing_download(*places: Any, **named: Any) -> Any:
         with _outermost() as first:
             if first and os.environ.get(GUARD, ""):
-                _refuse_road(uri)
+                _refuse_scheme(uri)
             return download(*places, **named)
 
-    repository.download_artifacts = closed_download
+    repository.download_artifacts = refusing_download
     return repository
 
 
-def guard_other_roads() -> None:
-    """Step into the one place where MLflow chooses a repository by scheme."""
+def guard_other_schemes() -> None:
+    """Patch the one function with which MLflow chooses a repository by scheme."""
     choose = ArtifactRepositoryRegistry.get_artifact_repository
     if hasattr(choose, "zt_gate"):
         return
@@ -239,22 +243,25 @@ def guard_other_roads() -> None:
         except MlflowException:
             scheme = "unknown"
         if scheme not in self.get_registered_artifact_repositories():
-            _refuse_road(artifact_uri)
+            _refuse_scheme(artifact_uri)
         try:
             repository = choose(self, artifact_uri, *more, **named)
-        except Exception:  # a library or a login that is missing
-            if scheme in ROADS or getattr(_BUSY, "inside", False):
+        except Exception:  # an optional library or a credential is missing
+            if scheme in SCHEMES or getattr(_THREAD, "inside", False):
                 raise
-            _refuse_road(artifact_uri)
-        looked_at = scheme in ROADS and hasattr(type(repository).download_artifacts, "zt_gate")
-        return repository if looked_at else _closed(repository, artifact_uri)
+            _refuse_scheme(artifact_uri)
+        is_guarded = scheme in SCHEMES and hasattr(type(repository).download_artifacts, "zt_gate")
+        return repository if is_guarded else _refuse_direct_download(repository, artifact_uri)
 
     guarded_choice.zt_gate = True  # type: ignore[attr-defined]
     ArtifactRepositoryRegistry.get_artifact_repository = guarded_choice  # type: ignore[method-assign]
 
 
-def guard_listed_roads() -> None:
-    """Register what MLflow finds by entry points as a rule, and not where this module is imported before MLflow."""
+def register_guarded_schemes() -> None:
+    """Register the guarded repositories.
+
+    MLflow finds them by its entry points as well, but not where this module is imported before MLflow.
+    """
     registry = artifact_repository_registry._artifact_repository_registry  # noqa: SLF001 - there is no other way
     registry.register("models", GuardedModels)
     registry.register("runs", GuardedRuns)
@@ -262,5 +269,5 @@ def guard_listed_roads() -> None:
 
 
 guard_plain_paths()
-guard_listed_roads()
-guard_other_roads()
+register_guarded_schemes()
+guard_other_schemes()

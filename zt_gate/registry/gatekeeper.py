@@ -39,8 +39,8 @@ Sealed = Callable[[Admit], Digest]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Somebody wants a mark on a version, or wants to use one that has it."""
+class Attempt:
+    """A client's attempt to put a mark on a version, or to use a version that has one."""
 
     act: str
     """For people, such as `alias @champion`."""
@@ -49,9 +49,9 @@ class Wish:
     version: int
     """0 where the version does not exist yet."""
     stages: frozenset[str]
-    """Whose verdicts are needed."""
+    """The stages whose verdicts are required."""
     whole: bool = False
-    """Whether it is about the model as a whole."""
+    """Whether it concerns the registered model and not one version."""
 
     @property
     def target(self) -> str:
@@ -80,7 +80,7 @@ class Gatekeeper:
         self._fallback: Protected | None = None
 
     def rules(self) -> Rules:
-        """Return the rules that hold. Without a readable policy the names of the last one stay protected."""
+        """Return the rules in force. Without a readable policy, the names of the last one stay protected."""
         rules = self.settings.rules()
         if rules.loaded is None or rules.loaded.policy.registry is None:
             return replace(rules, protected=DEFAULT.with_more(self._remembered()))
@@ -89,15 +89,15 @@ class Gatekeeper:
         return rules
 
     def demanded(self, kind: str, name: object) -> frozenset[str]:
-        """Return the stages that a name demands, by the rules that hold."""
+        """Return the stages whose verdict a name requires, by the rules in force."""
         return self.rules().protected.demanded(kind, str(name))
 
     @contextmanager
-    def promotion(self, wish: Wish, sealed: Sealed) -> Iterator[Digest]:
-        """Let the body put a mark on a version, or refuse; the decision is on record before the body runs.
+    def promotion(self, attempt: Attempt, sealed: Sealed) -> Iterator[Digest]:
+        """Refuse, or run the body, which sets the mark; the decision is in the audit log before the body runs.
 
         Args:
-            wish: what is wanted.
+            attempt: what the client wants to do.
             sealed: returns the digest of the version's sealed copy, making it where there is none; what it is given
                 raises for a digest without a verdict, before a copy is kept.
 
@@ -106,75 +106,74 @@ class Gatekeeper:
         """
         run = new_run()
         try:
-            digest = self._decide(wish, sealed)
-            self._write(ALLOWED, wish, run, "allow", digest)
+            digest = self._decide(attempt, sealed)
+            self._write(ALLOWED, attempt, run, "allow", digest)
         except ZtGateError as error:
-            self.deny(wish, error.message, run)
+            self.deny(attempt, error.message, run)
         except Exception as error:  # noqa: BLE001 - nothing that goes wrong while deciding may let a version through
-            _LOG.exception("zt-gate: fault while deciding about %s", printable(wish.target))
-            self.deny(wish, f"{type(error).__name__}: {printable(str(error), 80)}", run)
+            _LOG.exception("zt-gate: fault while deciding about %s", printable(attempt.target))
+            self.deny(attempt, f"{type(error).__name__}: {printable(str(error), 80)}", run)
         try:
             yield digest
         except BaseException as error:
-            self._afterwards(FAILED, wish, run, f"{type(error).__name__}", digest)
+            self._afterwards(FAILED, attempt, run, f"{type(error).__name__}", digest)
             raise
-        self._afterwards(DONE, wish, run, "done", digest)
+        self._afterwards(DONE, attempt, run, "done", digest)
 
-    def check_use(self, wish: Wish) -> None:
+    def check_use(self, attempt: Attempt) -> None:
         """Refuse a marked version whose verdict does not hold now. Reads no model bytes.
 
         Raises:
             MlflowException: refused.
         """
         try:
-            why, _ = self._standing(wish)
+            why, _ = self._standing(attempt)
         except Exception as error:  # noqa: BLE001 - as above
             why = f"the evidence cannot be read: {type(error).__name__}"
         if why:
-            self.deny(wish, why)
+            self.deny(attempt, why)
 
     def is_prompt(self, workspace: str, name: str) -> bool:
-        """Whether a model is a prompt, by what the gate saw; where that cannot be read it is none."""
+        """Whether the gate saw a model created as a prompt; False where the record cannot be read."""
         try:
             return self.origins.is_prompt(workspace, name)
         except Exception:  # noqa: BLE001 - as in `promotion`; a model that is no prompt needs a verdict
             _LOG.exception("zt-gate: what was created as a prompt cannot be read")
             return False
 
-    def keep_in_place(self, wish: Wish) -> None:
+    def keep_in_place(self, attempt: Attempt) -> None:
         """Refuse to rename or delete a model that carries a protected mark.
 
-        Whoever resolved the mark asks for the files in a second request, by name and number; another model must not
-        take the name in between.
+        A client resolves the mark in one request and fetches the files by name and number in a second one. Another
+        model must not take the name in between.
 
         Raises:
             MlflowException: refused.
         """
         try:
-            mark = self.origins.mark(wish.workspace, wish.name, self.rules().protected)
+            mark = self.origins.mark(attempt.workspace, attempt.name, self.rules().protected)
         except Exception as error:  # noqa: BLE001 - as in `promotion`
             mark = f"marks that cannot be read ({type(error).__name__})"
         if mark == "a protected name":
-            self.deny(wish, "its name is protected, and clients may be loading from it")
+            self.deny(attempt, "its name is protected, and clients may be loading from it")
         if mark:
-            self.deny(wish, f"it carries {mark}: take that away first")
+            self.deny(attempt, f"it carries {mark}: take that away first")
 
-    def redirect(self, wish: Wish) -> str:
+    def redirect(self, attempt: Attempt) -> str:
         """Return the digest whose sealed copy is to be used for a version; empty where its own place will do.
 
-        In a protected model the verdict has to hold, and so it has for a version whose name and number were promoted
-        as another version: a client may have resolved that one. Elsewhere a version that was admitted once is still
-        served from its sealed copy, so that it can be looked at again; what that version may be used for is its
-        marks' business.
+        In a protected model the verdict has to hold. It also has to hold where another version of the same name and
+        number was promoted before: a client may have resolved that one. Elsewhere a version that was admitted once is
+        still served from its sealed copy, so that it can be checked again; its marks decide what it may be used for.
 
         Raises:
             MlflowException: the version is in a protected model, and no verdict holds.
         """
         try:
-            before = self.origins.promoted_before(wish.workspace, wish.name, wish.version)
-            if not wish.stages | before:
-                return self._once_admitted(wish)
-            why, digest = self._standing(replace(wish, stages=wish.stages | before))
+            before = self.origins.promoted_before(attempt.workspace, attempt.name, attempt.version)
+            if not attempt.stages | before:
+                return self._once_admitted(attempt)
+            why, digest = self._standing(replace(attempt, stages=attempt.stages | before))
             if not why:
                 return digest
             why = f"another version of this name and number was promoted; {why}" if before else why
@@ -182,58 +181,58 @@ class Gatekeeper:
             why = error.message
         except Exception as error:  # noqa: BLE001 - as in `promotion`
             why = f"the evidence cannot be read: {type(error).__name__}"
-        return self.deny(wish, why)
+        return self.deny(attempt, why)
 
-    def _once_admitted(self, wish: Wish) -> str:
-        seals = self.ledger.seals(wish.workspace, wish.name, wish.version)
+    def _once_admitted(self, attempt: Attempt) -> str:
+        seals = self.ledger.seals(attempt.workspace, attempt.name, attempt.version)
         if seals:
-            self.origins.demand_unchanged(wish.workspace, wish.name, wish.version)
-        return next((seals[stage] for stage in sorted(seals) if self._is_sealed(wish, seals[stage])), "")
+            self.origins.demand_unchanged(attempt.workspace, attempt.name, attempt.version)
+        return next((seals[stage] for stage in sorted(seals) if self._is_sealed(attempt, seals[stage])), "")
 
-    def _is_sealed(self, wish: Wish, digest: str) -> bool:
-        return self.destination().is_sealed(wish.workspace, digest)
+    def _is_sealed(self, attempt: Attempt, digest: str) -> bool:
+        return self.destination().is_sealed(attempt.workspace, digest)
 
-    def note(self, wish: Wish) -> None:
-        """Put an act on record that promotes nothing, such as taking an alias away.
+    def record_removal(self, attempt: Attempt) -> None:
+        """Append an act that promotes nothing to the audit log, such as removing an alias.
 
         Raises:
-            MlflowException: it cannot be put on record.
+            MlflowException: the audit log cannot be written.
         """
         try:
-            self._write(REMOVED, wish, new_run(), "done", None)
+            self._write(REMOVED, attempt, new_run(), "done", None)
         except ZtGateError as error:
-            self.deny(wish, error.message)
+            self.deny(attempt, error.message)
 
     def status(self) -> str:
-        """Say in a line what is enforced, for `zt-gate doctor mlflow`."""
+        """Return one line that says what is enforced, for `zt-gate doctor mlflow`."""
         rules = self.rules()
         policy = str(rules.loaded.digest) if rules.loaded is not None else "none"
         return f"zt-gate {__version__}; policy {policy}; trouble: {rules.trouble_at(utc_now()) or 'none'}"
 
     def start(self) -> None:
-        """Say at start-up what is enforced, so that an operator sees it in the server's own log."""
+        """Log at start-up what is enforced, so that an operator sees it in the server's own log."""
         _LOG.warning("zt-gate: the model registry is gated: %s", self.status())
 
-    def deny(self, wish: Wish, why: str, run: str = "") -> NoReturn:
-        """Put a refusal on record and raise it.
+    def deny(self, attempt: Attempt, why: str, run: str = "") -> NoReturn:
+        """Append a refusal to the audit log and raise it.
 
         Raises:
             MlflowException: always.
         """
         try:
-            self._write(DENIED, wish, run or new_run(), f"deny: {why}", None)
+            self._write(DENIED, attempt, run or new_run(), f"deny: {why}", None)
         except ZtGateError:
             _LOG.exception("zt-gate: a refusal could not be written to the audit log")
         page = os.environ.get(PAGES)
-        look = f"See {page}/{quote(wish.name)}/{wish.version}" if page and wish.version else LOOK
-        refuse(sentence(f"{wish.act} on {wish.target}", why, look))
+        look = f"See {page}/{quote(attempt.name)}/{attempt.version}" if page and attempt.version else LOOK
+        refuse(sentence(f"{attempt.act} on {attempt.target}", why, look))
 
-    def bring(self, workspace: str, text: str) -> str:
-        """Keep a summary that somebody hands in, and return its digest.
+    def submit_summary(self, workspace: str, text: str) -> str:
+        """Store a signed summary that a client submits, and return the digest of its subject.
 
         Raises:
             EvidenceError: it is not by a gate of the policy.
-            ZtGateError: nothing is believed at the moment.
+            ZtGateError: no policy is in force, so that no summary can be verified.
         """
         rules, now = self.rules(), utc_now()
         if trouble := rules.trouble_at(now):
@@ -246,7 +245,7 @@ class Gatekeeper:
         return read.digest.hex
 
     def reason(self, workspace: str, digest: str, stage: str, rules: Rules, now: datetime) -> str:
-        """Say why a digest may not be used in a stage; empty when it may."""
+        """Return why a digest may not be used in a stage; empty when it may."""
         return self._why(workspace, digest, stage, self.ledger.newest(workspace, digest, stage), rules, now)
 
     def _why(self, workspace: str, digest: str, stage: str, newest: str | None, rules: Rules, now: datetime) -> str:
@@ -259,60 +258,60 @@ class Gatekeeper:
             return f"the verdict about sha256:{digest[:12]} is gone"
         return self._verdicts.reason(kept, digest, stage, rules, now)
 
-    def _decide(self, wish: Wish, sealed: Sealed) -> Digest:
+    def _decide(self, attempt: Attempt, sealed: Sealed) -> Digest:
         rules, now = self.rules(), utc_now()
         if trouble := rules.trouble_at(now):
             raise ZtGateError(trouble)
 
         def admit(digest: Digest) -> None:
-            for stage in sorted(wish.stages):
-                if why := self.reason(wish.workspace, digest.hex, stage, rules, now):
+            for stage in sorted(attempt.stages):
+                if why := self.reason(attempt.workspace, digest.hex, stage, rules, now):
                     raise ZtGateError(why)
 
         digest = sealed(admit)
         admit(digest)
         return digest
 
-    def _standing(self, wish: Wish) -> tuple[str, str]:
+    def _standing(self, attempt: Attempt) -> tuple[str, str]:
         """Return why a version may not be used, empty when it may, and the digest of its sealed copy."""
         rules, now, digest = self.rules(), utc_now(), ""
         if trouble := rules.trouble_at(now):
             return trouble, ""
-        found = self.ledger.standing(wish.workspace, wish.name, wish.version, wish.stages)
-        for stage in sorted(wish.stages):
+        found = self.ledger.standing(attempt.workspace, attempt.name, attempt.version, attempt.stages)
+        for stage in sorted(attempt.stages):
             if stage not in found:
                 return f"the gate never admitted this version to the stage {stage}", ""
             digest = found[stage].digest
             if not found[stage].unchanged:
                 return CHANGED, ""
-            if why := self._why(wish.workspace, digest, stage, found[stage].newest, rules, now):
+            if why := self._why(attempt.workspace, digest, stage, found[stage].newest, rules, now):
                 return why, ""
-            if not self._is_sealed(wish, digest):
+            if not self._is_sealed(attempt, digest):
                 return f"the sealed copy of sha256:{digest[:12]} is gone", ""
         return "", digest
 
-    def _write(self, kind: str, wish: Wish, run: str, outcome: str, digest: Digest | None) -> None:
+    def _write(self, kind: str, attempt: Attempt, run: str, outcome: str, digest: Digest | None) -> None:
         rules, now = self.rules(), utc_now()
         log = self.settings.audit_log()
-        if log is None and kind == ALLOWED and _wants_log(rules, wish.stages):
+        if log is None and kind == ALLOWED and _wants_log(rules, attempt.stages):
             raise ZtGateError("the policy demands an audit log, and the server has none")
-        facts = {"workspace": wish.workspace, "stage": " ".join(sorted(wish.stages)), "act": wish.act}
+        facts = {"workspace": attempt.workspace, "stage": " ".join(sorted(attempt.stages)), "act": attempt.act}
         if digest is not None:
             facts["subject"] = str(digest)
         if log is not None:
             policy = f"policy {rules.loaded.digest}" if rules.loaded is not None else "no readable policy"
-            log.append(Event(kind, run, actor(), f"{wish.act} on {wish.target}", policy, outcome, facts), now)
+            log.append(Event(kind, run, actor(), f"{attempt.act} on {attempt.target}", policy, outcome, facts), now)
 
-    def _afterwards(self, kind: str, wish: Wish, run: str, outcome: str, digest: Digest) -> None:
-        """Note what became of an allowed act. It happened; a log that fails now is told to the server's own log."""
+    def _afterwards(self, kind: str, attempt: Attempt, run: str, outcome: str, digest: Digest) -> None:
+        """Record the outcome of an allowed act. A failing audit log is only logged: it cannot be undone."""
         try:
-            self._write(kind, wish, run, outcome, digest)
+            self._write(kind, attempt, run, outcome, digest)
             line = VersionEvent(
-                wish.name, wish.version, wish.act, digest.hex, actor(), utc_now().strftime(_TIME), outcome
+                attempt.name, attempt.version, attempt.act, digest.hex, actor(), utc_now().strftime(_TIME), outcome
             )
-            self.ledger.record(wish.workspace, line)
-        except Exception:  # noqa: BLE001 - it is told, and the act cannot be undone
-            _LOG.exception("zt-gate: %s on %s is not on record", kind, printable(wish.target))
+            self.ledger.record(attempt.workspace, line)
+        except Exception:  # noqa: BLE001 - logged; the act cannot be undone
+            _LOG.exception("zt-gate: %s on %s is not on record", kind, printable(attempt.target))
 
     def _remember(self, names: Protected, *, trigger: bool) -> None:
         try:
@@ -320,7 +319,7 @@ class Gatekeeper:
             if trigger and not install(self.ledger.engine, names, workspaces=self.ledger.has_workspaces()):
                 _LOG.error("zt-gate: no trigger: there is one for sqlite and PostgreSQL alone")
             self._kept, self._fallback = names, None
-        except Exception:  # noqa: BLE001 - it is told; the next request tries again
+        except Exception:  # noqa: BLE001 - logged; the next request tries again
             _LOG.exception("zt-gate: the protected names could not be kept in the database, or no trigger be made")
 
     def _remembered(self) -> Protected:
@@ -328,7 +327,7 @@ class Gatekeeper:
             try:
                 text = self.ledger.names()
                 self._fallback = Protected.from_json(text) if text else DEFAULT
-            except Exception:  # noqa: BLE001 - it is told; the defaults stay protected
+            except Exception:  # noqa: BLE001 - logged; the defaults stay protected
                 _LOG.exception("zt-gate: the last protected names cannot be read")
                 return DEFAULT
         return self._fallback

@@ -28,7 +28,7 @@ SUMMARIES = sa.Table(
     sa.Column("data", sa.Text, nullable=False),
     sa.Index("zt_gate_by_digest", "workspace", "digest", "stage", "verified"),
 )
-"""Verdicts as signed summaries, by workspace and by the SHA-256 of what was handed in."""
+"""Verdicts as signed summaries, by workspace and by the SHA-256 of the submitted bytes."""
 
 VERSIONS = sa.Table(
     "zt_gate_versions",
@@ -118,7 +118,7 @@ _NEWEST = (SUMMARIES.c.verified.desc(), SUMMARIES.c.passed, SUMMARIES.c.id)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A summary as it was handed in, with what was read from it."""
+    """A summary as it was submitted, with what was read from it."""
 
     id: str
     digest: str
@@ -131,7 +131,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class VersionStanding:
-    """What stands behind a version in one stage."""
+    """The sealed digest, the newest verdict and the origin of a version, for one stage."""
 
     digest: str
     newest: str | None
@@ -187,7 +187,7 @@ class Ledger:
         return self._workspaces
 
     def add_summary(self, workspace: str, kept: Kept) -> None:
-        """Keep a summary; one that is there already stays as it is."""
+        """Store a summary; an existing one is left unchanged."""
         row = {"workspace": workspace, "id": kept.id, "digest": kept.digest, "stage": kept.stage}
         row |= {"verified": kept.verified, "data": kept.data, "brought_by": kept.brought_by[:256]}
         where = sa.and_(SUMMARIES.c.workspace == workspace, SUMMARIES.c.id == kept.id)
@@ -207,7 +207,7 @@ class Ledger:
             return connection.execute(query).scalar()
 
     def standing(self, workspace: str, name: str, version: int, stages: Iterable[str]) -> dict[str, VersionStanding]:
-        """Return by stage what stands behind a version that exists now: all that a read needs, at once."""
+        """Return by stage the digest, verdict and origin of a version that exists now: all that a read needs."""
         verdict = sa.and_(
             SUMMARIES.c.workspace == VERSIONS.c.workspace,
             SUMMARIES.c.digest == VERSIONS.c.digest,
@@ -271,7 +271,7 @@ class Ledger:
         return sa.and_(same, known.workspace == VERSIONS.c.workspace) if self.has_workspaces() else same
 
     def seal(self, workspace: str, name: str, version: int, created: int, digest: str, stages: Iterable[str]) -> None:
-        """Note under which digest a version is sealed, for stages."""
+        """Record the digest under which a version is sealed, for each stage."""
         with self.engine.begin() as connection:
             for stage in sorted(stages):
                 key = {"workspace": workspace, "name": name, "version": version, "stage": stage}
@@ -279,7 +279,7 @@ class Ledger:
                 connection.execute(VERSIONS.insert().values(**key, created=created, digest=digest))
 
     def rename(self, workspace: str, name: str, new_name: str) -> None:
-        """Let the rows of a model follow its name; what an older model of the new name left is dropped."""
+        """Move the rows of a model to its new name; rows of an earlier model of that name are deleted."""
         if name == new_name:
             return
         with self.engine.begin() as connection:

@@ -1,6 +1,7 @@
-"""What the gate itself saw of a model's origin: created as a prompt or not, and where a version's files come from.
+"""What the gate itself recorded when a model or version was created: whether it is a prompt, where its files come from.
 
-Nothing here is taken from what a client says later. A record that is missing speaks for nobody.
+Tags and sources can be changed later, by a client or by raw SQL, so they are never believed: what counts is the record
+of the creation. Without a record a model is no prompt, and a version has no known origin.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Origins:
             self.promoted(row["workspace"], row["name"], row["version"], row["created"], [row["stage"]])
 
     def created_model(self, workspace: str, name: str, created: int | None) -> None:
-        """Note that a model was created as a prompt, or with None that whatever had its name before is no prompt."""
+        """Record that a model was created as a prompt; with None, drop the record of an earlier model of this name."""
         if created is not None:
             self._keep(PROMPTS, {"workspace": workspace, "name": name}, {"created": created})
             return
@@ -121,11 +122,11 @@ class Origins:
             return connection.execute(files.limit(1)).first() is None
 
     def bind(self, workspace: str, name: str, version: int) -> None:
-        """Remember where a new version's files come from."""
+        """Record where a new version's files come from."""
         self._bind(workspace, name, self._stored(workspace, name, version))
 
     def demand_unchanged(self, workspace: str, name: str, version: int) -> None:
-        """Refuse a version whose origin is another than the gate saw; what the gate never saw may still be promoted.
+        """Refuse a version whose origin differs from the recorded one; without a record it may still be promoted.
 
         Raises:
             TargetError: it was changed.
@@ -135,7 +136,7 @@ class Origins:
             raise TargetError(CHANGED)
 
     def promoted(self, workspace: str, name: str, version: int, created: int, stages: Iterable[str]) -> None:
-        """Note that a version gets a protected mark, and where its files come from if that is not known yet."""
+        """Record that a version gets a protected mark, and where its files come from if that is not recorded yet."""
         bound = self._bound(workspace, name, version)
         if bound is None or bound[0] != created:
             self._bind(workspace, name, self._stored(workspace, name, version))
@@ -161,7 +162,7 @@ class Origins:
             return frozenset(connection.execute(query).scalars())
 
     def renamed(self, workspace: str, name: str, new_name: str) -> None:
-        """Let what is known about a model follow its name. What was promoted stays known under both names."""
+        """Move the records of a model to its new name. Promotions stay recorded under both names."""
         if name == new_name:
             return
         with self._engine.begin() as connection:
@@ -236,4 +237,4 @@ class Origins:
                 connection.execute(table.delete().where(*(table.c[part] == value for part, value in key.items())))
                 connection.execute(table.insert().values(**key, **values))
         except sa.exc.IntegrityError:
-            return  # another worker wrote the same row at the same moment
+            return  # another worker inserted the same key between our DELETE and INSERT

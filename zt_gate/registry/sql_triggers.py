@@ -1,7 +1,7 @@
-"""The gate inside the database: raw SQL, or a server without the plugin, cannot set a protected alias or stage.
+"""Database triggers, so that raw SQL, or a server without the plugin, cannot set a protected alias or stage.
 
-A trigger cannot verify a signature. It demands the row that the store writes when it admits a version; whoever forges
-that row as well meets the store, which asks for the verdict on every read.
+A trigger cannot verify a signature. It requires the row that the store writes when it admits a version. A forged row
+gets past the trigger and not past the store, which requires the verdict on every read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def install(engine: sa.Engine, protected: Protected, *, workspaces: bool) -> boo
 
 
 def _condition(protected: Protected, kind: str, column: str, *, workspaces: bool) -> str:
-    """Return when a row is to be refused. Texts are ours or from the policy, whose patterns hold no quote."""
+    """Return the SQL condition under which a row is refused. Every literal is quoted by `_quoted`."""
     workspace = "NEW.workspace" if workspaces else "'default'"
     of = f"m.workspace = {workspace} AND " if workspaces else ""
     same = "m.name = v.name AND m.version = v.version AND m.creation_time = v.created"
@@ -47,7 +47,8 @@ def _condition(protected: Protected, kind: str, column: str, *, workspaces: bool
         for names in (protected, *protected.more)
         for glob, stage in getattr(names, kind).items()
     ]
-    # lower() knows ASCII alone: a name in other letters, which might fold to a protected one, needs some admission.
+    # SQL's lower() folds ASCII only. A name with other letters may fold to a protected one (`policy.registry.fold`),
+    # so it requires that the version was admitted to some stage.
     return " OR ".join([*parts, f"({column} <> %ascii% AND NOT EXISTS ({row}))"])
 
 
@@ -78,7 +79,7 @@ def _sqlite(engine: sa.Engine, alias: str, stage: str) -> None:
     with engine.connect() as connection:
         query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'zt_gate_%'")
         found = {row.name: row.sql for row in connection.execute(query)}
-        if found == wanted:
+        if found == wanted:  # the usual start of a server: no write lock is taken
             return
         connection.rollback()
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -100,7 +101,7 @@ def _postgresql(engine: sa.Engine, alias: str, stage: str) -> None:
             known = connection.execute(sa.text("SELECT prosrc FROM pg_proc WHERE proname = :name"), {"name": name})
             if known.scalar() == body:
                 continue
-            # The driver reads a percent sign as the place of a parameter.
+            # The driver takes a percent sign for a parameter, so each is doubled.
             create = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $zt_gate${body}$zt_gate$"
             connection.exec_driver_sql(create.replace("%", "%%"))
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")

@@ -1,7 +1,8 @@
-"""The registry store: MLflow's own SQL store with the gate in front of every method that promotes or uses a promotion.
+"""The registry store: MLflow's own SQL store, with the gate before every method that promotes, or reads a promotion.
 
-MLflow finds it by the entry points `ztgate+sqlite` and so on of `mlflow.model_registry_store`. All roads that reach
-the registry end in these methods, however their HTTP request was spelt.
+MLflow finds it by the entry points `ztgate+sqlite` and so on of `mlflow.model_registry_store`. The gate stands here and
+not before the HTTP routes, because one act has many routes and spellings, and all of them end in these methods.
+Private methods begin with `_zt_`, since the class shares its namespace with MLflow's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from zt_gate.domain import Digest, printable
 from zt_gate.errors import TargetError, ZtGateError
 from zt_gate.registry.artifacts import DEFAULT_WORKSPACE, Destination
 from zt_gate.registry.client import PROBE
-from zt_gate.registry.gatekeeper import Admit, Gatekeeper, Wish
+from zt_gate.registry.gatekeeper import Admit, Attempt, Gatekeeper
 from zt_gate.registry.ledger import Ledger
 from zt_gate.registry.origins import NO_PROMPT, PLACEHOLDERS, says_prompt, unmarks_prompt
 from zt_gate.registry.protected import PROMPT, SUMMARY_TAG, is_reserved
@@ -60,20 +61,20 @@ class GatedStore:
         active = getattr(self, "_get_active_workspace", None)
         return str(active()) if active is not None else DEFAULT_WORKSPACE
 
-    def _zt_wish(self, act: str, name: str, version: Any, stages: frozenset[str]) -> Wish:
-        return Wish(act, self.workspace(), str(name), int(version or 0), stages)
+    def _zt_attempt(self, act: str, name: str, version: Any, stages: frozenset[str]) -> Attempt:
+        return Attempt(act, self.workspace(), str(name), int(version or 0), stages)
 
-    def _zt_whole(self, act: str, name: str) -> Wish:
-        return Wish(act, self.workspace(), str(name), 0, frozenset(), whole=True)
+    def _zt_whole(self, act: str, name: str) -> Attempt:
+        return Attempt(act, self.workspace(), str(name), 0, frozenset(), whole=True)
 
-    def _zt_sealed(self, wish: Wish, admit: Admit) -> Digest:
-        """Return the digest under which a version is sealed; seal it where it is not, and admitted."""
-        self.gate.origins.demand_unchanged(wish.workspace, wish.name, wish.version)
+    def _zt_sealed(self, attempt: Attempt, admit: Admit) -> Digest:
+        """Return the digest under which a version is sealed; seal it first if need be, and if admitted."""
+        self.gate.origins.demand_unchanged(attempt.workspace, attempt.name, attempt.version)
         destination = self.gate.destination()
-        for digest in self.gate.ledger.seals(wish.workspace, wish.name, wish.version).values():
-            if destination.is_sealed(wish.workspace, digest):
+        for digest in self.gate.ledger.seals(attempt.workspace, attempt.name, attempt.version).values():
+            if destination.is_sealed(attempt.workspace, digest):
                 return Digest(digest)
-        return destination.seal(wish.workspace, self._zt_location(wish.name, wish.version), admit)
+        return destination.seal(attempt.workspace, self._zt_location(attempt.name, attempt.version), admit)
 
     def _zt_location(self, name: str, version: int) -> str:
         from mlflow.exceptions import MlflowException
@@ -83,33 +84,36 @@ class GatedStore:
         except MlflowException as error:
             raise TargetError(f"its files cannot be found: {printable(error.message, 80)}") from error
 
-    def _zt_promote(self, wish: Wish, act: Any) -> Any:
-        """Run MLflow's own method under the gate, with the version's row written first."""
-        version = self._plain("get_model_version")(wish.name, wish.version)
+    def _zt_promote(self, attempt: Attempt, act: Any) -> Any:
+        """Run MLflow's own method under the gate.
+
+        The gate's row about the version is written first: the database trigger demands it (`sql_triggers`).
+        """
+        version = self._plain("get_model_version")(attempt.name, attempt.version)
         created = version.creation_timestamp
-        if self.gate.is_prompt(wish.workspace, wish.name):
-            self.gate.origins.promoted(wish.workspace, wish.name, wish.version, created, wish.stages)
+        if self.gate.is_prompt(attempt.workspace, attempt.name):
+            self.gate.origins.promoted(attempt.workspace, attempt.name, attempt.version, created, attempt.stages)
             return act()
         if version.source in PLACEHOLDERS:
-            self.gate.deny(wish, NO_PROMPT)
-        with self.gate.promotion(wish, lambda admit: self._zt_sealed(wish, admit)) as digest:
-            self._zt_row(wish, created, digest)
+            self.gate.deny(attempt, NO_PROMPT)
+        with self.gate.promotion(attempt, lambda admit: self._zt_sealed(attempt, admit)) as digest:
+            self._zt_row(attempt, created, digest)
             return act()
 
-    def _zt_row(self, wish: Wish, created: int, digest: Digest) -> None:
-        self.gate.ledger.seal(wish.workspace, wish.name, wish.version, created, digest.hex, wish.stages)
-        self.gate.origins.promoted(wish.workspace, wish.name, wish.version, created, wish.stages)
+    def _zt_row(self, attempt: Attempt, created: int, digest: Digest) -> None:
+        self.gate.ledger.seal(attempt.workspace, attempt.name, attempt.version, created, digest.hex, attempt.stages)
+        self.gate.origins.promoted(attempt.workspace, attempt.name, attempt.version, created, attempt.stages)
 
-    def _zt_use(self, wish: Wish, version: Any) -> None:
+    def _zt_use(self, attempt: Attempt, version: Any) -> None:
         """Refuse a marked version whose verdict does not hold; a prompt needs none."""
-        if self.gate.is_prompt(wish.workspace, wish.name):
+        if self.gate.is_prompt(attempt.workspace, attempt.name):
             return
         if version.source in PLACEHOLDERS:
-            self.gate.deny(wish, NO_PROMPT)
-        self.gate.check_use(wish)
+            self.gate.deny(attempt, NO_PROMPT)
+        self.gate.check_use(attempt)
 
     def _zt_stay_prompt(self, name: str, key: str, value: str = "") -> None:
-        """Refuse what would take the mark of a prompt away."""
+        """Refuse to remove the mark of a prompt: without it, a prompt would become a model that no verdict covers."""
         if unmarks_prompt(key, value) and self.gate.origins.was_created_as_prompt(self.workspace(), name):
             self.gate.deny(self._zt_whole(f"tag {key}", name), "it was created as a prompt, and stays one")
 
@@ -117,12 +121,12 @@ class GatedStore:
         """Set an alias; a protected one only on an admitted version."""
         act = lambda: self._plain("set_registered_model_alias")(name, alias, version)  # noqa: E731
         stages = self.gate.demanded("aliases", alias)
-        return self._zt_promote(self._zt_wish(f"alias @{alias}", name, version, stages), act) if stages else act()
+        return self._zt_promote(self._zt_attempt(f"alias @{alias}", name, version, stages), act) if stages else act()
 
     def delete_registered_model_alias(self, name: str, alias: str) -> Any:
-        """Delete an alias. Taking a protected one away promotes nothing; it is put on record."""
+        """Delete an alias. Removing a protected one promotes nothing, so it is only recorded."""
         if self.gate.demanded("aliases", alias):
-            self.gate.note(self._zt_wish(f"alias @{alias} removed", name, 0, frozenset()))
+            self.gate.record_removal(self._zt_attempt(f"alias @{alias} removed", name, 0, frozenset()))
         return self._plain("delete_registered_model_alias")(name, alias)
 
     def transition_model_version_stage(
@@ -133,24 +137,24 @@ class GatedStore:
             name, version, stage, archive_existing_versions
         )
         stages = self.gate.demanded("stages", stage)
-        return self._zt_promote(self._zt_wish(f"stage {stage}", name, version, stages), act) if stages else act()
+        return self._zt_promote(self._zt_attempt(f"stage {stage}", name, version, stages), act) if stages else act()
 
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> Any:
-        """Set a tag; a protected one only on an admitted version. A summary is taken as evidence."""
+        """Set a tag; a protected one only on an admitted version. A summary is stored as evidence."""
         if tag.key == SUMMARY_TAG:
-            return self._zt_bring(name, version, str(tag.value))
+            return self._zt_submit_summary(name, version, str(tag.value))
         if is_reserved(tag.key):
             refuse(sentence(f"tag {tag.key}", "tags that begin with zt-gate. are the gate's own"))
         self._zt_stay_prompt(name, tag.key, str(tag.value))
         act = lambda: self._plain("set_model_version_tag")(name, version, tag)  # noqa: E731
         stages = self.gate.demanded("tags", tag.key)
-        return self._zt_promote(self._zt_wish(f"tag {tag.key}", name, version, stages), act) if stages else act()
+        return self._zt_promote(self._zt_attempt(f"tag {tag.key}", name, version, stages), act) if stages else act()
 
     def set_registered_model_tag(self, name: str, tag: Any) -> Any:
-        """Set a tag of a whole model. A protected key would speak for versions that nobody looked at."""
+        """Set a tag of a whole model. A protected key is refused: it would cover versions that no verdict is about."""
         if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
-            wish = self._zt_whole(f"tag {tag.key}", name)
-            self.gate.deny(wish, "a protected tag belongs on a version, not on the whole model")
+            attempt = self._zt_whole(f"tag {tag.key}", name)
+            self.gate.deny(attempt, "a protected tag belongs on a version, not on the whole model")
         self._zt_stay_prompt(name, tag.key, str(tag.value))
         return self._plain("set_registered_model_tag")(name, tag)
 
@@ -165,11 +169,11 @@ class GatedStore:
         return self._plain("delete_model_version_tag")(name, version, key)
 
     def create_registered_model(self, name: str, tags: Any = None, *more: Any, **named: Any) -> Any:
-        """Create a model without versions; its tags are looked at as in `set_registered_model_tag`."""
+        """Create a model without versions; its tags are checked as in `set_registered_model_tag`."""
         for tag in tags or []:
             if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
-                wish = self._zt_whole(f"tag {tag.key}", name)
-                self.gate.deny(wish, "a protected tag belongs on a version, not on the whole model")
+                attempt = self._zt_whole(f"tag {tag.key}", name)
+                self.gate.deny(attempt, "a protected tag belongs on a version, not on the whole model")
         made = self._plain("create_registered_model")(name, tags, *more, **named)
         created = int(made.creation_timestamp) if says_prompt(tags) else None
         self.gate.origins.created_model(self.workspace(), name, created)
@@ -183,35 +187,35 @@ class GatedStore:
         if any(is_reserved(tag.key) for tag in tags or []):
             refuse(sentence(f"a new version of {name}", "tags that begin with zt-gate. are the gate's own"))
         stages = self.gate.demanded("models", name).union(*(self.gate.demanded("tags", tag.key) for tag in tags or []))
-        wish = self._zt_wish("create", name, 0, stages)
-        if self.gate.origins.was_created_as_prompt(wish.workspace, name):
+        attempt = self._zt_attempt("create", name, 0, stages)
+        if self.gate.origins.was_created_as_prompt(attempt.workspace, name):
             files = run_id or named.get("model_id") or any(more[3:])
-            return self._zt_create_prompt(wish, act, source, says_prompt(tags) and not files)
+            return self._zt_create_prompt(attempt, act, source, says_prompt(tags) and not files)
         if not stages:
-            return self._zt_bound(wish, act())
+            return self._zt_bound(attempt, act())
         if source in PLACEHOLDERS:
-            self.gate.deny(wish, NO_PROMPT)
-        with self.gate.promotion(wish, lambda admit: self._zt_source(wish.workspace, source, admit)) as digest:
-            version = self._zt_bound(wish, act())
-            made = self._zt_wish("create", name, version.version, stages)
+            self.gate.deny(attempt, NO_PROMPT)
+        with self.gate.promotion(attempt, lambda admit: self._zt_source(attempt.workspace, source, admit)) as digest:
+            version = self._zt_bound(attempt, act())
+            made = self._zt_attempt("create", name, version.version, stages)
             self._zt_row(made, version.creation_timestamp, digest)
             return version
 
-    def _zt_create_prompt(self, wish: Wish, act: Any, source: str, only_text: bool) -> Any:
+    def _zt_create_prompt(self, attempt: Attempt, act: Any, source: str, only_text: bool) -> Any:
         """Create a version of a prompt, which never holds files."""
         if source not in PLACEHOLDERS or not only_text:
-            self.gate.deny(wish, f"{PROMPT}: register them under another name")
-        if wish.stages and not self.gate.is_prompt(wish.workspace, wish.name):
-            self.gate.deny(wish, NO_PROMPT)
-        version = self._zt_bound(wish, act())
+            self.gate.deny(attempt, f"{PROMPT}: register them under another name")
+        if attempt.stages and not self.gate.is_prompt(attempt.workspace, attempt.name):
+            self.gate.deny(attempt, NO_PROMPT)
+        version = self._zt_bound(attempt, act())
         created, number = version.creation_timestamp, int(version.version)
-        if wish.stages:
-            self.gate.origins.promoted(wish.workspace, wish.name, number, created, wish.stages)
+        if attempt.stages:
+            self.gate.origins.promoted(attempt.workspace, attempt.name, number, created, attempt.stages)
         return version
 
-    def _zt_bound(self, wish: Wish, version: Any) -> Any:
-        """Remember where the files of a version that was just created come from."""
-        self.gate.origins.bind(wish.workspace, wish.name, int(version.version))
+    def _zt_bound(self, attempt: Attempt, version: Any) -> Any:
+        """Record where the files of a new version come from, so that a later change is noticed."""
+        self.gate.origins.bind(attempt.workspace, attempt.name, int(version.version))
         return version
 
     def _zt_source(self, workspace: str, source: str, admit: Admit) -> Digest:
@@ -220,7 +224,7 @@ class GatedStore:
             name, _, version = source.removeprefix("models:/").rpartition("/")
             if not version.isdecimal():
                 raise TargetError(f"{printable(source, 60)} is no version")
-            return self._zt_sealed(self._zt_wish("copy", name, version, frozenset()), admit)
+            return self._zt_sealed(self._zt_attempt("copy", name, version, frozenset()), admit)
         return self.gate.destination().seal(workspace, logged_location(source), admit)
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
@@ -231,7 +235,7 @@ class GatedStore:
         self.gate.keep_in_place(self._zt_whole(act, name))
         stages = self.gate.demanded("models", new_name)
         for number in self.gate.origins.numbers(workspace, name) if stages else ():
-            self._zt_promote(Wish(act, workspace, name, number, stages), lambda: None)
+            self._zt_promote(Attempt(act, workspace, name, number, stages), lambda: None)
         renamed = self._plain("rename_registered_model")(name, new_name)
         self.gate.ledger.rename(workspace, name, new_name)
         self.gate.origins.renamed(workspace, name, new_name)
@@ -239,10 +243,10 @@ class GatedStore:
 
     def delete_registered_model(self, name: str) -> Any:
         """Delete a model without protected marks."""
-        wish = self._zt_whole("delete", name)
-        self.gate.keep_in_place(wish)
+        attempt = self._zt_whole("delete", name)
+        self.gate.keep_in_place(attempt)
         deleted = self._plain("delete_registered_model")(name)
-        self.gate.origins.created_model(wish.workspace, name, None)
+        self.gate.origins.created_model(attempt.workspace, name, None)
         return deleted
 
     def get_model_version_by_alias(self, name: str, alias: str) -> Any:
@@ -252,7 +256,7 @@ class GatedStore:
         version = self._plain("get_model_version_by_alias")(name, alias)
         stages = self.gate.demanded("aliases", alias)
         if stages:
-            self._zt_use(self._zt_wish(f"alias @{alias}", name, version.version, stages), version)
+            self._zt_use(self._zt_attempt(f"alias @{alias}", name, version.version, stages), version)
         return version
 
     def get_latest_versions(self, name: str, stages: Any = None) -> Any:
@@ -261,25 +265,27 @@ class GatedStore:
         for version in found:
             demanded = self.gate.demanded("stages", version.current_stage)
             if demanded and stages:
-                self._zt_use(self._zt_wish(f"stage {version.current_stage}", name, version.version, demanded), version)
+                self._zt_use(
+                    self._zt_attempt(f"stage {version.current_stage}", name, version.version, demanded), version
+                )
         return found
 
     def get_model_version_download_uri(self, name: str, version: Any) -> Any:
-        """Say where a version's bytes are: of an admitted one in its sealed copy, of a protected one nowhere else."""
+        """Return where a version's files are: the sealed copy if admitted, and only that if protected."""
         location = self._plain("get_model_version_download_uri")(name, version)
-        wish = self._zt_wish("download", name, version, self.gate.demanded("models", name))
-        if location in PLACEHOLDERS and self.gate.is_prompt(wish.workspace, name):
-            self.gate.deny(wish, PROMPT)
-        digest = self.gate.redirect(wish)
-        return self.gate.destination().sealed_uri(wish.workspace, digest) if digest else location
+        attempt = self._zt_attempt("download", name, version, self.gate.demanded("models", name))
+        if location in PLACEHOLDERS and self.gate.is_prompt(attempt.workspace, name):
+            self.gate.deny(attempt, PROMPT)
+        digest = self.gate.redirect(attempt)
+        return self.gate.destination().sealed_uri(attempt.workspace, digest) if digest else location
 
-    def _zt_bring(self, name: str, version: Any, text: str) -> None:
-        """Keep a signed summary, after making sure that the version exists."""
+    def _zt_submit_summary(self, name: str, version: Any, text: str) -> None:
+        """Store a signed summary, after making sure that the version exists."""
         self._plain("get_model_version")(name, version)
         try:
-            self.gate.bring(self.workspace(), text)
+            self.gate.submit_summary(self.workspace(), text)
         except ZtGateError as error:
-            self.gate.deny(self._zt_wish("summary", name, version, frozenset()), error.message)
+            self.gate.deny(self._zt_attempt("summary", name, version, frozenset()), error.message)
 
 
 def build_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # noqa: ARG001 - MLflow passes both
@@ -305,6 +311,6 @@ def _base() -> Any:
     try:
         from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
         from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
-    except ImportError:  # MLflow 2.x and early 3.x know no workspaces
+    except ImportError:  # MLflow 2.x and early 3.x have no workspaces
         return SqlAlchemyStore
     return WorkspaceAwareSqlAlchemyStore if MLFLOW_ENABLE_WORKSPACES.get() else SqlAlchemyStore

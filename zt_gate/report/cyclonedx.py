@@ -20,17 +20,17 @@ def render(outcome: Outcome) -> str:
     from zt_gate.trust.statements.ml_bom import ml_bom
 
     created, verdict = f"{outcome.judged:%Y-%m-%dT%H:%M:%SZ}", outcome.verdict
-    told = []
+    properties = []
     try:
         value = ml_bom(outcome.subject, outcome.descriptions, {}, created)
     except EvidenceError as error:
         value = ml_bom(outcome.subject, {}, {}, created)
-        told.append(("zt-gate:undescribed", printable(error.message, 1000)))
-    told += [
+        properties.append(("zt-gate:undescribed", printable(error.message, 1000)))
+    properties += [
         ("zt-gate:decision", str(verdict.decision)),
         ("zt-gate:stage", verdict.stage),
         ("zt-gate:verdict", str(verdict.digest)),
         ("zt-gate:policy", str(verdict.policy)),
     ]
-    value["metadata"]["component"]["properties"] += [{"name": name, "value": text} for name, text in told]
+    value["metadata"]["component"]["properties"] += [{"name": name, "value": text} for name, text in properties]
     return dumped(value)

@@ -1,4 +1,4 @@
-"""What a CI system is told besides an exit code: values for later jobs, and annotations.
+"""What a CI system gets besides the exit code: values for later jobs, and annotations.
 
 Every value has a shape of its own and is checked against it, so that no name of a file or model can forge another value
 or another line (GitHub's file commands and workflow commands, GitLab's dotenv reports).

@@ -1,4 +1,4 @@
-"""What a screen is told: lines of parts, with no word about how they are drawn.
+"""The content of a screen: lines of parts, independent of how they are drawn.
 
 A pipe gets each line as it is, from here. On a terminal `zt_gate.cli.screen` has rich wrap, colour and align them; no
 other module imports rich, but for progress.

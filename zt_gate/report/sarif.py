@@ -69,12 +69,12 @@ def _invocation(report: dict[str, Any], omitted: int) -> dict[str, Any]:
         notes.append("nothing was enforced: the run ends with 0 whatever was decided")
     if report["error"]:
         notes.append(f"nothing was decided: {report['error']['message']}")
-    told = [{"level": "error", "message": {"text": _words(note)}} for note in notes]
+    notifications = [{"level": "error", "message": {"text": _words(note)}} for note in notes]
     return {
         "executionSuccessful": report["decision"] != "error",
         "exitCode": report["exit_code"],
         **({"endTimeUtc": report["judged"]} if report["judged"] else {}),
-        **({"toolExecutionNotifications": told} if told else {}),
+        **({"toolExecutionNotifications": notifications} if notifications else {}),
     }
 
 

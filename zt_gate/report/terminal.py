@@ -20,7 +20,7 @@ _QUIET = ("pass", "not_applicable")
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is told."""
+    """How much the screen shows."""
 
     reasons: int = 12
     fixes: int = 6
@@ -51,10 +51,10 @@ def versions(report: dict[str, Any], *, verbose: bool = False) -> Iterator[list[
         verbose: there is one version, with every reason and finding.
     """
     for detail in [_ALL] if verbose else _LEVELS:
-        yield list(_told(report, detail))
+        yield list(_report_lines(report, detail))
 
 
-def _told(report: dict[str, Any], detail: Detail) -> Iterator[Line]:
+def _report_lines(report: dict[str, Any], detail: Detail) -> Iterator[Line]:
     yield from _headline(report)
     if report["broken_glass"]:
         yield from (line(), _emergency(report["broken_glass"]))
@@ -68,12 +68,12 @@ def _told(report: dict[str, Any], detail: Detail) -> Iterator[Line]:
 
 
 def _unenforced(report: dict[str, Any]) -> str:
-    """Name what keeps a block from stopping anything."""
+    """Return the option or mode because of which a block stops nothing."""
     return "REPORT ONLY" if report.get("mode", "enforce") == "enforce" else f"MODE {report['mode'].upper()}"
 
 
 def _emergency(glass: dict[str, Any]) -> Line:
-    """Say that this is no ordinary allow."""
+    """Say that an emergency override allowed this."""
     who = ", ".join(glass["persons"])
     text = f"BROKEN GLASS: {who} let this through for the incident {glass['incident']}, until {glass['until']}."
     return line((f"{text} The reasons to block it still hold:", "bad"))
@@ -114,14 +114,14 @@ def _fixes(reasons: list[dict[str, Any]], detail: Detail) -> Iterator[Line]:
 
 
 def _checks(report: dict[str, Any], detail: Detail) -> Iterator[Line]:
-    told = {reason["check"] for reason in report["reasons"]}
+    explained = {reason["check"] for reason in report["reasons"]}
     yield line(("Checks", "bold"))
     together: dict[str, list[str]] = {}
     for check in report["checks"]:
         if detail.together and check["status"] in _QUIET and not check["findings"]:
             together.setdefault(check["status"], []).append(check["id"])
             continue
-        yield from _check(check, detail, told=check["id"] in told)
+        yield from _check(check, detail, explained=check["id"] in explained)
     for status, ids in together.items():
         yield Line((f"{', '.join(ids)}: {status.replace('_', ' ')}",), _marked(status))
 
@@ -131,7 +131,7 @@ def _marked(status: str) -> tuple[Part, ...]:
     return "  ", (mark, style), " "
 
 
-def _check(check: dict[str, Any], detail: Detail, *, told: bool) -> Iterator[Line]:
+def _check(check: dict[str, Any], detail: Detail, *, explained: bool) -> Iterator[Line]:
     notes = [check["status"].replace("_", " ")]
     coverage = check["coverage"]
     if coverage["files"]:
@@ -140,7 +140,7 @@ def _check(check: dict[str, Any], detail: Detail, *, told: bool) -> Iterator[Lin
         notes.append(f"{len(check['findings'])} finding{'s' * (len(check['findings']) != 1)}")
     lead = (*_marked(check["status"]), f"{printable(check['id'], 30):<15} ")
     yield Line((", ".join(notes),), lead)
-    if check["status"] == "missing" and not told:
+    if check["status"] == "missing" and not explained:
         for gap in check["gaps"]:
             yield line(f"{gap['reason']}; {gap['fix']}", lead="      ")
     for finding in check["findings"]:
@@ -149,20 +149,22 @@ def _check(check: dict[str, Any], detail: Detail, *, told: bool) -> Iterator[Lin
             yield line(f"{finding['severity']}: {finding['message']} [{finding['rule']}]{waived}", lead="      ")
 
 
-def _agreement(told: dict[str, Any] | None, *, verbose: bool) -> Iterator[Line]:
+def _agreement(agreement: dict[str, Any] | None, *, verbose: bool) -> Iterator[Line]:
     """Say where the engines differ from each other and from our own check."""
-    if told is None or not told["files"]:
+    if agreement is None or not agreement["files"]:
         return
-    asked, files = len(told["asked"]), told["files"]
-    head = f"{len(told['looked'])} of {asked} engine{'s' * (asked != 1)} looked at {files} file{'s' * (files != 1)}"
-    if not told["differ"]:
+    asked, files = len(agreement["asked"]), agreement["files"]
+    head = (
+        f"{len(agreement['looked'])} of {asked} engine{'s' * (asked != 1)} looked at {files} file{'s' * (files != 1)}"
+    )
+    if not agreement["differ"]:
         if asked > 1:  # a silent second opinion is a line among the checks already
             yield from (line(), line(f"agreement: {head}; none differs on what is dangerous", lead="  "))
         return
-    shown = told["differ"] if verbose else told["differ"][:_MAX_DIFFER]
+    shown = agreement["differ"] if verbose else agreement["differ"][:_MAX_DIFFER]
     yield from (line(), line(f"agreement: {head}; they differ on", lead="  "))
     for row in shown:
         said = ", ".join(f"{who}: {word}" for who, word in row["said"].items())
         yield line(f"{row['path']} ({said})", lead="      ")
-    if more := len(told["differ"]) - len(shown) + told["more"]:
+    if more := len(agreement["differ"]) - len(shown) + agreement["more"]:
         yield line(f"and {more} more", lead="      ")

@@ -1,4 +1,4 @@
-"""`zt-gate evaluate ticket`: the gate says what is to be measured, and draws the luck for it."""
+"""`zt-gate evaluate ticket`: the gate says what to measure, and draws the nonce and the seed."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _plan(stage: Stage) -> dict[str, Any]:
-    """Return what the stage demands of evaluations; whom it trusts is nothing that a runner needs to know."""
+    """Return what the stage requires of evaluations, but not whom it trusts: a runner needs only the former."""
     plan = {}
     for name in ("robustness", "backdoor"):
         demand = getattr(stage, name)

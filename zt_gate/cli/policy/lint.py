@@ -1,4 +1,4 @@
-"""`zt-gate policy lint` and `zt-gate policy diff`: what a reviewer of a policy wants to be told."""
+"""`zt-gate policy lint` and `zt-gate policy diff`: what a reviewer of a policy wants to know."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def pictures(report: dict[str, Any]) -> Markup | None:
     ]
     if not figures:
         return None
-    told = element("div", figures, class_="figures")
-    return element("section", element("h2", "What was measured"), told, id="pictures", class_="measured")
+    content = element("div", figures, class_="figures")
+    return element("section", element("h2", "What was measured"), content, id="pictures", class_="measured")
 
 
 def _by(check: str) -> Markup:
@@ -127,17 +127,18 @@ def coverage(report: dict[str, Any]) -> Markup | None:
 
 def agreement(report: dict[str, Any]) -> Markup | None:
     """Return where several scanners disagree about a file; None where none was asked."""
-    told = report.get("agreement")
-    if told is None or not told["files"]:
+    agreement = report.get("agreement")
+    if agreement is None or not agreement["files"]:
         return None
-    head = f"{len(told['looked'])} of {len(told['asked'])} second opinions looked at {_count(told['files'], 'file')}"
-    if not told["differ"]:
+    answered, asked = len(agreement["looked"]), len(agreement["asked"])
+    head = f"{answered} of {asked} second opinions looked at {_count(agreement['files'], 'file')}"
+    if not agreement["differ"]:
         said = element("p", f"{head}; none differs on what is dangerous.", class_="soft")
         return element("section", element("h2", "Other scanners"), said, id="agreement")
-    voices = list(dict.fromkeys(name for row in told["differ"] for name in row["said"]))
+    voices = list(dict.fromkeys(name for row in agreement["differ"] for name in row["said"]))
     top = element("tr", element("th", "File", scope="col"), (element("th", name, scope="col") for name in voices))
-    body = (element("tr", _file(row), (_said(row["said"].get(name)) for name in voices)) for row in told["differ"])
-    more = element("p", f"and {told['more']:,} more files", class_="soft") if told["more"] else None
+    body = (element("tr", _file(row), (_said(row["said"].get(name)) for name in voices)) for row in agreement["differ"])
+    more = element("p", f"and {agreement['more']:,} more files", class_="soft") if agreement["more"] else None
     table = element("table", element("thead", top), element("tbody", body))
     return element(
         "section",

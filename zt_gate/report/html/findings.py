@@ -104,8 +104,8 @@ def _choice(legend: str, name: str, options: list[tuple[str, str, int]]) -> Mark
 def _left_out(groups: list[Group]) -> Markup:
     rows = [row for group in groups for row in group.rows][_MAX_ROWS:]
     counts = Counter(row.severity for row in rows)
-    told = ", ".join(f"{counts[name]:,} {name}" for name in SEVERITIES if counts[name])
-    text = f"{len(rows):,} places are not on this page ({told}); report.json has all of them."
+    left_out = ", ".join(f"{counts[name]:,} {name}" for name in SEVERITIES if counts[name])
+    text = f"{len(rows):,} places are not on this page ({left_out}); report.json has all of them."
     return element("p", text, class_="strip warn")
 
 

@@ -110,23 +110,23 @@ def _facts(report: dict[str, Any]) -> Markup:
 
 def _strips(report: dict[str, Any], found: list[Row]) -> Markup:
     """Say what nobody may miss: that nothing was enforced, that the glass was broken, that waivers want attention."""
-    told: list[Markup] = []
+    strips: list[Markup] = []
     if report["report_only"]:
-        told.append(_strip("warn", "Nothing was enforced", "This run ends with 0 whatever was decided."))
+        strips.append(_strip("warn", "Nothing was enforced", "This run ends with 0 whatever was decided."))
     if report["broken_glass"]:
         glass = report["broken_glass"]
         who = ", ".join(glass["persons"])
         text = f"{who} let this through for the incident {glass['incident']}, until {glass['until']}."
-        told.append(_strip("alarm", "Broken glass", text))
-    told += [_strip("warn", "Waived", text) for text in _waived(found)]
-    told += [_strip("note", "Note", note) for note in report["notes"]]
+        strips.append(_strip("alarm", "Broken glass", text))
+    strips += [_strip("warn", "Waived", text) for text in _waived(found)]
+    strips += [_strip("note", "Note", note) for note in report["notes"]]
     if report["error"]:
         error = report["error"]
         place = f"{error['place']}: " if error["place"] else ""
-        told.append(_strip("alarm", "What went wrong", with_code(f"{place}{error['message']}")))
+        strips.append(_strip("alarm", "What went wrong", with_code(f"{place}{error['message']}")))
         if error["fix"]:
-            told.append(_strip("note", "What to do", with_code(error["fix"])))
-    return join(*told)
+            strips.append(_strip("note", "What to do", with_code(error["fix"])))
+    return join(*strips)
 
 
 def _waived(found: list[Row]) -> list[str]:
