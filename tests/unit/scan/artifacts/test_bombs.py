@@ -10,9 +10,9 @@ import struct
 import zipfile
 
 import pytest
-from zt_gate.scan.isolation import Limits
 
 from zt_gate.intake import Freeze, freeze
+from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan.artifacts import ArtifactCheck
 from zt_gate.scan.secrets.check import SecretsCheck
 
@@ -105,7 +105,7 @@ BOMBS = {
 def test_a_small_file_costs_little(name, check, tmp_path):
     (tmp_path / name).write_bytes(BOMBS[name]())
     with freeze([tmp_path], Freeze.HOLD) as frozen:
-        evidence = check(limits=Limits(cpu_seconds=CPU_SECONDS, memory=MEMORY)).run(frozen)
+        evidence = check(limits=WorkerLimits(cpu_seconds=CPU_SECONDS, memory=MEMORY)).run(frozen)
     reasons = [gap.reason for gap in evidence.gaps]
     assert not any(word in reason for reason in reasons for word in UNFINISHED), reasons[:3]
     # A list of lists is as large in memory as it is: it may end at the limit, and then blocks.
@@ -125,5 +125,5 @@ def test_what_shares_a_walk_is_still_found(rules):
 
 
 def test_small_files_are_examined_under_small_limits():
-    assert Limits.of(9_999_999).memory < 500_000_000
-    assert Limits.of(10_000_000) == Limits()
+    assert WorkerLimits.of(9_999_999).memory < 500_000_000
+    assert WorkerLimits.of(10_000_000) == WorkerLimits()

@@ -8,7 +8,7 @@ import pytest
 from support.secret_values import tokens
 
 from zt_gate.intake import MemorySource
-from zt_gate.scan.secrets import places
+from zt_gate.scan.secrets import extract as places
 from zt_gate.scan.secrets.check import search_file
 
 TOKEN = tokens(11)["openai"].encode()
