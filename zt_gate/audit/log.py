@@ -56,7 +56,7 @@ class AuditLog:
             room: bytes that a line may have.
 
         Raises:
-            AuditLogError: as for `append`. What came before the fault is in the log.
+            AuditLogError: as for `append`. Blocks of events that were written before the fault stay in the log.
         """
         with locked(self._path) as fd:
             from zt_gate.audit.sign_checkpoint import advance, signed_position
@@ -74,12 +74,15 @@ def _write(fd: int, tail: Tail, events: Iterable[Event], now: datetime, room: in
     secrets = secret_values(os.environ)
     seq, prev, count, lines = tail.count, tail.last, 0, bytearray()
     for event in events:
-        if tail.torn and not count:
-            os.ftruncate(fd, tail.size)
+        first = bool(tail.torn) and not count
+        if first:
             line = encode(_recovered(event, tail.torn), seq, prev, now, secrets=secrets)
             lines += line + b"\n"
             seq, prev = seq + 1, digest(line)
         line = encode(event, seq, prev, now, secrets=secrets, room=room)
+        if first:
+            # Not before both lines are encoded: an event that is refused must not take the torn line along, unlogged.
+            os.ftruncate(fd, tail.size)
         lines += line + b"\n"
         seq, prev, count = seq + 1, digest(line), count + 1
         if len(lines) >= _BLOCK:

@@ -90,7 +90,7 @@ def render(report: Mapping[str, Any]) -> list[str]:
     if report["decision"] == "allow" and found:
         left = f"{len(found)} thing{'s' * (len(found) != 1)} would have blocked it"
         return [f"ALLOW  {subject['name']} → {stage}: let through in an emergency; {left}", *_numbered(found)]
-    if not found:
+    if report["decision"] == "allow":
         return [f"ALLOW  {subject['name']} → {stage}: nothing blocks it"]
     lines = [f"BLOCK  {subject['name']} → {stage}", summary(len(report["reasons"]), len(found))]
     return [*lines, *_numbered(found), "", *_after(found, report)]

@@ -46,7 +46,8 @@ def from_json(value: Any) -> Calibration:
     """
     try:
         spreads = {str(name): _spread(entry) for name, entry in value["spreads"].items()}
-        made = Calibration(str(value["name"]), spreads) if value["schema"] == SCHEMA else None
+        # A statistic without a spread accuses nobody, so a calibration that holds none would let everything pass.
+        made = Calibration(str(value["name"]), spreads) if spreads and value["schema"] == SCHEMA else None
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
         made = None
     if made is None:
@@ -68,8 +69,8 @@ def _entry(spread: Spread) -> dict[str, Any]:
 
 def _spread(entry: Any) -> Spread:
     models = entry["models"]
-    if type(models) is not int:
-        raise ValueError("a number of models is whole")
+    if type(models) is not int or models < 1:
+        raise ValueError("a spread rests on a whole number of models")
     mean, deviation = _pair(entry["mean"], entry["deviation"])
     classes = {int(k): _pair(*pair) for k, pair in entry.get("classes", {}).items()}
     return Spread(mean, deviation, models, _pair(0.0, entry.get("scale", 0.0))[1], classes)

@@ -162,6 +162,17 @@ def test_a_torn_line_is_removed_and_that_is_logged(log):
     assert verify(log).unfinished == ()
 
 
+def test_an_event_that_is_refused_leaves_a_torn_line_to_be_logged(log):
+    AuditLog(log).append(event(), NOW)
+    with log.open("ab") as stream:
+        stream.write(b'{"seq":99')
+    with pytest.raises(AuditLogError):
+        AuditLog(log).extend([event("run.finished")], NOW, room=1)
+    assert log.read_bytes().endswith(b'{"seq":99')
+    AuditLog(log).append(event("run.finished"), NOW)
+    assert [item["event"] for item in read_events(log)] == ["run.started", "log.recovered", "run.finished"]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 40, 200])
 def test_a_line_torn_at_any_byte_is_repaired(log, cut):
     for number in range(3):

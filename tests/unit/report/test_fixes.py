@@ -69,6 +69,10 @@ def test_an_allow_has_nothing_to_change():
     assert render(report(decision="allow")) == ["ALLOW  model → production: nothing blocks it"]
 
 
+def test_a_block_without_reasons_is_never_told_as_an_allow():
+    assert render(report(decision="block"))[0].startswith("BLOCK")
+
+
 reasons = st.builds(
     reason,
     st.sampled_from(["finding", "uncovered", "check-missing", "policy-expired", "something-new"]),

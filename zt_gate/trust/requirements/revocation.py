@@ -264,7 +264,7 @@ def _revoked_statement(data: bytes, statement: VerifiedStatement, digests: Mappi
         return ""
     with contextlib.suppress(ValueError):  # malformed provenance is reported by its own requirement
         for material in parse_build(statement.in_toto).materials:
-            if (found := material.digests.get("sha256", "")) in digests:
+            if (found := material.digests.get("sha256", "").lower()) in digests:
                 return f"it names the material sha256:{found[:12]}, which is {_revoked_text(digests[found])}"
     return ""
 

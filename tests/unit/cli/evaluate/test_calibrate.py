@@ -63,6 +63,12 @@ def test_an_odd_one_among_the_honest_is_named(honest, tmp_path):
     assert f"{honest[3]} stands out among the others" in out
 
 
+@pytest.mark.parametrize("change", [{"spreads": {}}, {"spreads": {"patch": {"mean": 0, "deviation": 1, "models": 0}}}])
+def test_a_calibration_that_accuses_nobody_is_refused(change):
+    with pytest.raises(EvidenceError, match="no calibration"):
+        from_json(to_json(DEFAULT) | change)
+
+
 def test_too_few_models_are_refused(honest, tmp_path):
     with pytest.raises(UsageError, match="too few"):
         call(calibrate, *honest[:7], "--out", tmp_path / "c.json")
