@@ -36,6 +36,22 @@ def pickled(*parts):
     return b"\x80\x04" + b"".join(parts) + b"."
 
 
+# --- INST and OBJ call the class ---------------------------------------------------------------------------------
+
+CLASS = b"sklearn.linear_model._logistic\nLogisticRegression\n"
+
+
+@pytest.mark.parametrize("stream", [b"(S'l2'\ni" + CLASS + b".", b"(c" + CLASS + b"S'l2'\no."], ids=["INST", "OBJ"])
+def test_a_class_that_may_be_made_may_not_be_called_by_old_opcodes(rules, stream):
+    """`_pickle.c`'s `instantiate` runs `__init__` when there are arguments."""
+    assert "ART-104" in rules("m.pkl", stream)
+
+
+@pytest.mark.parametrize("stream", [b"(i" + CLASS + b".", b"(c" + CLASS + b"o."], ids=["INST", "OBJ"])
+def test_made_without_arguments_it_passes(rules, stream):
+    assert rules("m.pkl", stream) == set()
+
+
 # --- joblib headers ----------------------------------------------------------------------------------------------
 
 

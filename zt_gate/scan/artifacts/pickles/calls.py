@@ -12,6 +12,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     UNKNOWN,
     Global,
     Instance,
+    Tuple,
     module_class,
     result_of,
 )
@@ -87,11 +88,16 @@ def _newobj_ex(m: Machine) -> None:
     _call(m, callee, args, "newobj")
 
 
+def _instantiation(args: Tuple) -> str:
+    """Return how INST and OBJ use a class: `instantiate` of `_pickle.c` calls it, unless there are no arguments."""
+    return "newobj" if args.items == () else "call"
+
+
 @opcode(b"i")
 def _inst(m: Machine) -> None:
     args = m.tuple_of(m.pop_to_mark())
     found = _import(m, _name(m), _name(m))
-    _call(m, found, args, "newobj")
+    _call(m, found, args, _instantiation(args))
 
 
 @opcode(b"o")
@@ -99,7 +105,8 @@ def _obj(m: Machine) -> None:
     items = m.pop_to_mark()
     if not items:
         m.refuse("stack underflow")
-    _call(m, items[0], m.tuple_of(items[1:]), "newobj")
+    args = m.tuple_of(items[1:])
+    _call(m, items[0], args, _instantiation(args))
 
 
 @opcode(b"b")

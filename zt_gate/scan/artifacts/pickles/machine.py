@@ -54,7 +54,7 @@ class Listener(Protocol):
         """A name is looked up that only the running pickle would know."""
 
     def called(self, callee: Any, args: Any, offset: int, use: str) -> None:
-        """`use` is `call` (REDUCE) or `newobj` (NEWOBJ, NEWOBJ_EX, INST, OBJ)."""
+        """`use` is `call` or `newobj`: NEWOBJ, NEWOBJ_EX, and INST and OBJ without arguments, are `newobj`."""
 
     def built(self, receiver: Any, state: Any, offset: int) -> None:
         """State is put into an object."""
