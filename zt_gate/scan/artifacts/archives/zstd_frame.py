@@ -129,6 +129,7 @@ class ZstdDecoder:
             raise BrokenFileError("a zstd frame with a reserved bit set", _COPY_AGAIN)
         if any(pending[at : at + dictionary]):
             raise TargetError("the zstd frame needs a dictionary that does not come with it", "compress it without one")
+        # A single-segment frame has no window descriptor: its content is its window.
         window = int.from_bytes(pending[end - content : end], "little") if single else _window(pending[5])
         if window > MAX_WINDOW:
             raise TargetError(f"the zstd frame needs a window of {window} bytes, more than {MAX_WINDOW}",

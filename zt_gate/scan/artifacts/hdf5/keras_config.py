@@ -163,6 +163,7 @@ class _KerasConfigExaminer:
             self._find("ART-612", "class_name is no text", "class_name")
             return
         shown = printable(name, 80)
+        # Registered names carry their package in front: `package>Name`.
         base = name.rsplit(">", 1)[-1]
         if base in _CODE:
             self._find("ART-610", f"{shown} runs code that is stored in the configuration", base)
@@ -183,6 +184,7 @@ class _KerasConfigExaminer:
     def _module(self, module: Any, name: str) -> None:
         if module is None or (isinstance(module, str) and is_keras_module(module)):
             return
+        # Keras writes a function as the class `function` of the module `builtins`.
         if module == "builtins" and (name == _FUNCTION or name in VALUES):
             return
         shown = f"{printable(str(module), 80)}.{printable(name, 80)}"
