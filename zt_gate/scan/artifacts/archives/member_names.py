@@ -45,8 +45,8 @@ def check_names(piece: Input, entries: Iterable[NamedMember]) -> None:
             find(piece, "ART-202", entry.name, "the archive has a second member named {}")
         elif name.casefold() in folded:
             find(piece, "ART-203", entry.name, "{} differs from another member in letter case only")
-        # Of two members of one name readers take the first or the last; on file systems that fold case, one overwrites
-        # the other.
+        # Of two such members miniz, with which PyTorch reads, takes the first in any letter case; zipfile takes the
+        # last.
         exact.add(entry.name)
         folded.add(name.casefold())
         parts = name.replace("\\", "/").split("/")

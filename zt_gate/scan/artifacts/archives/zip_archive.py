@@ -141,6 +141,7 @@ def _member(piece: Input, entry: CentralEntry, roots: _Roots, raw: _Raw) -> tupl
 
 def _compare(piece: Input, entry: CentralEntry, local: Local) -> None:
     differs = []
+    # Loaders read by either header: CVE-2025-1944 (names), CVE-2025-1945 (flags), CVE-2025-10156 (checksums).
     if entry.name != local.name:
         differs.append(f"name {printable(local.name.decode('utf-8', 'backslashreplace'), 120)!r}")
     if entry.flags != local.flags:

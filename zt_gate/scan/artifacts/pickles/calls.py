@@ -119,7 +119,7 @@ def _build(m: Machine) -> None:
     m.listener.built(receiver, state, m.offset)
     if isinstance(receiver, Instance):
         if receiver.cls == "numpy.dtype":
-            # A second state would change the data type after it was judged.
+            # numpy takes a second state, too; in place of following it, the type counts as unknown.
             receiver.state = state if receiver.state is None else UNKNOWN
         elif receiver.cls.endswith(".NumpyArrayWrapper") or receiver.cls.endswith(".NDArrayWrapper"):
             # joblib would read an array at every BUILD of the wrapper; honest files have one.

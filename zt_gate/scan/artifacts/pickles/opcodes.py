@@ -191,8 +191,8 @@ def _string(m: Machine) -> None:
         m.stack.append(LONG_TEXT)
         return
     try:
-        # escape_decode is what `load_string` calls itself. Latin-1, as loaders of Python 2 models pass it; ASCII would
-        # only stop.
+        # escape_decode does what `load_string` does. Latin-1 is what loaders of Python 2 models pass; ASCII would only
+        # stop.
         _keep(m, codecs.escape_decode(line[1:-1])[0].decode("latin-1"))
     except ValueError:
         m.refuse("a STRING with a broken escape")
