@@ -46,6 +46,7 @@ _KINDS = (
     _Kind(b"Rar!\x1a\x07", "RAR", "ART-213", "a RAR archive, which no model loader opens and few scanners do"),
     _Kind(b"binf", "the binary XGBoost format", "ART-654",
           "a model in XGBoost's first binary format, whose reader believes every length and which XGBoost gave up"),
+    # Their magic numbers are integers, so the letters stand in reverse in the file.
     *(_Kind(magic, "the format before GGUF", "ART-654",
             "a model in a format before GGUF, whose readers believe every length and which llama.cpp gave up")
       for magic in (b"lmgg", b"fmgg", b"tjgg", b"algg")),

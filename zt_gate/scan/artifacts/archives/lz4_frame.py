@@ -74,6 +74,7 @@ class Lz4Decoder:
             self.eof = True
         else:
             data = bytes(pending[4 : 4 + size])
+            # The highest bit of a block's size says that it is stored as it is.
             plain = data if word & _RAW else decode_block(data, self._history, self._block)
             out += plain
             if not self._flags & 0x20:  # blocks may refer to those in front of them

@@ -98,6 +98,7 @@ def find_end(source: ByteSource) -> int:
     base = max(0, source.size - _TAIL)
     tail = source.read_at(base, _TAIL)
     position = tail.rfind(_END)
+    # From the end, as readers do, past signatures that are part of a comment and have no directory.
     while position >= 0:
         raw = tail[position : position + _EOCD.size]
         if len(raw) == _EOCD.size:

@@ -202,7 +202,7 @@ class Walker:
         elif wire in _WIDTHS:
             value = _WIDTHS[wire]
         else:
-            # 3 and 4 are groups, which proto3 does not have.
+            # 3 and 4 are groups, which protobuf gave up long ago.
             raise BrokenProtobufError(f"wire type {wire} at offset {began} is not protobuf of today")
         if at + value > stop:
             raise BrokenProtobufError(f"the field at offset {began} runs past the end of its message")

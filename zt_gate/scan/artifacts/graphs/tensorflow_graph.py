@@ -78,7 +78,7 @@ _STREAMS = frozenset({b"", b"stderr", b"stdout", b"log(info)", b"log(warning)", 
 _LAMBDA = re.compile(r'"class_name"\s*:\s*"(?:[\w.>]*>)?(?:Lambda|TFOpLambda\.__unsafe__)"|"__lambda__"')
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderWithDefault"})
 _STRING_TYPE = 7
-# Linux opens no longer path (PATH_MAX).
+# PATH_MAX of Linux: no longer text can name a file.
 _MAX_TEXT = 4096
 
 
