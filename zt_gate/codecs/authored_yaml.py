@@ -150,6 +150,7 @@ class _DocumentBuilder:
 
 def _kind(event: Any) -> str:
     """Return what a scalar is in the core schema; empty for text."""
+    # Quotes make text of anything.
     if not event.implicit[0]:
         return ""
     return next((kind for kind, pattern in _SCALARS if pattern.fullmatch(event.value)), "")

@@ -51,6 +51,7 @@ def parse_json(data: bytes, *, constants: bool = False, surrogates: bool = True,
     try:
         value = json.loads(
             data.decode("utf-8"),
+            # RFC 8259 leaves open which of two equal keys counts, and parsers differ.
             object_pairs_hook=_unique,
             parse_constant=None if constants else _no_constant,
             parse_float=None if constants else _finite,
@@ -95,6 +96,7 @@ def parse_object(data: bytes, what: str, limit: int) -> dict[str, Any]:
 
 def _check_nesting(data: bytes) -> None:
     opened = data.count(b"[") + data.count(b"{")
+    # Brackets inside strings count here as well, so that few of them settle it without a closer look.
     if opened <= MAX_DEPTH:
         return
     brackets = _brackets(data)
@@ -132,6 +134,7 @@ def _no_constant(text: str) -> NoReturn:
 
 
 def _finite(text: str) -> float:
+    # Python reads 1e999 as infinity, where others refuse the number.
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise ParseError(f"the number {printable(text, 40)} is too large for a double")

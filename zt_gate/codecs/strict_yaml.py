@@ -121,6 +121,7 @@ class _Builder:
         """Take the next event."""
         if kind is Kind.SCALAR:
             self._tag(event, refers=False)
+            # Not implicit means quoted: "null" in quotes is a text.
             plain = event.implicit[0] and event.value in _NULLS
             self._add(None if plain else event.value, 1 + len(event.value) // _WEIGHT, event, event.anchor)
         elif kind is Kind.ALIAS:

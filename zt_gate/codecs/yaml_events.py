@@ -89,6 +89,7 @@ def _decoded(data: bytes, size: int) -> str:
     if len(data) > size:
         raise ParseError(f"more than {size} bytes of YAML", "split the file")
     try:
+        # Given bytes, PyYAML would read UTF-16 after its byte order mark; here nothing but UTF-8 is YAML.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ParseError(f"not UTF-8 at byte {error.start}", "save the file as UTF-8") from None
@@ -143,6 +144,7 @@ class Anchors:
     def open(self, anchor: str | None) -> None:
         """Begin to read the value of an anchor."""
         if anchor:
+            # YAML lets an alias stand inside the value of its own anchor, which would have no end.
             self._known.pop(anchor, None)
 
     def name(self, anchor: str | None, value: Any) -> None:

@@ -13,7 +13,9 @@ from zt_gate.corpus.opcodes import HOSTILE, SYSTEM, WORD, call, name, program, s
 _HARMLESS = b"\x80\x04N."
 _FIRST = "miniz takes the first of two members, zipfile the last"
 _PICKLE = b"archive/data.pkl"
+# Info-ZIP's Unicode path: version 1 and a checksum of the first name in front of the second.
 _SECOND_NAME = struct.pack("<HHBL", 0x7075, 5 + len(_PICKLE), 1, 0) + _PICKLE
+# The mode of a symbolic link on Unix.
 _LINK = 0o120777
 
 

@@ -71,6 +71,7 @@ def _hdf5_message(kind: int, body: bytes) -> bytes:
 def hdf5_attribute(name: str, value: str) -> bytes:
     """Write an attribute message (version 1) holding one fixed-length string."""
     label, data = name.encode() + b"\0", value.encode() + b"\0"
+    # Version 1 in the upper half, class 3 (text) in the lower.
     datatype = struct.pack("<B3BI", 0x13, 0, 0, 0, len(data))
     dataspace = struct.pack("<4B4x", 1, 0, 0, 0)
     head = struct.pack("<BxHHH", 1, len(label), len(datatype), len(dataspace))

@@ -44,6 +44,7 @@ def _framed(body: bytes) -> bytes:
 
 def _crossed(before: bytes) -> bytes:
     """Make a string whose length begins in a frame and ends behind it; CPython runs what seems to be its content."""
+    # BINBYTES has a length of four bytes, of which two lie in the frame; CPython drops those and reads four anew.
     behind = bytes(4) + b"cos\nsystem\n)R."
     return _framed(before + b"B" + struct.pack("<H", len(behind) - 2)) + behind + b"."
 

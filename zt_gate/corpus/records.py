@@ -71,6 +71,7 @@ def _thrift_value(value: Any) -> bytes:
         return _varint(len(value)) + value
     if isinstance(value, Mapping):
         return thrift(value)
+    # 15 in the upper half: the length follows; 12 in the lower: a list of structs.
     return bytes([0xFC]) + _varint(len(value)) + b"".join(map(thrift, value))
 
 
@@ -102,6 +103,7 @@ def lz4(data: bytes, *, stored: bool = False) -> bytes:
     extra = len(data) - 15
     block = data if stored else b"\xf0" + b"\xff" * (extra // 255) + bytes([extra % 255]) + data
     size = struct.pack("<L", len(block) | (1 << 31 if stored else 0))
+    # Version 1, independent blocks of up to 4 MiB, and the checksum of just that header.
     return b"\x04\x22\x4d\x18\x60\x70\x73" + size + block + bytes(4)
 
 

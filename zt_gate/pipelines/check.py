@@ -103,6 +103,7 @@ def _proven(whole: PipelineReading, path: str, act: Callable[[PipelineReading], 
     """
     reading = PipelineReading()
     _guarded(reading, path, act)
+    # The proof follows jobs by name, so one of two could pass for the other's gate.
     if len({job.name for job in reading.jobs}) != len(reading.jobs):
         reading.gap(path, 0, "two jobs have the same name", "rename one of them")
     whole.findings += [*reading.findings, *prove(reading.jobs)]

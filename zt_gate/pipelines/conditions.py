@@ -114,6 +114,8 @@ class _ConditionParser:
         start = self._position
         self._one(depth)
         right = "".join(self._tokens[start : self._position])
+        # Of comparisons only equality with a good result says that a job succeeded; `!=` 'failure' is true of a skipped
+        # one.
         if operator == "==":
             for side, value in ((left, right), (right, left)):
                 match = _RESULT.fullmatch(side)
@@ -151,6 +153,7 @@ class _ConditionParser:
         self._next()
         self._path(depth)
         self.status = self.status or name.lower() in _STATUS
+        # GitHub compares names of functions without regard to letter case.
         return frozenset({ALL}) if name.lower() == "success" else frozenset()
 
     def _path(self, depth: int) -> None:

@@ -63,6 +63,7 @@ def _names(root: Path) -> list[str]:
         raise TargetError(f"cannot read {shown}: {error.strerror}", "check its permissions") from error
 
     for folder, folders, files in os.walk(root, onerror=fail):
+        # os.walk goes on into what is left in this list; sorted, so that every machine reads in one order.
         folders[:] = sorted(name for name in folders if name not in _PRUNED)
         inside = Path(folder).relative_to(root).as_posix()
         names += [name if inside == "." else f"{inside}/{name}" for name in sorted(files)]

@@ -118,6 +118,7 @@ def _deploys(words: Sequence[str]) -> bool:
     program = posixpath.basename(words[0])
     for name, marks in _CHAINS:
         if program == name and marks & set(words[1:]):
+            # kubectl has `--dry-run=server`, helm a bare `--dry-run`: neither changes what is served.
             return "--dry-run" not in " ".join(words)
     if program in ("make", "npm", "yarn", "just", "task", "ansible-playbook", "bash", "sh", "python", "python3"):
         return any(_DEPLOYING_WORD.search(word) for word in words[1:] if not word.startswith("-"))

@@ -82,6 +82,7 @@ def read_github(
 
 
 def _events(document: Any) -> set[str]:
+    # YAML 1.1 makes True of the key `on`; the reader here keeps every scalar as text.
     value = mapping(document).get("on")
     if isinstance(value, str):
         return {value}
@@ -199,6 +200,7 @@ def _called(tree: _Workflows, job: PipelineJob, body: Any, nesting: int) -> None
 def _own_steps(tree: _Workflows, job: PipelineJob, body: Any, document: Any) -> None:
     env = {**mapping(document, "env"), **mapping(body, "env")}
     shell = text(body, "defaults", "run", "shell") or text(document, "defaults", "run", "shell")
+    # GitHub's default shell on Windows runners is PowerShell.
     if "windows" in str(body.get("runs-on", "")).lower() and not shell:
         shell = "pwsh"
     steps = read_steps(items(body, "steps"), StepPlace(job.path, tree.actions, tree.reading, shell, env))
@@ -231,6 +233,7 @@ def _weakened(body: Any) -> tuple[str, str, int] | None:
 
 def _unpinned(path: str, where: str, uses: str, line: int) -> Iterator[Finding]:
     """PIP-201: whoever owns the tag decides what runs."""
+    # What lies in the tree is of the commit that is judged.
     if not uses or uses.startswith("./"):
         return
     name, _, ref = uses.partition("@")

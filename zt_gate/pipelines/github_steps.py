@@ -119,6 +119,7 @@ def _commands(body: Any, place: StepPlace) -> Iterator[tuple[ShellCommand, JobSt
 
 def _shell_options(shell: str) -> tuple[bool, bool] | None:
     """Return whether `-e` and `pipefail` hold; None for a shell that is none of ours."""
+    # What GitHub runs: `bash -e` where no shell is named, and `bash -eo pipefail` where `shell: bash` stands.
     known = {"": (True, False), "bash": (True, True), "sh": (True, False)}
     if shell in known:
         return known[shell]

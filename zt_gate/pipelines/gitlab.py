@@ -69,9 +69,11 @@ def _read(
     pipeline = Assembler(files, reading).assemble(path)
     document = pipeline.document
     listed = [item for item in items(document, "stages") if isinstance(item, str)]
+    # `.pre` is always the first stage and `.post` the last, whatever the file lists.
     stages = [".pre", *listed, ".post"] if listed else _STAGES
     known: dict[str, _GitLabJob] = {}
     for name, value in document.items():
+        # A name that begins with a dot is a template, which GitLab never runs.
         if name in _GLOBAL or name.startswith("."):
             continue
         where = pipeline.origins.get(name, path)
@@ -80,6 +82,7 @@ def _read(
             continue
         body = _with_defaults(document, resolved(document, name, reading, where))
         job = PipelineJob(where, prefix + printable(name, 100), document.at(name))
+        # GitLab puts a job without a stage into `test`.
         stage = text(body, "stage") or "test"
         if stage not in stages:
             reading.gap(
@@ -140,6 +143,7 @@ def _wait(name: str, item: _GitLabJob, known: dict[str, _GitLabJob], reading: Pi
         )
         return
     if "needs" not in body:
+        # Without `needs`, a job waits for every job of the stages before its own.
         earlier = [other for other in known.values() if 0 <= other.stage < item.stage]
         item.needed = {other.job.name for other in earlier if other.rules in ("", item.rules)}
         for other in earlier:
@@ -245,8 +249,10 @@ def _weakened(body: YamlMapping) -> tuple[str, str, int] | None:
     """Return the rule, the reason and the line where a failure of the job stops nothing."""
     for place in (body, *items(body, "rules")):
         allowed = mapping(place).get("allow_failure")
+        # A mapping lists exit codes that are allowed, and the gate's own may be among them.
         if isinstance(allowed, YamlMapping) or is_true(allowed) or (isinstance(allowed, str) and not is_false(allowed)):
             return model.ALLOWED_TO_FAIL, "the job may fail (allow_failure)", mapping(place).at("allow_failure")
+    # GitLab lets a manual job fail by default, and goes on without it.
     if text(body, "when") == "manual" and not is_false(body.get("allow_failure")):
         return model.ALLOWED_TO_FAIL, "nobody has to start the job (when: manual)", body.at("when")
     return None
@@ -271,8 +277,10 @@ def _child(
     include = mapping(trigger).get("include")
     for entry in include if isinstance(include, list) else [include]:
         local = (entry if isinstance(entry, str) else text(entry, "local")).lstrip("/")
+        # GitLab resolves a child pipeline from the same commit, so that its file is part of what is judged.
         if local in files and nesting < _MAX_NESTING:
             inside = _read(files, local, reading, wishes, f"{job.name}/", set(job.requires), nesting + 1)
+            # Without it, the triggering job succeeds as soon as the other pipeline is created.
             if text(trigger, "strategy") == "depend":
                 job.requires |= inside
         elif not job.deploys and job.name not in wishes.exempt:

@@ -57,6 +57,7 @@ class Assembler:
             self._reading.gap(path, 0, "files include each other in a circle, or there are too many")
             return
         head = mapping(documents[0]) if documents else YamlMapping(1)
+        # The header with `spec` is a document of its own in front of the configuration.
         has_head = len(documents) > 1 and "spec" in head
         if len(documents) > 1 + has_head:
             self._reading.gap(path, 0, "it holds more than one document")
@@ -93,6 +94,7 @@ class Assembler:
         given = mapping(entry)
         local = entry if isinstance(entry, str) else text(entry, "local")
         if isinstance(entry, str) and re.match(r"https?://", entry):
+            # A bare address is short for `remote`.
             local, given = "", YamlMapping(line)
             given["remote"] = entry
         line = given.line or line
@@ -198,6 +200,7 @@ def _followed(document: YamlMapping, value: Any, reading: PipelineReading, path:
         flat: list[Any] = []
         for item in value:
             followed = _followed(document, item, reading, path, depth)
+            # GitLab splices a list that a reference names into the list around it.
             flat += followed if isinstance(item, YamlReference) and isinstance(followed, list) else [followed]
         return flat
     return value

@@ -188,6 +188,7 @@ def _token_at(source: str, position: int, line: int, before: str) -> tuple[Groov
     if source.startswith("$/", position):
         end = _until(source, "/$", position + 2, line)
         return GroovyToken("string", source[position + 2 : end - 2], line), end
+    # A slash begins a string only where a value may stand; elsewhere it divides.
     if source[position] == "/" and before in _SLASHY_AFTER:
         end = _string_end(source, "/", position + 1, line)
         return GroovyToken("string", source[position + 1 : end - 1], line), end

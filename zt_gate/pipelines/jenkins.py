@@ -253,10 +253,12 @@ def _shell(file: _Jenkinsfile, job: PipelineJob, statement: GroovyStatement, rul
     script = statement.named("script")
     token = script or next((item for item in statement.tokens if item.kind == "string"), None)
     words = {item.text for item in statement.tokens if item.kind == "operator"}
+    # A script that Groovy puts together is only known when it runs.
     if token is None or token.kind != "string" or "+" in words:
         reason = f"a shell script of stage {job.name} is not written out"
         file.reading.gap(job.path, statement.line, reason, "write it as one string")
         return
+    # With returnStatus, sh returns the exit code in place of failing the step.
     if not flaw and statement.named("returnStatus") is not None:
         rule, flaw = model.EXIT_LOST, "runs with returnStatus, which keeps its failure from ending the stage"
     try:
@@ -291,6 +293,7 @@ def _post(
         name = _unique(file, f"{owner}/post {printable(item.name, 30)}")
         job = PipelineJob(file.path, name, item.line, requires=set(requires))
         acts = list(_steps(file, job, item.block, model.EXIT_LOST, "stands in post, where it stops no stage"))
+        # Only `success` waits for success: always, unsuccessful, cleanup and others may run after a failure.
         if item.name in _AFTER_SUCCESS:
             job.requires |= done
         else:

@@ -37,6 +37,7 @@ def before(job: PipelineJob, by_name: dict[str, PipelineJob]) -> dict[str, Pipel
     while left:
         name = left.pop()
         other = by_name.get(name)
+        # A job that is reached twice, or from itself, proves nothing more, and following it would not end.
         if other is None or name in seen or other is job:
             continue
         seen[name] = other

@@ -138,6 +138,7 @@ def _switched(words: list[str], errexit: bool, pipefail: bool) -> tuple[bool, bo
             errexit, pipefail = (wanted, pipefail) if word == "errexit" else (errexit, wanted)
         elif word[:1] in "-+":
             wanted = word.startswith("-")
+            # Short options may be joined, as in `-euo pipefail`.
             errexit = wanted if "e" in word[1:] and not word.startswith("--") else errexit
     return errexit, pipefail
 

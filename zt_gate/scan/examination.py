@@ -108,6 +108,7 @@ def _finding(row: list[Any], sizes: Mapping[str, int]) -> Finding:
 
 def _claim(row: list[Any], sizes: Mapping[str, int]) -> Claim:
     path, size, by = _path(row[0], sizes), row[1], _text(row[2])
+    # True equals 1 in Python, so the type is asked, too.
     if size != sizes[path] or type(size) is not int or not by:
         raise ValueError("a claim over another size than the file has")
     return Claim(path, size, by)

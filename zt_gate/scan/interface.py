@@ -134,6 +134,7 @@ class Examination:
 
     def claim(self) -> Claim | None:
         """Return the claim over the whole file, or None where a gap or an unclaimed byte is left."""
+        # Fails closed: a claim needs a recognised format, every byte and no doubt.
         if self.gaps or not self.formats or next(self.holes(), None) is not None:
             return None
         return Claim(path=self.path, size=self.size, by="+".join(self.formats))

@@ -236,6 +236,7 @@ def _checked(frozen: Frozen) -> Iterator[tuple[str, InventoryItem]]:
 
 
 def _gap(frozen: Frozen, gap: Gap) -> InventoryItem:
+    # With the digest in the text, only the same bytes can have been unexamined before.
     digest = frozen.entry(gap.path).sha256[:16] if gap.path in frozen.files else frozen.subject.digest.hex[:16]
     return InventoryItem("unexamined", printable(f"{gap.path or 'the release'} sha256:{digest}: {gap.reason}"))
 

@@ -47,6 +47,7 @@ def warm_up(checks: Mapping[str, Callable[[], object]], paths: Iterable[str]) ->
         checks: what makes each, by id. What they make must not share state with the checks that are run.
         paths: names of the target's files.
     """
+    # Only names are looked at: this runs in the gate's own process, which parses no byte of a target.
     wanted = {_sample_for(path) for path in paths}
     for name, make in checks.items():
         cold = sorted(sample for sample in wanted if (name, sample) not in _warm)

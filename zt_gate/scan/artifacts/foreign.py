@@ -46,6 +46,7 @@ _KINDS = (
     _Kind(b"Rar!\x1a\x07", "RAR", "ART-213", "a RAR archive, which no model loader opens and few scanners do"),
     _Kind(b"binf", "the binary XGBoost format", "ART-654",
           "a model in XGBoost's first binary format, whose reader believes every length and which XGBoost gave up"),
+    # Their magic numbers are integers, so the letters stand in reverse in the file.
     *(_Kind(magic, "the format before GGUF", "ART-654",
             "a model in a format before GGUF, whose readers believe every length and which llama.cpp gave up")
       for magic in (b"lmgg", b"fmgg", b"tjgg", b"algg")),
@@ -154,9 +155,11 @@ def _executable(head: Head) -> str:
         if head.start.startswith(magic):
             return what
     if head.start.startswith(b"MZ"):
+        # Bytes 60 to 63 of a DOS header say where the Windows header begins; text may begin with MZ as well.
         at = int.from_bytes(head.start[60:64], "little")
         if head.source.read_at(at, 4) == b"PE\x00\x00" or head.suffix in (".exe", ".dll", ".pyd"):
             return "a Windows program"
+    # Python's magic number ends in a line break, so that a copy in text mode breaks it.
     if head.suffix in (".pyc", ".pyo") and head.start[2:4] == b"\r\n":
         return "compiled Python"
     if head.suffix == ".pth" and _START_UP.match(head.start):

@@ -69,6 +69,7 @@ FORMATS: tuple[Format, ...] = (
     PNG,
     JPEG,
     COMPRESSED,
+    # After everything with a magic number: a pickle may begin with nearly any byte.
     PICKLE,
     TENSORRT,
     SENTENCEPIECE,
@@ -89,6 +90,7 @@ FORMATS: tuple[Format, ...] = (
     PYTHON_MEMBER,
     PROGRAM,
     NOT_YET_BY_NAME,
+    # Text formats come last, since nearly any text is YAML or plain.
     JSON,
     YAML,
     PLAIN,

@@ -26,6 +26,7 @@ def text_of(node: ast.expr, names: Names, depth: int = 0) -> str | None:
         case ast.Constant(value=str(text)):
             return text[:_LONGEST]
         case ast.Constant(value=bytes(data)):
+            # Latin-1 maps every byte to one character, so nothing is lost or refused.
             return data[:_LONGEST].decode("latin-1")
         case ast.JoinedStr(values=parts):
             return "".join(_part(part, names, depth) for part in parts)[:_LONGEST]

@@ -150,6 +150,7 @@ def _graph(site: Site) -> Found:
 def _named_by_data(site: Site) -> Found:
     name = site.calls(_HYDRA)
     argument = site.arguments[0] if site.arguments else None
+    # What is written out is reviewed with the code; the danger is a name that data choose.
     if isinstance(argument, ast.Constant):
         return NOTHING
     return name, f"{name} calls what a configuration names, whatever it is"

@@ -75,6 +75,7 @@ def _later(node: ast.AST) -> str:
     """Return which field of a node waits for a call, or for the module to be run as a program."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         return "body"
+    # What stands below a main guard runs only where the file is started as a program.
     return "body" if isinstance(node, ast.If) and _is_main_guard(node.test) else ""
 
 
@@ -156,6 +157,7 @@ def _parameters(result: Survey, arguments: ast.arguments) -> None:
     for parameter in [*positional, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
         if parameter is not None:
             result.open.add(parameter.arg)
+    # Defaults belong to the last parameters, so both are paired from the end.
     pairs = [*zip(reversed(positional), reversed(arguments.defaults), strict=False)]
     for parameter, default in [*pairs, *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]:
         if default is not None:
@@ -165,6 +167,7 @@ def _parameters(result: Survey, arguments: ast.arguments) -> None:
 def _import(result: Survey, node: ast.Import | ast.ImportFrom) -> None:
     if isinstance(node, ast.Import):
         for alias in node.names:
+            # `import a.b` binds `a`; with `as` the name is bound to `a.b` itself.
             name = alias.name if alias.asname else alias.name.split(".", 1)[0]
             result.imported[alias.asname or name].add(name)
         return

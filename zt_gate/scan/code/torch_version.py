@@ -30,6 +30,7 @@ def oldest_torch(texts: Iterable[str]) -> tuple[int, ...]:
         tuple(int(part) for part in match["version"].split("."))
         for text in texts
         for line in text.splitlines()
+        # A version in a comment admits nothing.
         for match in _BOUND.finditer(line.split("#", 1)[0])
     ]
     return min(found, default=())

@@ -61,6 +61,7 @@ def _same(text: str, wanted: Version) -> bool:
 
 def _in_range(events: tuple[tuple[str, str], ...], wanted: Version) -> bool:
     inside = False
+    # The schema's `0` is before every version; the 0 of PEP 440 is behind its own pre-releases.
     ordered = sorted(events, key=lambda event: Version("0.dev0") if event[1] == "0" else Version(event[1]))
     for kind, text in ordered:
         at = Version("0.dev0") if text == "0" else Version(text)
@@ -94,6 +95,7 @@ def load_database(path: Path) -> Database:
         for name, data in _records(path):
             count += 1
             record = _record(name, data)
+            # Cut to seconds, so that times can be compared as texts whatever fraction they have.
             newest = max(newest, str(record["modified"])[:19] + "Z")
             for package, affected in _affected(record):
                 packages.setdefault(package, []).append(affected)
@@ -137,6 +139,7 @@ def _affected(record: dict[str, Any]) -> Iterator[tuple[str, Affected]]:
         package = part.get("package") or {}
         if str(package.get("ecosystem", "")).partition(":")[0] != "PyPI":
             continue
+        # Ranges of type GIT name commits and not versions.
         ranges = [item for item in part.get("ranges", ()) if item.get("type") in ("ECOSYSTEM", "SEMVER")]
         events = tuple(
             tuple((kind, str(text)) for event in item["events"] for kind, text in event.items()) for item in ranges
@@ -155,6 +158,7 @@ def _affected(record: dict[str, Any]) -> Iterator[tuple[str, Affected]]:
 
 
 def _severity(record: dict[str, Any], part: dict[str, Any]) -> Severity | None:
+    # A package that is malware as a whole, from OpenSSF's malicious-packages, where no severity is stated.
     if record["id"].startswith("MAL-"):
         return Severity.CRITICAL
     stated = [

@@ -35,6 +35,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     pending, began = "", 0
     for number, raw in enumerate([*text.removeprefix("\ufeff").splitlines(), ""], 1):
         began = began or number
+        # pip does not continue a line that is a comment.
         if raw.endswith("\\") and not raw.lstrip().startswith("#"):
             pending += raw[:-1]
             continue

@@ -123,6 +123,7 @@ def read_toml_lock(data: bytes) -> Stated:
     stated = Stated(locked=True)
     for package in map(_mapping, packages):
         source = _mapping(package.get("source", {}))
+        # uv lists the project among its packages, too.
         if source.get("virtual") or source.get("editable") == ".":
             continue  # the project itself
         stated.dependencies.append(_table(str(package.get("name", "")), {**package, **_origin_of(source)}))

@@ -94,6 +94,7 @@ def _age(newest: str, copy: OsvCopy) -> Iterable[Gap]:
     except ValueError:
         yield Gap("the OSV database does not say how old it is", fix=_FETCH)
         return
+    # A day of grace for clocks and time zones; more would let a date in the future hide an old copy for good.
     if made > copy.now + timedelta(days=1):
         yield Gap("the OSV database comes from the future", fix="check the clock, then fetch it again")
     elif copy.now - made > timedelta(days=copy.max_age_days):

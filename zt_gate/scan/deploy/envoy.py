@@ -52,6 +52,7 @@ def _listener(manifest: ManifestObject, listener: Any) -> Iterator[Finding]:
     name = printable(text(listener, "name") or "unnamed", 80)
     if "internal_listener" in mapping(listener) or _is_local(mapping(listener, "address")):
         return
+    # A listener without filter chains has no TLS at all, and is judged as one that is plain.
     for chain in items(listener, "filter_chains") or [mapping(listener)]:
         socket = mapping(chain, "transport_socket")
         if problem := _socket_problem(socket, verifies=False):
@@ -84,6 +85,7 @@ def _is_local(address: YamlMapping) -> bool:
     if "pipe" in address:
         return True
     try:
+        # A name may resolve to any address, so that only literal loopback addresses and localhost count as local.
         return ip_address(text(address, "socket_address", "address")).is_loopback
     except ValueError:
         return text(address, "socket_address", "address") == "localhost"

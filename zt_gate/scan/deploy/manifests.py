@@ -118,6 +118,7 @@ def is_candidate(source: ByteSource) -> bool:
             kinds = [seen or _has(block, key) for seen, key in zip(kinds, _KUBERNETES, strict=True)]
             if all(kinds) or _has(block, _ENVOY):
                 return not name.endswith(".json") or _is_meant(source)
+            # Longer than any key that is looked for, however many of its letters are escaped.
             rest = block[-256:]
     return False
 
@@ -144,6 +145,7 @@ def read(source: ByteSource) -> Given:
         given.gaps.append(Gap(f"manifests of more than {LOADED.size} bytes", source.path, "split the file"))
         return given
     data = source.read_at(0, source.size)
+    # A template may produce any manifest; what it will be is known only once it is rendered.
     if _HELM.search(data):
         given.gaps.append(Gap("a template, which is no manifest yet", source.path, _RENDER))
         return given
@@ -168,6 +170,7 @@ def _take(document: Any, path: str, given: Given) -> None:
         return
     if not version or not kind:
         return
+    # kubectl applies every item of a list, so rules have to see them one by one.
     if kind.endswith("List") and isinstance(document.get("items"), list):
         for item in items(document, "items"):
             _take(item, path, given)

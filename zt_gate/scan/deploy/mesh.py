@@ -49,6 +49,7 @@ def authorization(given: Deployment) -> Iterator[Finding]:
 def is_open(manifest: ManifestObject) -> bool:
     """Whether an AuthorizationPolicy of action ALLOW has a rule that names no caller."""
     spec = mapping(manifest.body, "spec")
+    # Istio takes a policy without an action for ALLOW.
     if text(spec, "action") not in ("", "ALLOW"):
         return False
     return any(not _names_caller(rule) for rule in items(spec, "rules"))

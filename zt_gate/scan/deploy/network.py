@@ -34,6 +34,7 @@ def _is_open(rule: Any, side: str) -> bool:
     peers = items(rule, side)
     if not peers:
         ports = {text(port, "port") for port in items(rule, "ports")}
+        # Leaving DNS open to everybody is what nearly every policy has to do.
         return not (side == "to" and ports and ports <= {"53", "dns", "dns-tcp"})
     for peer in peers:
         block = mapping(peer, "ipBlock")
@@ -55,6 +56,7 @@ def missing_policies(given: Deployment) -> Iterator[Finding]:
 
 def _types(policy: ManifestObject) -> list[str]:
     spec = mapping(policy.body, "spec")
+    # What Kubernetes assumes: Ingress always, Egress where the policy has rules for it.
     return items(spec, "policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
 
 

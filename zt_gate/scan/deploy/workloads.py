@@ -202,6 +202,7 @@ def _split(line: str) -> list[str]:
     if not re.search(r"\s", line):
         return [line]
     try:
+        # In an argument of a container a # is no comment.
         return shlex.split(line, comments=False)
     except ValueError:
         return line.split()

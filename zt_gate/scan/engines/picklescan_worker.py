@@ -12,6 +12,7 @@ from zt_gate.isolation.serve import serve
 
 _FOUND = "%s: %s import"
 """How the template of its message about a dangerous import begins; the first argument is file, or file:member."""
+# picklescan logs this and then reads the file as a plain pickle, so that nothing is left unread by it.
 _SECOND_TRY = "WARNING: Invalid PyTorch magic number"
 
 

@@ -124,6 +124,7 @@ def _run(run: dict[str, Any], hashes: dict[str, str], notes: Results) -> None:
     rules = {rule["id"]: rule for rule in _list(driver, "rules")}
     elsewhere = 0
     for result in results:
+        # `fail` is what the standard says where a result does not.
         if result.get("kind", "fail") not in ("fail", "open", "review"):
             continue
         for uri, line in _places(run, result):
@@ -189,7 +190,9 @@ def _finding(tool: str, result: dict[str, Any], rules: dict[str, Any], path: str
 
 def _severity(result: dict[str, Any], rule: dict[str, Any]) -> Severity:
     """Return the worst that a result says of itself: its rule's score, and its level."""
+    # `warning` is what the standard says where neither result nor rule does.
     level = result.get("level") or rule.get("defaultConfiguration", {}).get("level") or "warning"
+    # A level that the standard does not have counts as an error.
     worst = _LEVELS.get(level, Severity.HIGH)
     for owner in (result, rule):
         score = str(owner.get("properties", {}).get("security-severity", ""))

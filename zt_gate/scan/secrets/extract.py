@@ -171,6 +171,7 @@ def _archive(source: ByteSource) -> Iterator[Part]:
         members = archive.infolist()
         if len(members) > _MEMBERS:
             raise TargetError(f"an archive of {len(members)} members is more than is searched for secrets")
+        # zipfile does not list the comment among the members.
         if archive.comment:
             yield Part(archive.comment, 0, 0, "(comment)", False, False, len(archive.comment))
         names = "\n".join(member.filename for member in members).encode("utf-8", "backslashreplace")

@@ -154,6 +154,8 @@ def _search(rule: str, shape: SecretShape, honest: Callable[[bytes], bool]) -> _
 
 
 def _is_sample_key(body: bytes) -> bool:
+    # MII begins any key in DER of more than 255 bytes, b3Bl one of OpenSSH: neither is an example, whatever words are
+    # in it.
     return is_placeholder(body[:400]) and not body.startswith((b"MII", b"b3Bl"))
 
 

@@ -40,6 +40,7 @@ def inflate(piece: Input, decoder: Any, start: int, length: int, limit: int) -> 
     limit = min(limit, _MAX_OUTPUT, piece.budget.inflated)
     out, position, pending = bytearray(), 0, b""
     while not decoder.eof:
+        # bz2 and lzma keep input and say when they want more; zlib hands back what it did not take.
         if not pending and getattr(decoder, "needs_input", True):
             pending = piece.source.read_at(start + position, min(_CHUNK, length - position))
             position += len(pending)
@@ -63,6 +64,7 @@ def note_bomb(piece: Input, inner: ByteSource, packed: int) -> None:
 
 def _decoder(start: bytes) -> Any:
     if start.startswith(b"\x1f\x8b"):
+        # 31: a gzip header, and gzip's checksum at the end.
         return zlib.decompressobj(31)
     if start.startswith(_ZLIB_STARTS):
         return zlib.decompressobj()
@@ -72,6 +74,7 @@ def _decoder(start: bytes) -> Any:
         return lz4_frame.Lz4Decoder()
     if zstd_frame.is_zstd(start):
         return zstd_frame.ZstdDecoder()
+    # The header names a dictionary of up to 4 GiB, which liblzma allocates before it decodes anything.
     return lzma.LZMADecompressor(memlimit=256 << 20)
 
 
@@ -105,7 +108,9 @@ def _matches(head: Head) -> bool:
         return True
     if zstd_frame.is_zstd(start):
         return True
+    # Python's FORMAT_ALONE, which joblib uses for `.lzma`, writes the size as unknown.
     lzma_alone = start.startswith(b"\x5d\x00\x00") and start[5:13] == b"\xff" * 8
+    # `x^` and `x:` begin ordinary text as well.
     return lzma_alone or (start.startswith(_ZLIB_STARTS) and not start[:64].isascii())
 
 

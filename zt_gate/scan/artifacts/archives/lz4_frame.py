@@ -45,6 +45,7 @@ class Lz4Decoder:
         if len(pending) < 7:
             return False
         flags, block = pending[4], pending[5]
+        # The version has to be 01, and bit 1 is reserved.
         if flags & 0xC2 != 0x40 or block & 0x8F or block >> 4 not in _BLOCK_SIZES:
             raise ValueError("an lz4 frame of an unknown version, or with reserved bits set")
         if flags & 0x01:
@@ -73,6 +74,7 @@ class Lz4Decoder:
             self.eof = True
         else:
             data = bytes(pending[4 : 4 + size])
+            # The highest bit of a block's size says that it is stored as it is.
             plain = data if word & _RAW else decode_block(data, self._history, self._block)
             out += plain
             if not self._flags & 0x20:  # blocks may refer to those in front of them
@@ -108,12 +110,14 @@ def decode_block(data: bytes, history: bytes, limit: int) -> bytes:
                 break
             back = data[at] | data[at + 1] << 8
             at += 2
+            # No copy is shorter than four bytes, so four are not counted.
             count = (token & 15) + 4
             if count == 19:
                 count, at = _longer(data, at, count)
             start = len(out) - back
             if back == 0 or start < 0 or len(out) + count > limit:
                 raise ValueError("an lz4 copy from nowhere, or of more than a block holds")
+            # A copy may reach into what it writes itself, which repeats the last bytes.
             out += out[start : start + count] if back >= count else (out[start:] * (count // back + 1))[:count]
     except IndexError:
         raise ValueError("an lz4 block is cut off") from None

@@ -45,9 +45,12 @@ def check_names(piece: Input, entries: Iterable[NamedMember]) -> None:
             find(piece, "ART-202", entry.name, "the archive has a second member named {}")
         elif name.casefold() in folded:
             find(piece, "ART-203", entry.name, "{} differs from another member in letter case only")
+        # Of two such members miniz, with which PyTorch reads, takes the first in any letter case; zipfile takes the
+        # last.
         exact.add(entry.name)
         folded.add(name.casefold())
         parts = name.replace("\\", "/").split("/")
+        # A backslash separates folders on Windows alone, and a colon in front is a drive there.
         leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0] or not name
         odd = any(is_unsafe(char) for char in name)
         if leads_out or odd or stat.S_ISLNK(entry.unix_mode):

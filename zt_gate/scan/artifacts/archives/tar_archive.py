@@ -47,6 +47,7 @@ def checksum_holds(block: bytes) -> bool:
     match = _OCTAL.match(block[148:156])
     if match is None or not match[1]:
         return False
+    # The checksum's own eight bytes count as spaces.
     return int(match[1], 8) == sum(block[:148]) + 256 + sum(block[156:])
 
 
@@ -67,11 +68,13 @@ def parse_header(block: bytes, at: int) -> TarHeader:
     if magic == _USTAR:
         prefix = _text(block[345:500]) or b""
     elif any(block[345:500]):
+        # GNU tar keeps times and sparse maps where ustar has its prefix.
         odd = "a header field that only some readers take for a part of the name"
     if any(block[500:512]):
         odd = "bytes in the padding of a header"
     return TarHeader(
         name=prefix + b"/" + name if prefix else name,
+        # Before POSIX, the type of a regular file was a zero byte.
         kind=block[156:157].replace(b"\0", b"0"),
         size=_number(block[124:136], at),
         link=link,
@@ -86,6 +89,7 @@ def _text(field: bytes) -> bytes | None:
 
 def _number(field: bytes, at: int) -> int:
     if field[0] == 0x80:
+        # GNU's base-256, for sizes that eleven octal digits cannot say.
         return int.from_bytes(field[1:], "big")
     match = _OCTAL.match(field)
     if not match:
@@ -119,6 +123,7 @@ def pax_records(data: bytes, at: int) -> dict[str, bytes]:
 
 _MAX_EXTENDED = 1 << 20
 _CHUNK = 1 << 20
+# Type 7, a contiguous file, is a regular one to Python's tarfile.
 _FILES, _FOLDER, _LINKS = (b"0", b"7"), b"5", (b"1", b"2")
 _SPECIAL = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe", b"S": "a sparse file"}
 _HARMLESS = frozenset({"path", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "linkpath"})
@@ -168,6 +173,7 @@ def _examine(piece: Input) -> None:
 def _entry(walk: _TarWalk, header: TarHeader) -> None:
     source = walk.piece.source
     extended = header.kind in (b"x", b"g", b"L", b"K")
+    # The size in an extended header is meant for the member and not for further headers in front of it.
     size = header.size if extended or walk.size is None else walk.size
     start = walk.at + BLOCK
     end = start + size
@@ -238,6 +244,7 @@ def _member(walk: _TarWalk, header: TarHeader, raw: bytes, start: int, size: int
 
 def _check_name(walk: _TarWalk, name: str, *, folder: bool) -> None:
     """Refuse names that lead out of the folder, or that two readers resolve to different members."""
+    # `./a`, `a` and `a/` are unpacked to one place.
     plain = name.removeprefix("./").rstrip("/")
     parts = plain.replace("\\", "/").split("/")
     leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0]
@@ -267,6 +274,7 @@ def _end(walk: _TarWalk) -> None:
 
 
 def _matches(head: Head) -> bool:
+    # Tars from before ustar have no magic, only the checksum.
     return head.start[257:262] == b"ustar" or checksum_holds(head.start[:BLOCK])
 
 

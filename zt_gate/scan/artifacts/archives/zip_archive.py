@@ -43,7 +43,9 @@ from zt_gate.scan.interface import Examination, Head
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 0x2041  # encrypted, strongly encrypted, masked headers
 _DESCRIPTOR = 0x0008
+# Deflate's level (bits 1 and 2), a data descriptor (3) and names in UTF-8 (11): what honest writers set.
 _KNOWN_FLAGS = 0x080E
+# Info-ZIP's extra field with a second name, which some readers take in place of the first.
 _UNICODE_PATH = 0x7075
 _TORCH_SMALL = re.compile(
     rb"(version|byteorder|\.format_version|\.storage_alignment|\.data/(serialization_id|version))"
@@ -139,6 +141,7 @@ def _member(piece: Input, entry: CentralEntry, roots: _Roots, raw: _Raw) -> tupl
 
 def _compare(piece: Input, entry: CentralEntry, local: Local) -> None:
     differs = []
+    # Loaders read by either header: CVE-2025-1944 (names), CVE-2025-1945 (flags), CVE-2025-10156 (checksums).
     if entry.name != local.name:
         differs.append(f"name {printable(local.name.decode('utf-8', 'backslashreplace'), 120)!r}")
     if entry.flags != local.flags:
@@ -168,6 +171,7 @@ def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots:
     root = next((root for root in roots.torch if entry.name.startswith(root)), None)
     inner = entry.name[len(root) :] if root is not None else b""
     if entry.name.endswith(b"/"):
+        # zipfile hands out the content of such a member when it is asked for by name, slash or not.
         if entry.size or entry.packed:
             piece.exam.gap(f"{shown} is a folder with content", "write the archive again")
         return
@@ -187,6 +191,7 @@ def _content(piece: Input, entry: CentralEntry, local: Local, shown: str, roots:
         crc = _checksum(source)
     if crc != entry.crc or source.size != entry.size:
         find(piece, "ART-210", entry.name, "{}: checksum or size is not that of its content")
+    # A single word, such as a version, has no format that an analyser could recognise.
     if root is not None and _TORCH_SMALL.fullmatch(inner) and _is_word(source):
         return
     if is_raw:
@@ -269,6 +274,7 @@ def _unpack(piece: Input, entry: CentralEntry, local: Local) -> ByteSource:
         find(piece, "ART-211", entry.name, f"{{}} is compressed by method {entry.method}, which "
               "no model loader has")  # fmt: skip
         raise TargetError(f"compression method {entry.method} is not examined by this version", "use stored or deflate")
+    # Negative for raw DEFLATE: members of a zip have neither zlib's header nor its checksum.
     data, used = inflate(piece, zlib.decompressobj(-15), local.data, entry.packed, entry.size)
     if used != entry.packed:
         find(piece, "ART-205", entry.name, "{}: bytes hide behind the compressed data")

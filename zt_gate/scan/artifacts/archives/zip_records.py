@@ -98,6 +98,7 @@ def find_end(source: ByteSource) -> int:
     base = max(0, source.size - _TAIL)
     tail = source.read_at(base, _TAIL)
     position = tail.rfind(_END)
+    # From the end, as readers do, past signatures that are part of a comment and have no directory.
     while position >= 0:
         raw = tail[position : position + _EOCD.size]
         if len(raw) == _EOCD.size:
@@ -134,6 +135,7 @@ def read_directory(source: ByteSource) -> Directory:
         _, length, _, _, disk, first, here, wide_total, wide_size, wide_start = _EOCD64.unpack(raw)
         agree = all(n in (w, c) for n, w, c in ((total, wide_total, 0xFFFF), (size, wide_size, _FULL),
                                                 (start, wide_start, _FULL)))  # fmt: skip
+        # 44 bytes follow the length field of a zip64 end record without extensible data.
         if length != 44 or at + _EOCD64.size + _LOCATOR.size != end or not agree:
             raise BadZipError("the two end records of the zip archive disagree", "write the archive again")
         total, size, start, finish = wide_total, wide_size, wide_start, at
@@ -161,6 +163,7 @@ def _entries(raw: bytes, shift: int) -> list[CentralEntry]:
         if position > len(raw) or disk not in (0, 0xFFFF):
             raise BadZipError("an entry of the zip directory is cut off", "write the archive again")
         size, packed, offset, ids = _widen(extra, [size, packed, offset])
+        # Only archives made on Unix keep a mode there; to other systems these bits mean something else.
         mode = external >> 16 if made >> 8 == 3 else 0
         entries.append(CentralEntry(name, flags, method, crc, packed, size, max(0, offset + shift), mode, ids))
     return entries
@@ -204,6 +207,7 @@ def _widen(extra: bytes, sizes: list[int]) -> tuple[int, int, int, tuple[int, ..
 def descriptor_length(source: ByteSource, entry: CentralEntry, at: int) -> int:
     """Return the length of the data descriptor at an offset if it repeats the directory's numbers, else -1."""
     raw = source.read_at(at, 24)
+    # The format leaves the signature optional, and with zip64 both sizes have eight bytes.
     for signature in (b"PK\x07\x08", b""):
         for form in ("<LLL", "<LQQ"):
             size = struct.calcsize(form)

@@ -127,8 +127,10 @@ class ZstdDecoder:
             return False
         if descriptor & 0x08:
             raise BrokenFileError("a zstd frame with a reserved bit set", _COPY_AGAIN)
+        # An id of zero means that no dictionary is needed.
         if any(pending[at : at + dictionary]):
             raise TargetError("the zstd frame needs a dictionary that does not come with it", "compress it without one")
+        # A single-segment frame has no window descriptor: its content is its window.
         window = int.from_bytes(pending[end - content : end], "little") if single else _window(pending[5])
         if window > MAX_WINDOW:
             raise TargetError(f"the zstd frame needs a window of {window} bytes, more than {MAX_WINDOW}",
@@ -146,6 +148,7 @@ class ZstdDecoder:
         last, kind, size = word & 1, word >> 1 & 3, word >> 3
         if size > _MAX_BLOCK or kind > _COMPRESSED:
             raise BrokenFileError(f"a zstd block of kind {kind} and {size} bytes", _COPY_AGAIN)
+        # An RLE block is one byte, and its size says how often that is repeated.
         end = 3 + (1 if kind == _RLE else size) + self._checksum * last
         if len(self._pending) < end:
             return False

@@ -30,10 +30,12 @@ class Table:
 
     def _field(self, number: int) -> int:
         """Return the absolute offset of a field, or 0 where it has its default."""
+        # The offset to the table's list of fields is signed and counts backwards.
         (back,) = struct.unpack("<l", _bytes(self.source, self.at, 4))
         vtable = self.at - back
         size = _unsigned(self.source, vtable, 2)
         slot = 4 + 2 * number
+        # A writer of an older schema has a shorter list: the fields behind it have their defaults.
         if slot + 2 > size:
             return 0
         offset = _unsigned(self.source, vtable + slot, 2)

@@ -24,6 +24,7 @@ A field is `int`, `fixed32`, `fixed64`, `text` (loaded), `data` (kept as a range
 message; `*` behind it means repeated.
 """
 
+# The limit of protobuf's own readers by default.
 _MAX_DEPTH = 100
 _FREE_FIELDS, _BYTES_A_FIELD = 500_000, 4
 """Fields of all messages: so many in any file, and one more for so many bytes of it."""
@@ -148,6 +149,7 @@ class Walker:
                 self._note(f"{kind} field {tag >> 3} (wire type {tag & 7})", began)
             else:
                 if not step.repeated:
+                    # Readers merge a second message of a single field into the first, which this walk does not.
                     if step.number in seen:
                         self._note(f"{kind} field {step.number} a second time", began)
                     seen.add(step.number)
@@ -200,6 +202,7 @@ class Walker:
         elif wire in _WIDTHS:
             value = _WIDTHS[wire]
         else:
+            # 3 and 4 are groups, which protobuf gave up long ago.
             raise BrokenProtobufError(f"wire type {wire} at offset {began} is not protobuf of today")
         if at + value > stop:
             raise BrokenProtobufError(f"the field at offset {began} runs past the end of its message")
@@ -210,6 +213,7 @@ class Walker:
         if not 0 <= index < self._fast:
             self._base, index = at, 0
             self._buffer = self._source.read_at(at, min(_CHUNK, self._source.size - at))
+            # A varint has ten bytes at most, so one that begins before this mark lies whole in the buffer.
             self._fast = len(self._buffer) - 10
         buffer = self._buffer
         result = shift = 0
@@ -219,6 +223,7 @@ class Walker:
             index += 1
             result |= (byte & 0x7F) << shift
             if byte < 0x80:
+                # protobuf drops what the tenth byte has beyond 64 bits.
                 return result & 0xFFFFFFFFFFFFFFFF, self._base + index
             shift += 7
         raise BrokenProtobufError(f"a number at offset {at} is cut off or longer than 10 bytes")

@@ -49,6 +49,7 @@ class CompactReader:
         fields: dict[int, Any] = {}
         number = 0
         while head := self._byte():
+            # Field numbers are written as differences, and in full where the difference is not 1 to 15.
             number = number + (head >> 4) if head >> 4 else self._signed()
             if number in fields:
                 raise BadThriftError(f"field {number} appears twice in the metadata")
@@ -107,4 +108,5 @@ class CompactReader:
 
     def _signed(self) -> int:
         value = self._unsigned()
+        # ZigZag: the lowest bit is the sign.
         return value >> 1 ^ -(value & 1)

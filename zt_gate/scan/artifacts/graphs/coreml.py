@@ -69,6 +69,7 @@ def _handlers(piece: Input) -> dict[str, Handler]:
                                member=piece.source.member, offset=record.start, symbol=printable(kind, 80))  # fmt: skip
 
     def blob(record: ProtobufMessage) -> None:
+        # Core ML's own mark for the folder of the model package.
         name = record.text(1).removeprefix("@model_path/")
         if leads_out(name):
             shown = printable(record.text(1), 100)

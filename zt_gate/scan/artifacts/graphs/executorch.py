@@ -56,6 +56,7 @@ def _cover(piece: Input, program: Table) -> None:
     source, exam = piece.source, piece.exam
     header = source.read_at(8, 24)
     size, base = source.size, 0
+    # Only with this header does the file say where the program ends and its segments begin.
     if header[:4] == _EXTENDED:
         size, base = (int.from_bytes(header[at : at + 8], "little") for at in (8, 16))
     ranges = [(0, size)]

@@ -108,6 +108,7 @@ class _Graph:
             return
         values = dict(entries)
         numbers = [values.get("offset", "0"), values.get("length", "-1")]
+        # A key that stands twice, or one that no runtime defines, leaves open which bytes are meant.
         odd = len(values) != len(entries) or values.keys() - {"location", "offset", "length", "checksum"}
         if odd or not all(_is_number(text) for text in numbers):
             self.bad_references[printable(str(sorted(entries))[:200], 160)] = record.start
@@ -144,6 +145,7 @@ def _examine(piece: Input) -> None:
 def _judge_operator(piece: Input, graph: _Graph, domain: str, operator: str, offset: int) -> None:
     shown = printable(f"{domain}.{operator}" if domain else operator, 120)
     rule, what = "ART-503", "is not part of ONNX and needs a custom library"
+    # A function of the model itself may have any name, and its body is examined.
     if operator in _ACTIVE and (domain, operator) not in graph.functions:
         rule, what = "ART-504", "calls Python or a compiled back end"
     elif (domain, operator) in graph.functions:

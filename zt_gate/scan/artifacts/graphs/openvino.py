@@ -74,6 +74,7 @@ def _read(source: ByteSource) -> _OpenVinoListener:
         raise ValueError(f"an XML file of more than {_MAX_XML} bytes")
     judge = _OpenVinoListener(source)
     parser = expat.ParserCreate()
+    # Stopped before any entity is declared: external ones read files, nested ones grow without end.
     parser.StartDoctypeDeclHandler = judge.doctype
     parser.StartElementHandler = judge.element
     try:

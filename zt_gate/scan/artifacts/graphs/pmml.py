@@ -54,6 +54,7 @@ def _examine(piece: Input) -> None:
     if piece.source.size > _MAX_XML:
         raise ValueError(f"an XML file of more than {_MAX_XML} bytes")
     judge = _PmmlListener(piece)
+    # No XML name holds a blank, so the last one divides it from its namespace.
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = judge.doctype
     parser.ProcessingInstructionHandler = judge.instruction

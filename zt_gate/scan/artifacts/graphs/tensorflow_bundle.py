@@ -47,6 +47,7 @@ class _Table:
         footer = self._source.read_at(self._source.size - _FOOTER, _FOOTER)
         offset, at = _varint(footer, 0)
         size, at = _varint(footer, at)
+        # LevelDB keeps filters there, which TensorFlow does not write.
         if list(self._block(offset, size)):
             raise ValueError("a meta index with content")
         offset, at = _varint(footer, at)
@@ -78,6 +79,7 @@ class _Table:
             length, at = _varint(data, at)
             if shared > len(key) or at + fresh + length > end:
                 raise ValueError("an entry that runs past its block")
+            # Keys are sorted, and each names only how it goes on after what it shares with the one before.
             key = key[:shared] + data[at : at + fresh]
             at += fresh
             yield key, data[at : at + length]
@@ -101,6 +103,7 @@ def _read(source: ByteSource, piece: Input | None = None) -> list[ExternalRange]
         if not key and number == 0:
             shards = record.number(1)
             continue
+        # Readers search the table by bisection, so that keys out of order could be found by some and not by others.
         if not key or key <= previous:
             raise ValueError("keys out of order")
         previous = key

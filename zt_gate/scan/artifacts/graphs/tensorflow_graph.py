@@ -78,6 +78,7 @@ _STREAMS = frozenset({b"", b"stderr", b"stdout", b"log(info)", b"log(warning)", 
 _LAMBDA = re.compile(r'"class_name"\s*:\s*"(?:[\w.>]*>)?(?:Lambda|TFOpLambda\.__unsafe__)"|"__lambda__"')
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderWithDefault"})
 _STRING_TYPE = 7
+# PATH_MAX of Linux: no longer text can name a file.
 _MAX_TEXT = 4096
 
 
@@ -156,10 +157,13 @@ class _GraphReader:
     def _node(self, record: ProtobufMessage) -> _Node | None:
         attrs = record.all(5)
         calls, paths, _ = _merge([value for _, value in attrs], paths=False)
+        # A field that stands twice counts as its last; here every one of them has to be harmless.
         for op in record.all(2) or [""]:
+            # PrintV2 writes to a file where its output stream is `file://` and a path.
             if op == "PrintV2":
                 streams = [value[2] for key, value in attrs if key == "output_stream"]
                 op = "Print" if set(streams) <= _STREAMS else "PrintV2 to a file"  # noqa: PLW2901 - judged as that
+            # What cannot matter is forgotten at once, since graphs have millions of nodes.
             plain = op in load_operators().allowed and op not in _FILE_TABLES and op not in _PLACEHOLDERS
             if not plain or calls or paths:
                 return _Node(record.text(1), op, record.start, tuple(call for call in calls if call), paths)
@@ -260,6 +264,7 @@ def _saver_functions(graph: _MetaGraph) -> set[str]:
         for node in place.nodes:
             is_saver = not place.name and node.name in graph.saver[1:]
             (wanted if is_saver else others).update(node.calls)
+            # A node may also call a function by having its name as operator.
             others.add(node.op)
     return (wanted - others) & graph.functions
 
@@ -267,6 +272,7 @@ def _saver_functions(graph: _MetaGraph) -> set[str]:
 def _in_saver_scope(graph: _MetaGraph, place: _GraphScope, node: _Node) -> bool:
     """Whether a node of the main graph stands in the saver's name scope, as TensorFlow 1 laid it out."""
     scope, slash, _ = graph.saver[0].partition("/")
+    # `tf.train.Saver` calls its scope save, save_1 and so on.
     named = bool(slash) and re.fullmatch(r"save(_[0-9]+)?", scope) is not None and node.name.startswith(scope + "/")
     return named and not place.name and _fed_by_placeholder(graph)
 

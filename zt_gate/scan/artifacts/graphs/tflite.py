@@ -28,6 +28,7 @@ def _examine(piece: Input) -> None:
         piece.exam.gap("this TensorFlow Lite schema is not known to this version", "export the model again")
         return
     for code in model.tables(1):
+        # The first field has one byte; operators beyond 127 are in field 3, and readers take the larger of the two.
         _operator(piece, max(code.number(0, 1, signed=True), code.number(3, 4, signed=True)), code.text(1))
     _, external = model.vector(9, 4)
     if external:

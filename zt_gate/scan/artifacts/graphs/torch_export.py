@@ -91,6 +91,7 @@ def raw_payloads(source: ByteSource, inner: str) -> set[str]:
             raise ValueError(f"{printable(inner, 80)} has a tensor without a name")  # noqa: TRY004 - as documented
         is_raw = payload.get("use_pickle") is False and _TENSOR.fullmatch(name)
         (raw if is_raw else pickled).add(match[1] + name)
+    # Two entries may name one member; if either has it unpickled, it is a pickle.
     return raw - pickled
 
 

@@ -108,6 +108,7 @@ def _code(piece: Input, source: ByteSource) -> None:
         return
     own = _own_names(tree)
     seen: set[str] = set()
+    # Only whole chains are judged: `torch.ops` within `torch.ops.aten.add` is no operator.
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -160,6 +161,7 @@ def _chain(piece: Input, source: ByteSource, node: ast.Attribute, seen: set[str]
         return
     seen.add(name)
     operators = load_torch_operators()
+    # TorchScript writes operators of aten and prim as `torch.NAME`, all others with their namespace.
     is_bare = root == "torch" and not rest.startswith("ops.")
     candidates = ("aten." + rest, "prim." + rest) if is_bare else (rest.removeprefix("ops."),)
     if any(one in operators.dangerous for one in candidates):

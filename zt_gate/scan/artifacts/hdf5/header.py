@@ -90,6 +90,7 @@ def _continuation(source: ByteSource, message: HeaderMessage, *, old: bool) -> t
     block.expect(b"OCHK")
     if size < 8:
         raise Hdf5Error("an HDF5 header block without content")
+    # Without the signature in front and the checksum at the end.
     return start + 4, size - 8
 
 

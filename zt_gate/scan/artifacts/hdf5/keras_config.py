@@ -163,10 +163,13 @@ class _KerasConfigExaminer:
             self._find("ART-612", "class_name is no text", "class_name")
             return
         shown = printable(name, 80)
+        # Registered names carry their package in front: `package>Name`.
         base = name.rsplit(">", 1)[-1]
+        # CVE-2024-3660: the marshalled code of a Lambda layer runs when the model is loaded.
         if base in _CODE:
             self._find("ART-610", f"{shown} runs code that is stored in the configuration", base)
             return
+        # CVE-2025-49655: Keras gave the pickle in its configuration to torch.load.
         if base == "TorchModuleWrapper":
             self._find("ART-615", f"{shown} unpickles a PyTorch module when it is loaded", base)
             return
@@ -177,19 +180,23 @@ class _KerasConfigExaminer:
             target = target.get("name", target.get("config"))
         self._name(str(target), function=function)
         self._registered(value.get("registered_name"))
+        # CVE-2025-12058: a vocabulary that is text is a path or an address to read.
         if base in WITH_VOCABULARY and isinstance(config, dict):
             self._vocabulary(shown, config)
 
     def _module(self, module: Any, name: str) -> None:
         if module is None or (isinstance(module, str) and is_keras_module(module)):
             return
+        # Keras writes a function as the class `function` of the module `builtins`.
         if module == "builtins" and (name == _FUNCTION or name in VALUES):
             return
+        # CVE-2025-1550: module and class name may be any callable that can be imported.
         shown = f"{printable(str(module), 80)}.{printable(name, 80)}"
         self._find("ART-611", f"loading imports {shown}, which is not part of Keras", shown)
 
     def _name(self, name: str, *, function: bool) -> None:
         shown = printable(name, 80)
+        # CVE-2025-9906: a call in the configuration itself could switch safe mode off.
         if name in _SWITCHES:
             self._find("ART-614", f"loading calls {shown}, which switches safe mode off", name)
         elif name in _FETCH:
@@ -208,6 +215,7 @@ class _KerasConfigExaminer:
         self._find("ART-612", f"the registered name {printable(text, 80)} is not Keras's own", text)
 
     def _vocabulary(self, name: str, config: dict[str, Any]) -> None:
+        # Only text is opened; a list is the vocabulary itself.
         for key in ("vocabulary", "idf_weights"):
             path = config.get(key)
             if isinstance(path, str):

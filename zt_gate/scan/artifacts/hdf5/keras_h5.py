@@ -14,9 +14,11 @@ from zt_gate.scan.artifacts.hdf5.keras_config import judge_config
 from zt_gate.scan.artifacts.hdf5.reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Hdf5Oddity
 from zt_gate.scan.interface import Head
 
+# Keras before 3.11.3 ignored safe_mode for HDF5 (CVE-2025-9905): these are judged exactly like those of `.keras`.
 _CONFIGS = frozenset({"model_config", "training_config", "optimizer_config", "build_config", "compile_config"})
 _PYTABLES = frozenset({"PYTABLES_FORMAT_VERSION", "FILTERS", "PSEUDOATOM"})
 _RULES = {
+    # External links and virtual datasets let a model read any file of its host: CVE-2026-1669.
     Hdf5Oddity.EXTERNAL_LINK: ("ART-601", "{} links into another file: {}"),
     Hdf5Oddity.EXTERNAL_DATA: ("ART-601", "{} keeps its numbers in another file"),
     Hdf5Oddity.VIRTUAL: ("ART-601", "{} is a virtual dataset over other files"),
@@ -54,6 +56,7 @@ def _attributes(piece: Input, item: Hdf5Object) -> None:
             if not isinstance(value, bytes):
                 raise Hdf5Error(f"the attribute {shown} is no text")
             _config(piece, shown, value)
+        # PyTables keeps pickles in attributes.
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, bytes) and text.startswith(b"\x80"):
                 piece.inside(MemorySource(piece.source.path, member_name(piece.source, shown), text))

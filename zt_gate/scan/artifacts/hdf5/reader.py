@@ -22,7 +22,9 @@ __all__ = ["SIGNATURE", "Hdf5Error", "Hdf5File", "Hdf5Object", "Hdf5Oddity"]
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_OBJECTS = 500_000
 _MAX_DEPTH = 64
+# For a number that it does not know, the HDF5 library loads a plugin, which is native code.
 _SAFE_FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, fletcher32
+# Shapes, types, fill values, comments, times and counts. Continuations (0x10) were followed by `read_messages`.
 _INERT = frozenset({0x00, 0x01, 0x03, 0x04, 0x05, 0x0A, 0x0D, 0x0E, 0x10, 0x12, 0x13, 0x16})
 
 
@@ -107,6 +109,7 @@ class Hdf5File:
             item, children = self._object(address, path)
             yield item
             for name, child in children:
+                # Hard links can make a group its own descendant.
                 if child not in seen:
                     seen.add(child)
                     stack.append((child, f"{path}/{name}", depth + 1))
@@ -124,6 +127,7 @@ class Hdf5File:
         kind, cursor = message.kind, Cursor(message, 0)
         if kind in _INERT:
             return
+        # Its content then stands in another object or in a heap.
         if message.flags & 2:
             raise Hdf5Error(f"a shared HDF5 message of type {kind}")
         if kind == 0x11:
@@ -206,6 +210,7 @@ class Hdf5File:
             cursor.skip(4)
             scratch = cursor.take(16)
             text = names.text_at(name)
+            # A symbolic link, whose target is an offset into the heap of names.
             if cache == 2:
                 target = names.text_at(int.from_bytes(scratch[:4], "little"))
                 item.oddities.append((Hdf5Oddity.SOFT_LINK, f"{text} -> {target}"))
@@ -226,6 +231,7 @@ def _link(item: Hdf5Object, children: list[tuple[str, int]], cursor: Cursor) -> 
         children.append((name, cursor.must()))
         return
     value = cursor.take(cursor.number(2)).decode("utf-8", "backslashreplace").replace("\0", " ").strip()
+    # 1 is a soft and 64 an external link; higher ones are defined by plugins.
     if kind not in (1, 64):
         raise Hdf5Error(f"an HDF5 link of kind {kind}, which needs code of its own")
     item.oddities.append((Hdf5Oddity.SOFT_LINK if kind == 1 else Hdf5Oddity.EXTERNAL_LINK, f"{name} -> {value}"))
@@ -248,6 +254,7 @@ def _filters(item: Hdf5Object, cursor: Cursor) -> None:
     cursor.skip(6 if version == 1 else 0)
     for _ in range(count):
         code = cursor.number(2)
+        # Version 2 leaves out the names of the filters that the library itself defines.
         length = cursor.number(2) if version == 1 or code >= 256 else 0
         cursor.skip(2)
         values = cursor.number(2)

@@ -64,6 +64,7 @@ class HeapReader:
             if index in found:
                 raise Hdf5Error(f"an HDF5 global heap at {address} with an index twice")
             found[index] = (cursor.at, size)
+            # Objects in a global heap are padded to eight bytes.
             cursor.skip(-(-size // 8) * 8)
         return found
 
@@ -120,6 +121,7 @@ def _value(datatype: bytes, shape: tuple[int, ...] | None, cursor: Cursor, heap:
     count = math.prod(shape)
     if count > _MAX_TEXTS or count * size > cursor.left:
         raise Hdf5Error(f"an HDF5 attribute of {count} texts")
+    # Type 1 is text; type 0 is a sequence of other values.
     if mark == _VARIABLE and bits & 15 != 1:
         return None
     texts = [_text(cursor, heap, size if mark == _STRING else -1) for _ in range(count)]

@@ -67,6 +67,7 @@ def _is_class(value: Any, use: str, torch: bool) -> bool:
 
 
 def _reconstructor(items: Arguments, torch: bool) -> str:
+    # `_reconstructor(cls, base, state)` calls `base.__new__(cls, state)` and then `base.__init__` on the result.
     if len(items) != 3 or not _is_class(items[0], "newobj", torch):
         return "something that is no class which may be made without its constructor"
     base, state = items[1], items[2]
@@ -106,6 +107,7 @@ def _masked(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as above
 
 
 def _pyx_unpickle(items: Arguments, torch: bool) -> str:
+    # Cython's function calls `__new__` with the type that is its first argument.
     uses = load_globals().uses(items[0].name, torch=torch) if items and isinstance(items[0], Global) else None
     return "" if uses is not None else "something that is no listed class"
 
@@ -114,6 +116,7 @@ def _bit_generator(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as a
     if not items:
         return ""
     kind = items[0]
+    # Older numpy names the generator in text, newer numpy hands its class over.
     if isinstance(kind, Global):
         module, _, last = kind.name.rpartition(".")
         known = last in _GENERATORS and module.startswith("numpy.random")
@@ -125,6 +128,7 @@ def _bit_generator(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as a
 def _random_state(items: Arguments, torch: bool) -> str:
     if len(items) > 2:
         return "more than a bit generator and its constructor"
+    # `__randomstate_ctor(x, F)` calls F, which could be any listed function.
     if len(items) == 2 and not (isinstance(items[1], Global) and items[1].name == _BIT_GENERATOR):
         return f"something else to call than {_BIT_GENERATOR}"
     if items and isinstance(items[0], Instance):
@@ -133,6 +137,7 @@ def _random_state(items: Arguments, torch: bool) -> str:
 
 
 def _index(items: Arguments, torch: bool) -> str:
+    # `_new_IntervalIndex(cls, d)` calls `cls.from_arrays(**d)`: a namespace as cls would bring its own function.
     cls = items[0] if items else None
     known = isinstance(cls, Global) and load_globals().uses(cls.name, torch=torch) is not None and (
         _INDEX.fullmatch(cls.name)

@@ -26,18 +26,22 @@ __all__ = ["CONSTANTS", "HANDLERS"]
 
 def _import(m: Machine, module: str, qualname: str) -> Global:
     """Look a name up as `find_class` does; below protocol 3 the names of Python 2 are mapped."""
+    # `pickle.load` maps names by default (`fix_imports`), and every PROTO in the stream may switch that on or off.
     if m.protocol < 3:
+        # Whole names first, and then modules alone: the order of `_pickle.c`.
         if (module, qualname) in _compat_pickle.NAME_MAPPING:
             module, qualname = _compat_pickle.NAME_MAPPING[(module, qualname)]
         elif module in _compat_pickle.IMPORT_MAPPING:
             module = _compat_pickle.IMPORT_MAPPING[module]
     found = Global(module, qualname)
+    # What is handed on is only watched once a restricted name is about: a test per item would slow every honest pickle.
     m.watch |= m.listener.imported(found, m.offset)
     return found
 
 
 def _name(m: Machine) -> str:
     line = text_line(m)
+    # `load_global` of `_pickle.c` refuses a line of fewer than two bytes, its newline included.
     if not line:
         m.refuse("an empty name")
     try:
@@ -57,11 +61,13 @@ def _stack_global(m: Machine) -> None:
     if isinstance(module, str) and isinstance(qualname, str):
         m.stack.append(_import(m, module, qualname))
         return
+    # CPython demands text here, but text may also be what a call has returned.
     m.listener.unresolved("a name that is no literal", m.offset)
     m.stack.append(UNKNOWN)
 
 
 def _call(m: Machine, callee: Any, args: Any, use: str) -> None:
+    # Told at the opcode and not at STOP: a result that POP removes has run all the same, which fickling once missed.
     m.listener.called(callee, args, m.offset, use)
     m.stack.append(result_of(callee, args))
 
@@ -120,14 +126,19 @@ def _build(m: Machine) -> None:
     m.listener.built(receiver, state, m.offset)
     if isinstance(receiver, Instance):
         if receiver.cls == "numpy.dtype":
+            # numpy takes a second state, too; in place of following it, the type counts as unknown.
             receiver.state = state if receiver.state is None else UNKNOWN
         elif receiver.cls.endswith(".NumpyArrayWrapper") or receiver.cls.endswith(".NDArrayWrapper"):
+            # joblib would read an array at every BUILD of the wrapper; honest files have one.
             if receiver.state is not None:
                 m.refuse("state that is put into an array wrapper for a second time,")
             receiver.state = state
             after = m.window.base + m.position
+            # joblib's unpickler reads the array within its `load_build`, so its raw bytes follow the opcode at once.
             onward = m.listener.array(receiver, after)
             if onward != after:
+                # joblib reads the array from the file itself and not through the frame, so an open frame would hold
+                # other bytes.
                 m.window.leave_frame(after)
                 m.position = m.window.skip(m.position, onward - after)
 
@@ -149,6 +160,7 @@ def _binpersid(m: Machine) -> None:
 
 def _extension_of(width: int) -> Handler:
     def push(m: Machine) -> None:
+        # copyreg's cache hands out objects that never pass `find_class`, so no allowlist of names sees them.
         m.listener.extension(number(m, width), m.offset)
         m.stack.append(UNKNOWN)
 

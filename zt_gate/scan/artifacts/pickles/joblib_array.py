@@ -12,6 +12,7 @@ from zt_gate.scan.artifacts.pickles.values import ContainerValue, Instance, Tupl
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 
 _MAX_DEPTH = 8
+# O4 is the object pointer of 32-bit Python.
 _DTYPE = re.compile(r"(b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|24|32)|[mM]8|O[48]|[SUV][0-9]{1,9})")
 _MAX_FIELDS = 2_000_000
 _HAS_OBJECTS = 1
@@ -47,6 +48,7 @@ def _typestring(dtype: Any, budget: FieldBudget, depth: int = 0) -> tuple[str, i
     if match is None or depth > _MAX_DEPTH:
         raise MalformedError("a joblib array without a plain dtype")
     kind, size = match[1][0], int(match[1][1:])
+    # numpy keeps each character in four bytes.
     itemsize = size * 4 if kind == "U" else size
     if dtype.state is not None:
         details = _details(dtype.state, kind, itemsize)
@@ -62,6 +64,7 @@ def _details(state: Any, kind: str, itemsize: int) -> tuple[Any, ...]:
         MalformedError: they are not, or it is no state that numpy writes.
     """
     details = state.items if isinstance(state, Tuple) and state.items else ()
+    # Version 3 of a dtype's state has eight fields; version 4 has a ninth, for the units of dates.
     known = len(details) in (8, 9) and details[0] in (3, 4) and type(details[5]) is int and type(details[7]) is int
     if not known or details[5] not in (-1, itemsize) or bool(details[7] & _HAS_OBJECTS) != (kind == "O"):
         raise MalformedError("a joblib array of a data type whose state contradicts its name")
@@ -114,6 +117,7 @@ def array_end(source: ByteSource, state: Any, offset: int, budget: FieldBudget) 
         raise MalformedError(f"a joblib array without a plain shape at offset {offset}")
     if any(n < 0 for n in shape.items):
         raise MalformedError(f"a joblib array with a negative length at offset {offset}")
+    # So that arrays can be mapped, joblib pads them, and writes the length of the padding into one byte before it.
     if state.items.get("numpy_array_alignment_bytes") is not None:
         padding = source.read_at(offset, 1)
         if not padding:

@@ -131,8 +131,11 @@ class Machine:
                 stack.append(data[position])
                 position += 1
             elif opcode == 0x94 and not self.far_memo and len(stack) > self.fence:  # MEMOIZE
+                # MEMOIZE counts entries to get its index, which the length of the list only equals while no index lies
+                # far out.
                 memo.append(stack[-1])
             elif opcode == 0x68 and data[position] < len(memo):  # BINGET
+                # An entry of a batch that was stepped over is made now, when the pickle asks for it.
                 value = memo[data[position]]
                 stack.append(value if type(value) is not Skipped else self.recall(data[position]))
                 position += 1
@@ -178,6 +181,7 @@ class Machine:
         """Do MARK, or step over the whole batch that it begins. `position` is the one behind it."""
         self.position = position
         stack = self.stack
+        # With entries far out, those of a batch would not be numbered on; below the fence there is no receiver to fill.
         if len(stack) > self.fence and self.window.base + position >= self.batches_from and not self.far_memo:
             receiver = stack[-1]
             if type(receiver) is ContainerValue:
@@ -197,6 +201,7 @@ class Machine:
         start = window.base + self.position
         batch = BatchWalk(window, self.memo, kind, self.shapes)
         walked = batch.walk(self.position)
+        # The batch may have met nothing worse than the end of a window that began small.
         if not walked and window.is_small and batch.end + SLACK >= window.full:
             window.widen(start)
             self.walked += self.position
@@ -204,17 +209,21 @@ class Machine:
             batch = BatchWalk(window, self.memo, kind, self.shapes)
             walked = batch.walk(0)
         if not walked:
+            # A walk in vain buys an eighth of its length without another one, so nested batches cannot make the work
+            # quadratic.
             self.batches_from = start + (batch.end - self.position) // 8
             return False
         self.position = batch.end
         window.frame_end, window.safe = batch.frame_end, batch.safe
         if batch.memoized:
             base, count, end = len(self.memo), batch.memoized, window.base + batch.end
+            # Few entries of a batch are ever asked for, so none of them is made before that.
             later = Skipped(batch.rank, lambda: self._make(start, end - 1, base))
             self.memo.extend(repeat(later, count))
             self.skipped = True
         if kind == DICT:
             receiver.others = True
+        # A container takes any item; of an instance, the lists say whether items may be added at all.
         if not kind:
             self.offset = window.base + batch.end - 1
             self.listener.changed(receiver, USES[batch.closed_by], self.offset)
@@ -223,6 +232,7 @@ class Machine:
     def _make(self, start: int, end: int, base: int) -> None:
         """Make the memo entries from `base` on: walk what stands between two offsets again, this time in full."""
         again = Machine(self.source, self.listener, start, self.window.end)
+        # The second walk has to see every opcode: stepping over the batch again would make no entry.
         again.batches_from = end
         behind = again.memo = Behind(self.memo, base)
         again.kept_text, again.protocol = self.kept_text, self.protocol
@@ -258,6 +268,7 @@ class Machine:
             return False
         mark = marks[-1]
         below = marks[-2] if len(marks) > 1 else 0
+        # All plain lists are one shared value, so identity is a sufficient test.
         if not below < mark < len(stack) or stack[mark - 1] is not LIST:
             return False
         del stack[mark:]
@@ -269,6 +280,7 @@ class Machine:
         """Move the window on, and look at the limits while at it: once per megabyte is often enough."""
         window = self.window
         offset = window.base + position
+        # Operands may have been read from the zeros behind the end (`SLACK`); this is where that comes out.
         if offset >= window.end:
             raise MalformedError(f"{'truncated' if offset > window.end else 'no STOP opcode'} at offset {window.end}")
         if len(self.stack) + len(self.marks) > MAX_STACK:
@@ -290,6 +302,7 @@ class Machine:
 
     def pop(self) -> Any:
         """Take the top value, never from below the last mark."""
+        # As `Pdata_pop` of `_pickle.c`: while a MARK is open, what lies below it is out of reach.
         if len(self.stack) <= self.fence:
             self.refuse("stack underflow")
         return self.stack.pop()
@@ -305,6 +318,7 @@ class Machine:
         if not self.marks:
             self.refuse("no MARK")
         mark = self.marks.pop()
+        # `marker()` of `_pickle.c` does the same: the mark below becomes the fence.
         self.fence = self.marks[-1] if self.marks else 0
         return mark
 
@@ -323,6 +337,7 @@ class Machine:
             self._settle()
             self.memo[index] = value
         else:
+            # One LONG_BINPUT may name entry 4294967295, for which a list would need gigabytes.
             self.far_memo[index] = value
 
     def recall(self, index: int) -> Any:
@@ -373,18 +388,23 @@ class Machine:
             key = pairs[index]
             if type(key) is not str:
                 target.others = True
+                # A literal number or tuple is never equal to text; what a call returns may be `dtype` or `__class__`.
                 target.computed |= not is_literal(key)
                 continue
             target.others |= key not in HEADER_KEYS
+            # BUILD makes attributes of keys, and for the second half of a state pair by setattr, where `__class__`
+            # takes effect.
             if key[:2] == "__" and not target.dunder and key not in INERT_DUNDERS:
                 target.dunder = key
             elif key in FORMULA_KEYS:
                 target.formula = key
             value = pairs[index + 1]
             if key in ARRAY_KEYS or key in target.items or is_field(value):
+                # Python keeps the last of two equal keys, so a repeated one would make what is kept here wrong.
                 target.unfollowed |= key in target.items or len(target.items) >= KEEP_ITEMS
                 if not target.unfollowed:
                     target.items[key] = value
+        # A pickle can fetch a dict from the memo and add a key after a call or BUILD was judged with it.
         if target.reached and (target.dunder or target.formula or target.computed):
             self.listener.changed(target, "setitem", self.offset)
 

@@ -57,6 +57,7 @@ def number(m: Machine, width: int, *, signed: bool = False) -> int:
 
 def _length(m: Machine, width: int, *, signed: bool = False) -> int:
     length = number(m, width, signed=signed)
+    # `_pickle.c` refuses a length that does not fit Py_ssize_t.
     if not 0 <= length < 1 << 63:
         m.refuse("a negative or absurd length")
     return length
@@ -72,6 +73,7 @@ def _integer(m: Machine, line: bytes) -> Any:
     if not _INTEGER.match(line):
         m.refuse("text that is no integer")
     text = line.strip(b" \t\rLl")
+    # INT goes through strtol with base 0, to which `010` is 8: other spellings count as a number that is not known.
     return int(text) if len(text) < 20 and re.fullmatch(rb"-?(0|[1-9][0-9]*)", text) else LONG_INT
 
 
@@ -81,6 +83,7 @@ def _integer(m: Machine, line: bytes) -> Any:
 @opcode(b"I")
 def _int(m: Machine) -> None:
     line = text_line(m)
+    # Protocol 0 has no opcode for booleans; picklers write them as the integers 00 and 01.
     m.stack.append(line == b"01" if line in (b"00", b"01") else _integer(m, line))
 
 
@@ -136,6 +139,7 @@ def _keep(m: Machine, text: str) -> None:
     if len(text) > KEEP_TEXT:
         m.stack.append(LONG_TEXT)
         return
+    # A Python text costs about 50 bytes besides its characters.
     m.kept_text += len(text) + 50
     if m.kept_text > m.max_text:
         m.refuse("more text than the limit")
@@ -154,6 +158,7 @@ def _text_of(width: int, *, latin: bool = False) -> Handler:
         raw = m.window.take(m.position, length)
         m.position = m.window.skip(m.position, length)
         try:
+            # `_pickle.c` decodes with surrogatepass, too: half of a surrogate pair is no error.
             _keep(m, raw.decode(encoding, "surrogatepass"))
         except UnicodeDecodeError:
             m.refuse("text that is not UTF-8")
@@ -186,6 +191,8 @@ def _string(m: Machine) -> None:
         m.stack.append(LONG_TEXT)
         return
     try:
+        # escape_decode does what `load_string` does. Latin-1 is what loaders of Python 2 models pass; ASCII would only
+        # stop.
         _keep(m, codecs.escape_decode(line[1:-1])[0].decode("latin-1"))
     except ValueError:
         m.refuse("a STRING with a broken escape")
@@ -216,6 +223,7 @@ def _readonly_buffer(m: Machine) -> None:
 
 @opcode(b"\x80")
 def _proto(m: Machine) -> None:
+    # CPython obeys every PROTO and not only the first; it decides whether names are mapped.
     m.protocol = number(m, 1)
     if m.protocol > 5:
         m.refuse(f"pickle protocol {m.protocol}, which does not exist")
@@ -237,6 +245,7 @@ def _mark(m: Machine) -> None:
 
 @opcode(b"0")
 def _pop(m: Machine) -> None:
+    # `load_pop` removes the MARK itself where nothing stands above it.
     if m.marks and m.marks[-1] == len(m.stack):
         m.drop_mark()
     else:
@@ -350,6 +359,7 @@ def _frozenset(m: Machine) -> None:
 
 def _add(m: Machine, kinds: str, use: str) -> None:
     target = m.stack[-1]
+    # On anything but a plain list or set CPython calls a method of the object: `extend`, `append` or `add`.
     if not (isinstance(target, ContainerValue) and target.kind == kinds):
         m.listener.changed(target, use, m.offset)
 
@@ -374,6 +384,7 @@ def _many(m: Machine) -> list[Any]:
 @opcode(b"e")
 def _appends(m: Machine) -> None:
     if _many(m):
+        # With no items CPython returns before it looks at the receiver.
         _add(m, "list", "append")
 
 

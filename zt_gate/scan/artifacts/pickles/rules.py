@@ -111,6 +111,7 @@ class PickleJudge:
         """Judge a looked-up name: listed, known as an attack, or unknown. Tell whether it may only be called here."""
         lists = load_globals()
         name = found.name
+        # The inventory compares these with the last release, whether they are listed or not.
         self.exam.facts.add(("import", name))
         self._statsmodels |= name.startswith(_STATSMODELS)
         if lists.uses(name, torch=self.torch) is not None:
@@ -162,6 +163,7 @@ class PickleJudge:
             self._find("ART-110", name, f"{name} is given bytes that only the running pickle knows",
                        offset)  # fmt: skip
             self.exam.gap(f"the bytes given to {name} at {offset} are computed", "save with torch.save or protocol 4")
+        # `_rebuild_from_type_v2(func, type, args, state)` calls its first argument.
         if name == _REBUILD_FROM_TYPE:
             first = items[0] if items else None
             if not (isinstance(first, Global) and first.name.startswith("torch._utils._rebuild_")):
@@ -184,6 +186,7 @@ class PickleJudge:
     def built(self, receiver: Any, state: Any, offset: int) -> None:
         """Judge a BUILD: the class of the receiver, then the names in the state."""
         name = receiver.cls if isinstance(receiver, Instance) else ""
+        # BUILD calls `__setstate__` or fills `__dict__`; on the wrong object that overwrites builtins (modelscan#330).
         if not name or not self._may(name, "build"):
             shown = printable(name, 120) if name else describe(receiver)
             message = f"the pickle overwrites the state of {shown}, which no list allows"
@@ -261,6 +264,7 @@ class PickleJudge:
     def persistent(self, pid: Any, offset: int) -> None:
         """Judge a persistent id: only PyTorch's storage tuple, inside a PyTorch container."""
         items = pid.items if isinstance(pid, Tuple) else None
+        # Five items in the zip format; the stacked format before it has a sixth, for a view of another storage.
         if self.torch and items and len(items) in (5, 6) and items[0] == "storage":
             kind, key, _, numel = items[1:5]
             known = isinstance(kind, Global) and _STORAGE.fullmatch(kind.name)
@@ -304,6 +308,8 @@ class PickleJudge:
         try:
             Machine(inner, judge).run()
         except MalformedError:
+            # Bytes that announce a pickle run up to the place where they break, and are a finding; others are plain
+            # data.
             if not data.startswith(b"\x80"):
                 return
         message = f"{printable(callee, 120)} is given a pickle inside bytes"

@@ -44,6 +44,8 @@ def examine_pickle(piece: Input) -> None:
         try:
             end = _walk(source, judge, offset)
         except MalformedError as error:
+            # A text pickle has no magic number, so that what follows the first pickle is only told from junk by running
+            # to STOP.
             if number == 1 or source.read_at(offset, 1) == b"\x80":
                 exam.gap(f"pickle {number} of {_shown(source)} is broken: {error.message}", "write the file again")
             else:
@@ -51,6 +53,7 @@ def examine_pickle(piece: Input) -> None:
             break
         arrays = arrays or judge.arrays
         if number == 1:
+            # torch.load reads one pickle of a member, so a second one behind it claims no raw bytes.
             piece.storages |= judge.storages
         exam.cover(offset, end)
         offset = end
@@ -149,6 +152,8 @@ def _examine_torch_stack(piece: Input) -> None:
     source, exam = piece.source, piece.exam
     piece.torch = True
     offset, storages = 0, dict[str, tuple[str, int]]()
+    # Magic number, protocol, system info, the object, keys of storages. modelscan walks the first alone, and misses a
+    # payload in the fourth.
     for _ in range(5):
         judge = _judge(piece)
         end = Machine(source, judge, offset).run()
@@ -158,6 +163,7 @@ def _examine_torch_stack(piece: Input) -> None:
     if any(kind not in ITEM_SIZES for kind, _ in storages.values()):
         exam.gap(f"{_shown(source)} has storages of an unknown kind", "save it again with a current torch.save")
         return
+    # Each storage is its number of items in eight bytes, and then its numbers.
     expected = offset + sum(8 + count * ITEM_SIZES[kind] for kind, count in storages.values())
     if expected > source.size:
         exam.gap(f"{_shown(source)} ends within its tensors, {expected - source.size} bytes short", "save it again")

@@ -143,6 +143,8 @@ def result_of(callee: Any, args: Any) -> Instance:
         return Instance("", "")
     cls = callee.name
     first = args.items[0] if isinstance(args, Tuple) and args.items else None
+    # Cython writes one `__pyx_unpickle_X(type, checksum, state)` per class, which makes an object of the type that it
+    # is given.
     makes_first = cls in _MAKES_FIRST_ARGUMENT or callee.qualname.startswith("__pyx_unpickle_")
     if makes_first and isinstance(first, Global):
         cls = first.name

@@ -101,6 +101,7 @@ class Window:
         if position + length <= self.safe:
             return self.data[position : position + length]
         start = self.base + position
+        # Asked before anything is read, so that a declared length of 2**62 costs nothing.
         if start + length > self.end:
             raise MalformedError(f"truncated at offset {self.end}")
         return self._source.read_at(start, length)
@@ -136,4 +137,5 @@ class Window:
                 return self.data[:stop], stop + 1
             if start + want >= self.end or want >= _MAX_LINE:
                 raise MalformedError(f"no end of line after offset {start}")
+            # Growing fourfold, the bytes read in all stay in proportion to the line.
             want *= 4

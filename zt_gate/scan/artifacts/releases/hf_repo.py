@@ -98,6 +98,7 @@ def _targets(content: Any) -> Iterator[str]:
         value = named.pop() if is_named else stack.pop()
         if isinstance(value, dict):
             for key, item in value.items():
+                # Everything below `auto_map` names code, however it is nested.
                 (named if is_named or key == "auto_map" else stack).append(item)
         elif isinstance(value, list):
             (named if is_named else stack).extend(value)
@@ -108,6 +109,7 @@ def _targets(content: Any) -> Iterator[str]:
 def _target(here: _JsonFile, target: str) -> None:
     repository, separator, rest = target.rpartition("--")
     module = rest.rpartition(".")[0]
+    # `owner/name--module.Class` is code of another repository, which is fetched when the model is loaded.
     if separator:
         shown = printable(repository, 80)
         message = f"auto_map fetches and runs code from the repository {shown}"

@@ -133,6 +133,7 @@ def _loader(model: _Model, name: str, loader: str, flavor: dict[str, Any]) -> No
     shown = printable(loader, 120)
     base = loader.replace(".", "/")
     code = str(flavor.get("code") or "code")
+    # MLflow puts the code folder first on the import path, so a module there hides the installed one of its name.
     own = any(
         model.has(posixpath.join(folder, base.split("/")[0] + end))
         for folder in (code, "code", "")

@@ -72,6 +72,7 @@ def _node(value: dict[str, Any], found: dict[tuple[str, str], str]) -> None:
     if isinstance(value.get("file"), str) and not _MEMBER.fullmatch(value["file"]):
         what = printable(value["file"], 120)
         found["ART-621", f"file {what}"] = f"the {kind} of {shown} reads {what}, no member"
+    # CVE-2025-54412, CVE-2025-54413 and CVE-2025-54886 are such nodes.
     if loader in _CALLING:
         message = f"the {kind} of {shown} makes or calls a function that the file chooses"
         found["ART-621", f"{loader} {name}"] = message

@@ -30,6 +30,7 @@ def _examine_lightgbm(piece: Input) -> None:
         raise ValueError("the LightGBM text has no end of trees")
     if b"\nparameters:" in data and b"\nend of parameters" not in data:
         raise ValueError("the LightGBM text has no end of parameters")
+    # LightGBM's Python package appends the categories of pandas behind the model, and takes the last such line.
     at = data.rfind(_CATEGORIES)
     if at >= 0:
         try:

@@ -90,6 +90,7 @@ def _names(source: ByteSource, at: int, after: int, names: int) -> int:
         offsets += struct.unpack_from(f"<{2 * count}L", data, start)[1::2] if start else ()
     for offset in set(offsets) - {0}:
         length = struct.unpack_from("<L", data, offset + 4)[0]
+        # An entry is its number, its length and then its text with a zero byte, which is part of the length.
         if offset + 8 + length > len(data) or length == 0 or data[offset + 7 + length] != 0:
             raise _Layout(f"a name at {offset} runs past its chunk")
     return end

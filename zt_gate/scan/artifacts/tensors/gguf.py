@@ -18,6 +18,7 @@ _MAX_PAIRS = 100_000
 _MAX_TENSORS = 1_000_000
 _MAX_ITEMS = 20_000_000
 _MAX_TEXT = 16 << 20
+# ggml itself has four.
 _MAX_DIMENSIONS = 8
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<L", 5: "<l", 6: "<f", 7: "<B", 10: "<Q", 11: "<q", 12: "<d"}
@@ -122,6 +123,7 @@ def _examine(piece: Input) -> None:
         _bad(piece, "it announces more than any model has", "counts")
         raise BadGgufError(f"{tensors} tensors and {pairs} keys are more than any model has")
     alignment = _pairs(piece, reader, pairs)
+    # llama.cpp takes powers of two alone, too.
     if not 1 <= alignment <= 1 << 16 or alignment & (alignment - 1):
         raise BadGgufError(f"an alignment of {alignment}")
     spans = _tensors(piece, reader, tensors)
@@ -139,6 +141,7 @@ def _pairs(piece: Input, reader: _HeaderCursor, count: int) -> int:
             _bad(piece, f"the key {printable(key, 80)} appears twice", key)
         seen.add(key)
         kind = reader.number("<L")
+        # `tokenizer.chat_template.NAME` holds further templates beside the first.
         is_template = "chat_template" in key
         value = _value(reader, kind, keep=is_template or key == "general.alignment")
         if key == "general.alignment" and isinstance(value, int):

@@ -18,6 +18,7 @@ _FREE_HEADS, _BYTES_A_HEAD = 250_000, 4
 _MAX_DEPTH = 512
 _KEPT = 64
 _WINDOW = 1 << 16
+# Possessive, so that a run is never given back byte by byte.
 _ONE_BYTE = re.compile(rb"[\x00-\x7f\xc0\xc2\xc3\xe0-\xff]*+")
 _NUMBERS = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
 _TEXTS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
@@ -114,6 +115,7 @@ class _Walker:
             is_key = bool(waiting[1]) and waiting[0] % 2 == 0
             waiting[0] -= 1
             text, children, is_map = self._value()
+            # msgpack_numpy marks an array with the key `nd`, and unpickles it where its kind is `O`.
             if is_key and text == b"nd":
                 self._find("a map marked as a numpy array, which msgpack_numpy may unpickle", "nd")
             if children:

@@ -92,8 +92,10 @@ def _examine(piece: Input) -> None:
     if length > _MAX_HEADER or start + length > source.size:
         exam.gap(f"an npy header of {length} bytes", "save the array again with numpy.save")
         return
+    # Version 3 exists for names of fields that Latin-1 cannot write.
     text = source.read_at(start, length).decode("utf-8" if major == 3 else "latin-1")
     try:
+        # numpy reads the header with literal_eval as well: no name in it is looked up.
         header = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError) as error:  # a TypeError where a list is a key
         raise BrokenFileError(f"the npy header is no literal: {str(error)[:80]}", "save the array again") from error

@@ -13,6 +13,7 @@ from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.interface import Head
 
+# The limit of the safetensors library itself.
 _MAX_HEADER = 100_000_000
 # Bits, since the newest types are smaller than a byte.
 _MAX_DIMENSIONS = 64
@@ -25,6 +26,7 @@ _BITS = {
 
 def _matches(head: Head) -> bool:
     length = int.from_bytes(head.start[:8], "little")
+    # The format demands the brace at once: no white space may stand in front of it.
     return head.start[8:9] == b"{" and 2 <= length <= max(head.source.size, _MAX_HEADER)
 
 
@@ -89,6 +91,7 @@ def _counts(value: Any) -> bool:
 def _layout(piece: Input, spans: list[tuple[int, int, str]], size: int) -> None:
     position = 0
     for start, end, name in spans:
+        # As the library validates it: each tensor begins where the last one ended.
         if start != position:
             kind = "overlaps the one before" if start < position else f"leaves a hole of {start - position} bytes"
             _bad(piece, f"tensor {printable(name, 80)} {kind}", name)

@@ -101,6 +101,7 @@ def _column(piece: Input, column: dict[int, Any]) -> list[tuple[int, int]]:
     found = column.get(3)
     if found is not None and not isinstance(found, dict):
         raise BadThriftError("the metadata of a column is no struct")
+    # Field 8, the crypto metadata, says that a column is encrypted; its plain metadata may then be missing.
     if found is None or 8 in column:
         raise TargetError("a column is encrypted", "write the file without encryption")
     starts = [found[number] for number in (9, 10, 11) if number in found]

@@ -68,6 +68,7 @@ def _open(reader: _UbjsonCursor, mark: int) -> _OpenContainer:
     if reader.peek() == _TYPE:
         reader.take(1)
         kind = reader.take(1)[0]
+        # The format allows a type only together with a length.
         if reader.peek() != _COUNT:
             raise ValueError(f"a typed UBJSON container without a length at {reader.at}")
     if reader.peek() == _COUNT:

@@ -110,6 +110,7 @@ def literal(text: str) -> str:
             return chr(min(int(body[1:], 16), 0x10FFFF))
         if body[0] in "01234567":
             return chr(int(body, 8))
+        # A character by its name may be LOW LINE, with which hidden attributes begin.
         return "__" if body.startswith("N{") else body
 
     return _ESCAPED.sub(one, text[1:-1])

@@ -245,6 +245,7 @@ class _Checker:
         if name not in _ATTRIBUTE_FILTERS | _NAMED_FILTERS or self._at(index + 1).value != "(":
             return
         first = self._at(index + 2)
+        # `map('x')` applies the filter x, and `select('x')` the test x: those have to be on their lists, too.
         if first.kind == "text":
             self._named(name, literal(first.value), first)
         elif (

@@ -43,6 +43,7 @@ _MAX_TEXT = 256 << 20
 _MAX_SNIFFED = 16 << 20
 _FREE_LINES, _BYTES_A_LINE = 250_000, 16
 """Lines of JSON: so many in any file, and one more for so many bytes of it."""
+# `_attn_implementation_internal`: CVE-2026-4372, transformers 4.56 to 5.2.
 _REMOTE_CODE = frozenset({"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_pipelines"})
 _PLAIN_SUFFIXES = frozenset(
     {".txt", ".md", ".rst", ".csv", ".tsv", ".lock", ".toml", ".cfg", ".ini", ".gitkeep", ".vocab", ".merges", ".model"}
