@@ -176,6 +176,7 @@ def _serve(jobs: Sequence[Job], inherited: Sequence[int], out: int, line: int, l
 def _confine(limits: WorkerLimits) -> None:
     """Give up the terminal, the parent's signal handlers, and what a parser does not need."""
     gc.freeze()  # a collection would write to, and so copy, every page shared with the parent
+    # A handler of the gate's would hide of what the child died, which is how `describe_end` tells.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBUS, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     nowhere = os.open(os.devnull, os.O_RDWR)

@@ -179,6 +179,7 @@ def confidence_sequence(successes: int, trials: int, alpha: float = 0.05) -> Int
     peak = successes / trials if trials else 0.5
 
     def open_at(p: float) -> bool:
+        # Ville's inequality: the chance that this ratio ever reaches 1 / alpha is at most alpha.
         return mixture - _log_power(p, successes) - _log_power(1 - p, failures) < bar
 
     low = peak * _least(lambda share: open_at(peak * share)) if successes else 0.0
@@ -244,6 +245,7 @@ def mean_bounds(counts: Mapping[float, int], alpha: float = 0.05) -> Interval:
     for value in counts:
         _check_share("value", value)
     _check_alpha(alpha)
+    # Ville's inequality again, here for the capital of whoever bets against a mean.
     bar = math.log(2 / alpha)
     mirrored = {1 - value: count for value, count in counts.items()}
     low = _least(lambda mean: _log_capital(counts, mean) < bar)

@@ -190,6 +190,7 @@ class _TriggerSearch:
     def tried(self, adapter: Adapter, clean: Clean, rows: int) -> Inverted:
         """Try the triggers on images that the search never saw."""
         labels, classes = clean.held_labels, adapter.classes
+        # Images that are of the target class anyway say nothing about a trigger.
         counted = (self.slots[:, None] == ANY) | (labels[None] != self.slots[:, None])
         with torch.no_grad():
             inputs = self.family.apply(self.parameters, clean.held_images).flatten(0, 1)

@@ -132,6 +132,7 @@ def apgd(oracle: Oracle, prey: Prey, name: Name, steps: int, noise: Tensor, *, c
         climb.lead = torch.maximum(climb.lead, leads(seen.logits, prey.y))
         if bool(fooled.any()):
             rows = fooled.nonzero()[:, 0]
+            # Where nothing is compacted, a sample is met again after it was fooled; its first adversarial stays.
             fresh = rows[~catch.fooled[climb.rows[rows]]]
             catch.add(climb.rows[fresh], climb.now[fresh])
             if compact:

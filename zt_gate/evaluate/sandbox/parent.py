@@ -284,6 +284,7 @@ class Sandbox:
             for fd in writing:
                 poll.register(fd, select.POLLOUT)
             ready = dict(poll.poll(left * 1000))
+            # A worker that waits here is stopped inside its call and would never send the answer that we wait for.
             if self._listener in ready:
                 self._deny(ready[self._listener])
             if self._events.fileno() in ready:
