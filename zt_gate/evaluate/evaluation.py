@@ -202,8 +202,7 @@ class _EvaluationWalk:
         """Return everything that the numbers of robustness depend on, as JSON without floating-point numbers."""
         declared = json.dumps(self.declared.to_json(), sort_keys=True).encode()
         return {
-            # Whatever is missing here could differ between the run that began a journal and the one that goes on with
-            # it.
+            # What is missing here may change between the run that began a journal and the run that continues it.
             "subject": str(subject),
             "ticket": self.settings.ticket,
             "model": {"kind": self.found.kind, "path": self.found.path, "declaration": str(Digest.of(declared))},

@@ -118,7 +118,7 @@ def _run_to_end(
             child.end()
         os.close(line)
         os.close(ours)
-    # Asked before the exit status: the kernel ends a child that writes past its limit, which would read as a crash.
+    # Asked before the exit status: a write past the limit fails in the child, whose end would read as a crash.
     if _size(stdout) > limits.answer:
         return Failure(FailureKind.TOO_LARGE, f"the answer is larger than {limits.answer} bytes")
     if not ended:

@@ -265,7 +265,7 @@ def simultaneous(
     Raises:
         ValueError: the counts are impossible.
     """
-    # Bonferroni: the same samples serve all proportions, and this holds however they depend on each other.
+    # Bonferroni, which holds however the proportions depend on each other.
     part = alpha / max(1, len(counts))
     if not populations:
         return tuple(confidence_sequence(successes, trials, part) for successes, trials in counts)
@@ -286,8 +286,7 @@ def holm(p_values: Sequence[float], alpha: float = 0.05) -> tuple[bool, ...]:
     _check_alpha(alpha)
     rejected = [False] * len(p_values)
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        # The smallest is held to alpha / m, the next to alpha / (m - 1); the first that fails ends it for all larger
-        # ones.
+        # The smallest is held to alpha / m, the next to alpha / (m - 1); all that follow the first failure fail.
         if p_values[index] > alpha / (len(p_values) - rank):
             break
         rejected[index] = True

@@ -156,8 +156,7 @@ class _BackdoorWalk:
             self.clean = _split(self.adapter, images, labels, self.budget, self.seed)
         if self.clean is not None:
             self.facts |= {"clean": len(self.clean.images), "held_out": len(self.clean.held_images)}
-            # A model that calls nearly everything one class does so under any trigger, so no search could tell
-            # anything.
+            # A model that calls nearly everything one class does so under any trigger, so no search says anything.
             self.facts["collapsed"] = _collapsed(self.adapter, self.clean)
 
     def missing(self) -> DetectorReport | None:

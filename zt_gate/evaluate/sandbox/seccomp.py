@@ -28,7 +28,7 @@ DENIED = [
     "accept4",
     "sendto",
     "sendmmsg",
-    # Where the worker has no user of its own, these would reach every process of ours, the parent included.
+    # Where the worker has no user of its own, the parent and our other processes belong to the same user.
     "ptrace",
     "process_vm_readv",
     "process_vm_writev",
