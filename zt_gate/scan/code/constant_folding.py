@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zt_gate.scan.code.name_resolution import Names
+from typing import Protocol
 
 _LONGEST = 4096
 _DEPTH = 12
 UNKNOWN = "\0"
 """Stands for a part that is decided at run time."""
+
+
+class Names(Protocol):
+    """What is known about the names of a module; `name_resolution` implements it."""
+
+    def options(self, node: ast.expr) -> list[ast.expr]:
+        """Return the expressions that one may stand for, itself where nothing is known about it."""
 
 
 def text_of(node: ast.expr, names: Names, depth: int = 0) -> str | None:
