@@ -50,6 +50,7 @@ class Attacker:
         slack = _SLACK * (self.high - self.low)
         flat = adversarial.reshape(len(adversarial), -1)
         inside = np.isfinite(flat) & (flat >= self.low - slack) & (flat <= self.high + slack)
+        # In float64, so that the difference itself is not rounded before it is compared with eps.
         moved = flat.astype(np.float64) - x.reshape(len(x), -1)
         if self.table is not None:
             moved[:, list(self.table.constraints.grouped)] = 0  # a category is switched, and not moved
@@ -137,6 +138,7 @@ def attack(
     # A sample that is misclassified without an attack cannot be robust, whatever the worker claims.
     codes = np.where(clean == y, codes, MISCLASSIFIED)
     doubtful = _doubtful(model, adversarial, y, codes)
+    # For people only: no ruling rests on these two, so a senseless count is no reason to stop.
     forwards, unconfirmed = (value if type(value) is int and value >= 0 else 0 for value in counts)
     sample = Sample(index.astype(np.int64), y, codes, x, adversarial)
     return AttackedBatch(sample, tuple(stages), forwards, unconfirmed + doubtful)

@@ -31,6 +31,7 @@ def to_codes(texts: Sequence[str] | Array, length: int) -> Array:
 
 def to_text(row: Iterable[float]) -> str:
     """Return the text that a row of code points stands for; 0 stands for no character."""
+    # Surrogates are no characters: a text that holds one cannot be encoded.
     return "".join(chr(int(point)) for point in row if 0 < point <= LAST_CODE_POINT and not 0xD800 <= point <= 0xDFFF)
 
 
@@ -68,6 +69,7 @@ def read_test_set(path: Path) -> TestSet:
         if len(frozen.files) != 1:
             raise EvidenceError(f"{shown} is no single file", _ADVICE)
         try:
+            # An array of objects inside an .npz is a pickle.
             with next(iter(frozen.files.values())).open() as stream, np.load(stream, allow_pickle=False) as held:
                 arrays = {name: held[name] for name in ("x", "y") if name in held.files}
         except Exception:  # noqa: BLE001 - zipfile, zlib and NumPy raise a dozen kinds over a broken archive
@@ -111,6 +113,7 @@ def declared_for(test: TestSet, declared: Declaration | None) -> Declaration:
         raise EvidenceError(f"a label is {classes - 1}, and the model has {declared.classes} classes", _ADVICE)
     if declared.task == "tabular" and not declared.least and _beyond(test.x, declared):
         least, most = test.x.min(axis=0).astype(float), test.x.max(axis=0).astype(float)
+        # Columns are scaled by their range, which is zero for a constant one.
         most = np.where(most > least, most, least + 1)
         categories = list(declared.constraints.grouped)
         least[categories], most[categories] = 0, 1

@@ -110,6 +110,7 @@ def evaluate(
     """
     started = datetime.now(UTC)
     test = read_test_set(settings.data)
+    # Otherwise a runner could bring samples that suit the model.
     if test.digest != settings.data_digest:
         raise UsageError("the data are not those that the ticket names", "use the file that the ticket was made for")
     found = recognise(frozen, settings.declared)
@@ -172,6 +173,7 @@ class _EvaluationWalk:
             self.whole.problems.append({"rule": error.rule, "message": error.message})
         except UnmeasuredError as error:
             self.whole.unmeasured.append(str(error))
+        # A small runner is not the model's fault. It blocks all the same: what was not measured is incomplete.
         except OutOfMemoryError as error:
             self.whole.unmeasured.append(f"not enough memory: {error}; try --memory, or a smaller --batch")
 
@@ -200,6 +202,7 @@ class _EvaluationWalk:
         """Return everything that the numbers of robustness depend on, as JSON without floating-point numbers."""
         declared = json.dumps(self.declared.to_json(), sort_keys=True).encode()
         return {
+            # What is missing here may change between the run that began a journal and the run that continues it.
             "subject": str(subject),
             "ticket": self.settings.ticket,
             "model": {"kind": self.found.kind, "path": self.found.path, "declaration": str(Digest.of(declared))},
@@ -230,6 +233,7 @@ class _EvaluationWalk:
 
 def _permit(found: Recognised, settings: EvaluationSettings) -> None:
     """Refuse what would be unpickled, unless every check's policy says that it may be."""
+    # Every check's policy is asked, since the model is loaded once and for all of them.
     if KINDS[found.kind].pickle and not all(settings.plan[check].get("pickle") for check in settings.checks):
         raise UsageError(
             f"the model is a {found.kind}, and the policy does not let anything be unpickled",
@@ -306,6 +310,7 @@ def job_of(settings: EvaluationSettings, declared: Declaration, population: int)
         approved=_approved(settings.approved),
         corruption_drop=asked.corruption_drop if declared.task == "image" else None,
     )
+    # With fewer samples than the policy asks for, the answer could only be incomplete.
     most = min(max(settings.samples, aim.min_samples), population)
     smoothing = None if declared.task == "text" else settings.smoothing
     return EvaluationJob(

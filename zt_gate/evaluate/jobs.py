@@ -73,6 +73,7 @@ class Jobs:
     def _load(self, message: Message) -> Message:
         head = message.head
         kind, declared = KINDS[head["kind"]], Declaration.from_json(head["declaration"])
+        # Once only: an armed tripwire ends the process that adds another audit hook.
         if not self._armed:
             arm(self._events, self._bounds.scratch, kind.tolerated)
             self._armed = True
@@ -154,6 +155,7 @@ class Jobs:
 
 
 def _plain(tensor: Tensor) -> Array:
+    # The parent expects float32, and NumPy has no bfloat16.
     array: Any = tensor.detach().float().cpu().numpy()
     return array  # type: ignore[no-any-return]  # numpy's own stubs say Any
 

@@ -65,6 +65,7 @@ class Journal:
         # What follows the last line feed was being written when the run was killed.
         whole, torn = lines[:-1], lines[-1]
         entries = [self._verified(number, line) for number, line in enumerate(whole, 1)]
+        # Compared as JSON gives it back, since tuples come back as lists.
         if entries and entries[0].get("run") != json.loads(canonical_json(run)):
             raise UsageError(f"{printable(self._path)} belongs to another run", _START_ANEW)
         if torn:
@@ -77,6 +78,7 @@ class Journal:
         """Return what a line says, once it is known that this runner wrote it, and after which line."""
         entry = _parsed(line)
         mac = entry.pop("mac", None)
+        # As bytes, because compare_digest raises TypeError for text that is not ASCII.
         if not isinstance(mac, str) or not hmac.compare_digest(mac.encode(), self._mac(entry).encode()):
             raise UsageError(
                 f"line {number} of {printable(self._path)} was not written by this runner, so it is not believed",
@@ -87,6 +89,7 @@ class Journal:
 
     def _mac(self, entry: dict[str, Any]) -> str:
         text = json.dumps(entry, sort_keys=True)
+        # The line before goes in too, so that no line can be left out, repeated or moved.
         return hmac.new(self._key, f"{self._last}\n{text}".encode(), hashlib.sha256).hexdigest()
 
     def close(self) -> None:

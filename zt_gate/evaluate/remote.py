@@ -83,6 +83,7 @@ class RemoteModel:
         self.versions: dict[str, str] = self._ask(
             {"op": "prepare", "kind": kind, "checks": list(checks)}, {}, _PREPARE_SECONDS
         )[0]["versions"]
+        # Not earlier: what libraries do at their first use was done by `prepare`, and is not held against the model.
         sandbox.watch()
         self.differentiable = self._load(kind, path, declared, device, "model")
         self._kind, self._device = kind, device
@@ -99,6 +100,7 @@ class RemoteModel:
         try:
             self._load(kind, path, declared, self._device, "reference")
         except TroubleError as error:
+            # An approved release that does not load is no fault of the candidate's. A forbidden act is one in any case.
             if error.rule != "EVL-106":
                 raise
             raise UnmeasuredError(f"the approved release cannot be loaded: {error.message}") from None
@@ -109,6 +111,7 @@ class RemoteModel:
         facts = self._ask(question, {}, self._patience.load)[0]["adapter"]
         if facts["classes"] != declared.classes or tuple(facts["inputs"]["shape"]) != declared.shape:
             raise TroubleError("EVL-106", "the worker loaded another model than it was asked to")
+        # Anything else that a worker says means no gradients, which a policy has to allow.
         return facts["differentiable"] is True
 
     def logits(self, batch: Array) -> Array:

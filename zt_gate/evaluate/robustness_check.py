@@ -89,6 +89,7 @@ class _Run:
         """Do all of it."""
         self.started = time.monotonic()
         order = np.asarray(drawn(self.job.seed, len(self.y)))
+        # First, since numbers of a model that answers by chance, or with probabilities, would mean nothing.
         self.model.examine(self.x[order[: min(len(order), 32)]])
         self.progress("signs of masked gradients")
         self._flags(order[:FLAG_SAMPLES])
@@ -123,6 +124,7 @@ class _Run:
         """Attack one batch; return False where there was no time for it."""
         batch = self._attacked(f"batch {number}", rows, self.job.attacker)
         right = self._corrupted(number, rows) if batch is not None else None
+        # Both or neither: the gate expects counts of corruptions for exactly the samples that were attacked.
         if batch is None or (right is None and self.job.aim.corruption_drop is not None):
             return False
         self.tally.add(batch)
@@ -147,6 +149,7 @@ class _Run:
         key = f"corruptions {number}"
         right = self.journal.recall_bits(key)
         if right is None and not self._late():
+            # A generator takes 64 bits, and `corrupted` multiplies the seed by 64.
             right = corruptions(self.model, self.x[rows], self.y[rows], derived(self.job.seed, key) % 2**31)
             self.journal.note_bits(key, right)
         return right
@@ -165,6 +168,7 @@ class _Run:
                 tally.lacking = f"no time was left for the stronger attacks that {', '.join(calls)} called for"
                 return False
             tally.deepen(rows, batch)
+            # Stronger attacks can only fool more samples, which would not change a clear failure.
             if self._standing().failed:
                 break
         return True
@@ -197,6 +201,7 @@ class _Run:
     def _smooth(self, rows: Array, sigma: float) -> None:
         """Let the model vote under noise on a few samples, for people."""
         known = self.journal.recall("smoothing")
+        # The journal does not name its run by sigma, so another one may have been measured before.
         if known is None or known.get("sigma") != str(sigma):
             self.progress(f"votes under noise of {sigma:g}")
             seed = derived(self.job.seed, "smoothing")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEPT = 48
 """Most inputs that are kept; two thirds of them adversarial, where there are as many."""
 FIELDS = ("index", "label", "code", "x", "adversarial")
+# The earliest time that ZIP knows; the real one would give other bytes for the same content.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -43,6 +44,7 @@ def select(parts: list[Sample]) -> Sample | None:
     if not parts:
         return None
     whole = Sample(*(np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS))
+    # Twice the size, since a clean input and its adversarial one are both kept.
     room = int(max(1, min(KEPT, (MAX_SAMPLE * 3 // 4) // max(1, 2 * whole.x[:1].nbytes))))
     fooled, others = np.flatnonzero(whole.code >= 0), np.flatnonzero(whole.code < 0)
     most = max(room - len(others), -(-room * 2 // 3))
@@ -68,6 +70,7 @@ def unpack(data: bytes) -> Sample:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            # Sizes are looked at before anything is unpacked: a statement may carry a bomb.
             sound = set(held.files) == set(FIELDS) and all(info.file_size < 64 << 20 for info in held.zip.infolist())
             arrays = [held[name] for name in FIELDS] if sound else []
     except Exception as error:  # noqa: BLE001 - zipfile, zlib and NumPy raise a dozen kinds over a broken archive

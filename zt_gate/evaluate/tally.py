@@ -82,6 +82,7 @@ class Tally:
             return
         code, adversarial = part.code.copy(), part.adversarial.copy()
         found = batch.sample.code
+        # In a statement these stages follow those of the plan, so their numbers do too.
         code[rows] = np.where(found >= 0, found + len(self.stages), found)
         adversarial[rows] = batch.sample.adversarial
         self.parts[self.confirmed - 1] = replace(part, code=code, adversarial=adversarial)

@@ -26,6 +26,7 @@ _KEY_BYTES = 32
 _MAX_ENTRY = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: a FIFO in the folder must not make the open hang.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -107,6 +108,7 @@ class AuthenticatedCache:
             self._fd = -1
 
     def _name(self, subject: list[Any]) -> str:
+        # The prefixes keep uses of one key apart: no name can serve as the MAC of an entry, or as a derived key.
         return hmac.new(self._mac_key, b"name\0" + canonical_json(subject), hashlib.sha256).hexdigest()
 
     def _mac(self, subject: list[Any], value: Any) -> str:

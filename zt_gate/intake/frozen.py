@@ -249,6 +249,7 @@ def _roots(targets: Sequence[str | os.PathLike[str]], base: Path | None) -> list
         return [(paths[0], "" if paths[0].is_dir() else paths[0].name)]
     common = _resolve(base) if base is not None else Path(os.path.commonpath([path.parent for path in paths]))
     roots: dict[str, Path] = {}
+    # Sorted, so that a folder comes before what lies inside it, and nothing is walked twice.
     for path in sorted(paths):
         if not path.is_relative_to(common):
             raise TargetError(f"{printable(path)} lies outside {printable(common)}", "replace the link by its file")

@@ -48,6 +48,7 @@ class HashCache:
         try:
             with open(_MOUNTS, encoding="utf-8", errors="replace") as stream:
                 lines = [line.split(" ") for line in stream]
+            # The type follows the dash that ends a varying number of fields (proc_pid_mountinfo(5)).
             return frozenset(_device(words[2]) for words in lines if words[words.index("-") + 1] in _RELIABLE)
         except (OSError, ValueError, IndexError):
             return frozenset()

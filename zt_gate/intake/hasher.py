@@ -77,6 +77,7 @@ class Hasher:
             self._update(part)
             return
         self._settle()
+        # The other buffer is hashed by now, so it may be filled again while this one is worked on.
         self._pending = self._pool.submit(self._update, part)
         self._turn ^= 1
 

@@ -73,6 +73,7 @@ class HeldFile:
         try:
             if on_read is not None and self.identity.size >= _MAPPED:
                 at = _update_mapped(digest, self.fd, self.identity.size, on_read)
+            # One byte more than expected is asked for, which shows a file that grew.
             while part := os.pread(self.fd, min(_CHUNK, self.identity.size - at + 1), at):
                 digest.update(part)
                 at += len(part)
@@ -120,6 +121,7 @@ class Hashing:
             TargetError: a file was written to meanwhile, or cannot be read.
             ToolError: a process that hashes was ended from outside.
         """
+        # A fork inherits the pipes; an answer that it reads is taken away from the gate.
         if self._workers and self._owner != os.getpid():
             raise ToolError("a worker asked for digests that only the gate itself knows", "report it with the target")
         on_read, workers = PROGRESS.get(), list(self._workers)
@@ -206,6 +208,7 @@ class _Share:
             read += size
             self._count[:_COUNTER_BYTES] = read.to_bytes(_COUNTER_BYTES, "little")
 
+        # No digest and no manifest path holds a NUL.
         return "\0".join(file.sha256(on_read) for file in self._files.values()).encode()
 
 

@@ -46,6 +46,7 @@ class SealedStore:
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._locks.append(os.open(self._folder, _OPEN_FOLDER))
+            # What was opened is judged, not the path, which could be exchanged in between.
             self._check(os.fstat(self._locks[0]))
             # The store's lock serialises creating and removing folders; a new folder stays locked until its run ends.
             fcntl.flock(self._locks[0], fcntl.LOCK_EX)
@@ -93,9 +94,11 @@ class SealedStore:
             if not os.path.lexists(place):
                 _flush(self.incoming)
                 os.rename(self.incoming, place)
+                # A rename is durable only once the folder that holds the name is flushed.
                 os.fsync(self._locks[0])
                 return place
         except OSError as error:
+            # Another run may have kept the same digest between the look and the rename.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise self._store_error(error) from error
         _verify(place, frozen.subject.digest)

@@ -61,6 +61,7 @@ class _PreadStream(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed wants Buffer
+        # Bytes that were appended after hashing are not part of what was frozen.
         want = max(0, min(len(buffer), self._size - self._position))
         if want == 0:
             return 0

@@ -67,6 +67,7 @@ def _problem(name: str) -> str:
         return "has text-direction characters in its name (CVE-2021-42574)"
     if "\\" in name:
         return "has a backslash in its name, which some loaders read as a folder"
+    # Some file systems take two normal forms for one name, so another file could be loaded than was hashed.
     if unicodedata.normalize("NFC", name) != name:
         return "has a name that is not in Unicode normal form C"
     return ""
@@ -141,6 +142,7 @@ class Walk:
         """Visit one directory entry, unless its name alone is refused."""
         if problem:
             self._refuse("INT-003", path, problem, "rename it; use letters, digits, dot, dash and underscore")
+        # Where a file system ignores case, one of the two would replace the other.
         elif (other := self._folded.setdefault(path.casefold(), path)) != path:
             self._refuse("INT-004", path, f"differs from {other} only in letter case", "rename one of the two")
         else:
@@ -169,6 +171,7 @@ class Walk:
         except OSError as error:
             raise _open_error(path or printable(name), error) from error
         try:
+            # Names that `_add` makes, such as `a#2`, depend on the order, and file systems list in any order.
             names = sorted(os.listdir(fd), key=os.fsencode)
             for child in names:
                 self._add_named(fd, child, *manifest_path(path, child, self._limits.max_path), depth=depth + 1)
@@ -264,6 +267,7 @@ class Walk:
     def _refuse(self, rule: str, path: str, reason: str, fix: str) -> None:
         message = f"{path} {reason}"
         self.refusals.append(Finding.of(rule, message, path=path, symbol=reason, fix=fix))
+        # It stays in the manifest, so that the digest changes with it (ADR 0002).
         self._add(Entry(path=path, size=0, mode=Mode.REFUSED, sha256=Digest.of(reason.encode()).hex))
 
     def _add(self, entry: Entry) -> str:

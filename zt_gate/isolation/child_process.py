@@ -59,6 +59,7 @@ def run_command(
     argv: list[str], request: Mapping[str, Any], limits: WorkerLimits, inherit: Sequence[str] = ()
 ) -> Answer | Failure:
     """Start a command, give it the request, and wait for its answer. Never leaves a process behind."""
+    # sys.executable is empty or None where Python is embedded in another program.
     if not argv[0]:
         return Failure(FailureKind.START, "this Python does not know its own executable")
     request_data = json.dumps(request).encode()
@@ -117,6 +118,7 @@ def _run_to_end(
             child.end()
         os.close(line)
         os.close(ours)
+    # Asked before the exit status: a write past the limit fails in the child, whose end would read as a crash.
     if _size(stdout) > limits.answer:
         return Failure(FailureKind.TOO_LARGE, f"the answer is larger than {limits.answer} bytes")
     if not ended:

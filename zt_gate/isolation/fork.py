@@ -131,6 +131,7 @@ class Worker:
             return None
         length = int.from_bytes(self._buffer[1:_HEADER], "little")
         kind = bytes(self._buffer[:1])
+        # A hostile file may control the child by now, so a length is judged before anything is buffered for it.
         if kind not in (_DONE, _FAILED) or length > self._limits.answer:
             self.end()
             return Failure(FailureKind.GARBAGE, "its answer is not of the agreed form")
@@ -158,7 +159,9 @@ def _serve(jobs: Sequence[Job], inherited: Sequence[int], out: int, line: int, l
     """Answer every job, then leave with `_exit`, so that no exit handler or `finally` of the parent runs here."""
     code = 70
     try:
+        # Before `die_with_parent`, which asks whether this process leads its group.
         os.setpgid(0, 0)
+        # The parent's end of the line too: the kernel reports its end only when the last copy is closed.
         _close(*inherited)
         die_with_parent(line)
         _confine(limits)
@@ -173,6 +176,7 @@ def _serve(jobs: Sequence[Job], inherited: Sequence[int], out: int, line: int, l
 def _confine(limits: WorkerLimits) -> None:
     """Give up the terminal, the parent's signal handlers, and what a parser does not need."""
     gc.freeze()  # a collection would write to, and so copy, every page shared with the parent
+    # A handler of the gate's would hide of what the child died, which is how `describe_end` tells.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBUS, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -180,6 +184,7 @@ def _confine(limits: WorkerLimits) -> None:
         os.dup2(nowhere, fd)
     with open("/proc/self/statm", "rb") as stream:
         used = int(stream.read().split()[0]) * resource.getpagesize()
+    # A fork begins with all that the gate has mapped. FSIZE binds regular files only, so the pipe still takes answers.
     lower_limits({resource.RLIMIT_AS: used + limits.memory, resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0})
 
 

@@ -83,5 +83,7 @@ def die_with_parent(line: int) -> None:
         leads = os.getpgrp() == os.getpid()
         with contextlib.suppress(OSError):
             fcntl.fcntl(line, fcntl.F_SETSIG, signal.SIGKILL)
+            # A negative number means the whole group.
             fcntl.fcntl(line, fcntl.F_SETOWN, -os.getpid() if leads else os.getpid())
+            # Last: from here on the kernel signals, and signal and receiver must be set by then.
             fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)

@@ -38,6 +38,7 @@ def remove(root: Path) -> None:
     import shutil
 
     for folder, _, _ in os.walk(root):
+        # Nothing can be removed from a folder that its owner may not write to.
         with contextlib.suppress(OSError):
             os.chmod(folder, 0o700)
     shutil.rmtree(root, ignore_errors=True)

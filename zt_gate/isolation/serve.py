@@ -28,6 +28,7 @@ _REFUSED = (
     "os.fork",
     "os.forkpty",
     "pty.spawn",
+    # An engine that unpickles would run the code of the target.
     "pickle.find_class",
 )
 

@@ -24,6 +24,7 @@ _LONGEST_PAUSE = 0.05
 _STDERR_TAIL = 2000
 _LOST = 255
 """Status of a child that somebody else reaped."""
+# What Python, C++ and the C library (ENOMEM) say last.
 _MEMORY_WORDS = ("MemoryError", "bad_alloc", "allocate memory")
 
 

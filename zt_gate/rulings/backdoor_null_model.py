@@ -43,12 +43,14 @@ class Spread:
         """Return the chance that the largest gap of one more honest model reaches `value` (Student's t)."""
         if self.models < FEWEST_MODELS:
             return 1.0
+        # n - 1 degrees of freedom, since the mean was estimated from the same models.
         return self._tail(value - self.mean, max(self.deviation, _LEAST), self.models - 1)
 
     def p_values(self, targets: Sequence[int], gaps: Sequence[float]) -> list[float]:
         """Return for each class the chance that any class of one more honest model is as unusual as this one."""
         if not self.knows(targets):
             return [self.p_value(gap) for gap in gaps]
+        # Bonferroni over the classes: the question is whether any class is so unusual.
         return [
             min(1.0, len(targets) * self._class_tail(target, gap)) for target, gap in zip(targets, gaps, strict=True)
         ]
@@ -80,6 +82,7 @@ class Spread:
         return self._tail(gap - middle, max(math.sqrt(drawn), _LEAST), freedom + _PRIOR)
 
     def _tail(self, distance: float, deviation: float, freedom: int) -> float:
+        # sqrt(1 + 1/n): one more model scatters about the true mean, and the estimated mean scatters too.
         return student_tail(distance / (deviation * math.sqrt(1 + 1 / self.models)), freedom)
 
 

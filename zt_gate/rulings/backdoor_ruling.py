@@ -262,6 +262,7 @@ def _ruled(
 ) -> tuple[JudgedDetector, ...]:
     weighed = [_weighed(claim, calibration) for claim in claims]
     deciding = [one for one in weighed if _decides(one.claim, claims, calibration)]
+    # Claims that cannot fail a model stay out, so that they take no part of alpha from the others.
     rejected = holm([one.p_value for one in deciding], limits.alpha)
     bad = [one for one, out in zip(deciding, rejected, strict=True) if out]
     judged = list(open_ends)

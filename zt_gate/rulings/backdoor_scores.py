@@ -150,6 +150,7 @@ def _aimed(moved: Any) -> float:
     same, every = sum(max(row) for row in away), sum(sum(row) for row in away)
     if len(rows) < FEWEST_CLASSES or min(min(row) for row in away) < 0:
         raise ValueError("what became of each class is a count for each class")
+    # One is added to either count, so that a count of zero has finite odds.
     return math.log((same + 1) / (every - same + 1))
 
 
@@ -160,6 +161,7 @@ def _levels(name: str, values: Sequence[float]) -> list[float]:
         return [value - middle for value in values]
     if middle <= 0:
         raise ValueError("most classes have no positive margin")
+    # A margin may be negative, which has no logarithm; such a class stands far behind in any case.
     return [math.log(max(value / middle, 1e-3)) for value in values]
 
 

@@ -49,6 +49,7 @@ def own_word(said: int, texts: int, elsewhere: int, others: int) -> bool:
     """
     if min(said, texts, elsewhere, others) < 0 or said < FEWEST_SAID or said > texts or elsewhere > others:
         return False
+    # Half a text is added: beside a count of zero, any other would be more often.
     return said / texts >= MORE_OFTEN * (elsewhere + 0.5) / max(1, others)
 
 

@@ -118,6 +118,7 @@ def parse_measurement(predicate: dict[str, Any], seed: str, population: int) -> 
         raise ValueError("a number is missing or of another type") from None
     if not len(found.order) == len(found.labels) == len(found.codes) or not found.codes:
         raise ValueError("there is not one outcome for each sample")
+    # A runner that chose the order could leave out the samples that were fooled.
     if list(found.order) != drawn(seed, population)[: len(found.order)]:
         raise ValueError("the samples are not those that the ticket's seed draws")
     if any(code >= found.plan for code in found.codes[found.confirmed :]):
@@ -141,6 +142,7 @@ def _right(value: Any) -> tuple[int, ...]:
 
 
 def _whole(values: Any, least: int, most: int) -> tuple[int, ...]:
+    # `type(item) is int`, because isinstance takes True for 1.
     if not isinstance(values, list) or not all(type(item) is int and least <= item <= most for item in values):
         raise ValueError(f"a list has something that is no whole number from {least} to {most}")
     return tuple(values)

@@ -43,6 +43,7 @@ class Thresholds:
         """Fill in the defaults of what a policy says. At least one question is always asked."""
         drop = usual_drop(least_said=least is not None) if drop is None else drop
         parts = sum(item is not None for item in (least, worst_class, drop, corruption_drop))
+        # Bonferroni: the chance that any of the questions is wrongly passed stays below alpha.
         each = float((alpha or ALPHA) / parts)
         return cls(_number(least), _number(worst_class), _number(drop), _number(corruption_drop), each)
 

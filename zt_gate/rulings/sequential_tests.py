@@ -146,6 +146,7 @@ def wilson(successes: int, trials: int, alpha: float = 0.05) -> Interval:
     share, weight = successes / trials, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     reach = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    # The formula gives 0 and 1 here too, but for rounding.
     low = 0.0 if successes == 0 else max(0.0, centre - reach)
     return Interval(low, 1.0 if successes == trials else min(1.0, centre + reach))
 
@@ -174,9 +175,11 @@ def confidence_sequence(successes: int, trials: int, alpha: float = 0.05) -> Int
     _check_alpha(alpha)
     failures, bar = trials - successes, -math.log(alpha)
     mixture = _log_beta(successes + 1, failures + 1)
+    # The likelihood rises up to this point and falls after it, so bisection works on either side by itself.
     peak = successes / trials if trials else 0.5
 
     def open_at(p: float) -> bool:
+        # Ville's inequality: the chance that this ratio ever reaches 1 / alpha is at most alpha.
         return mixture - _log_power(p, successes) - _log_power(1 - p, failures) < bar
 
     low = peak * _least(lambda share: open_at(peak * share)) if successes else 0.0
@@ -242,6 +245,7 @@ def mean_bounds(counts: Mapping[float, int], alpha: float = 0.05) -> Interval:
     for value in counts:
         _check_share("value", value)
     _check_alpha(alpha)
+    # Ville's inequality again, here for the capital of whoever bets against a mean.
     bar = math.log(2 / alpha)
     mirrored = {1 - value: count for value, count in counts.items()}
     low = _least(lambda mean: _log_capital(counts, mean) < bar)
@@ -261,6 +265,7 @@ def simultaneous(
     Raises:
         ValueError: the counts are impossible.
     """
+    # Bonferroni, which holds however the proportions depend on each other.
     part = alpha / max(1, len(counts))
     if not populations:
         return tuple(confidence_sequence(successes, trials, part) for successes, trials in counts)
@@ -281,6 +286,7 @@ def holm(p_values: Sequence[float], alpha: float = 0.05) -> tuple[bool, ...]:
     _check_alpha(alpha)
     rejected = [False] * len(p_values)
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        # The smallest is held to alpha / m, the next to alpha / (m - 1); all that follow the first failure fail.
         if p_values[index] > alpha / (len(p_values) - rank):
             break
         rejected[index] = True
@@ -333,6 +339,7 @@ def _upper_tail(successes: int, trials: int, p: float) -> float:
 
 def _log_capital(counts: Mapping[float, int], mean: float) -> float:
     """Return the log of what mixed bets on the values lying above `mean` have earned."""
+    # A single positive value refutes a mean of zero.
     if mean <= 0:
         return math.inf if any(value > 0 and count for value, count in counts.items()) else 0.0
     logs = []
@@ -340,12 +347,14 @@ def _log_capital(counts: Mapping[float, int], mean: float) -> float:
         rate = bet / mean
         # 1 + rate (value - mean), which is positive for every value in [0, 1] because bet < 1.
         logs.append(sum(count * math.log1p(rate * (value - mean)) for value, count in counts.items()))
+    # The largest is taken out first, because exp overflows where a bet has earned much.
     top = max(logs)
     return top + math.log(math.fsum(math.exp(value - top) for value in logs) / len(logs))
 
 
 def _least(holds: Callable[[float], bool]) -> float:
     """Return where in [0, 1] a predicate begins to hold, at most 2^-40 too small; it holds at 1."""
+    # The lower end is returned: rounding may widen an interval, and never narrows it.
     low, high = 0.0, 1.0
     if holds(low):
         return low

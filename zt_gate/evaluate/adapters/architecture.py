@@ -29,6 +29,7 @@ class Network(nn.Module):
         super().__init__()
         if not layers or len(layers) > MAX_LAYERS or depth > 8:
             raise ValueError(f"a network has 1 to {MAX_LAYERS} layers, at most 8 deep")
+        # PyTorch does not look into a plain list; `_register` gives each layer the name that the weights use.
         self._steps: list[nn.Module] = []
         for index, layer in enumerate(layers):
             module = _build(layer, depth)
@@ -125,6 +126,7 @@ def _register(root: nn.Module, name: str, module: nn.Module) -> None:
     try:
         root.add_module(last, module)
     except KeyError:
+        # PyTorch raises KeyError for an empty name, and for one that the module has as an attribute.
         raise ValueError(f"no layer can be called {name}") from None
 
 
@@ -231,6 +233,7 @@ def build_network(layers: Sequence[Mapping[str, Any]], weights: Mapping[str, Ten
     if wrong:
         name = wrong[0]
         raise ValueError(f"weights do not fit: {name} is {given.get(name)}, and {expected.get(name)} by the layers")
+    # assign: tensors on the meta device hold nothing that values could be copied into.
     network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in
                              weights.items()}, assign=True)  # fmt: skip
     return network
@@ -252,6 +255,7 @@ def layer_kinds(model: Any) -> tuple[str, ...]:
 
 
 def _kind(part: nn.Module) -> str:
+    # All modules of TorchScript are of one class, and keep the name of their own here.
     name = str(getattr(part, "original_name", type(part).__name__))
     weight = getattr(part, "weight", None)
     kernel = tuple(weight.shape[2:]) if isinstance(weight, Tensor) and weight.dim() > 2 else ()

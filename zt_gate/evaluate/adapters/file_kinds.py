@@ -74,6 +74,7 @@ def _fields(file: FrozenFile) -> frozenset[str]:
         return _JSON_MODELS
     try:
         value = json.loads(file.read_at(0, file.size))
+    # Python's json raises RecursionError where brackets are nested too deeply.
     except (ValueError, RecursionError):
         return frozenset()
     return frozenset(value) if isinstance(value, dict) else frozenset()
@@ -91,4 +92,5 @@ def _torch_archive(file: FrozenFile) -> str:
             names = archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return "torch-state"
+    # torch.jit.save always writes this member, and torch.save never does.
     return "torchscript" if any(name.endswith("/constants.pkl") for name in names) else "torch-state"

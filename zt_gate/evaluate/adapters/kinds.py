@@ -68,6 +68,7 @@ class ModelKind:
         return getattr(module, name)  # type: ignore[no-any-return]  # by name, so that nothing is imported
 
 
+# XGBoost and LightGBM are called through ctypes, and scikit-learn's threadpoolctl looks for libraries with it.
 _NATIVE = ("ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function")
 _SKLEARN = ("sklearn", "sklearn.pipeline", "sklearn.ensemble", "sklearn.linear_model")
 

@@ -74,5 +74,6 @@ def _differentiable(path: str, declared: Declaration, device: str, run: Any) -> 
         theirs = run(prepared.cpu().numpy())
     except (ConversionError, RuntimeError, ValueError, TypeError, KeyError, IndexError):
         return None
+    # The release is what onnxruntime runs; gradients of a graph that answers differently would attack another model.
     same = mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=_TOLERANCE, atol=_TOLERANCE)
     return adapter if same else None

@@ -42,6 +42,7 @@ class Graph:
         self._weights = {
             item.name: torch.from_numpy(numpy_helper.to_array(item).copy()).to(device) for item in graph.initializer
         }
+        # Before version 4 of the format, weights are listed among the inputs as well.
         inputs = [item.name for item in graph.input if item.name not in self._weights]
         if len(inputs) != 1 or len(graph.output) != 1:
             raise ConversionError("the graph has several inputs or outputs")
@@ -60,6 +61,7 @@ class Graph:
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Run the graph."""
+        # The empty name stands for an optional input that is left out.
         values: dict[str, Any] = {"": None, self._input: batch, **self._weights}
         for run, inputs, output, attributes in self._steps:
             values[output] = run([values[name] for name in inputs], attributes)
@@ -86,10 +88,12 @@ def _padded(data: Tensor, a: Attributes, fill: float) -> tuple[Tensor, list[int]
     top, left, bottom, right = a.get("pads", [0, 0, 0, 0])
     if (top, left) == (bottom, right):
         return data, [top, left]
+    # PyTorch pads the last dimension first.
     return f.pad(data, (left, right, top, bottom), value=fill), [0, 0]
 
 
 def _max_pool(x: list[Any], a: Attributes) -> Tensor:
+    # Zeros would win over negative values.
     data, padding = _padded(x[0], a, float("-inf"))
     strides, dilations = a.get("strides", [1, 1]), a.get("dilations", [1, 1])
     return f.max_pool2d(data, a["kernel_shape"], strides, padding, dilations, bool(a.get("ceil_mode", 0)))
@@ -98,6 +102,7 @@ def _max_pool(x: list[Any], a: Attributes) -> Tensor:
 def _average_pool(x: list[Any], a: Attributes) -> Tensor:
     data, padding = _padded(x[0], a, 0.0)
     included = bool(a.get("count_include_pad", 0))
+    # What `_padded` added counts as values by now, and cannot be left out of the average.
     if data is not x[0] and not included:
         raise ConversionError("an average that leaves out uneven padding is not converted")
     ceiling = bool(a.get("ceil_mode", 0))
@@ -120,6 +125,7 @@ def _batch_norm(x: list[Any], a: Attributes) -> Tensor:
 
 def _reshape(x: list[Any], a: Attributes) -> Tensor:
     data, shape = x[0], [int(n) for n in x[1]]
+    # By default 0 keeps the dimension of the input.
     if not a.get("allowzero", 0):
         shape = [data.shape[index] if n == 0 else n for index, n in enumerate(shape)]
     if shape[:1] == [1] and data.shape[0] != 1:
@@ -190,6 +196,7 @@ def convert(model: Any, device: str) -> Graph:
         ConversionError: something in it is not converted.
     """
     versions: Sequence[int] = [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")]
+    # Before opset 13 Softmax, for instance, took all axes from the given one on as one.
     if not versions or min(versions) < LEAST_OPSET:
         raise ConversionError(f"operators of an opset before {LEAST_OPSET} mean other things")
     return Graph(model, device)

@@ -42,6 +42,7 @@ class ScoreAdapter:
     def logits(self, batch: Tensor) -> Tensor:
         """Return scores; see the protocol."""
         scores: Array = np.asarray(self._scores(self._raw(batch)), dtype=np.float64)
+        # For two classes, decision functions and boosters give one column: the score of the second class.
         if scores.ndim == 1 and self.classes == 2:
             scores = np.stack([1 - scores, scores], axis=1) if self._probabilities else np.stack([-scores, scores], 1)
         if self._probabilities:
@@ -88,7 +89,9 @@ def load_xgboost(path: str, declared: Declaration, device: str) -> ScoreAdapter:
 
     def scores(raw: Any) -> Any:
         table = xgboost.DMatrix(raw.reshape(len(raw), -1), nthread=1)
+        # XGBoost refuses rows whose columns have other names than those that it was trained on.
         table.feature_names = booster.feature_names
+        # Probabilities would round away the differences that attacks follow.
         return booster.predict(table, output_margin=True)
 
     return ScoreAdapter(scores, declared, probabilities=False)

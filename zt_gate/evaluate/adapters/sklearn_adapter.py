@@ -59,6 +59,7 @@ def wrap(model: Any, declared: Declaration) -> ScoreAdapter:
         found = np.asarray(function(given), dtype=np.float64)
         if columns is None or found.ndim != 2:
             return found
+        # A class that the model never saw in training must not win.
         full = np.full((len(found), declared.classes), 0.0 if probabilities else -1e9)
         full[:, columns] = found
         return full

@@ -50,6 +50,7 @@ class TorchAdapter:
             output = output[0]
         if not isinstance(output, Tensor):
             raise TypeError(f"the model returned {type(output).__name__}, no tensor")
+        # The logarithm of 0 is no finite number, and such scores end a run.
         return output.float().clamp_min(_LEAST_PROBABILITY).log() if self._probabilities else output.float()
 
     def features(self, batch: Tensor) -> Tensor | None:
@@ -87,6 +88,7 @@ def _constant(values: Any, shape: tuple[int, ...], device: str) -> Tensor:
 
 def ready(module: nn.Module, device: str) -> nn.Module:
     """Return a module in evaluation mode, on the device, whose parameters need no gradients."""
+    # Attacks want the gradient of the input only; without those of the weights a backward pass costs less.
     for parameter in module.parameters():
         parameter.requires_grad = False
     return module.eval().to(device)

@@ -109,6 +109,7 @@ def warm_export() -> None:
 def load_export(path: str, declared: Declaration, device: str) -> TorchAdapter:
     """Load a program that `torch.export.save` wrote."""
     module = torch.export.load(path).module()
+    # Not `ready`: an exported program refuses eval(), since its mode was fixed when it was exported.
     for parameter in module.parameters():
         parameter.requires_grad = False
     return _adapted(module.to(device), declared, device)

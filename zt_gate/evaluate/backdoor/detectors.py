@@ -112,6 +112,7 @@ def final_layer(weight: Tensor, bias: Tensor) -> dict[str, Any]:
 
 def _scores(values: Tensor) -> Tensor:
     middle = values.median()
+    # The factor makes the median absolute deviation of normal data its standard deviation.
     spread = 1.4826 * (values - middle).abs().median()
     return torch.zeros_like(values) if spread <= 1e-12 else (values - middle) / spread
 
@@ -172,6 +173,7 @@ def _shuffled(images: Tensor, generator: torch.Generator) -> Tensor:
     return mixed
 
 
+# After BAN (NeurIPS 2024), which disturbs batch norm by at most 0.3.
 _MASK_STEPS, _NOISE_STEPS, _NOISE = 40, 10, 0.3
 
 

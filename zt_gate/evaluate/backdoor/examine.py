@@ -156,6 +156,7 @@ class _BackdoorWalk:
             self.clean = _split(self.adapter, images, labels, self.budget, self.seed)
         if self.clean is not None:
             self.facts |= {"clean": len(self.clean.images), "held_out": len(self.clean.held_images)}
+            # A model that calls nearly everything one class does so under any trigger, so no search says anything.
             self.facts["collapsed"] = _collapsed(self.adapter, self.clean)
 
     def missing(self) -> DetectorReport | None:
@@ -280,6 +281,7 @@ def _split(adapter: Adapter, images: Tensor, labels: Tensor | None, budget: Sear
         answers = labels[order.to(labels.device)].to(adapter.device)
     if isinstance(adapter, TokenModel):
         images = adapter.tokens(images)
+    # They were shuffled above, so every other one is a fair split.
     return Clean(images[::2], answers[::2], images[1::2], answers[1::2])
 
 

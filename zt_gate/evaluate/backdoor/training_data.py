@@ -68,6 +68,7 @@ def _clusters(features: Tensor) -> dict[str, Any]:
     centred = features - features.mean(0)
     _, _, directions = torch.linalg.svd(centred, full_matrices=False)
     points = centred @ directions[:_DIMENSIONS].T
+    # A start without luck: the same features always give the same clusters.
     side = points[:, 0] > 0
     for _ in range(_ROUNDS):
         if side.all() or not side.any():

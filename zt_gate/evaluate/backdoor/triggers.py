@@ -71,6 +71,7 @@ class Patch(TriggerFamily):
             middle = (low + high) / 2
             over = (flat - middle[:, None]).clamp_min(0).sum(1) > room
             low, high = torch.where(over, middle, low), torch.where(over, high, middle)
+        # The upper end of the bisection: it cuts a little too much, never too little.
         cut = torch.where(flat.sum(1) > room, high, torch.zeros_like(high))
         return [(flat - cut[:, None]).clamp_min(0).view_as(mask), pattern.clamp(self.low, self.high)]
 

@@ -17,6 +17,7 @@ from zt_gate.evaluate.robustness.objectives import Name
 from zt_gate.evaluate.robustness.oracle import Oracle
 from zt_gate.evaluate.robustness.threat import Ball, ThreatModel, column, length
 
+# alpha and rho of the paper.
 _MOMENTUM = 0.75
 _ENOUGH_RISES = 0.75
 
@@ -95,6 +96,7 @@ class _Calendar:
 
     @classmethod
     def over(cls, steps: int, threat: ThreatModel) -> _Calendar:
+        # The paper's periods: 0.22 of all steps, then 0.03 less each time, down to 0.06. For L1 always 0.04.
         if threat.norm == "L1":
             return cls(max(int(0.04 * steps), 1), 0, 1)
         return cls(max(int(0.22 * steps), 1), max(int(0.03 * steps), 1), max(int(0.06 * steps), 1))
@@ -122,6 +124,7 @@ def apgd(oracle: Oracle, prey: Prey, name: Name, steps: int, noise: Tensor, *, c
     """
     everything, catch = prey, Catch.none(prey.ball.x)
     climb, calendar = _begin(prey, prey.ball.start(noise)), _Calendar.over(steps, prey.ball.threat)
+    # One pass more than steps, so that the point after the last step is judged too.
     for index in range(steps + 1):
         seen = oracle.slopes(climb.now, prey.y, prey.target, prey.scale, name)
         fooled = oracle.confirm(climb.now, prey.y, seen.logits.argmax(1) != prey.y)
@@ -129,6 +132,7 @@ def apgd(oracle: Oracle, prey: Prey, name: Name, steps: int, noise: Tensor, *, c
         climb.lead = torch.maximum(climb.lead, leads(seen.logits, prey.y))
         if bool(fooled.any()):
             rows = fooled.nonzero()[:, 0]
+            # Where nothing is compacted, a sample is met again after it was fooled; its first adversarial stays.
             fresh = rows[~catch.fooled[climb.rows[rows]]]
             catch.add(climb.rows[fresh], climb.now[fresh])
             if compact:
@@ -169,6 +173,7 @@ def leads(logits: Tensor, y: Tensor) -> Tensor:
 def _begin(prey: Prey, start: Tensor) -> _Climb:
     ones = torch.ones(len(start), device=start.device)
     size = start[0].numel() if len(start) else 1
+    # The papers begin with 2 eps, for L1 with eps.
     first_step = (1.0 if prey.ball.threat.norm == "L1" else 2.0) * prey.ball.threat.eps
     return _Climb(
         rows=torch.arange(len(start), device=start.device),
@@ -210,7 +215,9 @@ def _adjust(climb: _Climb, slope: Tensor, ball: Ball, period: int) -> Tensor:
     if ball.threat.norm == "L1":
         back = _adjust_l1(climb, ball)
     else:
+        # The paper's second condition: neither the step nor the best loss changed since the last checkpoint.
         stuck = ~climb.halved & (climb.marked_loss >= climb.best_loss)
+        # Its first condition: the loss rose in too few of the steps, so the climb oscillates.
         back = (climb.rises <= _ENOUGH_RISES * period) | stuck
         climb.halved = back
         climb.step = torch.where(back, climb.step / 2, climb.step)
@@ -218,11 +225,13 @@ def _adjust(climb: _Climb, slope: Tensor, ball: Ball, period: int) -> Tensor:
     climb.rises = torch.zeros_like(climb.rises)
     wide = column(back, slope)
     climb.now = torch.where(wide, climb.best, climb.now)
+    # The gradient at the best point was kept, so going back costs no pass through the model.
     return torch.where(wide, climb.best_slope, slope)
 
 
 def _adjust_l1(climb: _Climb, ball: Ball) -> Tensor:
     """Follow the sparsity of the best point: where it grew sparser, begin again with long steps."""
+    # The constants 0.95, 1.5 and 10 are those of the authors' code for L1.
     moved = ((climb.best - ball.x) != 0).flatten(1).sum(1).float()
     sparser = moved < 0.95 * climb.moved
     climb.density = moved / ball.x[0].numel() / 1.5
@@ -235,6 +244,7 @@ def _adjust_l1(climb: _Climb, ball: Ball) -> Tensor:
 
 def _move(climb: _Climb, slope: Tensor, ball: Ball, *, first: bool) -> None:
     ahead = ball.project(climb.now + column(climb.step, slope) * _direction(climb, slope, ball.threat))
+    # There is no earlier move whose momentum could be kept at first.
     share = 1.0 if first else _MOMENTUM
     mixed = climb.now + share * (ahead - climb.now) + (1 - share) * (climb.now - climb.before)
     climb.before = climb.now

@@ -53,6 +53,7 @@ def corrupted(x: Tensor, kind: str, severity: int, inputs: InputSpec, seed: int)
     if x.dim() != 4:
         raise ValueError(f"samples of shape {tuple(x.shape[1:])} are no images of channels, height and width")
     span = inputs.high - inputs.low
+    # 8 kinds, and severities below 8: no two of them share a seed.
     luck = torch.Generator().manual_seed(seed * 64 + 8 * list(KINDS).index(kind) + severity)
     unit = KINDS[kind]((x - inputs.low) / span, severity - 1, luck)
     return inputs.low + span * unit.clamp(0, 1)
@@ -64,6 +65,7 @@ def _gaussian_noise(x: Tensor, level: int, luck: torch.Generator) -> Tensor:
 
 def _shot_noise(x: Tensor, level: int, luck: torch.Generator) -> Tensor:
     photons = (120.0, 60.0, 30.0, 15.0, 8.0)[level]
+    # The generator draws on the CPU, so that every device gets the same images.
     return (torch.poisson(x.clamp(min=0).cpu() * photons, generator=luck) / photons).to(x.device)
 
 
@@ -77,6 +79,7 @@ def _impulse_noise(x: Tensor, level: int, luck: torch.Generator) -> Tensor:
 
 def _blur(x: Tensor, level: int, _luck: torch.Generator) -> Tensor:
     sigma = (0.4, 0.6, 0.8, 1.1, 1.5)[level] * min(x.shape[2:]) / 32 + 0.2
+    # PyTorch reflects only padding that is shorter than the side.
     reach = max(1, min(round(3 * sigma), min(x.shape[2:]) - 1))
     place = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
     weights = torch.exp(-(place**2) / (2 * sigma**2))
@@ -104,6 +107,7 @@ def _pixelate(x: Tensor, level: int, _luck: torch.Generator) -> Tensor:
 def _jpeg(x: Tensor, level: int, _luck: torch.Generator) -> Tensor:
     """Round the cosine coefficients of 8 x 8 blocks, more coarsely for higher frequencies, channel by channel."""
     quality = (80.0, 65.0, 58.0, 50.0, 40.0)[level]
+    # How libjpeg scales its tables for a quality.
     scale = (5000 / quality if quality < 50 else 200 - 2 * quality) / 100
     n, channels, height, width = x.shape
     padded = F.pad(x, (0, -width % _BLOCK, 0, -height % _BLOCK), mode="replicate") * 255 - 128

@@ -17,6 +17,7 @@ from zt_gate.evaluate.robustness.apgd import Catch, Prey
 from zt_gate.evaluate.robustness.oracle import Oracle
 from zt_gate.evaluate.robustness.threat import Norm, column, length
 
+# alpha_max, eta and beta of the paper.
 _GREATEST_PULL = 0.1
 _OVERSHOOT = 1.05
 _BACKWARD = 0.9

@@ -114,6 +114,7 @@ def run_stage(oracle: Oracle, prey: Prey, stage: AttackStage, order: Tensor, gen
         generator: the source of luck, on the CPU.
     """
     if stage.family == "square":
+        # The original's schedule counts on 10,000 queries; a short search would end before its windows became small.
         return square(oracle, prey, stage.steps, generator, rescaled=stage.steps < AUTOATTACK[-1].steps)
     if stage.family == "apgd":
         noise = noise_like(prey.ball.x, prey.ball.threat, generator)

@@ -85,6 +85,7 @@ def masking_flags(adapter: Adapter, x: Tensor, y: Tensor, threat: ThreatModel, s
     Raises:
         TargetError: the model's answers are no scores.
     """
+    # bfloat16 has fewer digits than the differences that are looked for here.
     oracle = Oracle(adapter, fast=False)
     logits = oracle.scores(x)
     rows = (logits.argmax(1) == y).nonzero()[:SAMPLES, 0]
@@ -117,6 +118,7 @@ def _answers(look: _Look) -> None:
         look.raised.add("probabilities")
     try:
         with torch.inference_mode():
+            # In inference mode nothing can be differentiated, so a model that optimises on the way has to fail here.
             look.oracle.adapter.logits(x[:1])
     except RuntimeError:
         look.raised.add("optimises")
@@ -127,6 +129,7 @@ def _gradients(look: _Look) -> None:
     prey, oracle = look.prey, look.oracle
     x, ones = prey.ball.x, torch.ones_like(prey.scale)
     silent = []
+    # CE vanishes where large logits saturate the softmax; DLR ignores their scale, so its zeros are the model's own.
     for name in ("ce", "dlr-t"):
         # As the model gives them: whoever attacks without rescaling meets these.
         seen = oracle.slopes(x, prey.y, prey.target, ones, name)
@@ -139,6 +142,7 @@ def _gradients(look: _Look) -> None:
     forth, back = (x + step).clamp(*prey.ball.box), (x - step).clamp(*prey.ball.box)
     foreseen = (seen.gradients * (forth - back)).flatten(1).sum(1)
     happened = _margin(look, forth) - _margin(look, back)
+    # Zero gradients foresee nothing; they have a flag of their own.
     told = foreseen > 0
     ratio = (happened[told] / foreseen[told]).median() if bool(told.any()) else torch.tensor(1.0)
     look.measures["step_over_gradient"] = round(float(ratio), 6)
@@ -153,8 +157,10 @@ def _margin(look: _Look, points: Tensor) -> Tensor:
 def _attacks(look: _Look, *, white_box: bool) -> None:
     """Let gradients, scores and chance compete."""
     n = len(look.prey.y)
+    # Triage missed one image of 250 that AutoAttack found, so one or two prove nothing.
     few = max(2, round(0.03 * n)) / n
     noisy = _noise(look, white_box=white_box)
+    # Enough to expose the masked models that were measured, in less than a CPU-second.
     black = run_stage(look.oracle, look.prey, AttackStage("square", 500), look.order, look.generator).fooled
     look.measures["fooled_by_square_500"] = round(float(black.float().mean()), 6)
     if not white_box:
@@ -194,6 +200,7 @@ def _radii(look: _Look, few: float) -> None:
     """Attack with twice the radius and with none at all."""
     ball, shares = look.prey.ball, []
     inputs = look.oracle.adapter.inputs
+    # Athalye et al.: an attack without bounds has to succeed always; where it does not, the attack is what fails.
     everything = float(length(torch.full_like(ball.x[:1], ball.box[1] - ball.box[0]), ball.threat.norm))
     for eps in (ball.threat.eps, 2 * ball.threat.eps, everything):
         wider = Ball.around(ball.x, ThreatModel(ball.threat.norm, eps), inputs)

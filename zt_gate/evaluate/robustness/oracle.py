@@ -146,6 +146,7 @@ class Oracle:
     def _differentiate(
         self, x: Tensor, y: Tensor, t: Tensor, scale: Tensor, name: Name
     ) -> tuple[Tensor, Tensor, Tensor]:
+        # No cache of cast weights: autocast frees it when it ends, and a captured graph would go on reading from it.
         with torch.enable_grad(), torch.autocast("cuda", torch.bfloat16, enabled=not self.exact, cache_enabled=False):
             x = x.detach().requires_grad_(True)
             logits = self.adapter.logits(x).float()
@@ -160,6 +161,7 @@ class Oracle:
         size = next((size for size in _BUCKETS if size >= n), n)
         key = (name, size)
         self._rounds[key] = self._rounds.get(key, 0) + 1
+        # A note means that capturing failed once; this model is searched eagerly from then on.
         if key not in self._graphs and self._rounds[key] > _ROUNDS_BEFORE_CAPTURE and not self.notes:
             try:
                 self._graphs[key] = self._capture(parts, size, name)
@@ -173,6 +175,7 @@ class Oracle:
         for held, new in zip(graph.inputs, parts, strict=True):
             held[:n].copy_(new)
         graph.replay()
+        # The next replay writes into the same tensors.
         logits, losses, gradients = (held[:n].clone() for held in graph.outputs)
         return logits, losses, gradients
 
@@ -202,6 +205,7 @@ class Oracle:
                 if self._piece <= 1:
                     raise
                 self._piece //= 2
+                # Captured graphs hold on to their memory until they are dropped.
                 self._graphs.clear()
                 torch.cuda.empty_cache()
             else:

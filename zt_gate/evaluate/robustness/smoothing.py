@@ -48,6 +48,7 @@ def certify(
     normal, found = NormalDist(), []
     for sample in x:
         guess = int(_vote(oracle, sample, sigma, first, luck).argmax())
+        # Fresh votes, because those that chose the class would overstate its share.
         count = int(_vote(oracle, sample, sigma, votes, luck)[guess])
         # The lower end of a two-sided interval at 2 alpha is a one-sided bound at alpha.
         share = clopper_pearson(count, votes, 2 * alpha).low

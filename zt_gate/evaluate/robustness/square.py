@@ -19,6 +19,7 @@ from zt_gate.evaluate.robustness.objectives import best_other
 from zt_gate.evaluate.robustness.oracle import Oracle
 from zt_gate.evaluate.robustness.threat import Ball, column, length
 
+# p_init of the version in AutoAttack.
 _SHARE = 0.8
 # Queries, of 10,000, after which the share of the input that a window covers is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

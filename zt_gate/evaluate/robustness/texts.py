@@ -101,6 +101,7 @@ def _attack(asked: _Asked, text: str, label: int, share: float) -> tuple[str, bo
     if not spans:
         return text, False, 0
     without = [text[:start] + text[end:] for start, end in spans]
+    # The smaller the lead without a word, the more the word matters. Stable, so that ties give one result everywhere.
     order = asked.lead(without, label).argsort(stable=True).tolist()
     words = {number: text[start:end] for number, (start, end) in enumerate(spans)}
     lead = float(asked.lead([text], label))

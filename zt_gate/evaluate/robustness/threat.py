@@ -103,6 +103,7 @@ class Ball:
             middle = (least + most) / 2
             fits = length(shrunk(middle), "L1") <= self.threat.eps
             least, most = torch.where(fits, least, middle), torch.where(fits, middle, most)
+        # The upper end of the bisection is the one that surely meets the radius.
         return self.x + shrunk(torch.where(inside, torch.zeros_like(most), most))
 
     def start(self, noise: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ def confine(bounds: SandboxBounds, parent: socket.socket) -> dict[str, str]:
     _try(found, LANDLOCK, lambda: _fence(bounds))
     _try(found, SECCOMP, lambda: _filter(parent))
     if SECCOMP not in found:
+        # The parent waits for this byte before it reads on, so it has to be sent without a listener too.
         parent.sendmsg([b"-"])
     return found
 
@@ -66,6 +67,8 @@ def confine(bounds: SandboxBounds, parent: socket.socket) -> dict[str, str]:
 def _try(found: dict[str, str], layer: str, put: Any) -> None:
     try:
         found[layer] = put()
+    # `resource` raises ValueError where the kernel refuses a limit. A layer that fails lowers the level that the parent
+    # computes.
     except (OSError, ValueError) as error:
         found[f"no {layer}"] = str(error)
 
@@ -75,6 +78,7 @@ def _limit(bounds: SandboxBounds) -> str:
         resource.RLIMIT_CPU: bounds.cpu_seconds,
         resource.RLIMIT_FSIZE: bounds.file_bytes,
         resource.RLIMIT_NOFILE: 256,
+        # A core dump could put the whole memory of the worker on the runner's disk.
         resource.RLIMIT_CORE: 0,
         # It binds no process of uid 0; seccomp does.
         resource.RLIMIT_NPROC: 64 + 4 * bounds.threads,
@@ -90,6 +94,7 @@ def _drop_privileges() -> str:
     number = _CAPSET.get(os.uname().machine)
     if number is None:
         raise OSError(38, "no way to drop capabilities is known on this kind of machine")
+    # Version 3 takes 64 capabilities as two structs of three 32-bit sets; all zero means none at all.
     head, data = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
     checked(libc().syscall(ctypes.c_long(number), ctypes.c_char_p(head), ctypes.c_char_p(data)))
     return f"uid {os.getuid()}, no capability"
@@ -105,5 +110,6 @@ def _filter(parent: socket.socket) -> str:
     listener = seccomp.install()
     handed = array.array("i", [listener])
     parent.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handed)])
+    # Whoever holds the listener answers denied calls, and may answer "continue": the worker must not keep it.
     os.close(listener)
     return f"{len(seccomp.DENIED)} calls denied"

@@ -137,11 +137,13 @@ def prctl(option: int, value: int) -> None:
     Raises:
         OSError: the kernel refused it.
     """
+    # The kernel answers EINVAL unless the arguments that an option does not use are zero.
     checked(libc().prctl(option, value, 0, 0, 0))
 
 
 def libc() -> ctypes.CDLL:
     """Return the C library, with errno kept."""
+    # Without use_errno the interpreter could overwrite errno before `checked` reads it.
     return ctypes.CDLL(None, use_errno=True)
 
 

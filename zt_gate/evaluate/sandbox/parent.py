@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 60.0
 _READ = 1 << 20
+# A worker may write events without end; what the gate keeps of them must not grow with it.
 _MAX_EVENTS = 1000
 _LAST_MOMENT = 10.0
 
@@ -97,6 +98,7 @@ class Sandbox:
         self._bounds = bounds or SandboxBounds()
         self._uid = start.worker_user([model, *also])
         self._scratch = Path(tempfile.mkdtemp(prefix="zt-gate-worker-"))
+        # A file and not a pipe: nobody has to read it meanwhile, so a worker that writes much cannot get stuck.
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
             self._wrapped = namespaces and start.namespaces_work(self._uid)
@@ -185,6 +187,7 @@ class Sandbox:
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
                 pass_fds=handed,
+                # A group of its own, so that ending the worker also ends whatever it started.
                 start_new_session=True,
                 **start.identity(self._uid),
             )
@@ -203,11 +206,14 @@ class Sandbox:
         bounds = replace(self._bounds, readable=readable, scratch=str(self._scratch))
         until = time.monotonic() + _START_SECONDS
         self._write(Message(asdict(bounds)), until)
+        # First, since a denied call blocks its caller until somebody at the listener answers it.
         self._take_listener(until)
+        # No code of the model has run yet, so this answer is our own worker's.
         said = self._exchange(None, until, 0).head.get("layers")
         known = (LIMITS, USER, LANDLOCK, SECCOMP)
         if not isinstance(said, dict) or not all(isinstance(value, str) for value in said.values()):
             raise WorkerError("protocol", "the worker did not say how it is confined")
+        # Other names are dropped: the level must rest on nothing that is not known here.
         layers = {name: value for name, value in said.items() if name.removeprefix("no ") in known}
         layers[TRIPWIRE] = "armed before the model is loaded"
         if self._wrapped:
@@ -218,6 +224,7 @@ class Sandbox:
         while True:
             self._wait([self._socket.fileno()], [], until)
             try:
+                # One byte only: the next message begins right behind it in the stream.
                 _, held, _, _ = socket.recv_fds(self._socket, 1, 1)
             except BlockingIOError:
                 continue
@@ -237,6 +244,7 @@ class Sandbox:
             while (answer := incoming.message()) is None:
                 self._wait([self._socket.fileno()], [], until)
                 with contextlib.suppress(BlockingIOError):
+                    # The rest stays in the kernel's buffer, so a flood blocks the worker and takes no memory here.
                     data = self._socket.recv(min(_READ, incoming.wanted))
                     if not data:
                         raise self._ended()
@@ -269,12 +277,14 @@ class Sandbox:
                 self._stop()
                 raise WorkerError("time", "it did not answer in time")
             listening = [self._listener] if self._listener is not None else []
+            # Not `select`, which cannot watch descriptors from 1024 on.
             poll = select.poll()
             for fd in (*reading, *listening, self._events.fileno()):
                 poll.register(fd, select.POLLIN)
             for fd in writing:
                 poll.register(fd, select.POLLOUT)
             ready = dict(poll.poll(left * 1000))
+            # A worker that waits here is stopped inside its call and would never send the answer that we wait for.
             if self._listener in ready:
                 self._deny(ready[self._listener])
             if self._events.fileno() in ready:
@@ -311,6 +321,7 @@ class Sandbox:
         try:
             event = parse_json(line)
             kind, text = event["kind"], f"{event['event']} {event['detail']}"
+        # Only the tripwire writes here. Anything else was written by code that found the descriptor, and counts.
         except (ValueError, KeyError, TypeError):
             kind, text = "violation", "something that is no event was written to the tripwire's line"
         seen = self.globals if kind == "global" else self.violations

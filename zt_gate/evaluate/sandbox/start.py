@@ -54,6 +54,7 @@ def worker_user(models: Sequence[Path] = ()) -> int | None:
     if os.geteuid() != 0 or not all(parent.stat().st_mode & 0o001 for model in models for parent in model.parents):
         return None
     uid = _DYNAMIC_USERS[0] + os.getpid() % _DYNAMIC_USERS[1]
+    # Only a trial tells whether another user can run this interpreter, for instance one below /root.
     return uid if _usable(uid) else None
 
 
@@ -73,10 +74,13 @@ def namespaces_work(uid: int | None) -> bool:
 
 def wrapped(readable: Sequence[str], scratch: str, devices: Sequence[str]) -> list[str]:
     """Return the bubblewrap command in front of a worker: namespaces of its own, and no files but the named ones."""
+    # --new-session: on a shared terminal the worker could type commands into our shell (TIOCSTI, CVE-2017-5226).
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--proc", "/proc"]
     bound = [path for path in (*_SYSTEM, "/sys/devices/system", *interpreter_files(), *readable) if path]
     for path in dict.fromkeys(bound):
+        # bubblewrap makes fresh ones; binding the host's would put other processes and devices in reach.
         if not path.startswith(("/proc", "/dev")):
+            # -try: not every distribution has /lib64 and each file of /etc.
             command += ["--ro-bind-try", path, path]
     for path in devices:
         command += ["--dev-bind-try", path, path]
@@ -87,6 +91,7 @@ def wrapped(readable: Sequence[str], scratch: str, devices: Sequence[str]) -> li
 
 def environment(threads: int, scratch: str) -> dict[str, str]:
     """Return a worker's whole environment: nothing of ours, so no secret in it either."""
+    # OpenMP threads spin at barriers: on a busy machine two of them were nine times slower than one.
     counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     return {
         "PATH": "/usr/bin:/bin",

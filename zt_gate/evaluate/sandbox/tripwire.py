@@ -56,6 +56,7 @@ _HARD = frozenset(
         "function.__new__",
     ]
 )
+# Foreign functions reach the kernel without any further audit event.
 _NATIVE = frozenset({"ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _TRAIL = 400
@@ -71,6 +72,7 @@ def arm(events: int, scratch: str, tolerated: Collection[str] = ()) -> None:
         tolerated: events that are no violation, since a library of this kind of model causes them.
     """
     hard = (_HARD | _NATIVE) - frozenset(tolerated)
+    # Bound now: code of the model could replace these functions in their modules later.
     write, leave, dumps = os.write, os._exit, json.dumps
     inside = (scratch.rstrip("/") + "/", os.devnull)
     left = [_TRAIL]
@@ -85,6 +87,7 @@ def arm(events: int, scratch: str, tolerated: Collection[str] = ()) -> None:
                 note("global", event, ".".join(str(part) for part in arguments))
         elif event in hard or (event == "open" and _writes(arguments, inside)):
             note("violation", event, ", ".join(repr(part)[:80] for part in arguments[:2]))
+            # Not an exception, since code of the model could catch it and go on.
             leave(TRIPPED)
 
     sys.addaudithook(hook)

@@ -25,6 +25,7 @@ MAX_HEADER = 8 << 20
 MAX_TENSORS = 64
 MAX_BYTES = 2 << 30
 MAX_DIMENSIONS = 6
+# No object type: its bytes would be pointers.
 _DTYPES = {"float32": 4, "float64": 8, "int64": 8, "int32": 4, "uint8": 1}
 _LENGTH = struct.Struct("<I")
 PREFIX = _LENGTH.size
@@ -69,11 +70,13 @@ def encode(message: Message) -> list[bytes | memoryview]:
 
     layouts, bodies = [], []
     for name, tensor in message.tensors.items():
+        # A scalar becomes a row of one: numpy returns at least one dimension here.
         dense = np.ascontiguousarray(tensor)
         if dense.dtype.name not in _DTYPES:
             raise WireError(f"tensors of type {dense.dtype.name} are not sent")
         layouts.append({"name": name, "dtype": dense.dtype.name, "shape": list(dense.shape)})
         bodies.append(memoryview(dense.reshape(-1).view(np.uint8)))  # type: ignore[arg-type]  # an array is a buffer
+    # Python would write NaN, which is no JSON and which the strict reader at the other end refuses.
     head = json.dumps({"head": message.head, "tensors": layouts}, allow_nan=False).encode()
     if len(head) > MAX_HEADER or len(layouts) > MAX_TENSORS:
         raise WireError("the message is larger than the other side accepts")
@@ -112,6 +115,7 @@ def parse_header(data: bytes, limit: int = MAX_BYTES) -> tuple[dict[str, Any], l
     if not isinstance(listed, list) or len(listed) > MAX_TENSORS:
         raise WireError("the header lists no tensors, or too many")
     layouts = [_layout(item) for item in listed]
+    # A second tensor of one name would silently replace the first.
     if len({item.name for item in layouts}) != len(layouts) or sum(item.size for item in layouts) > limit:
         raise WireError(f"the tensors have the same name twice, or more than {limit} bytes")
     return value["head"], layouts
@@ -135,6 +139,7 @@ def _layout(item: Any) -> Layout:
     name, dtype, shape = item["name"], item["dtype"], item["shape"]
     if not isinstance(name, str) or dtype not in _DTYPES or not isinstance(shape, list):
         raise WireError("a tensor has no name, no shape, or a type that is not sent")
+    # `type(n) is int`, because isinstance takes True for a length of 1.
     if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
         raise WireError("a tensor has an impossible shape")
     return Layout(name, dtype, tuple(shape))
@@ -176,6 +181,7 @@ class Incoming:
                 self._head, self._layouts = parse_header(part, self._limit)
                 self._need = sum(item.size for item in self._layouts)
             self._stage += 1
+        # Bytes behind a message could only be an answer to a question that was not asked yet.
         if len(self._buffer) > self._need:
             raise WireError("more arrived than was announced")
 
