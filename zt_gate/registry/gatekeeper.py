@@ -293,6 +293,7 @@ class Gatekeeper:
     def _write(self, kind: str, attempt: Attempt, run: str, outcome: str, digest: Digest | None) -> None:
         rules, now = self.rules(), utc_now()
         log = self.settings.audit_log()
+        # Only an allow needs the log: a refusal that cannot be recorded still refuses.
         if log is None and kind == ALLOWED and _wants_log(rules, attempt.stages):
             raise ZtGateError("the policy demands an audit log, and the server has none")
         facts = {"workspace": attempt.workspace, "stage": " ".join(sorted(attempt.stages)), "act": attempt.act}
