@@ -109,6 +109,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
     # Otherwise whoever wrote the model could write the policy that judges it.
     refuse_policy_inside(request.policy, request.targets)
     stage = _stage(request)
+    # One reading for the whole run, so that nothing expires between two steps of one verdict.
     now = clock()
     record = _begin_record(request, log, now)
     seconds: dict[str, float] = {}

@@ -75,6 +75,7 @@ def _write(fd: int, tail: Tail, events: Iterable[Event], now: datetime, room: in
     seq, prev, count, lines = tail.count, tail.last, 0, bytearray()
     for event in events:
         if tail.torn and not count:
+            # The torn bytes are no event; their digest is put on record, so nothing disappears without a trace.
             os.ftruncate(fd, tail.size)
             line = encode(_recovered(event, tail.torn), seq, prev, now, secrets=secrets)
             lines += line + b"\n"

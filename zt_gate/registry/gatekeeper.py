@@ -269,6 +269,7 @@ class Gatekeeper:
                     raise ZtGateError(why)
 
         digest = sealed(admit)
+        # Once more, since a copy that was sealed before is returned without asking.
         admit(digest)
         return digest
 

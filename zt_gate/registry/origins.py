@@ -50,6 +50,7 @@ class Stored:
 def says_prompt(tags: Iterable[Any] | None) -> bool:
     """Whether the tags of a create request make a prompt. As in MLflow, the last of two equal keys counts."""
     last = {tag.key: tag.value for tag in tags or ()}
+    # MLflow compares the mark without case, so `True` makes a prompt as well.
     return str(last.get(PROMPT_TAG, "")).lower() == "true"
 
 

@@ -157,7 +157,7 @@ def _path_verifier(roots: Sequence[Certificate], time: datetime) -> ClientVerifi
     from cryptography import x509
     from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
 
-    # RFC 5280 leaves it to the issuer whether these are critical (sections 4.2.1.3 and 4.2.1.12).
+    # RFC 5280 leaves it to the issuer whether key usages are critical (sections 4.2.1.3 and 4.2.1.12).
     usual = Criticality.AGNOSTIC
     leaf = (
         ExtensionPolicy.permit_all()
