@@ -93,7 +93,7 @@ def _fetched(branch: str) -> str:
 
 
 def _git(*words: str) -> None:
-    # The repository's hooks are code of the checkout, and `worktree add` runs post-checkout.
+    # `git worktree add` runs the hook post-checkout, which may be code that the change brought.
     command = ["git", "-c", "core.hooksPath=/dev/null", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)  # noqa: S603
     if done.returncode:

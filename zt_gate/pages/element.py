@@ -58,7 +58,7 @@ def join(*children: Child) -> Markup:
 
 def link(url: str, *children: Child) -> Markup:
     """Return a link to a web page or to a place on this page; any other address is shown as text."""
-    # References come from rule files and reports; a `javascript:` address would run on a click.
+    # Addresses come from rule files and reports, and `javascript:` or `data:` must not become a link.
     if url.startswith(("https://", "#")):
         return element("a", *children, href=url, rel=None if url.startswith("#") else "noreferrer")
     return join(*children)

@@ -113,6 +113,7 @@ class UnknownRoutes:
         listed = known_routes()
         here = mutating_routes(flask_app, asgi_app)
         unknown = [_compiled(route) for route in here if route not in listed]
+        # An unknown route with a placeholder may also match paths of known ones, which stay allowed.
         known = [_compiled(route) for route in here if route in listed] if unknown else []
         return cls(tuple(unknown), tuple(known), bool(set(graphql_mutations()) - known_mutations()))
 

@@ -77,6 +77,7 @@ class Origins:
         """Create what is missing. Versions that an older zt-gate admitted are bound to what they are now."""
         older = not sa.inspect(self._engine).has_table(BOUND.name)
         self._ledger.create()
+        # Only once, on the upgrade: later, what an attacker changed meanwhile would be taken for the origin.
         if not older:
             return
         with self._engine.connect() as connection:

@@ -177,8 +177,7 @@ class GatedStore:
             if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
                 attempt = self._zt_whole(f"tag {tag.key}", name)
                 self.gate.deny(attempt, "a protected tag belongs on a version, not on the whole model")
-        # A protected name is allowed here: MLflow's client creates the empty model before it copies a version into
-        # it.
+        # Allowed in a protected name too: MLflow's client makes the empty model before it copies a version into it.
         made = self._plain("create_registered_model")(name, tags, *more, **named)
         created = int(made.creation_timestamp) if says_prompt(tags) else None
         self.gate.origins.created_model(self.workspace(), name, created)

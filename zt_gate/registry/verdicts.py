@@ -150,7 +150,7 @@ def revoked(settings: ServerSettings, data: bytes, digest: Digest, rules: Rules,
     except OSError as error:
         return [f"the revocation list cannot be read: {error.strerror}"]
     if listed is None:
-        # Without a list nobody could tell that nothing is revoked from a list that was withheld.
+        # Otherwise withholding the list would look the same as a list that revokes nothing.
         return ["the policy demands a revocation list, and there is none here"]
     _, names = subject_and_signers(data, rules.keys)
     return revoked_reason(listed, rules.revokers, digest, now, wanted.max_age_days, names)

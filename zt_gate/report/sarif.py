@@ -40,8 +40,7 @@ def render(report: dict[str, Any]) -> str:
                 "rules": [_rule(examples[rule]) for rule in order],
             }
         },
-        # GitHub closes the alerts of a category that are not in its newest upload, so every stage and target has its
-        # own.
+        # GitHub closes the alerts of a category that its newest upload lacks, so each stage and target has its own.
         "automationDetails": {"id": f"zt-gate/{_category(report)}/"},
         "invocations": [_invocation(report, len(found) - len(kept))],
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "the folder that the gate was started in"}}},

@@ -146,8 +146,7 @@ def _signed_lists(statements: Sequence[VerifiedStatement], by: Sequence[str]) ->
     """Return every sound list that a listed revoker signed."""
     found = []
     for statement in statements:
-        # A revoker who is revoked later still revokes here: what a list takes away must not come back by revoking its
-        # signer.
+        # A revoker who is revoked later still revokes here: revoking a signer must not bring back what its lists took.
         if statement.kind == REVOCATIONS_TYPE and statement.in_toto is not None and statement.signers_of(by):
             try:
                 found.append(parse_list(statement.in_toto))

@@ -162,7 +162,7 @@ def _path_verifier(roots: Sequence[Certificate], time: datetime) -> ClientVerifi
     leaf = (
         ExtensionPolicy.permit_all()
         .require_present(x509.KeyUsage, usual, _may_sign_data)
-        # A leaf without it is restricted to no purpose (RFC 5280, section 4.2.1.12).
+        # A leaf without this extension may be used for any purpose (RFC 5280, section 4.2.1.12).
         .may_be_present(x509.ExtendedKeyUsage, usual, _is_for_code)
     )
     authority = (

@@ -207,8 +207,7 @@ def _left_out(model: SignedModel, subject: Subject, unsigned: Sequence[str]) -> 
 def _why_left_out(entry: Entry, model: SignedModel) -> str:
     if not entry.is_content or entry.path in model.files:
         return _wordless(entry)
-    # model-signing adopts the signer's `ignore_paths` even against the verifier's own settings; here they only
-    # explain.
+    # model-signing adopts these even against the verifier's own settings. Here they only explain a finding.
     by_signer = any(_under(entry.path, (path, f"{path.rstrip('/')}/")) for path in model.ignored)
     return "is not signed; the signer declared to ignore it" if by_signer else "is not signed"
 

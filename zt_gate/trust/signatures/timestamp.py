@@ -64,8 +64,7 @@ def _time(token: bytes, signature: bytes, authorities: Sequence[Any]) -> datetim
     response = decode_timestamp_response(token)
     time: datetime = response.tst_info.gen_time
     for authority in authorities:
-        # A timestamp outlives its authority's certificate. Whether that was valid at the stamped time is tested
-        # below.
+        # A timestamp outlives its authority's certificate; whether that was valid at the time is tested below.
         leaf, *between, root = authority.certificates(allow_expired=True)
         builder = VerifierBuilder().tsa_certificate(leaf).add_root_certificate(root)
         for certificate in between:

@@ -40,7 +40,7 @@ def read_junit(data: bytes) -> JUnit:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise EvidenceError("the JUnit file is not UTF-8", "let the test runner write UTF-8") from None
-    # Entities are how a small XML file grows without end ("billion laughs") or reads other files.
+    # Entities let a small XML file grow without end ("billion laughs"); without a declaration there are none.
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise EvidenceError("the JUnit file declares a document type", "no test runner needs one; remove it")
     try:
