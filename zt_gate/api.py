@@ -231,6 +231,7 @@ def _fields(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _paths(paths: PathLike | Iterable[PathLike]) -> list[Path]:
+    # A text is itself an iterable, of its letters.
     return [Path(paths)] if isinstance(paths, (str, os.PathLike)) else [Path(path) for path in paths]
 
 

@@ -106,8 +106,10 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         ZtGateError: nothing could be decided: there is no such target or stage, the disk or the audit log cannot be
             written, or the policy lies inside the target.
     """
+    # Otherwise whoever wrote the model could write the policy that judges it.
     refuse_policy_inside(request.policy, request.targets)
     stage = _stage(request)
+    # One reading for the whole run, so that nothing expires between two steps of one verdict.
     now = clock()
     record = _begin_record(request, log, now)
     seconds: dict[str, float] = {}
@@ -117,6 +119,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
             store = stack.enter_context(_open_store(request))
             frozen = stack.enter_context(_freeze(request, stage, store))
         with _timed(seconds, "scan"):
+            # Before the statements: a replay loads the model only where the static checks passed.
             evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared_checks(request, stage, now))
             subject = frozen.subject
         with _timed(seconds, "verify", progress):
@@ -127,6 +130,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
             # Before anybody learns the verdict: a run that dies here is on record as started and not finished.
             _end_record(record, request, subject, verdict, evidence, clock, seconds)
         descriptions = _descriptions(request, frozen)
+        # Only now: the store holds nothing whose verdict is not in the log.
         if store is not None and verdict.decision is Decision.ALLOW:
             with _timed(seconds, "seal"):
                 sealed = store.keep(frozen)
@@ -241,6 +245,7 @@ def _passed_scan(stage: Stage, scanned: Sequence[Evidence]) -> bool:
     """Whether the static checks permit loading the subject in a sandbox: all required ones finished, none blocks."""
     unfinished = any(item.gaps and stage.weights.get(item.check) == "required" for item in scanned)
     worst = max((found.severity for item in scanned for found in item.findings), default=Severity.INFO)
+    # No evidence at all is not a pass.
     return bool(scanned) and not unfinished and worst < stage.threshold
 
 

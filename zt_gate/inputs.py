@@ -140,6 +140,7 @@ def not_ed25519(path: Path) -> EvidenceError:
 
 def current_actor() -> str:
     """Return who started the run, for the audit log: a claim of the CI system or of this machine, not verified."""
+    # In Jenkins, BUILD_USER_ID comes from the plugin Build User Vars.
     for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID"):
         if os.environ.get(variable):
             return f"{variable}:{os.environ[variable]}"

@@ -120,6 +120,7 @@ class AnomalyDetector:
         spread = statistics.median(abs(item - median) for item in values)
         # 0.6745 makes the deviation comparable with a standard deviation, for values that are normally distributed.
         distance = abs(value - median)
+        # The floor keeps a spread of zero, from identical past values, from making every change an outlier.
         return distance > self._limits.floor * abs(median) and 0.6745 * distance > self._limits.deviations * spread
 
 

@@ -74,6 +74,7 @@ def open_note(note: bytes, key: Ed25519PublicKey, place: str) -> Checkpoint:
     if not own_signatures:
         raise AuditLogError(f"{place} is not signed by this key", "name the public key of the log's own key")
     try:
+        # All of them: a note with a wrong signature by a known key is refused, not searched for a good one.
         for signature in own_signatures:
             key.verify(signature, checkpoint.text.encode())
     except InvalidSignature:
@@ -118,4 +119,5 @@ def _parse(text: str, malformed: AuditLogError) -> Checkpoint:
 
 
 def _key_id(name: str, key: Ed25519PublicKey) -> bytes:
+    # c2sp.org/signed-note: the first four bytes of a hash of name, newline, algorithm and key.
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + key.public_bytes_raw()).digest()[:4]

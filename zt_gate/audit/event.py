@@ -141,6 +141,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
     """Return the event that a line without its newline holds, or None where it is not exactly one."""
     try:
         event = json.loads(line)
+        # Written again it must be the same bytes; otherwise two programs could read one hashed line differently.
         if not (isinstance(event, dict) and _is_well_formed(event) and _FLAT.encode(event).encode() == line):
             return None
     except (ValueError, TypeError, RecursionError):
@@ -173,6 +174,7 @@ def _is_well_formed(event: dict[str, Any]) -> bool:
     if "details" in event and not (event["details"] and _details(event["details"])):
         return False
     words = all(type(event[name]) is str and event[name] for name in WORDS)
+    # Not isinstance: True is an int as well, and equals the number of the second line.
     in_chain = type(event["seq"]) is int and type(event["prev"]) is str and _DIGEST.fullmatch(event["prev"])
     return bool(
         words and in_chain and event["schema"] == SCHEMA and _KIND.fullmatch(event["event"]) and _time(event["time"])

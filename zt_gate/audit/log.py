@@ -76,6 +76,7 @@ def _write(fd: int, tail: Tail, events: Iterable[Event], now: datetime, room: in
     for event in events:
         first = bool(tail.torn) and not count
         if first:
+            # The torn bytes are no event; their digest is put on record, so nothing disappears without a trace.
             line = encode(_recovered(event, tail.torn), seq, prev, now, secrets=secrets)
             lines += line + b"\n"
             seq, prev = seq + 1, digest(line)

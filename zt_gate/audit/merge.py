@@ -123,5 +123,6 @@ def _merge_event(segment: Path, checkpoint: Checkpoint, who: str, added: int, to
 
 
 def _refuse_merged(event: dict[str, Any], segment: Path) -> None:
+    # Merging again would overwrite the details that say where an event came from.
     if "merged_from" in event.get("details", {}):
         raise UsageError(f"{printable(segment)} is itself a merged log", "merge the segments that it was made from")

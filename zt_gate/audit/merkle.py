@@ -101,4 +101,5 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Iterable[bytes],
         else:
             node = node_hash(node, sibling)
         position, last = position >> 1, last >> 1
+    # A proof that is too short ends before the root's level; its hash alone could belong to a subtree.
     return last == 0 and node == root

@@ -116,6 +116,7 @@ class LogMetrics:
         return len(moments), sum(moment <= now + EXPIRING for moment in moments)
 
     def _finish(self, event: Mapping[str, Any], details: Mapping[str, str], time: datetime) -> None:
+        # A window may begin between the start and the end of a run, which would count more ends than starts.
         if event["run"] in self._running:
             self._running.discard(event["run"])
             self.finished += 1

@@ -118,6 +118,7 @@ def _state(metrics: LogMetrics, now: datetime, checkpoint: datetime | None) -> I
         ),
     )
     yield _gauge("zt_gate_audit_log_size", "Events in the log, or in the window that was asked for.", metrics.events)
+    # The clock here may be behind the one that wrote the event.
     age = max(0.0, (now - checkpoint).total_seconds()) if checkpoint is not None else None
     yield _gauge("zt_gate_checkpoint_age_seconds", "Age of the last event that a signed checkpoint covers.", age)
 

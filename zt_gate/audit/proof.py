@@ -85,6 +85,7 @@ def verify_proof(data: bytes, key: Ed25519PublicKey, place: str) -> VerifiedProo
     try:
         lines = head.decode("ascii").split("\n")
         number = _INDEX.fullmatch(lines[2])
+        # A proof has one hash per level, and an index of 16 digits has fewer than 64 levels.
         if lines[0] != _HEADER or not lines[1].startswith("extra ") or number is None or len(lines) > 3 + 64:
             raise malformed
         line, *path = (base64.b64decode(text, validate=True) for text in (lines[1][6:], *lines[3:]))

@@ -147,6 +147,7 @@ def follow(at: Position, line: bytes) -> dict[str, Any]:
 
 
 def _open(path: str, flags: int) -> int:
+    # Opening a named pipe in place of the log would wait for a writer for ever.
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 

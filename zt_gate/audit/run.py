@@ -76,6 +76,7 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as stream:
             for line in stream:
+                # The canonical form has no spaces, so the bytes of a kind are the same in every line.
                 if any(mark in line for mark in _INCIDENT_MARKERS):
                     event = parse_json(line)
                     if event.get("event") in (OPENED, CLOSED):
@@ -138,6 +139,7 @@ class RunRecord:
         worst = max((item.severity for found in verdict.evidence for item in found.findings), default=None)
         facts |= {"mode": verdict.mode, "worst": "none" if worst is None else str(worst)}
         what = f"{subject.digest} verdict {verdict.digest}"
+        # Before the events of an emergency: a run that dies in between is on record with its verdict.
         self.log.append(Event("run.finished", self.run, self.who, what, self.why, str(verdict.decision), facts), now)
         for event in emergency_events(self.log, self.run, self.who, subject, verdict) if break_glass else ():
             self.log.append(event, now)

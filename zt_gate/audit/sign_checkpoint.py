@@ -54,6 +54,7 @@ def signed_position(log: Path, fd: int, key: Ed25519PrivateKey) -> Position:
         read_small(frontier_file(log), _MAX_FRONTIER, "frontier"),
     )
     if note is None:
+        # Who deletes the checkpoint could otherwise rewrite the log and have the new one signed.
         if frontier_data is not None:
             raise AuditLogError(
                 f"the checkpoint {printable(place)} is gone, so nothing more is signed",
@@ -82,6 +83,7 @@ def advance(log: Path, fd: int, position: Position, key: Ed25519PrivateKey) -> N
     """
     for _ in read_events(log, position=position):
         pass
+    # Log rotation moves a file under its open descriptor; the checkpoint would be about a file that is gone.
     if os.fstat(fd).st_ino != os.stat(log).st_ino:
         raise AuditLogError(f"{printable(log)} was replaced while it was written", "let nothing else move the log")
     # A frontier without its checkpoint only costs time; so the frontier goes first, and need not be flushed.

@@ -53,6 +53,7 @@ def locked(path: Path) -> Iterator[int]:
         AuditLogError: it is a link, no regular file, on a network file system, or cannot be opened or written.
     """
     shown = printable(path)
+    # Two writers may both see no file; flushing the folder twice does no harm.
     created = not path.exists()
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
@@ -111,6 +112,7 @@ def read_tail(fd: int, path: Path) -> Tail:
         AuditLogError: it does not end in an event, so it is no log of this kind.
     """
     end = os.lseek(fd, 0, os.SEEK_END)
+    # Most lines are short; only a long last line costs a second look.
     for room in (_FIRST_LOOK, 2 * MAX_LINE + 1):
         start = max(0, end - room)
         block = os.pread(fd, end - start, start)

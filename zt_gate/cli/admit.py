@@ -72,7 +72,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         reasons += [finding.message for finding in frozen.refusals]
         reasons += verify_summary(data, frozen.digest, demand)
         reasons += _deployed(args, frozen)
+        # Last of all, so that it covers the whole time in which the other reasons were sought.
         reasons += [f"{path} changed while it was verified" for path in frozen.changed()]
+        # Refused bytes never get a sealed copy, whose path a deploy job would take for admitted.
         if store is not None and isinstance(frozen, Frozen) and not reasons:
             place = store.keep(frozen)
     if not reasons and (emergency := break_glass_incident(data)):

@@ -209,6 +209,7 @@ def _make_sarif(args: argparse.Namespace, console: Console) -> Callable[[Frozen]
     def make(frozen: Frozen) -> dict[str, Any]:
         found = Results()
         read_results(brought, frozen, found)
+        # An unfinished scan with few results would look like a clean one once it is signed.
         if found.gaps:
             first = found.gaps[0]
             raise EvidenceError(f"an unfinished result is not signed: {first.reason}", first.fix)
@@ -241,6 +242,7 @@ _MAKERS: Mapping[str, Callable[[argparse.Namespace, Console], Callable[[Frozen],
 def _custom_type(text: str) -> str:
     if not re.fullmatch(r"[a-z]+:[\x21-\x7e]{1,300}", text):
         raise UsageError("--type is not a URI", "for instance: --type https://example.org/predicate/v1")
+    # The verbs check what they sign; a handwritten approval or revocation list would skip that.
     if text.endswith(_OWN_VERBS):
         raise UsageError(f"{text} is not made by hand", "use sign, approve, revoke, or check --summary")
     return text

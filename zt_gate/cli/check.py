@@ -148,6 +148,7 @@ def _sign(args: argparse.Namespace) -> Callable[[Outcome], None]:
     def sign(outcome: Outcome) -> None:
         expires = outcome.judged + timedelta(days=args.summary_days)
         if outcome.policy.policy.metadata.expires is not None:
+            # A verdict must not outlive the policy that it was reached under.
             expires = min(expires, parse_instant(outcome.policy.policy.metadata.expires))
         versions = {"zt-gate": __version__} | {item.check: item.version for item in outcome.verdict.evidence}
         versions |= {

@@ -37,12 +37,14 @@ def policy_of_base(words: list[str], policy: str, system: str, environment: Mapp
     """
     branch = environment.get(_TARGETS[system], "")
     top = _top() if branch and policy and not policy.startswith("pack:") else None
+    # A policy that is a link into the checked-out change is part of the change.
     real = Path(os.path.realpath(policy))
     if top is None or not real.is_relative_to(top):
         yield words
         return
     with tempfile.TemporaryDirectory(prefix="zt-gate-base-") as folder:
         tree = Path(folder) / "base"
+        # A pull request could otherwise change the policy that judges it.
         _git("worktree", "add", "--detach", "--force", str(tree), _fetched(branch))
         try:
             yield _replaced(words, str(tree / real.relative_to(top)))
@@ -57,6 +59,7 @@ def _replaced(words: list[str], policy: str) -> list[str]:
         if skip:
             skip = False
         elif word == "--":
+            # Behind `--` there are only targets, whatever they look like.
             kept += words[index:]
             break
         elif word == "--policy":
@@ -90,6 +93,7 @@ def _fetched(branch: str) -> str:
 
 
 def _git(*words: str) -> None:
+    # `git worktree add` runs the hook post-checkout, which may be code that the change brought.
     command = ["git", "-c", "core.hooksPath=/dev/null", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)  # noqa: S603
     if done.returncode:
@@ -201,6 +205,7 @@ def _hand_to_github(
         for line in handover.annotated(report):
             console.result(line)
         _append(files["summary"], markdown.render(report))
+    # The delimiter is random, so that no value can end its own block and set another output.
     _append(files["outputs"], handover.file_command(said, f"zt-gate-{secrets.token_hex(16)}"))
 
 

@@ -99,10 +99,13 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return its exit code. Nothing but this function turns an exception into an exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    # Before parsing, since a parser's error is printed by it as well.
     console = Console(quiet="--quiet" in words or "-q" in words)
+    # CI systems end a job with SIGTERM, whose default action skips every `finally`.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _run(words, console)
+        # At exit Python would report a full disk or closed pipe itself, and end with 120, which is none of our codes.
         sys.stdout.flush()
     except ZtGateError as error:
         return _fail(error, words, console)
@@ -110,6 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(ZtGateError("interrupted; nothing was decided"), words, console)
     except BrokenPipeError:
         # The reader closed the pipe early; a truncated answer is not a decision.
+        # Python flushes once more at exit and would complain about the same pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNDECIDED
     except Exception as error:

@@ -102,6 +102,7 @@ def _roll_back(args: argparse.Namespace, client: RegistryClient, console: Consol
     now = client.aliases(name).get(args.alias)
     if now is None:
         raise UsageError(f"{printable(name)} has no @{printable(args.alias)}", "promote a version first")
+    # The registry decides for each: an older version may have been revoked since it was promoted.
     for number in [number for number in client.numbers(name) if number < now]:
         version = Version(name, number)
         try:

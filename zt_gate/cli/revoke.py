@@ -63,6 +63,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     new = _entries(args, now)
     before = _existing(args.list, key)
     old = before.entries if before else ()
+    # An entry that is listed already keeps its first reason and date.
     added = [
         item for item in new if (item.kind, item.value, item.issuer) not in {(o.kind, o.value, o.issuer) for o in old}
     ]
@@ -103,6 +104,7 @@ def _existing(path: Path, key: PrivateKey) -> RevocationList | None:
     from zt_gate.trust.signatures.envelope import read_envelope
     from zt_gate.trust.statements.statement import parse_statement
 
+    # A dangling link counts as a list that cannot be read; starting a new one would drop its entries.
     if not os.path.lexists(path):
         return None
     envelope = read_envelope(read_input(path, _MAX_LIST))

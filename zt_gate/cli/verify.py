@@ -69,6 +69,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _reasons(frozen: Frozen, evidence: Evidence) -> list[str]:
     reasons = [f"{finding.rule} {finding.message}" for finding in frozen.refusals]
     reasons += [f"{path} changed while it was verified" for path in frozen.changed()]
+    # Findings of an answered requirement are about other statements in the folder, and only for information.
     if evidence.status is not Status.PASS:
         reasons += [f"{item.rule} {item.message}" for item in evidence.findings if item.severity > Severity.INFO]
         reasons += [gap.reason + (f"; {gap.fix}" if gap.fix else "") for gap in evidence.gaps]

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     loaded, client = load_policy(args.policy), RegistryClient()
     if loaded.policy.registry is None:
         raise UsageError(f"{printable(args.policy)} has no section `registry`", "see docs/mlflow.md")
+    # Without the gate, anybody could set an alias again right after it was withdrawn.
     if not client.gate():
         raise UsageError("the registry is not gated, so nothing can be taken back", "see docs/mlflow.md")
     if args.once:
@@ -108,6 +109,7 @@ def _recheck(args: argparse.Namespace, client: RegistryClient) -> Recheck:
             words += [word for place in args.evidence or [] for word in ("--evidence", str(place))]
             words += ["--audit-log", str(args.audit_log)] if args.audit_log is not None else []
             code = check.run(parser.parse_args(words), Console(io.StringIO(), io.StringIO(), quiet=True))
+            # A block is handed in too: it replaces the verdict under which the version was promoted.
             client.submit_summary(version, Path(summary).read_text())
         return "" if code == 0 else f"a check for the stage {stage} blocks it now"
 
@@ -119,6 +121,7 @@ def _watch(args: argparse.Namespace, client: RegistryClient, console: Console) -
     from zt_gate.policy.load import load_policy
     from zt_gate.registry.webhooks import Deliveries, receiver
 
+    # Bounded, since whoever holds the secret could otherwise fill the memory.
     named: queue.Queue[str] = queue.Queue(maxsize=1000)
     if args.listen is not None:
         host, _, port = args.listen.rpartition(":")
@@ -130,6 +133,7 @@ def _watch(args: argparse.Namespace, client: RegistryClient, console: Console) -
     only = ""
     while True:
         try:
+            # The policy is read again on each round, since what is protected may have changed.
             _look(args, client, load_policy(args.policy), console, only)
         except (TargetError, PolicyError) as error:
             console.warn(f"zt-gate: {error.message}; looking again in {args.interval} s")

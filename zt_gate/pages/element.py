@@ -58,6 +58,7 @@ def join(*children: Child) -> Markup:
 
 def link(url: str, *children: Child) -> Markup:
     """Return a link to a web page or to a place on this page; any other address is shown as text."""
+    # Addresses come from rule files and reports, and `javascript:` or `data:` must not become a link.
     if url.startswith(("https://", "#")):
         return element("a", *children, href=url, rel=None if url.startswith("#") else "noreferrer")
     return join(*children)
@@ -71,6 +72,7 @@ def document(title: str, style: str, *body: Child) -> str:
         style: the style sheet, a literal of this program.
         body: what the page shows.
     """
+    # By hash and not 'unsafe-inline': a style that slipped in with a name is then not applied.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = element(

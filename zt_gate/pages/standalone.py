@@ -23,5 +23,6 @@ def standalone(svg: Markup) -> str:
     if not text.startswith("<svg "):
         raise ValueError("this is no picture")
     head, rest = text.split(">", 1)
+    # HTML gives inline SVG its name space; a file of its own is XML and needs it spelt out.
     head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return f'{head}><style>{_STYLE}</style><rect width="100%" height="100%" fill="#fff"/>{rest}\n'

@@ -27,6 +27,7 @@ def broken_glass(
         logged: whether the run is in the audit log; without a log nobody may break the glass.
     """
     allowed = policy.break_glass
+    # Without a log the emergency would leave no trace to follow up.
     if allowed is None or not reasons or not logged:
         return None
     if not all(_gives_way(reason, stage, allowed.never) for reason in reasons):

@@ -53,6 +53,7 @@ def judge(
     requirements = _requirements(stage, policy, subject.digest, now) if stage else {}
     relevant = [item for item in evidence if item.subject == subject.digest]
     considered = [item for item in relevant if item.check in requirements]
+    # The order of arrival must not change the verdict's digest.
     raised = sorted((_raised(item, policy, now) for item in considered), key=_evidence_key)
     waived: list[WaivedFinding] = []
     waivers = [item for item in policy.active_waivers(subject.digest, now) if item.rule not in policy.never_waive]

@@ -269,6 +269,7 @@ def _impossible(context: LintContext, identity: Identity, at: tuple[str | int, .
         message = f"{identity.id} never matches: no certificate names a subject with white space"
         yield context.problem("impossible", (*at, field), message, "remove the white space", at_key=False)
     start = _WORKLOADS.get(issuer.rstrip("/"))
+    # A pattern may end before the fixed start does, and can then still match.
     if start and not (subject.startswith(start) or start.startswith(subject.partition("*")[0])):
         message = f"{identity.id} never matches: what {issuer} issues starts with {start}"
         yield context.problem("impossible", (*at, field), message, f"write {start}OWNER/REPOSITORY/…", at_key=False)

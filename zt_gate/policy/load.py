@@ -295,6 +295,7 @@ def _with_pem(entry: _Pem, place: YamlPath, source: Document, folder: _Folder) -
         what = "key" if place[1] == "keys" else "certificate authority"
         pem = folder.read(what, entry.file, source, (*place, "file"), _MAX_KEY_BYTES)
         entry = replace(entry, pem=pem.decode("ascii", "replace"))
+    # A policy is read by everybody who runs a pipeline, and they could then all sign.
     if "PRIVATE KEY" in (entry.pem or ""):
         advice = "name the .pub file; keep the private key secret"
         where = (*place, "file" if entry.file else "pem")
@@ -401,6 +402,7 @@ def _read(
 ) -> bytes:
     """Read a small regular file whole."""
     try:
+        # Opening a named pipe would wait for a writer for ever.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as stream:
             data = stream.read(limit + 1)

@@ -109,6 +109,7 @@ def jwks_keys(data: bytes) -> list[dict[str, Any]]:
     keys = value.get("keys") if isinstance(value, dict) else None
     if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys):
         raise ValueError("no JSON Web Key Set: it needs `keys`, a list of objects")
+    # With a symmetric key, whoever reads the policy could make tokens.
     if any(_SECRET & key.keys() for key in keys):
         raise ValueError("it holds a private or symmetric key")
     return keys

@@ -48,6 +48,7 @@ def merge(parent: Policy, child: Policy, pack: str) -> Policy:
 
 def _stage(parent: Stage, child: Stage, path: Path, pack: str) -> Stage:
     mode = _mode(parent, child, path, pack)
+    # Mode and date have no order by themselves, so they are kept out of the merge by field.
     both: Stage = merge_sections(parent, replace(child, mode=None, effective=None), path, pack) or child
     return replace(both, **mode)
 
@@ -107,6 +108,7 @@ def _mode(parent: Stage, child: Stage, path: Path, pack: str) -> dict[str, Any]:
     said = parent.mode or "enforce"
     if child.mode is not None and MODES.index(child.mode) < MODES.index(said):
         raise Loosening((*path, "mode"), f"{pack} says {said}; {child.mode} is looser", f"use {said}, or leave it out")
+    # A pack in another mode enforces nothing, so a date of the child postpones nothing of the pack's.
     if said == "enforce":
         _no_later(parent.effective, child.effective, (*path, "effective"), pack)
     return {"mode": child.mode or "enforce", "effective": child.effective}

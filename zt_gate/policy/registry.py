@@ -101,6 +101,7 @@ class Registry:
 
 def fold(text: str) -> str:
     """Return a text without case and accents: equal for what any database might take for the same name."""
+    # MySQL's default collation ignores case and accents: `prodúction` finds the row of `production`.
     apart = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
 

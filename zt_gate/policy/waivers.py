@@ -39,6 +39,7 @@ class Waiver:
         days = (parse_instant(self.expires) - parse_instant(self.created)).total_seconds() / 86400
         if not 0 <= days <= 90:
             raise ValueError(f"waiver {self.id} runs for {days:.0f} days; it must end within 90 days of its creation")
+        # Names alone; whether two ids are one person is asked when signatures are verified (`governance`).
         if self.owner == self.approved_by:
             raise ValueError(f"waiver {self.id}: owner and approver are the same person")
 

@@ -127,11 +127,13 @@ class AsgiGuard:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
+        # ASGI decodes a path once; `frozen_reason` decodes what is left, as the routes behind do.
         method, path = scope["method"], scope["path"]
         why = self._guard.path(method, path, scope.get("query_string", b"").decode("latin-1"))
         why = why or self._unknown.reason(method, path)
         if not why and method not in READS and not is_upload(method, path):
             body = await _read(receive)
+            # Searching a body of up to 64 MiB here would hold up every other request of this worker.
             why = await asyncio.to_thread(self._guard.body, body)
             if not why and sets_alias(method, path):
                 why = self._guard.alias(body)
@@ -175,6 +177,7 @@ class WsgiGuard:
 def _taken(environ: dict[str, Any]) -> bytes:
     """Read the body of a request, as far as it is looked at, and put it back."""
     length = environ.get("CONTENT_LENGTH") or ""
+    # Without a length, reading blocks for ever unless the server marks the stream as ending by itself.
     most = int(length) if length.isdecimal() else MAX_BODY + 1 if environ.get("wsgi.input_terminated") else 0
     body: bytes = environ["wsgi.input"].read(min(most, MAX_BODY + 1))
     environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
@@ -199,6 +202,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
     async def again() -> Message:
         nonlocal given
         if given:
+            # What comes after the body is http.disconnect, which long answers wait for.
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}

@@ -22,6 +22,7 @@ from zt_gate.intake.sealed import SealedStore
 SEALED = "ztgate-sealed"
 """The folder of sealed copies. The server wrapper freezes every path below it."""
 DEFAULT_WORKSPACE = "default"
+# MLflow hands its command line to its workers in these variables; there is no public way to ask for it.
 SERVE_ARTIFACTS = "_MLFLOW_SERVER_SERVE_ARTIFACTS"
 ARTIFACTS_DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
@@ -108,6 +109,7 @@ class Destination:
             path = parsed.path if parsed.scheme == "mlflow-artifacts" else parsed.path.split(_API, 1)[1]
             yield self._inside(urllib.parse.unquote(path).lstrip("/"))
         elif parsed.scheme in ("", "file"):
+            # A plain path is no URI: a percent sign in it is part of the name.
             yield Path(urllib.parse.unquote(parsed.path) if parsed.scheme else uri)
         else:
             with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:

@@ -51,9 +51,11 @@ def guarded(local: str, uri: str, stage: str) -> str:
     Raises:
         MlflowException: no verdict holds. MLflow swallows the message in some callers, so it is logged as well.
     """
+    # A dangling link counts as a model here, so that freezing it refuses it.
     if not os.path.lexists(os.path.join(local, "MLmodel")):
         return local
     try:
+        # A copy, so that nobody can change the files between this check and the load.
         frozen = freeze([local], Freeze.COPY)
         why = next((finding.message for finding in frozen.refusals), "") or _refusal_reason(
             frozen, stage, ServerSettings(os.environ)
@@ -86,6 +88,7 @@ def _refusal_reason(frozen: Frozen, stage: str, settings: ServerSettings) -> str
         about = [item for item in found if item[0].digest == digest and item[0].stage == stage]
         if not about:
             continue
+        # The newest verdict decides alone: an older one that allows must not outlive a newer one that blocks.
         _, data = max(about, key=lambda item: (item[0].verified, not item[0].passed))
         reasons = verify_summary(data, digest, demanded(rules, stage, now))
         reasons = reasons or outdated(data, rules, now) or revoked(settings, data, digest, rules, now)
@@ -110,6 +113,7 @@ def _is_added(frozen: Frozen) -> bool:
         value = load_one(text)
     except ParseError:
         return False
+    # Any other content may be the model's own file, which belongs to the digest.
     return isinstance(value, dict) and set(value) == {"model_name", "model_version"}
 
 

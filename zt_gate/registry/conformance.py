@@ -37,6 +37,7 @@ def known_methods() -> frozenset[str]:
 
 def unknown_methods(store: type) -> list[str]:
     """Return the public methods of a store class that nobody looked at."""
+    # A method that a new MLflow brings may promote something; what nobody looked at is denied until somebody does.
     public = {name for name in dir(store) if not name.startswith("_") and callable(getattr(store, name, None))}
     return sorted(public - known_methods())
 
@@ -112,6 +113,7 @@ class UnknownRoutes:
         listed = known_routes()
         here = mutating_routes(flask_app, asgi_app)
         unknown = [_compiled(route) for route in here if route not in listed]
+        # An unknown route with a placeholder may also match paths of known ones, which stay allowed.
         known = [_compiled(route) for route in here if route in listed] if unknown else []
         return cls(tuple(unknown), tuple(known), bool(set(graphql_mutations()) - known_mutations()))
 

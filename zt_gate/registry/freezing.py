@@ -106,6 +106,7 @@ def _texts(body: bytes) -> Iterator[str]:
 
 
 def _is_json(value: str | bytes) -> bool:
+    # Bytes are always tried: json.loads also reads UTF-16 and UTF-32, which start with none of these letters.
     return isinstance(value, bytes) or value.lstrip()[:1] in ("{", "[", '"')
 
 

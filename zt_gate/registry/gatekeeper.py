@@ -269,6 +269,7 @@ class Gatekeeper:
                     raise ZtGateError(why)
 
         digest = sealed(admit)
+        # Once more, since a copy that was sealed before is returned without asking.
         admit(digest)
         return digest
 
@@ -293,6 +294,7 @@ class Gatekeeper:
     def _write(self, kind: str, attempt: Attempt, run: str, outcome: str, digest: Digest | None) -> None:
         rules, now = self.rules(), utc_now()
         log = self.settings.audit_log()
+        # Only an allow needs the log: a refusal that cannot be recorded still refuses.
         if log is None and kind == ALLOWED and _wants_log(rules, attempt.stages):
             raise ZtGateError("the policy demands an audit log, and the server has none")
         facts = {"workspace": attempt.workspace, "stage": " ".join(sorted(attempt.stages)), "act": attempt.act}

@@ -182,6 +182,7 @@ class Ledger:
     def has_workspaces(self) -> bool:
         """Whether this MLflow's tables know workspaces (3.x) or not (2.x)."""
         if self._workspaces is None:
+            # Asked of the tables and not of MLflow's version, since a database may be older than the server.
             columns = sa.inspect(self.engine).get_columns("model_versions")
             self._workspaces = any(column["name"] == "workspace" for column in columns)
         return self._workspaces
@@ -291,6 +292,7 @@ class Ledger:
 
     def record(self, workspace: str, act: VersionEvent) -> None:
         """Add a line to a version's history."""
+        # PostgreSQL refuses a text that is longer than its column; sqlite takes it.
         row = {"workspace": workspace, "name": act.name[:256], "version": act.version, "act": act.act[:400]}
         row |= {"digest": act.digest, "who": act.who[:256], "time": act.time, "outcome": act.outcome[:400]}
         with self.engine.begin() as connection:

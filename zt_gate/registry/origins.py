@@ -50,6 +50,7 @@ class Stored:
 def says_prompt(tags: Iterable[Any] | None) -> bool:
     """Whether the tags of a create request make a prompt. As in MLflow, the last of two equal keys counts."""
     last = {tag.key: tag.value for tag in tags or ()}
+    # MLflow compares the mark without case, so `True` makes a prompt as well.
     return str(last.get(PROMPT_TAG, "")).lower() == "true"
 
 
@@ -76,6 +77,7 @@ class Origins:
         """Create what is missing. Versions that an older zt-gate admitted are bound to what they are now."""
         older = not sa.inspect(self._engine).has_table(BOUND.name)
         self._ledger.create()
+        # Only once, on the upgrade: later, what an attacker changed meanwhile would be taken for the origin.
         if not older:
             return
         with self._engine.connect() as connection:

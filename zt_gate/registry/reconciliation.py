@@ -70,6 +70,7 @@ def _look(
     withdraw: bool,
     recheck: Recheck | None,
 ) -> Seen:
+    # A prompt has no files, so a check of its bytes could only fail.
     why = "" if recheck is not None and client.is_prompt(version) else _checked(version, stages, recheck)
     try:
         if client.resolve(version.name, alias) != version:

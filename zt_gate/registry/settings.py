@@ -134,6 +134,7 @@ def _read_rules(reference: str, signers: str, stamps: dict[Path, Stamp]) -> Rule
     if policy.registry is None:
         return Rules(DEFAULT, "the policy has no section `registry`", loaded)
     protected = Protected.of(policy.registry)
+    # The names stay protected, and nothing gets through them, until the signature verifies.
     if policy.metadata.signed and (loaded.signature is None or not loaded.signature.signers):
         why = loaded.signature.problem if loaded.signature is not None else f"set {POLICY_KEY}"
         return Rules(protected, f"the policy has to be signed: {why}", loaded)
@@ -178,4 +179,5 @@ def _stamp(path: Path) -> Stamp:
         status = path.stat()
     except OSError:
         return (0, 0, 0, 0)
+    # utime(2) can restore a time of modification, and not that of the inode's change.
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

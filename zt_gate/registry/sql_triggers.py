@@ -43,6 +43,7 @@ def _condition(protected: Protected, kind: str, column: str, *, workspaces: bool
     new = f"{of}v.workspace = {workspace} AND v.name = NEW.name AND v.version = NEW.version"
     row = f"SELECT 1 FROM zt_gate_promoted v JOIN model_versions m ON {same} WHERE {new}"  # noqa: S608 - texts of ours
     parts = [
+        # MLflow keeps `Champion` and `champion` apart, and people do not, so both are protected.
         f"(lower({column}) LIKE {_like(glob)} ESCAPE '!' AND NOT EXISTS ({row} AND v.stage = {_quoted(stage)}))"
         for names in (protected, *protected.more)
         for glob, stage in getattr(names, kind).items()
@@ -65,12 +66,15 @@ def _sqlite(engine: sa.Engine, alias: str, stage: str) -> None:
     wanted = {}
     for event, name, table, condition in (
         ("INSERT", "zt_gate_alias_insert", "registered_model_aliases", alias),
+        # An update of `version` alone would move a protected alias to other bytes.
         ("UPDATE OF alias, version", "zt_gate_alias_update", "registered_model_aliases", alias),
         ("UPDATE OF current_stage", "zt_gate_stage_update", "model_versions", stage),
+        # MLflow creates versions in the stage None; one that starts in a protected stage comes from raw SQL.
         ("INSERT", "zt_gate_stage_insert", "model_versions", stage),
     ):
         ascii_only = condition
         for column in ("NEW.alias", "NEW.current_stage"):
+            # sqlite has no regular expressions unless a program brings them; GLOB is built in.
             ascii_only = ascii_only.replace(f"({column} <> %ascii%", f"({column} GLOB '*[^ -~]*'")
         wanted[name] = (
             f"CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN {ascii_only}"
@@ -81,7 +85,9 @@ def _sqlite(engine: sa.Engine, alias: str, stage: str) -> None:
         found = {row.name: row.sql for row in connection.execute(query)}
         if found == wanted:  # the usual start of a server: no write lock is taken
             return
+        # The query above began a transaction, and BEGIN inside another one is an error.
         connection.rollback()
+        # The write lock comes first: two workers that start together must not drop each other's triggers.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         for name, text in wanted.items():
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
@@ -91,6 +97,7 @@ def _sqlite(engine: sa.Engine, alias: str, stage: str) -> None:
 
 def _postgresql(engine: sa.Engine, alias: str, stage: str) -> None:
     with engine.begin() as connection:
+        # MLflow starts several workers at once, and PostgreSQL fails when two replace one function together.
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         for name, events, table, condition in (
             ("zt_gate_alias", "INSERT OR UPDATE OF alias, version", "registered_model_aliases", alias),
@@ -104,6 +111,7 @@ def _postgresql(engine: sa.Engine, alias: str, stage: str) -> None:
             # The driver takes a percent sign for a parameter, so each is doubled.
             create = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $zt_gate${body}$zt_gate$"
             connection.exec_driver_sql(create.replace("%", "%%"))
+            # CREATE OR REPLACE TRIGGER exists from PostgreSQL 14 on.
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
             connection.exec_driver_sql(
                 f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"

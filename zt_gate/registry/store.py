@@ -44,6 +44,7 @@ def logged_location(source: str) -> str:
     return f"{location}/{path}" if path else location
 
 
+# A prefix, since MLflow compares schemes exactly except for those that start with a database's name.
 PREFIX = "ztgate+"
 
 
@@ -71,6 +72,7 @@ class GatedStore:
         """Return the digest under which a version is sealed; seal it first if need be, and if admitted."""
         self.gate.origins.demand_unchanged(attempt.workspace, attempt.name, attempt.version)
         destination = self.gate.destination()
+        # The sealed copy and not the original: the server's artifact API can overwrite that after an approval.
         for digest in self.gate.ledger.seals(attempt.workspace, attempt.name, attempt.version).values():
             if destination.is_sealed(attempt.workspace, digest):
                 return Digest(digest)
@@ -136,6 +138,7 @@ class GatedStore:
         act = lambda: self._plain("transition_model_version_stage")(  # noqa: E731
             name, version, stage, archive_existing_versions
         )
+        # Deprecated since MLflow 2.9 and still live in 3.17, where it sends no webhook.
         stages = self.gate.demanded("stages", stage)
         return self._zt_promote(self._zt_attempt(f"stage {stage}", name, version, stages), act) if stages else act()
 
@@ -174,6 +177,7 @@ class GatedStore:
             if is_reserved(tag.key) or self.gate.demanded("tags", tag.key):
                 attempt = self._zt_whole(f"tag {tag.key}", name)
                 self.gate.deny(attempt, "a protected tag belongs on a version, not on the whole model")
+        # Allowed in a protected name too: MLflow's client makes the empty model before it copies a version into it.
         made = self._plain("create_registered_model")(name, tags, *more, **named)
         created = int(made.creation_timestamp) if says_prompt(tags) else None
         self.gate.origins.created_model(self.workspace(), name, created)
@@ -234,6 +238,7 @@ class GatedStore:
         workspace, act = self.workspace(), f"rename to {new_name}"
         self.gate.keep_in_place(self._zt_whole(act, name))
         stages = self.gate.demanded("models", new_name)
+        # One rename promotes every version at once, and no version is named in it.
         for number in self.gate.origins.numbers(workspace, name) if stages else ():
             self._zt_promote(Attempt(act, workspace, name, number, stages), lambda: None)
         renamed = self._plain("rename_registered_model")(name, new_name)

@@ -55,6 +55,7 @@ def read_summary(data: bytes, rules: Rules, now: datetime) -> Read:
     """
     if len(data) > MAX_SUMMARY:
         raise EvidenceError(f"the summary is larger than {MAX_SUMMARY >> 10} KiB")
+    # Verifies the signature; what is read below is only then a gate's word.
     digest, _ = subject_and_signers(data, rules.keys)
     stated = parse_statement(read_envelope(data).payload)
     if stated.predicate_type != SUMMARY_TYPE:
@@ -92,6 +93,7 @@ class Verdicts:
     def key(self, name: str, stage: str, rules: Rules) -> tuple[object, ...]:
         """Return what a remembered verification depends on."""
         policy = rules.loaded.digest if rules.loaded is not None else None
+        # With all that it depends on in the key, a new policy or revocation list makes every entry useless at once.
         return (name, stage, policy, self._settings.revocation_stamp())
 
     def reason(self, kept: Kept, digest: str, stage: str, rules: Rules, now: datetime) -> str:
@@ -103,6 +105,7 @@ class Verdicts:
             reasons = outdated(data, rules, now) + revoked(self._settings, data, Digest(digest), rules, now)
         if reasons:
             return printable(reasons[0], 120)
+        # Only what passed is remembered: a refusal must end as soon as its cause does.
         self._held[key] = self._until(data, rules, now)
         while len(self._held) > _MOST:
             self._held.popitem(last=False)
@@ -147,6 +150,7 @@ def revoked(settings: ServerSettings, data: bytes, digest: Digest, rules: Rules,
     except OSError as error:
         return [f"the revocation list cannot be read: {error.strerror}"]
     if listed is None:
+        # Otherwise withholding the list would look the same as a list that revokes nothing.
         return ["the policy demands a revocation list, and there is none here"]
     _, names = subject_and_signers(data, rules.keys)
     return revoked_reason(listed, rules.revokers, digest, now, wanted.max_age_days, names)

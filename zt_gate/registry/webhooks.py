@@ -56,6 +56,7 @@ class Deliveries:
         if not hmac.compare_digest(given.encode(), b"v1," + base64.b64encode(signed)):
             raise EvidenceError("the delivery is not signed with the webhook's secret")
         try:
+            # The signature covers the id and the time, so both may be used from here on.
             sent = datetime.fromtimestamp(int(stamp), UTC)
         except (ValueError, OverflowError, OSError):
             raise EvidenceError("the delivery carries no time") from None
@@ -66,6 +67,7 @@ class Deliveries:
 
     def _once(self, delivery: str, now: datetime) -> None:
         with self._lock:
+            # A delivery may be dated one window ahead and is good for one window after, so its id is kept for two.
             while self._seen and next(iter(self._seen.values())) < now - 2 * WINDOW:
                 self._seen.popitem(last=False)
             if not delivery or delivery in self._seen:
@@ -97,6 +99,7 @@ def receiver(place: tuple[str, int], deliveries: Deliveries, look: Callable[[str
     """
 
     class Handler(BaseHTTPRequestHandler):
+        # A client that connects and sends nothing would hold a thread for ever.
         timeout = 10
 
         def do_POST(self) -> None:

@@ -35,6 +35,7 @@ def render(report: dict[str, Any]) -> str:
         "scan": {
             "type": "sast",
             "status": "failure" if report["error"] else "success",
+            # The schema's pattern has no room for a `Z`, so UTC goes without one.
             "start_time": start.strftime(_TIME),
             "end_time": end.strftime(_TIME),
             "analyzer": tool,

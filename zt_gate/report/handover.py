@@ -95,8 +95,10 @@ def _annotation(row: Row, path: str) -> str:
 
 
 def _data(text: str) -> str:
+    # The percent sign first, since the other escapes are made of it.
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
+    # Inside properties a colon or comma would end the value.
     return _data(text).replace(":", "%3A").replace(",", "%2C")

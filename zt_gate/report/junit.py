@@ -87,4 +87,5 @@ def _text(value: str) -> str:
 def _legal(text: str) -> str:
     """Return one line of text that XML can hold."""
     legal = _FORBIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", printable(text, 4000))
+    # GitHub obeys `##[…]` wherever it stands in a log line, should anybody print this file into one.
     return legal.replace("##", "# #")

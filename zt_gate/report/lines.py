@@ -43,6 +43,7 @@ def safe(parts: Iterable[Part]) -> list[tuple[str, str]]:
 def plain(lines: Iterable[Line]) -> str:
     """Return lines as text for a pipe: one row each, without any style."""
     rows = ("".join(text for text, _ in safe((*item.lead, *item.body))).rstrip() for item in lines)
+    # The joined text once more: harmless parts can form a command such as `##[` where they meet.
     return inert("\n".join(rows))
 
 

@@ -42,6 +42,7 @@ def render(report: dict[str, Any]) -> str:
     text = "\n".join(lines).rstrip() + "\n"
     if len(text.encode()) <= MAX_BYTES:
         return text
+    # GitHub refuses a longer summary as a whole, and its limit counts bytes.
     return text.encode()[: MAX_BYTES - 200].decode("utf-8", "ignore").rpartition("\n")[0] + "\n\n… cut at 1 MiB.\n"
 
 

@@ -80,6 +80,7 @@ def place(report: Mapping[str, Any], path: str) -> str:
     name = str(subject["name"]).rstrip("/") if subject else ""
     while name.startswith("./"):
         name = name[2:].lstrip("/")
+    # Code-scanning pages take paths relative to the repository, which an absolute name of a target does not give.
     if name in ("", ".") or name.startswith(("/", "..")) or _BUNDLE.fullmatch(name):
         return path or "."
     if not path or name.rpartition("/")[2] == path:

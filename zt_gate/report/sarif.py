@@ -40,6 +40,7 @@ def render(report: dict[str, Any]) -> str:
                 "rules": [_rule(examples[rule]) for rule in order],
             }
         },
+        # GitHub closes the alerts of a category that its newest upload lacks, so each stage and target has its own.
         "automationDetails": {"id": f"zt-gate/{_category(report)}/"},
         "invocations": [_invocation(report, len(found) - len(kept))],
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "the folder that the gate was started in"}}},
@@ -100,9 +101,11 @@ def _tag(reference: str) -> str:
 
 
 def _result(row: Row, index: int, report: dict[str, Any]) -> dict[str, Any]:
+    # GitHub takes no result without a line; a binary file is reported at its first.
     region: dict[str, Any] = {"startLine": row.line or 1}
     if row.offset is not None and not row.member:
         region["byteOffset"] = row.offset
+    # A name that is not UTF-8 stands in the path with surrogates, which cannot be encoded as they are.
     uri = quote(place(report, row.path).encode("utf-8", "backslashreplace"))
     location: dict[str, Any] = {
         "physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}

@@ -79,6 +79,7 @@ def collect(
     for name, requirement in stage.statements.items():
         by = permitted_signers(requirement.by, ACT_OF[name], trust, roles)
         if isinstance(requirement, Measured):
+            # A ticket is the gate's order, so its signer needs the right to decide and not that to evaluate.
             requirement = replace(requirement, tickets=permitted_signers(requirement.tickets, "decide", trust, roles))  # noqa: PLW2901
         requirements[name] = restricted_to(requirement, by)
         evidence.append(

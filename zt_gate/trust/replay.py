@@ -51,6 +51,7 @@ def replayer(frozen: Frozen, *, scanned: bool) -> Replay:
         frozen: the subject.
         scanned: whether the static checks passed. A model that did not pass them is never loaded.
     """
+    # Several statements may carry the same sample, and every replay loads the model in a new sandbox.
     known: dict[bytes, Replayed] = {}
 
     def replay(sample: bytes, model: dict[str, Any]) -> Replayed:
@@ -84,11 +85,13 @@ def _ask(root: Path, subject: Digest, sample: bytes, model: dict[str, Any], limi
         "sample": base64.b64encode(sample).decode("ascii"),
         "model": model,
     }
+    # Two variables only: the child loads the model, and a CI job's environment holds tokens.
     answer = run_module(_WORKER, request, limits, inherit=("PATH", "LANG"))
     if isinstance(answer, Failure):
         late = answer.kind is FailureKind.TIMEOUT
         return Replayed(problem=f"it took more than {SECONDS} seconds" if late else _SILENT)
     tried, held, problem = (answer.value.get(name) for name in ("tried", "held", "problem"))
+    # Exact types, since True is an int as well and the child has run a model that nobody trusts yet.
     if type(tried) is not int or type(held) is not int or not isinstance(problem, str) or not 0 <= held <= tried:
         return Replayed(problem=_SILENT)
     return Replayed(tried, held, printable(problem, 200))

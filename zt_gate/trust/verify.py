@@ -69,6 +69,7 @@ def verify_evidence_file(file: EvidenceFile, signers: Signers, subject: Subject)
     try:
         value = parse_object(file.data, "the file", MAX_FILE)
         statement = _bundle(value, signers, subject) if is_bundle(value) else _envelope(parse_envelope(value), signers)
+    # The operator's own root is at fault, so the run stops; blaming the file would hide that.
     except PolicyError:
         raise
     except EvidenceError as error:
@@ -85,6 +86,7 @@ def _envelope(envelope: Envelope, signers: Signers) -> VerifiedStatement:
     matching = envelope.verified_by(signers.keys)
     if matching:
         return VerifiedStatement("", statement.predicate_type, signers.of_keys(matching), statement)
+    # Key ids are unsigned and only word the message; no key was chosen by them.
     hints = sorted({printable(signature.keyid, 80) or "a key without an id" for signature in envelope.signatures})
     known = [hint for hint in hints if hint in {key.id for key in signers.keys}]
     if known:

@@ -84,6 +84,7 @@ def _record(args: argparse.Namespace, console: Console) -> int:
     from zt_gate.inputs import current_actor, open_audit_log
 
     details = dict(item.partition("=")[::2] for item in args.detail)
+    # Such details would make an event of this log look like one of another log.
     if any(name.startswith("merged_") for name in details):
         raise UsageError("details that begin with merged_ are written by audit merge alone", "use another name")
     try:

@@ -60,6 +60,7 @@ def _read(args: argparse.Namespace, see: Callable[[dict[str, Any]], object]) -> 
     for event in read_events(args.log, held, position):
         running.observe(event)
         see(event)
+        # The age of a checkpoint is that of the last event it covers, since the note itself carries no time.
         if position.count == covered:
             moment = event_time(event)
     return LogSummary(position.count, position.last, position.checkpoint, tuple(running.names)), covered, moment

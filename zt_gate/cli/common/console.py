@@ -70,6 +70,7 @@ class Console:
         from zt_gate.domain import inert  # every verb starts with this module, and most have nothing to say yet
 
         if all(isinstance(part, str) for part in parts):
+            # Names of files are printed here, and `::error::` at the start of a line is a command to GitHub's runner.
             self._err.write(inert("".join(map(str, parts))) + "\n")
         else:
             self._err.write(self._shown(self._err, parts) + "\n")

@@ -20,11 +20,13 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, since os.replace does not work across file systems.
         fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(fd, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        # mkstemp creates the file with 0600, whatever the umask.
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:

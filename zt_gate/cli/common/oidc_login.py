@@ -70,6 +70,7 @@ def with_token(predicate: dict[str, Any], file: Path | None, subject: Digest) ->
     if file is None:
         return predicate
     token = read_input(file, MAX_TOKEN).decode("ascii", "replace").strip()
+    # Compared before signing: a token for another act would be refused by the gate much later.
     if token_nonce(token) != act_nonce(subject, predicate):
         advice = "give both commands the same arguments and --at, and ask for the token with the nonce that is printed"
         raise EvidenceError(f"{printable(file)} holds no ID token for this act", advice)

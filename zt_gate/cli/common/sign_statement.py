@@ -47,6 +47,7 @@ def sign_about(
             first = frozen.refusals[0]
             raise TargetError(f"{first.message}: zt-gate never signs such a release", first.fix)
         data = payload(frozen)
+        # The files are held and not copied, so a writer could have changed them since they were hashed.
         if changed := frozen.changed():
             raise TargetError(f"{changed[0]} changed while it was signed", "let the writer finish, then sign again")
         digest = frozen.subject.digest

@@ -92,6 +92,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     checks = _checks(args.checks)
     ticket, about = read_ticket(args.ticket)
     signer = signer_from(args)
+    # A copy: the model that is loaded has to be the one whose digest is signed.
     with freeze([args.target], Freeze.COPY) as frozen, _progress(console) as progress:
         if not about.is_about(frozen.digest):
             raise UsageError(
@@ -99,6 +100,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             )
         if lacking := [check for check in checks if check not in ticket.plan]:
             raise UsageError(f"the ticket asks for no {lacking[0]}", "leave it out of --checks")
+        # The gate would refuse a measurement after this time (EVL-007), so the hours of attacks are saved.
         if datetime.now(UTC) >= ticket.expires:
             raise UsageError("the ticket has expired", "ask for a new one: zt-gate evaluate ticket")
         _scan(frozen, "target", _scan_policy(args.policy, ticket, args.target), progress)
@@ -169,6 +171,7 @@ def _evaluate(
         reference = None
         if args.reference is not None:
             reference = stack.enter_context(freeze([args.reference], Freeze.COPY))
+            # The reference is loaded by the same worker, so it has to pass the same checks.
             _scan(reference, "reference", _scan_policy(args.policy, ticket, args.target), progress)
         found = evaluate(frozen, _settings(args, checks, ticket, console), reference, progress)
     for check in checks:
@@ -232,6 +235,7 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket, conso
     declared = None
     if args.architecture is not None:
         declared = read_declaration(read_input(args.architecture, MAX_BYTES), printable(args.architecture))
+        # The author could otherwise name a harmless file and have another one served.
         if declared.file and _inside(args.architecture, args.target):
             raise UsageError(
                 "--architecture lies in the release and names the file to measure", "use a file of your own"

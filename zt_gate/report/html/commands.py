@@ -33,6 +33,7 @@ def command_block(step: Step, report: dict[str, Any]) -> Markup | None:
     commands += [f"zt-gate explain {name}" for name in step.names[:1] if re.fullmatch(r"[A-Z]{3}-\d{3}", name)]
     subject = report["subject"]
     name = subject["name"] if subject else ""
+    # Whoever made the model chose the name, and a person pastes this line into a shell.
     if _PLAIN.fullmatch(name) and not name.startswith("-"):
         commands = [re.sub(r"\bTARGET\b(?!\.)", lambda _: name, command) for command in commands]
     if not commands:

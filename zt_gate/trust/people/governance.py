@@ -89,6 +89,7 @@ def _longest_window(windows: Windows, count: int) -> dict[str, str] | None:
     """Return the incident whose window stays open longest: until fewer than `count` persons are left."""
     found = []
     for incident, people in windows.items():
+        # With the latest ends first, the window closes when the last needed person's statement expires.
         ends = sorted(people.values(), reverse=True)
         if len(ends) >= count:
             found.append((ends[count - 1][0], incident, ends[:count]))

@@ -52,6 +52,7 @@ def token_nonce(token: str) -> str | None:
     import jwt
 
     try:
+        # Only compared with the nonce of an act; whoever believes the token verifies it first.
         value = jwt.decode(token, options={"verify_signature": False}).get("nonce")
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is not a token for this act
         return None
@@ -117,10 +118,12 @@ def _verified(login: NeededLogin, token: str) -> dict[str, Any]:
     import jwt
 
     header = jwt.get_unverified_header(token)
+    # RFC 7515, section 4.1.11: who does not understand a critical extension has to refuse the token.
     _require("crit" not in header, "its header has critical extensions")
     key = _key(login, header.get("kid"))
     options: Any = {
         "require": ["iss", "aud", "sub", "iat", "exp", "nonce"],
+        # The library would compare with now; what counts is the time of the act, in `_check_times`.
         "verify_exp": False,
         "verify_nbf": False,
         "verify_iat": False,
@@ -136,6 +139,7 @@ def _key(login: NeededLogin, kid: object) -> Any:
     import jwt
 
     keys = [item for item in jwks_keys((login.issuer.jwks_json or "").encode()) if item.get("kid") == kid]
+    # With two keys of one name, which of them verifies would depend on the order of the file.
     _require(isinstance(kid, str) and len(keys) == 1, "its key is not in the pinned key set, or twice")
     (value,) = keys
     algorithm = _ALGORITHMS.get((value.get("kty"), value.get("crv")))
@@ -161,6 +165,7 @@ def _check_times(claims: Mapping[str, Any], made: float, now: float) -> None:
     """
     skew = MAX_SKEW.total_seconds()
     issued, ends, begins = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
+    # NumericDate may be a fraction (RFC 7519, section 2); True is a number in Python and is none here.
     numbers = all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (issued, ends, begins))
     _require(numbers, "its times are no numbers")
     latest = min(made + WINDOW.total_seconds(), now + skew)

@@ -20,6 +20,7 @@ def permitted_signers(by: Sequence[str], act: str, trust: Trust, roles: Mapping[
     if roles is None:
         return tuple(by)
     may = {name for name, role in roles.items() if act in role.may}
+    # An entry without a role may do nothing once the policy defines roles.
     able = {entry.id for entry in trust.entries if may & set(entry.roles)}
     return tuple(name for name in by if name in able)
 

@@ -115,6 +115,7 @@ def _shareable(duties: Duties, separate: set[frozenset[str]]) -> bool | None:
             for state in states
             for chosen in done
         }
+        # Giving up is a gap, so it blocks; a policy must not be able to keep the gate busy for hours.
         if len(states) > _MAX_STATES:
             return None
     return any(not any(state) for state in states)

@@ -128,6 +128,7 @@ class Signers:
         """Verify a chain and its leaf's signature, whoever that is; arguments and errors as `of_chain`."""
         if self.chains is None:
             raise PolicyError("the policy lists no certificate", "add one under trust.certificates")
+        # The authorities that stamp come from the pinned trusted root, keys and chains do not.
         if timestamps:
             self._require_fresh_root()
         times = verified_times(timestamps, signature, self._trust.trusted_root, self._now)
@@ -138,6 +139,7 @@ class Signers:
         if root is None or root.fetched is None or root.max_age_days is None:
             return
         fetched = parse_instant(root.fetched)
+        # A date of fetching that lies ahead would stretch the root's age limit as far as one likes.
         if not fetched - MAX_SKEW <= self._now <= fetched + timedelta(days=root.max_age_days):
             age = f"was fetched on {root.fetched} and is relied on for {root.max_age_days} days"
             advice = "compare the file with its source, and set trust.trusted_root.fetched and sha256 anew"
@@ -184,6 +186,7 @@ def _owners(trust: Trust, keys: dict[str, PublicKey]) -> dict[str, str]:
     principals = {name: f"key {key.id}" for name, key in keys.items()}
     principals |= {item.id: f"certificate {item.subject}" for item in trust.certificates}
     for number, item in enumerate(trust.identities):
+        # One certificate that matches two entries would otherwise count as two persons.
         same = [other.id for other in trust.identities[:number] if may_overlap(item, other)]
         same += [other.id for other in trust.certificates if may_bear(item, other.subject)]
         principals[item.id] = f"identity {item.id}"

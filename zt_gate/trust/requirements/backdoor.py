@@ -82,6 +82,7 @@ def _classes(predicate: Mapping[str, Any]) -> list[Any]:
     found: Any = predicate.get("backdoor")
     for name in ("detectors", "training_data", "classes"):
         found = found.get(name) if isinstance(found, Mapping) else None
+    # The list comes from the runner; advice about its classes is bounded.
     return found[:1000] if isinstance(found, list) else []
 
 

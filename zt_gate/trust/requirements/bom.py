@@ -99,6 +99,7 @@ def _components(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         ValueError: one is malformed, or there are too many.
     """
     metadata = value.get("metadata", {})
+    # A list and not recursion: components may be nested deeper than Python's stack.
     waiting = [metadata["component"]] if "component" in metadata else []
     waiting += _list(value, "components")
     seen = 0
@@ -133,6 +134,7 @@ def _check_files(components: Sequence[Mapping[str, Any]], subject: Subject, asse
         found = {item["content"].lower() for item in component.get("hashes", []) if item["alg"] == "SHA-256"}
         if component["name"] not in files:
             wrong.add(f"names the file {text(component['name'])}, which the release does not hold")
+        # Exactly one: of two SHA-256 values, another reader might believe the wrong one.
         elif found != {files[component["name"]]}:
             wrong.add(f"gives {text(component['name'])} another SHA-256 than the release has")
     for message in sorted(wrong)[:_MAX_SHOWN]:

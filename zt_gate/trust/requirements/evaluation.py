@@ -133,6 +133,7 @@ def _check_ticket(
     if ticket.stage != context.stage or ticket.policy != context.policy:
         what = f"the stage {text(ticket.stage, 60)} under the policy {ticket.policy.short}"
         assessment.finding("EVL-006", f"has a ticket for {what}, not {context.stage} under {context.policy.short}")
+    # The gate draws the seed, so that a runner cannot try seeds until one passes.
     if predicate["seed"] != ticket.seed:
         assessment.finding("EVL-006", "used another seed than the ticket's")
     started, finished = instant(predicate["startedOn"]), instant(predicate["finishedOn"])

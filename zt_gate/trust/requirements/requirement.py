@@ -15,6 +15,7 @@ from zt_gate.domain import Evidence, Finding, Gap, Severity, Subject, printable
 from zt_gate.trust.verify import VerifiedStatement
 
 MAX_SKEW = timedelta(minutes=5)
+# datetime.fromisoformat alone also reads times without a zone, which cannot be compared with the clock.
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)\Z")
 
 

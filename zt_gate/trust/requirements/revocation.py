@@ -146,6 +146,7 @@ def _signed_lists(statements: Sequence[VerifiedStatement], by: Sequence[str]) ->
     """Return every sound list that a listed revoker signed."""
     found = []
     for statement in statements:
+        # A revoker who is revoked later still revokes here: revoking a signer must not bring back what its lists took.
         if statement.kind == REVOCATIONS_TYPE and statement.in_toto is not None and statement.signers_of(by):
             try:
                 found.append(parse_list(statement.in_toto))
@@ -254,6 +255,7 @@ def _revoked_statement(data: bytes, statement: VerifiedStatement, digests: Mappi
     """Return why a statement does not count: it, or a material that it names, is revoked; empty if neither is."""
     if not digests:
         return ""  # the usual case: nothing has to be hashed and parsed again
+    # One payload can be wrapped in many envelopes, so its own digest is looked up too.
     own = {Digest.of(data).hex}
     with contextlib.suppress(EvidenceError):  # a signature without an envelope has no payload of its own
         value = parse_object(data, "the file", MAX_FILE)

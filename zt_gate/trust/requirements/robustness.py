@@ -226,6 +226,7 @@ def _approved(
             continue
         predicate = statement.in_toto.predicate
         try:
+            # The ticket fixes the statement, so that nobody can pick a weak earlier measurement to compare with.
             if predicate_digest(predicate) != baseline.statement or not statement.in_toto.is_about(baseline.subject):
                 continue
             if digest_in(predicate["data"]) == candidate.ticket.data and not predicate["problems"]:

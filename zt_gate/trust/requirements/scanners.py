@@ -91,6 +91,7 @@ def check_results(predicate: dict[str, Any], subject: Subject) -> None:
     for number, result in enumerate(results, 1):
         if not _is_result(result):
             raise ValueError(f"result {number} lacks rule, severity, message or path")
+        # A result about a file that is not here shows that the scanner looked at other bytes.
         if result["path"] not in files:
             raise ValueError(f"result {number} is about a file that the release does not hold")
 

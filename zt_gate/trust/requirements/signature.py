@@ -49,6 +49,7 @@ def signature_evidence(context: Context, requirement: Signature, statements: Seq
             found |= statement.signers_of(requirement.by)
         elif signed is not None:
             others.append(signed)
+    # One person may hold a key and an identity; signing with both is still one signer.
     people = persons(found)
     satisfied = len(people) >= requirement.needed
     if not satisfied:

@@ -43,6 +43,7 @@ def tests_evidence(context: Context, requirement: Tests, statements: Sequence[Ve
         return missing(CHECK, context.subject, "test result", command, statements)
     assessments = [_judge(statement, context, requirement) for statement in relevant]
     good = [statement for statement, assessment in zip(relevant, assessments, strict=True) if assessment.ok]
+    # Only statements that are valid by themselves add tests; a failed run must not lend its passed ones.
     passed = {name for statement in good if statement.in_toto for name in statement.in_toto.predicate["passedTests"]}
     lacking = sorted(set(requirement.suites) - passed)
     release = Assessment("release")
@@ -67,6 +68,7 @@ def _judge(statement: VerifiedStatement, context: Context, requirement: Tests) -
     if failed := predicate.get("failedTests"):
         shown = ", ".join(text(name, 60) for name in sorted(failed)[:5])
         assessment.finding("TST-002", f"{len(failed)} tests failed: {shown}", symbol="failed")
+    # A run that collected no test ends well in many runners.
     if not predicate.get("passedTests"):
         assessment.finding("TST-001", "the statement lists no test that passed")
     check_age(predicate.get("finishedOn"), requirement.max_age_days, context.now, ("TST-005", "TST-006"), assessment)

@@ -57,6 +57,7 @@ def is_bundle_without_log(value: dict[str, Any]) -> bool:
     material = value.get("verificationMaterial")
     if not isinstance(material, dict):
         return False
+    # A chain beside a log entry is an ordinary Sigstore bundle in format 0.1 or 0.2.
     return "publicKey" in material or ("x509CertificateChain" in material and not material.get("tlogEntries"))
 
 
@@ -71,6 +72,7 @@ def read_bundle_without_log(value: dict[str, Any], artifact: bytes) -> BundleWit
         EvidenceError: two ways to verify or two contents, another number of signatures than one, or malformed.
     """
     material = value["verificationMaterial"]
+    # A verifier must never pick between two kinds of material in a bundle (cosign, GHSA-fx35-mq7g-6g98).
     if sum(way in material for way in _WAYS) != 1:
         raise EvidenceError("the bundle asks for a public key and brings a certificate; it must be one of them")
     if not isinstance(material.get("tlogEntries") or [], list):
@@ -83,6 +85,7 @@ def read_bundle_without_log(value: dict[str, Any], artifact: bytes) -> BundleWit
             artifact, _message_signature(value["messageSignature"], artifact), None, chain, timestamps
         )
     envelope = parse_envelope(value["dsseEnvelope"])
+    # model-signing looks at the first signature alone and accepts garbage behind it.
     if len(envelope.signatures) != 1:
         raise EvidenceError("a bundle's envelope has exactly one signature")
     return BundleWithoutLog(envelope.signed, envelope.signatures[0].signature, envelope, chain, timestamps)

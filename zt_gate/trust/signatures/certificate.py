@@ -64,6 +64,7 @@ class ChainVerifier:
         if not trusted:
             why = next((reason for _, reason in sorted(reasons.items())), None) or "the policy lists no certificate"
             raise EvidenceError(f"the certificate of {name} does not lead to an authority of the policy: {why}")
+        # A leaf with a second name matches nobody: a match with one name says nothing about the other.
         return VerifiedChain(frozenset(entry.id for entry in trusted if found == [entry.subject]), name)
 
 
@@ -144,6 +145,7 @@ def _untrusted(
         return "it is not known when it was signed"
     for time in times:
         try:
+            # The library fixes the time when the verifier is built, so each time needs its own.
             _path_verifier(roots, time).verify(leaf, others)
         except Exception as error:  # noqa: BLE001 - the library's own error, or one about a malformed extension
             return f"at {time:%Y-%m-%dT%H:%M:%SZ}, {printable(str(error), 160)}"
@@ -155,10 +157,12 @@ def _path_verifier(roots: Sequence[Certificate], time: datetime) -> ClientVerifi
     from cryptography import x509
     from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
 
+    # RFC 5280 leaves it to the issuer whether key usages are critical (sections 4.2.1.3 and 4.2.1.12).
     usual = Criticality.AGNOSTIC
     leaf = (
         ExtensionPolicy.permit_all()
         .require_present(x509.KeyUsage, usual, _may_sign_data)
+        # A leaf without this extension may be used for any purpose (RFC 5280, section 4.2.1.12).
         .may_be_present(x509.ExtendedKeyUsage, usual, _is_for_code)
     )
     authority = (

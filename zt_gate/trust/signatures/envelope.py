@@ -20,6 +20,7 @@ from zt_gate.trust.signatures.keys import PrivateKey, PublicKey, load_private
 from zt_gate.trust.statements.statement import PAYLOAD_TYPE, manifest_statement, parse_statement
 
 MAX_ENVELOPE = 64 << 20
+# Every signature is tried with every key of the policy, so this bounds the work that a file can cause.
 MAX_SIGNATURES = 16
 _SPLIT = "split the release, or pack its many small files into fewer"
 
@@ -63,6 +64,7 @@ def parse_envelope(value: Any) -> Envelope:
     """
     if not isinstance(value, dict) or not {"payload", "payloadType", "signatures"} <= set(value):
         raise EvidenceError("not a DSSE envelope: it needs payload, payloadType and signatures")
+    # The encoding that is signed includes the type: under another type, the same payload means something else.
     if value["payloadType"] != PAYLOAD_TYPE:
         raise EvidenceError(f"the payload type is {printable(str(value['payloadType']), 80)}, not {PAYLOAD_TYPE}")
     signatures = value["signatures"]
@@ -187,6 +189,7 @@ def base64_bytes(text: Any, what: str) -> bytes:
                 data = base64.b64decode(text, altchars=alphabet, validate=True)
             except (binascii.Error, ValueError):
                 continue
+            # b64decode ignores stray bits in the last letter, so two texts can decode to the same bytes.
             if base64.b64encode(data, altchars=alphabet).decode() == text:
                 return data
     raise EvidenceError(f"the {what} is not base64")

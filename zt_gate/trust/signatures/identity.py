@@ -141,6 +141,7 @@ def _segment_matches(pattern: str, text: str) -> bool:
         return False
     at = len(first)
     for piece in middle:  # matching each piece as far left as possible leaves most room for the rest: no backtracking
+        # One letter stays for the `*` itself, which never stands for nothing.
         at = text.find(piece, at + 1)
         if at < 0:
             return False
@@ -167,6 +168,7 @@ def _raw(certificate: Certificate, oid: str) -> bytes | None:
         value = certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier(oid)).value
     except x509.ExtensionNotFound:
         return None
+    # cryptography gives unknown extensions as raw bytes; whatever it parsed itself is none of Fulcio's.
     return value.value if isinstance(value, x509.UnrecognizedExtension) else None
 
 
@@ -177,4 +179,5 @@ def _name(item: GeneralName) -> str:
         return item.value
     if isinstance(item, x509.OtherName) and item.type_id.dotted_string == USERNAME:
         return der_utf8(item.value)
+    # It counts as a name, so that a certificate with a hidden second name matches nobody. A `*` matches no space.
     return "(other name)"

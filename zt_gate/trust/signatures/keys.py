@@ -89,10 +89,12 @@ def load_private(pem: bytes, passphrase: bytes | None = None, place: str = "the 
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     _one_block(pem, place, "PRIVATE KEY", "name the private key (NAME.key), made by: zt-gate keygen")
+    # PKCS #8 says so in its label, SEC 1 in a Proc-Type header.
     encrypted = b"ENCRYPTED" in pem
     if encrypted and not passphrase:
         raise EvidenceError(f"{place} is encrypted", f"set {PASSPHRASE_VARIABLE} to its passphrase")
     try:
+        # The library raises TypeError for a passphrase that a plain key does not need.
         crypto = load_pem_private_key(pem, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         why = "wrong passphrase, or a damaged file" if encrypted else "damaged, or of an unknown kind"
@@ -164,6 +166,7 @@ def _refuse_existing(*paths: Path) -> None:
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:
+    # O_EXCL and O_NOFOLLOW refuse what appeared at this path since `_refuse_existing` looked.
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(fd, "wb") as stream:
         os.fchmod(fd, mode)  # the umask must not decide what a key file's mode is

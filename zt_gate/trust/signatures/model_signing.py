@@ -31,6 +31,7 @@ TYPES = (MODEL_SIGNATURE_TYPE, DIGESTS_TYPE)
 
 _WHOLE = "."
 """Name of the only resource where a single file was signed; the subject then carries the file's name."""
+# OMS verifiers skip git's own files (spec section 6.2), so code that is put there after signing still verifies.
 _NEVER_SIGNED = {".git", ".github", ".gitignore", ".gitattributes"}
 _MAX_FINDINGS = 20
 _FIX_FORMAT = "sign with: model_signing sign --hash_algorithm sha256, without shards; or with: zt-gate sign"
@@ -78,12 +79,14 @@ def read_model(statement: Statement) -> SignedModel:
     if len(statement.subjects) != 1 or not isinstance(resources, list) or not resources:
         raise EvidenceError("an OMS statement has one subject, and a list of resources")
     named = [_resource(item) for item in resources]
+    # Spec section 6.5.1: digests in order, without names. Two files that swap names keep this root.
     root = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in named)).hexdigest()
     if root != statement.subjects[0].digest.hex:
         raise EvidenceError("the root digest is not that of the listed resources")
     if [name for name, _ in named] == [_WHOLE]:
         named = [(statement.subjects[0].name, named[0][1])]
     files = dict(named)
+    # The dict kept the last of two equal names, so the other digest would never be compared.
     if len(files) != len(named):
         raise EvidenceError("a resource is listed twice")
     for name in files:
@@ -117,6 +120,7 @@ def model_statement(subject: Subject, *, single_file: bool) -> bytes:
         "subject": [{"name": name, "digest": {"sha256": root}}],
         "predicateType": MODEL_SIGNATURE_TYPE,
         "predicate": {
+            # Where links are allowed, model-signing does not hash what a linked folder holds.
             "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
             "resources": resources,
         },
@@ -171,6 +175,7 @@ def _resource(item: Any) -> tuple[str, str]:
 def _check_name(name: str) -> None:
     parts = name.split("/")
     plain = unicodedata.is_normalized("NFC", name) and printable(name, len(name) + 1) == name and "\\" not in name
+    # model-signing itself follows `../` in signed names out of the model (model-transparency PR #647).
     if not plain or any(part in ("", ".", "..") for part in parts):
         raise EvidenceError(f"the resource name {printable(name, 120)!r} is no plain path inside the model")
 
@@ -202,6 +207,7 @@ def _left_out(model: SignedModel, subject: Subject, unsigned: Sequence[str]) -> 
 def _why_left_out(entry: Entry, model: SignedModel) -> str:
     if not entry.is_content or entry.path in model.files:
         return _wordless(entry)
+    # model-signing adopts these even against the verifier's own settings. Here they only explain a finding.
     by_signer = any(_under(entry.path, (path, f"{path.rstrip('/')}/")) for path in model.ignored)
     return "is not signed; the signer declared to ignore it" if by_signer else "is not signed"
 

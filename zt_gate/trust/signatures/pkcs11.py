@@ -62,6 +62,7 @@ class TokenKey:
         signed = Envelope(payload, ()).signed
         with _session(self._uri, self._pin) as session:
             signature = _signature(_key(session, self._uri, private=True), _hashed(self.public, signed))
+        # PKCS #11 does not tie the public and the private object of one label together, so the pair is tested.
         if not verifies(self.public, signature, signed):
             raise EvidenceError("the token's signature does not verify with its public key", "check the key's id")
         return envelope_json(payload, self.public.id, signature)
@@ -86,6 +87,7 @@ def parse_uri(text: str) -> TokenUri:
     if values.pop("type", b"private") != b"private":
         raise UsageError("the PKCS #11 URI asks for another type of object than private", "leave `type` out")
     module = values.pop("module-path", b"")
+    # dlopen(3) looks a bare name up in LD_LIBRARY_PATH: the environment would choose the library that gets the PIN.
     if not module.startswith(b"/"):
         raise UsageError("the PKCS #11 URI has no absolute module-path", _EXAMPLE)
     if "object" not in values and "id" not in values:
@@ -145,6 +147,7 @@ def _session(uri: TokenUri, pin: str) -> Iterator[Any]:
         ) from None
     try:
         serial = None if uri.serial is None else uri.serial.encode()
+        # SoftHSM always shows one more token that is not initialised; without the flag the only token is ambiguous.
         with library.get_token(
             token_label=uri.token, token_serial=serial, token_flags=pkcs11.TokenFlag.TOKEN_INITIALIZED
         ).open(user_pin=pin) as session:

@@ -71,6 +71,7 @@ class BundleVerifier:
         bundle = Bundle.from_json(text)
         anyone = _Anyone()
         payload = self._content(bundle, anyone, artifact)
+        # Fails closed should a later sigstore skip the policy, and with it the certificate.
         if not anyone.asked:
             raise EvidenceError("the library did not look at the certificate")
         matching = frozenset(item.id for item in self._identities if matches_identity(bundle.signing_certificate, item))
@@ -83,6 +84,7 @@ class BundleVerifier:
             self._verifier.verify_artifact(artifact, bundle, policy)
             return None
         kind, payload = self._verifier.verify_dsse(bundle, policy)
+        # The library's verify_dsse compares neither the payload type nor the subject; callers have to.
         if kind != PAYLOAD_TYPE:
             raise EvidenceError(f"the payload type is {printable(kind, 80)}, not {PAYLOAD_TYPE}")
         return payload
@@ -130,6 +132,7 @@ def normalised(value: dict[str, Any]) -> dict[str, Any]:
     material = dict(value["verificationMaterial"])
     entries = []
     for item in material.get("tlogEntries") or []:
+        # @sigstore/sign leaves these out of bundles from a log with a single leaf.
         entry = {"logIndex": "0", **item}
         if entry.get("inclusionProof"):
             entry["inclusionProof"] = {"logIndex": "0", "hashes": [], **entry["inclusionProof"]}

@@ -54,6 +54,7 @@ class SigstoreIdentity:
         from zt_gate.trust.signatures.sigstore_bundle import BundleVerifier
         from zt_gate.trust.signatures.strict_verifier import StrictVerifier
 
+        # No identities: whether a policy trusts this signer is for each gate to decide, not for the signer.
         verifier = BundleVerifier(StrictVerifier(self._config.trusted_root, datetime.now(UTC)), ())
         try:
             verifier.verify(bundle, b"")

@@ -45,6 +45,7 @@ class StrictVerifier(Verifier):
         verified = super()._verify_timestamp_authority(bundle)
         data = bundle.verification_material.timestamp_verification_data
         expected = len(data.rfc3161_timestamps) if data else 0
+        # The library drops a timestamp that does not verify and returns the others.
         if len(verified) != expected:
             raise VerificationError("not every timestamp in the bundle verifies")
         return verified
@@ -60,6 +61,7 @@ class StrictVerifier(Verifier):
         if bundle.verification_material.timestamp_verification_data:
             times += self._verify_timestamp_authority(bundle)
         entry = bundle.log_entry._inner  # noqa: SLF001 - the library has no public way to the log entry's fields
+        # The library takes this time from dsse and hashedrekord 0.0.1 entries alone (sigstore-python #1384).
         if entry.integrated_time and entry.inclusion_promise:
             # The promise itself is verified with the rest of the log entry, by the library.
             at = datetime.fromtimestamp(entry.integrated_time, tz=UTC)
@@ -104,6 +106,7 @@ def _compare_intoto(bundle: Bundle, envelope: Any) -> None:
     payload_hash = {"algorithm": "sha256", "value": hashlib.sha256(envelope.payload).hexdigest()}
     if (body["kind"], body["apiVersion"]) != ("intoto", "0.0.2") or len(signatures) != 1:
         raise VerificationError("the log entry is not what the bundle says")
+    # Otherwise an entry about another statement of this signer would lend its time to this one.
     if content["payloadHash"] != payload_hash or content["envelope"]["payloadType"] != envelope.payload_type:
         raise VerificationError("the log entry is about another payload")
     # Rekor stores the signature's base64 text as bytes, hence encoded twice.

@@ -64,6 +64,7 @@ def _time(token: bytes, signature: bytes, authorities: Sequence[Any]) -> datetim
     response = decode_timestamp_response(token)
     time: datetime = response.tst_info.gen_time
     for authority in authorities:
+        # A timestamp outlives its authority's certificate; whether that was valid at the time is tested below.
         leaf, *between, root = authority.certificates(allow_expired=True)
         builder = VerifierBuilder().tsa_certificate(leaf).add_root_certificate(root)
         for certificate in between:
@@ -73,6 +74,7 @@ def _time(token: bytes, signature: bytes, authorities: Sequence[Any]) -> datetim
         except VerificationError:
             continue
         begins, ends = authority.validity_period_start, authority.validity_period_end
+        # The end is part of the period (protobuf-specs, TimeRange), as in `bundle_verifier`.
         in_use = begins <= time and (ends is None or time <= ends)
         if in_use and leaf.not_valid_before_utc <= time <= leaf.not_valid_after_utc:
             return time

@@ -80,6 +80,7 @@ def result_predicate(
         "configuration": [
             {"name": name, "digest": {"sha256": item.hex}} for name, item in sorted(configuration.items())
         ],
+        # A name that passed in one suite and failed in another has failed.
         "passedTests": sorted(set(passed) - set(failed)),
         "warnedTests": [],
         "failedTests": sorted(set(failed)),

@@ -36,9 +36,11 @@ def read_junit(data: bytes) -> JUnit:
     import xml.etree.ElementTree as ET
 
     try:
+        # Some test runners on Windows begin the file with a byte order mark.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise EvidenceError("the JUnit file is not UTF-8", "let the test runner write UTF-8") from None
+    # Entities let a small XML file grow without end ("billion laughs"); without a declaration there are none.
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise EvidenceError("the JUnit file declares a document type", "no test runner needs one; remove it")
     try:

@@ -70,6 +70,7 @@ def ml_bom(
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
+        # From the digest and the time, not at random, so that the same inputs give the same bytes.
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{subject.digest} {created}')}",
         "version": 1,
         "metadata": {"timestamp": created, "component": model},
@@ -134,11 +135,13 @@ def _libraries(requirements: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     found: dict[str, dict[str, Any]] = {}
     unread = []
     for raw in requirements.decode("utf-8", "replace").splitlines():
+        # A line may hold an index URL with a password, and a bill of materials is published.
         line = mask(re.sub(r"(^|\s)#.*", "", raw).strip())
         match = _REQUIREMENT.match(line)
         if match is None or "@" in (match["other"] or ""):
             unread += [printable(line, 200)] if line else []
             continue
+        # PEP 503: `Foo_Bar` and `foo-bar` are one project, and a package URL names it in this form.
         name = re.sub(r"[-_.]+", "-", match["name"]).lower()
         version = {"version": match["version"]} if match["version"] else {}
         purl = f"pkg:pypi/{name}" + (f"@{match['version']}" if match["version"] else "")

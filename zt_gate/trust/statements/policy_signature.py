@@ -46,6 +46,7 @@ def verify_policy(loaded: LoadedPolicy, data: bytes | None, keys: Sequence[Publi
         return PolicySignature(problem=f"its signature is larger than {_MAX_BYTES} bytes")
     try:
         envelope = read_envelope(data)
+        # The keys come from the operator; a policy that named its own would vouch for itself.
         signers = envelope.verified_by(keys) if keys else frozenset()
         if not signers:
             return PolicySignature(problem="its signature is by none of the keys that were named")

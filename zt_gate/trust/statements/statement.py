@@ -88,6 +88,7 @@ def parse_statement(data: bytes) -> Statement:
     """
     value = parse_object(data, "the statement", MAX_STATEMENT)
     kind, subjects, predicate = value.get("predicateType"), value.get("subject"), value.get("predicate", {})
+    # v0.1 is the format in which many SLSA builders still sign; no other statement needs it.
     older = kind in (PROVENANCE_TYPE, PROVENANCE_TYPE_02) and value.get("_type") == STATEMENT_TYPE_01
     if value.get("_type") != STATEMENT_TYPE and not older:
         raise EvidenceError(f"the statement is not of type {STATEMENT_TYPE}")
@@ -129,6 +130,7 @@ def statement_about(name: str, digest: Digest, predicate_type: str, predicate: d
     }
     try:
         return canonical_json(value)
+    # Canonical JSON takes no fractions here, and scores of other tools are fractions.
     except (TypeError, ValueError):
         return _sorted_json(value)
 

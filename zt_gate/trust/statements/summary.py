@@ -146,6 +146,7 @@ def verify_summary(data: bytes, digest: Digest | FastDigest, requirements: Summa
     """
     try:
         envelope = read_envelope(data)
+        # An empty list of keys accepts nobody, whatever the envelope says.
         if not requirements.keys or not envelope.verified_by(requirements.keys):
             return ["its signature is by none of the keys that count here"]
         parsed = parse_statement(envelope.payload)
@@ -154,6 +155,7 @@ def verify_summary(data: bytes, digest: Digest | FastDigest, requirements: Summa
         if isinstance(digest, FastDigest):
             if reason := _other_bytes(parsed.predicate[EXTENSION].get("blake3"), digest):
                 return [reason]
+            # The fast digest matched, so the bytes are known; every other step compares the subject's own digest.
             digest = subject_and_signers(data, requirements.keys)[0]
         if not parsed.is_about(digest):
             about = ", ".join(named.digest.short for named in parsed.subjects[:3])
@@ -177,6 +179,7 @@ def _unmet(predicate: dict[str, Any], digest: Digest, requirements: SummaryRequi
     reasons = []
     if predicate["verifier"]["id"] != VERIFIER:
         reasons.append(f"it was written by {printable(str(predicate['verifier']['id']), 120)}, not by zt-gate")
+    # SLSA has the verifier compare it, since one signed summary must not serve for another resource.
     if predicate["resourceUri"] != f"urn:zt-gate:{digest}":
         reasons.append("its resource is another one than its subject")
     if predicate["verificationResult"] != "PASSED":

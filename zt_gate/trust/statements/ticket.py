@@ -100,6 +100,7 @@ def parse_ticket(statement: Statement) -> Ticket:
         baseline = value.get("baseline")
         if issued is None or expires is None or not isinstance(stage, str):
             raise ValueError("stage, issuedOn or expires is malformed")
+        # Not isinstance: True is an int as well.
         if type(samples) is not int or not 1 <= samples <= MAX_SAMPLES:
             raise ValueError("the number of samples is impossible")
         if not all(isinstance(value[name], str) and _HEX.fullmatch(value[name]) for name in ("nonce", "seed")):
