@@ -136,7 +136,10 @@ PLAIN = text("nobs") + b"K\x05"
         (DATA + b"}(" + PLAIN + text("__doc__") + b"Nub", set()),
         (DATA + b"}(" + text("restore_model_spec") + b"\x88ub", {"ART-114"}),
         (DATA + b"}(" + text("formula") + text("y ~ x") + b"ub", {"ART-114"}),
-        (DATA + b"}(" + stack_name("numpy", "str_") + text("formula") + b"\x85R" + text("y ~ x") + b"ub", {"ART-114"}),
+        (
+            DATA + b"}(" + stack_name("numpy", "str_") + text("formula") + b"\x85R" + text("y ~ x") + b"ub",
+            {"ART-105", "ART-114"},
+        ),
         (OTHER + b"}(" + PLAIN + text("formula") + text("y") + b"ub", set()),
         (OTHER + b"}(" + text("formula") + text("y") + b"ub" + DATA + b"}(" + PLAIN + b"ub\x86", {"ART-114"}),
     ],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zt_gate.scan.artifacts.pickles.values import (
     FLOAT,
     FROZENSET,
+    KEEP_LINE,
     KEEP_TEXT,
     LIST,
     LONG_INT,
@@ -25,9 +26,6 @@ from zt_gate.scan.artifacts.pickles.values import (
 
 if TYPE_CHECKING:
     from zt_gate.scan.artifacts.pickles.machine import Machine
-
-_LONGEST_ESCAPE = len(r"\U00000041")
-"""Bytes that the text protocols may spend on one character: the length is judged after the escapes are undone."""
 
 Handler = Callable[["Machine"], "bool | None"]
 HANDLERS: list[Handler | None] = [None] * 256
@@ -170,7 +168,7 @@ HANDLERS[0x55], HANDLERS[0x54] = _text_of(1, latin=True), _text_of(4, latin=True
 @opcode(b"V")
 def _unicode(m: Machine) -> None:
     line = text_line(m)
-    if len(line) > KEEP_TEXT * _LONGEST_ESCAPE:
+    if len(line) > KEEP_LINE:
         m.stack.append(LONG_TEXT)
         return
     try:
@@ -184,7 +182,7 @@ def _string(m: Machine) -> None:
     line = text_line(m).strip(b" \t\r\n\v\f")
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         m.refuse("a STRING without quotes")
-    if len(line) > KEEP_TEXT * _LONGEST_ESCAPE:
+    if len(line) > KEEP_LINE:
         m.stack.append(LONG_TEXT)
         return
     try:

@@ -13,6 +13,8 @@ from typing import Any
 
 KEEP_TEXT = 256
 """Bytes of text that are kept; no module or attribute name that matters is longer."""
+KEEP_LINE = KEEP_TEXT * len(r"\U00000041")
+"""Bytes that a text protocol may spend on that, since the length is judged once the escapes are undone."""
 KEEP_ITEMS = 64
 """Items of a tuple, or string keys of a dict, that are kept."""
 ARRAY_KEYS = frozenset({"shape", "dtype", "numpy_array_alignment_bytes"})
