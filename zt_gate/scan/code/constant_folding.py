@@ -11,14 +11,14 @@ UNKNOWN = "\0"
 """Stands for a part that is decided at run time."""
 
 
-class Names(Protocol):
+class KnownNames(Protocol):
     """What is known about the names of a module; `name_resolution` implements it."""
 
     def options(self, node: ast.expr) -> list[ast.expr]:
         """Return the expressions that one may stand for, itself where nothing is known about it."""
 
 
-def text_of(node: ast.expr, names: Names, depth: int = 0) -> str | None:
+def text_of(node: ast.expr, names: KnownNames, depth: int = 0) -> str | None:
     """Return the text that an expression makes, with `UNKNOWN` for parts that are not known; None if it is no text."""
     if depth > _DEPTH:
         return UNKNOWN
@@ -46,7 +46,7 @@ def text_of(node: ast.expr, names: Names, depth: int = 0) -> str | None:
     return None
 
 
-def _part(node: ast.expr, names: Names, depth: int) -> str:
+def _part(node: ast.expr, names: KnownNames, depth: int) -> str:
     """Return the one text of an operand, or `UNKNOWN` where it has none or several."""
     if isinstance(node, (ast.Constant, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.Call)):
         text = text_of(node, names, depth + 1)
@@ -56,12 +56,12 @@ def _part(node: ast.expr, names: Names, depth: int) -> str:
     return UNKNOWN if found is None else found
 
 
-def _sum(left: ast.expr, right: ast.expr, names: Names, depth: int) -> str | None:
+def _sum(left: ast.expr, right: ast.expr, names: KnownNames, depth: int) -> str | None:
     first, second = _part(left, names, depth), _part(right, names, depth)
     return None if first == second == UNKNOWN else (first + second)[:_LONGEST]
 
 
-def _percent(pattern: str | None, right: ast.expr, names: Names, depth: int) -> str | None:
+def _percent(pattern: str | None, right: ast.expr, names: KnownNames, depth: int) -> str | None:
     if pattern is None:
         return None
     parts = right.elts if isinstance(right, ast.Tuple) else [right]
@@ -70,7 +70,7 @@ def _percent(pattern: str | None, right: ast.expr, names: Names, depth: int) -> 
     return pattern[:_LONGEST]
 
 
-def _call(node: ast.Call, names: Names, depth: int) -> str | None:
+def _call(node: ast.Call, names: KnownNames, depth: int) -> str | None:
     match node:
         case ast.Call(func=ast.Attribute(value=pattern, attr="format"), args=args):
             text = text_of(pattern, names, depth + 1)
