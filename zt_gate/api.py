@@ -176,12 +176,13 @@ def check(
         ZtGateError: nothing could be decided.
     """
     from zt_gate.inputs import open_audit_log
-    from zt_gate.intake.containment import refuse_files_inside
+    from zt_gate.intake.containment import refuse_named_inside, refuse_policy_inside
 
     place, results, keys = Path(target), [Path(item) for item in sarif], [Path(key) for key in policy_keys]
     request = _request(place, os.fspath(policy), stage, evidence, keys)
     named = [("audit log", _path(audit_log)), ("OSV database", _path(osv)), *(("SARIF file", path) for path in results)]
-    refuse_files_inside(place, request.policy, [*named, *(("policy key", key) for key in keys)])
+    refuse_named_inside(place, [*named, *(("policy key", key) for key in keys)])
+    refuse_policy_inside(request.policy, [place])
     limits = _limits(max_files, max_bytes)
     request = replace(request, sarif=results, osv=_path(osv), limits=limits, actor=actor or request.actor, team=team)
     report = _report(request, _path(cache), open_audit_log(_path(audit_log), _path(audit_key)))

@@ -149,13 +149,13 @@ def test_report_only_promotes_nothing(shop, tmp_path):
 def test_a_version_that_changed_after_the_check_is_refused(shop, tmp_path, monkeypatch, capsys):
     from zt_gate.registry.client import RegistryClient as Client
 
-    bring = Client.bring
+    submit = Client.submit_summary
 
     def and_then_change(self, version, summary):
-        bring(self, version, summary)
+        submit(self, version, summary)
         (tmp_path / "artifacts" / "0" / "model-1" / "weights.txt").write_bytes(b"changed")
 
-    monkeypatch.setattr(Client, "bring", and_then_change)
+    monkeypatch.setattr(Client, "submit_summary", and_then_change)
     assert promote(tmp_path, "models:/x/1") == 1
     assert "no verdict" in capsys.readouterr().out
     assert shop.aliases("x") == {}

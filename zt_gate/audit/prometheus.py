@@ -82,7 +82,7 @@ def _decisions(metrics: LogMetrics) -> Iterator[MetricFamily]:
     )
     yield _counters(
         "zt_gate_authn_denied",
-        "Blocked runs by statement that was missing, invalid or from nobody whom the policy trusts.",
+        "Blocked runs by statement that was missing, invalid or from no signer that the policy trusts.",
         [({"reason": reason}, number) for reason, number in sorted(metrics.authn_denied.items())],
     )
     yield _counters(

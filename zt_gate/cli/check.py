@@ -94,15 +94,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         open_cache,
         verify_policy_signature,
     )
-    from zt_gate.intake.containment import refuse_files_inside
+    from zt_gate.intake.containment import refuse_named_inside, refuse_policy_inside
     from zt_gate.policy.load import load_policy
 
-    policy = load_policy(args.policy)
     named = [(name.replace("_", " "), getattr(args, name)) for name in _OUTSIDE]
     named += [("SARIF file", path) for path in args.import_sarif]
     named += [("policy key", path) for path in args.policy_key or ()]
-    refuse_files_inside(args.target, policy, named)
+    refuse_named_inside(args.target, named)
+    # Before the policy is read, so that a bad policy is reported in `--out` as well.
     expect_reports(args, console)
+    policy = load_policy(args.policy)
+    refuse_policy_inside(policy, [args.target])
     with open_cache(args.cache, [args.target]) as cache:
         request = Request(
             targets=[args.target],

@@ -46,13 +46,12 @@ def refuse_policy_inside(policy: LoadedPolicy, targets: Iterable[Path]) -> None:
             refuse_inside(file.path, target, file.what)
 
 
-def refuse_files_inside(target: Path, policy: LoadedPolicy, named: Iterable[tuple[str, Path | None]]) -> None:
-    """Refuse a policy, with every file that it names, and other files of the operator's that lie inside the target.
+def refuse_named_inside(target: Path, named: Iterable[tuple[str, Path | None]]) -> None:
+    """Refuse files of the operator's that lie inside the target.
 
     Args:
         target: what is judged.
-        policy: what it is judged by.
-        named: other files, each with what it is; None where none was named.
+        named: the files, each with what it is; None where none was named.
 
     Raises:
         UsageError: as `refuse_inside`.
@@ -60,7 +59,6 @@ def refuse_files_inside(target: Path, policy: LoadedPolicy, named: Iterable[tupl
     for what, path in named:
         if path is not None:
             refuse_inside(path, target, what)
-    refuse_policy_inside(policy, [target])
 
 
 def is_inside(path: Path, target: Path) -> bool:
