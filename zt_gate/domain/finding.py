@@ -103,7 +103,7 @@ class Finding:
             offset: byte offset.
             line: 1-based line.
             symbol: what the finding is about.
-            fix: a remedy for this very case.
+            fix: the fix for this very case.
 
         Raises:
             ValueError: the catalogue has no such rule, or does not allow it this severity.

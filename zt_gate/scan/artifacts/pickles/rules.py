@@ -204,7 +204,7 @@ class PickleJudge:
             self._formula()
 
     def _may(self, name: str, use: str) -> bool:
-        """Whether objects of a class may be changed like that. Of a class that is on no list, its import tells."""
+        """Whether objects of a class may be changed like that. Of a class that is not on any list, its import tells."""
         key = (name, use)
         if key not in self._uses:
             uses = load_globals().uses(name, torch=self.torch)
