@@ -27,8 +27,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.mlflow_server import Server  # noqa: E402 - the tests' own server
-from support.registry_site import Registry, Site, write_model  # noqa: E402
+from tests.support.mlflow_server import Server  # noqa: E402 - the tests' own server
+from tests.support.registry_site import Registry, Site, write_model  # noqa: E402
 
 Request = Callable[[Registry], Any]
 NAME, VERSIONS, MEGABYTES = "timed", 200, 100

@@ -97,8 +97,7 @@ def timed(work: Callable[[], object], runs: int) -> dict[str, float]:
 def time_bundle(runs: int) -> dict[str, float]:
     """Time the verification of one Sigstore bundle, from its bytes to the names of its signers."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from support.private_sigstore import PrivateSigstore
-
+    from tests.support.private_sigstore import PrivateSigstore
     from zt_gate.domain import Digest, Entry, Manifest, Mode, Subject
     from zt_gate.policy.trust_roots import Identity, Trust, TrustedRoot
     from zt_gate.trust.evidence_folder import EvidenceFile

@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from support import runners
-from support.pipelines import GITHUB, WORKFLOW
-from support.releases import HOSTILE_PICKLE, safetensors, write_release
+
+from tests.support import runners
+from tests.support.pipelines import GITHUB, WORKFLOW
+from tests.support.releases import HOSTILE_PICKLE, safetensors, write_release
 
 pytestmark = pytest.mark.frontends
 PACKAGE = ("zt_gate", "rules", "actions", "pyproject.toml", "README.md", "LICENSE", "constraints.txt")

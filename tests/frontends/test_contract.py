@@ -13,8 +13,9 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-from support import runners
-from support.releases import HOSTILE_PICKLE, safetensors, write_release
+
+from tests.support import runners
+from tests.support.releases import HOSTILE_PICKLE, safetensors, write_release
 
 pytestmark = [pytest.mark.frontends, pytest.mark.timeout(900)]
 

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 import yaml
-from support import runners
-from support.verbs import call
 
+from tests.support import runners
+from tests.support.verbs import call
 from zt_gate.cli import init, lint_pipeline
 from zt_gate.errors import UsageError
 from zt_gate.policy.load import load_policy

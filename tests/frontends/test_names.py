@@ -11,11 +11,11 @@ import sys
 import unicodedata
 
 import pytest
-from support import runners
-from support.hostile_names import COUNT, names
-from support.releases import write_release
-from support.verbs import call
 
+from tests.support import runners
+from tests.support.hostile_names import COUNT, names
+from tests.support.releases import write_release
+from tests.support.verbs import call
 from zt_gate.cli import check, scan
 from zt_gate.domain import printable
 from zt_gate.domain.text import BIDI

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
-from support import models, runners
-from support.releases import write_release
+
+from tests.support import models, runners
+from tests.support.releases import write_release
 
 pytestmark = pytest.mark.frontends
 CALLER = """

@@ -11,8 +11,8 @@ from collections import defaultdict
 from functools import cache
 
 import flatbuffers
-from support.protobuf import message, varint
 
+from tests.support.protobuf import message, varint
 from zt_gate.corpus.registry import all_constructs
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.registry import FORMATS, identify
@@ -111,7 +111,7 @@ OWN = {
 @cache
 def seeds():
     """Return for each format, by its place in the registry, the files that it examines: name and bytes."""
-    from fuzz import test_artifacts, test_graphs, test_model_formats
+    from tests.fuzz import test_artifacts, test_graphs, test_model_formats
 
     found = defaultdict(dict)
     files = [item for module in (test_artifacts, test_graphs, test_model_formats) for item in module.SEEDS.items()]

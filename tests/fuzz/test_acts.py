@@ -2,8 +2,21 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.people import GLASS, KEYS, NOW, SUBJECT, act, allowed, decide, policy, separated, signed, stamp, waiver
 
+from tests.support.people import (
+    GLASS,
+    KEYS,
+    NOW,
+    SUBJECT,
+    act,
+    allowed,
+    decide,
+    policy,
+    separated,
+    signed,
+    stamp,
+    waiver,
+)
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
 

@@ -13,10 +13,10 @@ import time
 import zipfile
 
 import pytest
-from fuzz.seeds import head_of, seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.seeds import head_of, seeds
 from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.registry import FORMATS, examine
 from zt_gate.scan.interface import Examination

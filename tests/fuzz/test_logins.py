@@ -2,8 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.logins import MADE, office, predicate, shown, signed_with, token
-from support.people import act, allowed, decide, signed
+
+from tests.support.logins import MADE, office, predicate, shown, signed_with, token
+from tests.support.people import act, allowed, decide, signed
 
 RULES = office()
 ABOUT = predicate(RULES)

@@ -3,8 +3,8 @@
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.manifests import ENVOY, HONEST
 
+from tests.support.manifests import ENVOY, HONEST
 from zt_gate.codecs.strict_yaml import load
 from zt_gate.intake import MemorySource
 from zt_gate.scan.deploy.check import _judge

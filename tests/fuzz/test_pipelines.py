@@ -4,8 +4,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pipelines import HONEST
 
+from tests.support.pipelines import HONEST
 from zt_gate.codecs.strict_yaml import load
 from zt_gate.domain import Status
 from zt_gate.intake import MemorySource

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.secret_values import tokens
 
+from tests.support.secret_values import tokens
 from zt_gate.errors import UsageError
 from zt_gate.intake import MemorySource
 from zt_gate.scan.dependencies.check import judge_stated, reader_of

@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.authority import Authority, der
-from support.private_sigstore import PrivateSigstore, utf8_string
 
+from tests.support.authority import Authority, der
+from tests.support.private_sigstore import PrivateSigstore, utf8_string
 from zt_gate.errors import EvidenceError, UsageError
 from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
 from zt_gate.trust.people.signers import Signers

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.releases import HOSTILE_PICKLE, write_release
 
+from tests.support.releases import HOSTILE_PICKLE, write_release
 from zt_gate.domain import Digest
 from zt_gate.intake import Freeze, freeze
 from zt_gate.intake.authenticated_cache import AuthenticatedCache

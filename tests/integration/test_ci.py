@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from support.releases import write_release
+
+from tests.support.releases import write_release
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "NO_COLOR": "1"}
 

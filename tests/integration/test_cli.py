@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.releases import HOSTILE_PICKLE, safetensors, write_release
+
+from tests.support.releases import HOSTILE_PICKLE, safetensors, write_release
 
 STARTS = {
     "json": "{", "sarif": "{", "gitlab": "{", "codequality": "[", "html": "<!doctype html>", "junit": "<?xml",

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from support.manifests import HONEST, VLLM, deployment
+from tests.support.manifests import HONEST, VLLM, deployment
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "NO_COLOR": "1"}
 OPEN = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a, namespace: ml}\nspec: {}\n"

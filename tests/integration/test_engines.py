@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from support.releases import write_release
 
+from tests.support.releases import write_release
 from zt_gate.corpus.opcodes import call, program, stack_name
 from zt_gate.domain import Decision
 from zt_gate.gate import Request, check

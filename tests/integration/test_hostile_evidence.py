@@ -11,8 +11,8 @@ import sys
 import time
 
 import pytest
-from support.oms import write_model
 
+from tests.support.oms import write_model
 from zt_gate.cli.main import main
 from zt_gate.trust.signatures.bundle_without_log import MEDIA_TYPE, keyed_bundle
 from zt_gate.trust.signatures.envelope import sign_payload

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.small_models import Shown
 from torch import nn
 
+from tests.support.small_models import Shown
 from zt_gate.evaluate.robustness import STANDARD, TRIAGE, ThreatModel, attack_batch, masking_flags
 
 AUTOATTACK = {"Linf": (0.12, 32), "L2": (0.8, 29), "L1": (5.0, 0)}

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from support.pipelines import GITHUB, HONEST, WORKFLOW
-from support.verbs import call
 
+from tests.support.pipelines import GITHUB, HONEST, WORKFLOW
+from tests.support.verbs import call
 from zt_gate.cli import lint_pipeline
 from zt_gate.errors import TargetError, UsageError
 

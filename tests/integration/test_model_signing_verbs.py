@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from support.authority import Authority
-from support.oms import they_accept, write_model
-from support.sigstore_server import serving
 
+from tests.support.authority import Authority
+from tests.support.oms import they_accept, write_model
+from tests.support.sigstore_server import serving
 from zt_gate.cli.main import main
 from zt_gate.trust.signatures.keys import KeyType, generate, private_pem
 

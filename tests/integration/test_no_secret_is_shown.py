@@ -8,9 +8,9 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.releases import safetensors, write_release
-from support.secret_values import private_key, tokens
 
+from tests.support.releases import safetensors, write_release
+from tests.support.secret_values import private_key, tokens
 from zt_gate.audit.event import redact
 from zt_gate.domain.secret_shapes import mask
 from zt_gate.scan.artifacts.registry import FORMATS

@@ -7,7 +7,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.releases import write_release
+
+from tests.support.releases import write_release
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 

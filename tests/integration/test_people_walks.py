@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.releases import write_release
 
+from tests.support.releases import write_release
 from zt_gate.corpus.opcodes import call, program, stack_name
 
 PAGE = (Path(__file__).parents[2] / "docs" / "people.md").read_text()

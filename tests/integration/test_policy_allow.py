@@ -6,8 +6,8 @@ import sys
 
 import pytest
 import yaml
-from support.releases import HOSTILE_PICKLE, write_release
 
+from tests.support.releases import HOSTILE_PICKLE, write_release
 from zt_gate.corpus.opcodes import call, program, stack_name
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.releases import HOSTILE_PICKLE, write_release
 
+from tests.support.releases import HOSTILE_PICKLE, write_release
 from zt_gate.policy.load import pack_names
 
 ROOT = Path(__file__).parents[2]

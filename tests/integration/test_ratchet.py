@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
-from support.releases import write_release
 
+from tests.support.releases import write_release
 from zt_gate.corpus.archives import plain_zip
 from zt_gate.corpus.messages import field
 from zt_gate.corpus.opcodes import call, program, stack_name

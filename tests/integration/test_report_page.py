@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support import node, reports
 
+from tests.support import node, reports
 from zt_gate.report import formats
 
 CHECKS = Path(__file__).parents[1] / "support" / "report_checks" / "page.js"

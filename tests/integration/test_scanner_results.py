@@ -6,8 +6,8 @@ import io
 import json
 
 import pytest
-from support.manifests import HONEST
 
+from tests.support.manifests import HONEST
 from zt_gate.cli.main import main
 
 POLICY = """\

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 from asn1crypto import tsp
-from support.private_sigstore import PrivateSigstore
 
+from tests.support.private_sigstore import PrivateSigstore
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.trust_roots import Identity, TrustedRoot
 from zt_gate.trust.signatures.sigstore_bundle import bundle_verifier

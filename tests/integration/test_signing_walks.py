@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.private_sigstore import PrivateSigstore
-from support.releases import write_release
 
+from tests.support.private_sigstore import PrivateSigstore
+from tests.support.releases import write_release
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.trust_roots import CLAIMS
 from zt_gate.trust.statements.statement import manifest_statement

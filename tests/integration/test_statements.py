@@ -6,8 +6,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from support.releases import write_release
 
+from tests.support.releases import write_release
 from zt_gate.cli.main import main
 
 PEOPLE = ("author", "builder", "tester", "ann", "bob", "gate", "revoker")

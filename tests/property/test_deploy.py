@@ -2,8 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.manifests import HONEST
 
+from tests.support.manifests import HONEST
 from zt_gate.intake import MemorySource
 from zt_gate.scan.deploy.check import _judge
 from zt_gate.scan.deploy.manifests import Given, is_candidate, read

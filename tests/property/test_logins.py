@@ -5,8 +5,9 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.logins import office, predicate, signed_with, token
-from support.people import PERSONS, act, allowed, decide, signed
+
+from tests.support.logins import office, predicate, signed_with, token
+from tests.support.people import PERSONS, act, allowed, decide, signed
 
 WHO = ("ann", "ann-card", "bob", "cho")
 ACTS = ("approve", "promote")

@@ -5,8 +5,8 @@ from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.people import EVERYBODY, GLASS, act, allowed, decide, policy, separated, signed, waiver
 
+from tests.support.people import EVERYBODY, GLASS, act, allowed, decide, policy, separated, signed, waiver
 from zt_gate.policy.requirements import Approvals
 from zt_gate.trust.people.separation import Duties, _shareable
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.policies import DEMANDS, SUBJECT, evidence, loaded, policies
 
+from tests.support.policies import DEMANDS, SUBJECT, evidence, loaded, policies
 from zt_gate.domain import Decision, Severity
 from zt_gate.policy.diff import compare, guards
 from zt_gate.policy.judge import judge

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.authority import Authority, der
-from support.mutations import mutations, shape
-from support.private_sigstore import PrivateSigstore
 
+from tests.support.authority import Authority, der
+from tests.support.mutations import mutations, shape
+from tests.support.private_sigstore import PrivateSigstore
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import ModelSigning, Signature

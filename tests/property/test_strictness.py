@@ -10,8 +10,8 @@ import typing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.policies import policy
 
+from tests.support.policies import policy
 from zt_gate.domain import Digest
 from zt_gate.policy.diff import compare
 from zt_gate.policy.evaluation_requirements import CalibrationFile, Threat

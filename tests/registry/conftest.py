@@ -4,8 +4,8 @@ import logging
 import shutil
 
 import pytest
-from support.registry_site import Site, write_model
 
+from tests.support.registry_site import Site, write_model
 from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.store import build_store
 

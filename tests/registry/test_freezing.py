@@ -220,8 +220,7 @@ def test_a_route_that_nobody_looked_at_is_denied_and_its_neighbours_are_not():
 
 
 def test_a_store_method_that_nobody_looked_at_is_denied():
-    from support.registry_store import denied
-
+    from tests.support.registry_store import denied
     from zt_gate.registry.conformance import closed, unknown_methods
 
     class Newer:

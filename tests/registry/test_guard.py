@@ -10,8 +10,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
-from support.registry_site import Site, write_model
 
+from tests.support.registry_site import Site, write_model
 from zt_gate.registry.client_guard import GuardedModels
 
 

@@ -3,8 +3,9 @@
 import sqlite3
 
 import pytest
-from support.registry_site import write_model
-from support.registry_store import bring, denied, tag
+
+from tests.support.registry_site import write_model
+from tests.support.registry_store import bring, denied, tag
 
 MARK = "mlflow.prompt.is_prompt"
 

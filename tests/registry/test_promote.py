@@ -4,9 +4,9 @@ import shutil
 import time
 
 import pytest
-from support.registry_site import GATE, Site, write_model
-from support.registry_store import denied
 
+from tests.support.registry_site import GATE, Site, write_model
+from tests.support.registry_store import denied
 from zt_gate.cli.main import main
 from zt_gate.registry import artifacts
 from zt_gate.registry.client import RefusedError, RegistryClient

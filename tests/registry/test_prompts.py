@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 from mlflow.entities.model_registry import RegisteredModelTag
-from support.registry_store import denied, tag
+
+from tests.support.registry_store import denied, tag
 
 MARK = "mlflow.prompt.is_prompt"
 PLACEHOLDERS = ("prompt-template", "dummy-source")

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mlflow.exceptions import MlflowException
-from support.registry_site import GATE, STRANGER, write_model
-from support.registry_store import bring, denied, tag
 
+from tests.support.registry_site import GATE, STRANGER, write_model
+from tests.support.registry_store import bring, denied, tag
 from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.refusal import MAX_SENTENCE, sentence
 from zt_gate.trust.signatures.keys import write_pair
@@ -281,8 +281,7 @@ def test_a_model_of_thousands_of_files(store, site, tmp_path):
 
 
 def test_a_revocation_list_is_demanded_read_and_read_again(store, version, site, model, tmp_path, monkeypatch):
-    from support.registry_site import GATE
-
+    from tests.support.registry_site import GATE
     from zt_gate.cli.main import main
 
     site.policy.write_text(

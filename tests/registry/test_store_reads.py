@@ -5,8 +5,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.registry_site import STRANGER, write_model
-from support.registry_store import bring, denied
+
+from tests.support.registry_site import STRANGER, write_model
+from tests.support.registry_store import bring, denied
 
 
 @pytest.fixture

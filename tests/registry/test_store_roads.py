@@ -2,7 +2,8 @@
 
 import pytest
 from mlflow.exceptions import MlflowException
-from support.registry_store import bring, denied, tag
+
+from tests.support.registry_store import bring, denied, tag
 
 ROADS = {
     "alias": lambda store: store.set_registered_model_alias("x", "champion", 1),
@@ -111,7 +112,7 @@ def test_taking_a_protected_alias_away_is_on_record(store, version, site, model)
 
 
 def test_renaming_needs_a_verdict_for_every_version(store, version, site, model, tmp_path):
-    from support.registry_site import write_model
+    from tests.support.registry_site import write_model
 
     other = write_model(tmp_path / "artifacts" / "0" / "other", b"two")
     store.create_model_version("x", "mlflow-artifacts:/0/other")

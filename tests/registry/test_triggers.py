@@ -5,12 +5,13 @@ import sqlite3
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from support.registry_store import bring, denied
+
+from tests.support.registry_store import bring, denied
 
 
 @pytest.fixture
 def site(tmp_path):
-    from support.registry_site import Site
+    from tests.support.registry_site import Site
 
     return Site(
         tmp_path / "site", '  trigger: true\n  aliases: {champion: production, "prod*": production, a_b: staging}'

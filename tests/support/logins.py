@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from support.people import HOLDS, KEYS, NOW, SUBJECT, policy, trust
+from tests.support.people import HOLDS, KEYS, NOW, SUBJECT, policy, trust
 from zt_gate.policy.login import TokenIssuer
 from zt_gate.policy.model import LoadedPolicy, Policy
 from zt_gate.trust.people.login import act_nonce

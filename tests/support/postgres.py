@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from support.mlflow_server import free_port
+from tests.support.mlflow_server import free_port
 
 _PATIENCE = 60
 

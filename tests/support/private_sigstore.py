@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from support.timestamp_authority import TimestampAuthority
+from tests.support.timestamp_authority import TimestampAuthority
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 LOG_NAME = "rekor.sigstore.test"

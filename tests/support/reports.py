@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from support.policies import KEY, loaded, policy
+from tests.support.policies import KEY, loaded, policy
 from zt_gate.domain import Bars, Claim, Curve, Digest, Entry, Evidence, Finding, Gap, Manifest, Mode, Pixels, Severity
 from zt_gate.domain import Subject as DomainSubject
 from zt_gate.errors import PolicyError

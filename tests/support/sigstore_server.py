@@ -19,7 +19,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from support.private_sigstore import JsonObject, PrivateSigstore, dsse_body, request_body_v2
+from tests.support.private_sigstore import JsonObject, PrivateSigstore, dsse_body, request_body_v2
 
 MAY_ASK = "may-ask"
 """What a CI job presents to get its identity token."""

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from support.mlflow_server import ADMIN, ENV2, ENV3, Server, demand
-from support.registry_site import Registry, Site
+
+from tests.support.mlflow_server import ADMIN, ENV2, ENV3, Server, demand
+from tests.support.registry_site import Registry, Site
 
 HERE = Path(__file__).parent
 

@@ -5,9 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import node
-from support.mlflow_server import ENV3, Server, demand
-from support.registry_site import Registry, write_model
+
+from tests.support import node
+from tests.support.mlflow_server import ENV3, Server, demand
+from tests.support.registry_site import Registry, write_model
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "build" / "mlflow-ui"

@@ -6,9 +6,9 @@ import subprocess
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from support.mlflow_server import ADMIN, ENV3
-from support.registry_site import GATE, write_model
 
+from tests.support.mlflow_server import ADMIN, ENV3
+from tests.support.registry_site import GATE, write_model
 from zt_gate.cli.main import main
 from zt_gate.trust.signatures.keys import write_pair
 

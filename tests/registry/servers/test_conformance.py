@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from support.mlflow_server import ENV2, ENV3, Server, demand
 
+from tests.support.mlflow_server import ENV2, ENV3, Server, demand
 from zt_gate.registry import artifacts
 from zt_gate.registry.conformance import known_methods, known_mutations, known_routes
 

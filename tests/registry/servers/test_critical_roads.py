@@ -11,8 +11,9 @@ import threading
 import time
 
 import pytest
-from support.mlflow_server import ADMIN, ENV2, ENV3
-from support.registry_site import Registry, refused, write_model
+
+from tests.support.mlflow_server import ADMIN, ENV2, ENV3
+from tests.support.registry_site import Registry, refused, write_model
 
 MARK = {"key": "mlflow.prompt.is_prompt", "value": "true"}
 TEXT = {"key": "mlflow.prompt.text", "value": "Hi"}

@@ -1,7 +1,8 @@
 """MLflow 2.22 behind the same store: no workspaces, no logged models, the same refusals."""
 
 import pytest
-from support.registry_site import Registry, refused, write_model
+
+from tests.support.registry_site import Registry, refused, write_model
 
 
 @pytest.fixture(scope="module")

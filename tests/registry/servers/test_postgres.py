@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from support.mlflow_server import ENV3, Server, demand
-from support.postgres import Postgres
-from support.registry_site import Registry, refused, write_model
+
+from tests.support.mlflow_server import ENV3, Server, demand
+from tests.support.postgres import Postgres
+from tests.support.registry_site import Registry, refused, write_model
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,9 @@ import json
 
 import pytest
 import requests
-from support.mlflow_server import ADMIN
-from support.registry_site import Registry, refused, write_model
+
+from tests.support.mlflow_server import ADMIN
+from tests.support.registry_site import Registry, refused, write_model
 
 ALIAS = "registered-models/alias"
 

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 import requests
-from support.mlflow_server import ENV3, Server
-from support.registry_site import refused, write_model
+
+from tests.support.mlflow_server import ENV3, Server
+from tests.support.registry_site import refused, write_model
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from support.audit_logs import NOW, event, honest_runs
 
+from tests.support.audit_logs import NOW, event, honest_runs
 from zt_gate.audit.anomalies import AnomalyDetector
 from zt_gate.audit.event import decode, encode
 

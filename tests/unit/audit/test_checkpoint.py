@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sigstore._internal.rekor.checkpoint import SignedCheckpoint, SignedNote
-from support.audit_logs import NOW, event
 
+from tests.support.audit_logs import NOW, event
 from zt_gate.audit import AuditLog, verify
 from zt_gate.audit.checkpoint import Checkpoint, open_note, origin_of, sign, split_note
 from zt_gate.audit.event import digest, encode

@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.audit_logs import NOW, event
 
+from tests.support.audit_logs import NOW, event
 from zt_gate.audit.event import RECORDABLE, decode, encode
 from zt_gate.audit.export import FORMATS, line
 from zt_gate.audit.export.cef import cef, escape_extension, escape_header

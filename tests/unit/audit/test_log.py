@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.audit_logs import NOW, event
 
+from tests.support.audit_logs import NOW, event
 from zt_gate.audit import AuditLog, Event, read_events, storage, verify
 from zt_gate.audit.event import MAX_LINE, decode, digest, encode
 from zt_gate.domain import canonical_json

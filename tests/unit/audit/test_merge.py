@@ -1,8 +1,8 @@
 """Segments of short-lived runners in one log: nothing twice, nothing lost, nothing changed unnoticed."""
 
 import pytest
-from support.audit_logs import NOW, event
 
+from tests.support.audit_logs import NOW, event
 from zt_gate.audit import AuditLog, read_events, verify
 from zt_gate.audit.checkpoint import open_note
 from zt_gate.audit.event import digest, event_time

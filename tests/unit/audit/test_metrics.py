@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.audit_logs import NOW, event, honest_runs, write_log
 
+from tests.support.audit_logs import NOW, event, honest_runs, write_log
 from zt_gate.audit import read_events
 from zt_gate.audit.compare import COLUMNS, LogComparison, row
 from zt_gate.audit.metrics import LogMetrics, parse_window, quantile

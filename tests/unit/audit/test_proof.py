@@ -5,8 +5,8 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.audit_logs import NOW, event
 
+from tests.support.audit_logs import NOW, event
 from zt_gate.audit import AuditLog
 from zt_gate.audit.proof import prove, verify_proof
 from zt_gate.audit.sign_checkpoint import checkpoint_file

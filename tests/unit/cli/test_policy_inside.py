@@ -4,10 +4,10 @@ import hashlib
 import json
 
 import pytest
-from support.policies import KEY
-from support.releases import write_release
-from support.verbs import call
 
+from tests.support.policies import KEY
+from tests.support.releases import write_release
+from tests.support.verbs import call
 from zt_gate.cli import admit, approve, check, keygen, verify
 from zt_gate.cli.evaluate.measure import _scan_policy
 from zt_gate.cli.evaluate.ticket import add_arguments, run

@@ -2,9 +2,9 @@ import json
 
 import jsonschema
 import pytest
-from support import reports
-from support.verbs import call
 
+from tests.support import reports
+from tests.support.verbs import call
 from zt_gate.cli import schema
 
 

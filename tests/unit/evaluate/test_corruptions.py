@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from support.small_models import CLASSES, Shown, labelled, small_net
 
+from tests.support.small_models import CLASSES, Shown, labelled, small_net
 from zt_gate.evaluate.adapters.adapter import InputSpec
 from zt_gate.evaluate.robustness import certify, withstands_corruption
 from zt_gate.evaluate.robustness.corruptions import KINDS, SEVERITIES, corrupted

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.small_models import CLASSES, SHAPE, Shown, labelled, small_net
 
+from tests.support.small_models import CLASSES, SHAPE, Shown, labelled, small_net
 from zt_gate.errors import TargetError
 from zt_gate.evaluate.robustness import (
     CONFIRM,

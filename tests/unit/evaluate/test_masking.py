@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from support.small_models import CLASSES, Shown, labelled, small_net
 
+from tests.support.small_models import CLASSES, Shown, labelled, small_net
 from zt_gate.evaluate.robustness import MEANING, ThreatModel, masking_flags
 
 NET = small_net()

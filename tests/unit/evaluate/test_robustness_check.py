@@ -10,8 +10,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from support.small_models import CLASSES, Shown, labelled, small_net
 
+from tests.support.small_models import CLASSES, Shown, labelled, small_net
 from zt_gate.evaluate import robustness_check as run_module
 from zt_gate.evaluate.attack import AttackedBatch, Attacker
 from zt_gate.evaluate.jobs import Jobs

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
-from support.small_models import Shown
 
+from tests.support.small_models import Shown
 from zt_gate.evaluate.robustness import Feasible, ThreatModel, attack_table
 
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pipelines import CHECKOUT, GITHUB, IMAGE, SHA, WORKFLOW
 
+from tests.support.pipelines import CHECKOUT, GITHUB, IMAGE, SHA, WORKFLOW
 from zt_gate.domain import Status
 from zt_gate.errors import TargetError
 from zt_gate.intake import Freeze, freeze

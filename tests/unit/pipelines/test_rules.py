@@ -1,7 +1,8 @@
 """Each rule about pipelines: where it fires, and what passes in its place."""
 
 import pytest
-from support.pipelines import (
+
+from tests.support.pipelines import (
     CHECKOUT,
     GITHUB,
     GITLAB,
@@ -13,7 +14,6 @@ from support.pipelines import (
     SHA,
     WORKFLOW,
 )
-
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.pipelines.check import PipelineCheck

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.policies import KEY, loaded, policy
 
+from tests.support.policies import KEY, loaded, policy
 from zt_gate.codecs import authored_yaml
 from zt_gate.errors import PolicyError
 from zt_gate.policy.cases import Case, Cases, run_case

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from support.policies import KEY, policy
 
+from tests.support.policies import KEY, policy
 from zt_gate.policy.diff import compare, guards
 from zt_gate.policy.evaluation_requirements import Backdoor, CalibrationFile
 from zt_gate.policy.model import Metadata, Policy, Stage

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.policies import HEAD, KEY
 
+from tests.support.policies import HEAD, KEY
 from zt_gate.policy.catalog import rule_ids
 from zt_gate.policy.lint import check_for_rule, lint
 from zt_gate.policy.load import open_policy, pack_names

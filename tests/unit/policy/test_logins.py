@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.policies import HEAD, KEY
 
+from tests.support.policies import HEAD, KEY
 from zt_gate.errors import PolicyError
 from zt_gate.policy.diff import compare
 from zt_gate.policy.lint import lint

@@ -1,8 +1,8 @@
 """A child loosens nothing: neither what its pack said nor what the pack left at its default."""
 
 import pytest
-from support.policies import KEY, policy
 
+from tests.support.policies import KEY, policy
 from zt_gate.policy.diff import compare
 from zt_gate.policy.merge import merge
 from zt_gate.policy.strictness import Loosening

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.policies import SUBJECT, loaded, policy
 
+from tests.support.policies import SUBJECT, loaded, policy
 from zt_gate.domain import Claim, Decision, Evidence, Finding, Severity
 from zt_gate.errors import PolicyError
 from zt_gate.policy.judge import judge

@@ -32,7 +32,7 @@ def licence_evidence(context, requirement, statements):
 PROOF = """
 import json
 from datetime import UTC, datetime
-from support.policies import SUBJECT, loaded, policy
+from tests.support.policies import SUBJECT, loaded, policy
 from zt_gate.policy.break_glass import OVERRIDABLE
 from zt_gate.policy.diff import compare
 from zt_gate.policy.judge import judge

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.policies import HEAD, KEY
 
+from tests.support.policies import HEAD, KEY
 from zt_gate.errors import PolicyError
 from zt_gate.policy.diff import compare
 from zt_gate.policy.load import load_policy

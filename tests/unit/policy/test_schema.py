@@ -6,8 +6,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support.policies import HEAD
 
+from tests.support.policies import HEAD
 from zt_gate.codecs import authored_yaml
 from zt_gate.policy.load import pack_names
 from zt_gate.policy.rules_folder import rules_folder

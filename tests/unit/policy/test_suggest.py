@@ -1,8 +1,8 @@
 """A suggestion rests on what the log says about this policy, and on enough of it."""
 
 import pytest
-from support.policies import KEY, loaded, policy
 
+from tests.support.policies import KEY, loaded, policy
 from zt_gate.policy.suggest import StageHistory, suggest
 
 POLICY = loaded(

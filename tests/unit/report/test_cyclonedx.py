@@ -1,10 +1,10 @@
 import json
 
 import pytest
-from support import reports
-from support.cyclonedx import official_schema
-from support.hostile_names import names
 
+from tests.support import reports
+from tests.support.cyclonedx import official_schema
+from tests.support.hostile_names import names
 from zt_gate.report import cyclonedx
 
 TEXTS = {

@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.screens import piped, shown
 
+from tests.support.screens import piped, shown
 from zt_gate.domain import Claim, Digest, Entry, Evidence, Finding, Gap, Manifest, Mode, Severity, Subject
 from zt_gate.domain.text import is_unsafe
 from zt_gate.errors import PolicyError

@@ -11,12 +11,12 @@ import jsonschema
 import pytest
 from cmarkgfm.cmark import Options
 from junitparser import JUnitXml
-from support import reports
-from support.github_sarif import problems
-from support.gitlab_schema import CODE_QUALITY, SAST
-from support.hostile_names import COUNT, names
-from support.screens import piped, shown
 
+from tests.support import reports
+from tests.support.github_sarif import problems
+from tests.support.gitlab_schema import CODE_QUALITY, SAST
+from tests.support.hostile_names import COUNT, names
+from tests.support.screens import piped, shown
 from zt_gate.cli.common.console import Console
 from zt_gate.domain import Bars, Evidence, Finding, Gap, Severity, printable
 from zt_gate.domain.text import is_unsafe

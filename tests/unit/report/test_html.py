@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from support import reports
 
+from tests.support import reports
 from zt_gate.domain import Finding, Severity
 from zt_gate.report import formats
 from zt_gate.report.fixes import Step

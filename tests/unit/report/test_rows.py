@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import reports
-from support.github_sarif import problems
 
+from tests.support import reports
+from tests.support.github_sarif import problems
 from zt_gate.domain import Finding, Severity
 from zt_gate.report import formats, markdown
 from zt_gate.report.rows import SEVERITIES, place, rows

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from support import reports
-from support.screens import Terminal, piped, shown
 
+from tests.support import reports
+from tests.support.screens import Terminal, piped, shown
 from zt_gate.cli.screen import Screen
 from zt_gate.domain import Finding, Severity, printable
 from zt_gate.domain.text import inert, is_unsafe

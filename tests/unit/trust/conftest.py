@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.private_sigstore import PrivateSigstore
 
+from tests.support.private_sigstore import PrivateSigstore
 from zt_gate.domain import Digest, Entry, Evidence, Manifest, Mode, Subject
 from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from support.authority import Authority
-from support.oms import NOW, judge, payload_of, resigned, rules, theirs, they_accept, write_model
 
+from tests.support.authority import Authority
+from tests.support.oms import NOW, judge, payload_of, resigned, rules, theirs, they_accept, write_model
 from zt_gate.cli.main import main
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze

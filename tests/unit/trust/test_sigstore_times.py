@@ -8,9 +8,9 @@ import json
 from datetime import timedelta
 
 import pytest
-from support.private_sigstore import base64_text
-from support.timestamp_authority import TimestampAuthority
 
+from tests.support.private_sigstore import base64_text
+from tests.support.timestamp_authority import TimestampAuthority
 from zt_gate.domain import Status
 from zt_gate.policy.requirements import Signature
 from zt_gate.trust.statements.statement import manifest_statement

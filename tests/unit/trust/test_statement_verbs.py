@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.verbs import call
 
+from tests.support.verbs import call
 from zt_gate.cli import approve, attest, keygen, revoke
 from zt_gate.domain import Digest
 from zt_gate.errors import EvidenceError, UsageError

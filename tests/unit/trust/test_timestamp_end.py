@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.authority import Authority, der
-from support.private_sigstore import PrivateSigstore
 
+from tests.support.authority import Authority, der
+from tests.support.private_sigstore import PrivateSigstore
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.trust_roots import Certificate, Identity, Trust, TrustedRoot
 from zt_gate.trust.people.signers import Signers

@@ -5,8 +5,8 @@ import os
 
 import pytest
 import yaml
-from support.verbs import call
 
+from tests.support.verbs import call
 from zt_gate.cli import keygen, sign, verify
 from zt_gate.errors import EvidenceError, TargetError, UsageError
 from zt_gate.trust.statements.statement import manifest_statement

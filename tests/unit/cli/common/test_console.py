@@ -4,8 +4,8 @@ import io
 import threading
 
 import pytest
-from support.screens import Terminal
 
+from tests.support.screens import Terminal
 from zt_gate.cli.common.console import Console, link
 from zt_gate.cli.common.progress import ProgressLine
 from zt_gate.cli.screen import Screen

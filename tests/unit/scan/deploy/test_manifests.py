@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from support.manifests import VLLM, deployment
 
+from tests.support.manifests import VLLM, deployment
 from zt_gate.domain import Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.scan.deploy.check import DeployCheck

@@ -3,8 +3,8 @@
 import base64
 
 import pytest
-from support.manifests import DIGEST, ENVOY, HONEST, NAMESPACE, TRITON, VLLM, deployment, service
 
+from tests.support.manifests import DIGEST, ENVOY, HONEST, NAMESPACE, TRITON, VLLM, deployment, service
 from zt_gate.domain import Severity, Status
 from zt_gate.intake import Freeze, freeze
 from zt_gate.policy.catalog import rule_ids, rule_page

@@ -5,8 +5,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from support.secret_values import tokens
 
+from tests.support.secret_values import tokens
 from zt_gate.intake import MemorySource
 from zt_gate.scan.secrets import extract as places
 from zt_gate.scan.secrets.check import search_file

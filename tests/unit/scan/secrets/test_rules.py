@@ -4,8 +4,8 @@ import gzip
 from hashlib import sha256
 
 import pytest
-from support.secret_values import private_key, tokens
 
+from tests.support.secret_values import private_key, tokens
 from zt_gate.domain.evidence import Status
 from zt_gate.intake import Freeze, IntakeLimits, freeze
 from zt_gate.policy.catalog import rule_ids

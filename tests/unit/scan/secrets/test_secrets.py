@@ -12,8 +12,8 @@ from hashlib import sha256
 
 import pytest
 import zstandard
-from support.secret_values import private_key, tokens
 
+from tests.support.secret_values import private_key, tokens
 from zt_gate.intake import Freeze, IntakeLimits, MemorySource, freeze
 from zt_gate.scan.secrets.check import SecretsCheck, search_file
 

@@ -4,8 +4,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.people import EVERYBODY, GLASS, NOW, SUBJECT, act, allowed, decide, policy, rules_of, signed, stamp, waiver
 
+from tests.support.people import (
+    EVERYBODY,
+    GLASS,
+    NOW,
+    SUBJECT,
+    act,
+    allowed,
+    decide,
+    policy,
+    rules_of,
+    signed,
+    stamp,
+    waiver,
+)
 from zt_gate.domain import BrokenGlass, Digest
 from zt_gate.policy.model import LoadedPolicy
 from zt_gate.policy.roles import BreakGlass

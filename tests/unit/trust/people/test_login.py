@@ -9,9 +9,9 @@ from dataclasses import replace
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from support.logins import ISSUER, MADE, PRIVATE, claims, jwk, office, predicate, shown, signed_with, token
-from support.people import GLASS, KEYS, NOW, SUBJECT, act, allowed, decide, rules_of, signed, stamp, waiver
 
+from tests.support.logins import ISSUER, MADE, PRIVATE, claims, jwk, office, predicate, shown, signed_with, token
+from tests.support.people import GLASS, KEYS, NOW, SUBJECT, act, allowed, decide, rules_of, signed, stamp, waiver
 from zt_gate.domain import Status
 from zt_gate.errors import PolicyError
 from zt_gate.policy.login import TokenIssuer

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
-from support.logins import ISSUER, PRIVATE, jwks
 
+from tests.support.logins import ISSUER, PRIVATE, jwks
 from zt_gate.cli import approve, keygen, main
 from zt_gate.cli.common.console import Console
 from zt_gate.errors import EvidenceError, UsageError

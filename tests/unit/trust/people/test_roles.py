@@ -5,7 +5,8 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from support.people import (
+
+from tests.support.people import (
     EVERYBODY,
     KEYS,
     NOW,
@@ -20,7 +21,6 @@ from support.people import (
     trust,
     waiver,
 )
-
 from zt_gate.domain import Digest, Verdict
 from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage

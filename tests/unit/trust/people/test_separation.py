@@ -3,8 +3,20 @@
 from dataclasses import replace
 
 import pytest
-from support.people import EVERYBODY, KEYS, SUBJECT, act, allowed, decide, policy, rules_of, separated, signed, waiver
 
+from tests.support.people import (
+    EVERYBODY,
+    KEYS,
+    SUBJECT,
+    act,
+    allowed,
+    decide,
+    policy,
+    rules_of,
+    separated,
+    signed,
+    waiver,
+)
 from zt_gate.policy import requirements
 from zt_gate.policy.model import Stage
 from zt_gate.policy.requirements import Approvals, Provenance, Signature

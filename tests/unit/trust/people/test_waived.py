@@ -4,8 +4,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.people import HOLDS, NOW, SUBJECT, act, allowed, decide, policy, rules_of, signed, stamp, trust, waiver
 
+from tests.support.people import (
+    HOLDS,
+    NOW,
+    SUBJECT,
+    act,
+    allowed,
+    decide,
+    policy,
+    rules_of,
+    signed,
+    stamp,
+    trust,
+    waiver,
+)
 from zt_gate.domain import Digest
 from zt_gate.policy.waivers import waiver_notes
 

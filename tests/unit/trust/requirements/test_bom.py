@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 
 import pytest
-from support.cyclonedx import official_schema
 
+from tests.support.cyclonedx import official_schema
 from zt_gate.domain import Digest, Severity, Status
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import Bom

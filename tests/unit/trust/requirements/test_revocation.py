@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from support.authority import Authority
 
+from tests.support.authority import Authority
 from zt_gate.domain import Digest, Severity, Status, canonical_json
 from zt_gate.errors import EvidenceError
 from zt_gate.policy import requirements

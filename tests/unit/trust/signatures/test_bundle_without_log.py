@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from support.oms import NOW
-from support.timestamp_authority import TimestampAuthority
 
+from tests.support.oms import NOW
+from tests.support.timestamp_authority import TimestampAuthority
 from zt_gate.domain import Status
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import Signature

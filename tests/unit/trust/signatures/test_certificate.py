@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from support.authority import Authority, der
-from support.private_sigstore import base64_text
-from support.timestamp_authority import TimestampAuthority
 
+from tests.support.authority import Authority, der
+from tests.support.private_sigstore import base64_text
+from tests.support.timestamp_authority import TimestampAuthority
 from zt_gate.cli import main
 from zt_gate.domain import Evidence, Status
 from zt_gate.errors import EvidenceError, PolicyError

@@ -8,8 +8,8 @@ import pytest
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
-from support.private_sigstore import ISSUER_V1, ISSUER_V2, new_key, utf8_string
 
+from tests.support.private_sigstore import ISSUER_V1, ISSUER_V2, new_key, utf8_string
 from zt_gate.domain import Status
 from zt_gate.errors import PolicyError
 from zt_gate.policy.requirements import Signature

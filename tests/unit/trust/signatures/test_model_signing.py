@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from support.authority import Authority
-from support.oms import MEANT, NOW, judge, payload_of, resigned, rules, theirs, they_accept, write_model
 
+from tests.support.authority import Authority
+from tests.support.oms import MEANT, NOW, judge, payload_of, resigned, rules, theirs, they_accept, write_model
 from zt_gate.domain import Digest, Entry, Manifest, Mode, Status, Subject
 from zt_gate.errors import EvidenceError
 from zt_gate.intake import Freeze, freeze

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from sigstore.errors import VerificationError
-from support.private_sigstore import base64_text, new_key
 
+from tests.support.private_sigstore import base64_text, new_key
 from zt_gate.domain import Status
 from zt_gate.errors import EvidenceError
 from zt_gate.policy.requirements import Signature

@@ -5,8 +5,8 @@ import json
 from datetime import timedelta
 
 import pytest
-from support.sigstore_server import MAY_ASK, serving, unsigned_token
 
+from tests.support.sigstore_server import MAY_ASK, serving, unsigned_token
 from zt_gate.cli import main
 from zt_gate.errors import EvidenceError, ToolError, UsageError
 from zt_gate.trust.signatures.sigstore_sign import _failures, sigstore_identity

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.policies import KEY, loaded, policy
 
+from tests.support.policies import KEY, loaded, policy
 from zt_gate.domain import Digest
 from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import generate
