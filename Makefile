@@ -7,7 +7,7 @@ RELEASE := build/digits
 FRONTENDS := build/env-frontends
 PINS := tests/support/frontends
 
-.PHONY: help demo test lint types unit registry frontends wheel format fuzz selftest bench-scan bench-tensors bench-trust bench-code bench-audit bench-backdoor bench-backdoor-texts bench-honest bench-registry bench-secrets bench-robustness freeze-rules clean
+.PHONY: help demo test lint types unit registry registry-newest nightly localstack frontends wheel format fuzz selftest bench-scan bench-tensors bench-trust bench-code bench-audit bench-backdoor bench-backdoor-texts bench-honest bench-registry race-registry bench-sealing bench-secrets bench-robustness freeze-rules redteam clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,23 +42,51 @@ types: $(VENV)/dev  ## mypy --strict
 	$(BIN)/mypy
 
 unit: $(VENV)/dev $(FRONTENDS)/done  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not mlflow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not mlflow and not nightly"
 
 MLFLOW3 := build/env-mlflow3
 MLFLOW2 := build/env-mlflow2
 
 $(MLFLOW3)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(MLFLOW3)
-	$(MLFLOW3)/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable . "mlflow[auth]==3.17.2" "psycopg[binary]"
+	$(MLFLOW3)/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable ".[s3]" "mlflow[auth]==3.17.2" "psycopg[binary]" pymysql awscli
 	@touch $@
 
 $(MLFLOW2)/ready: pyproject.toml
 	$(PYTHON) -m venv $(MLFLOW2)
-	$(MLFLOW2)/bin/python -m pip --disable-pip-version-check --quiet install --editable . "mlflow[auth]==2.22.5" "sqlalchemy<2.1"
+	$(MLFLOW2)/bin/python -m pip --disable-pip-version-check --quiet install --editable ".[s3]" "mlflow[auth]==2.22.5" "sqlalchemy<2.1" psycopg2-binary pymysql
 	@touch $@
 
+# A faithful S3 on loopback, for tests that are skipped without it. The pins are versions that start together.
+LOCALSTACK := build/env-localstack
+PYTHON313 ?= python3.13
+
+$(LOCALSTACK)/ready:
+	$(PYTHON313) -m venv $(LOCALSTACK)
+	$(LOCALSTACK)/bin/python -m pip --disable-pip-version-check --quiet install "localstack-core[runtime]==2026.3.0" service_identity
+	$(LOCALSTACK)/bin/python -m pip --disable-pip-version-check --quiet install "cbor2<6" "pyopenssl==25.3.0" "cryptography<47"
+	@touch $@
+
+localstack: $(LOCALSTACK)/ready  ## an S3 for the tests of object stores; needs Python 3.13 (PYTHON313=PATH)
+
 registry: $(VENV)/dev $(MLFLOW3)/ready $(MLFLOW2)/ready  ## real MLflow servers behind the gate, by every road (five minutes)
-	$(BIN)/python -m pytest -m mlflow -n 2 --dist loadgroup
+	$(BIN)/python -m pytest tests/registry -m "mlflow and not nightly" -n 2 --dist loadgroup
+
+MLFLOW_NEWEST := build/env-mlflow-new
+
+# The parts of 3.17.2, since mlflow-skinny and mlflow-tracing 3.18.0 cannot be had; the wheel of mlflow holds their modules.
+$(MLFLOW_NEWEST)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(MLFLOW_NEWEST)
+	$(MLFLOW_NEWEST)/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable ".[s3]" "mlflow[auth]==3.17.2" "psycopg[binary]" pymysql
+	$(MLFLOW_NEWEST)/bin/python -m pip --disable-pip-version-check --quiet uninstall --yes mlflow mlflow-skinny mlflow-tracing
+	$(MLFLOW_NEWEST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps mlflow==3.18.0
+	@touch $@
+
+registry-newest: $(VENV)/dev $(MLFLOW_NEWEST)/ready  ## the same servers with MLflow 3.18.0
+	ZT_GATE_MLFLOW_ENV=env-mlflow-new $(BIN)/python -m pytest tests/registry/servers -m "mlflow and not nightly" -n 2 --dist loadgroup
+
+nightly: $(MLFLOW3)/ready $(MLFLOW2)/ready registry-newest  ## what takes too long for every change
+	$(BIN)/python -m pytest -m nightly
 
 # Runners of GitHub, GitLab and pre-commit. Without npm their tests are skipped, except where CI is set.
 $(FRONTENDS)/done: $(PINS)/requirements.txt $(PINS)/package-lock.json
@@ -108,8 +136,14 @@ bench-audit: $(VENV)/dev  ## time the audit log beside SQLite, verify a million 
 bench-robustness: $(VENV)/dev  ## the attack ladder beside AutoAttack, torchattacks, ART and foolbox (half an hour)
 	$(BIN)/python benchmarks/robustness.py
 
+bench-sealing: $(VENV)/dev $(LOCALSTACK)/ready  ## time sealing 300 MB and 50,000 files in a bucket (five minutes)
+	$(BIN)/python benchmarks/sealing_speed.py
+
 bench-registry: $(VENV)/dev $(MLFLOW3)/ready  ## time a gated MLflow server beside a plain one (three minutes)
 	$(BIN)/python benchmarks/registry_speed.py
+
+race-registry: $(VENV)/dev $(MLFLOW3)/ready  ## load an alias 5,000 times while an editor replaces its model (ten minutes)
+	$(BIN)/python benchmarks/registry_race.py
 
 bench-backdoor: $(VENV)/dev  ## small models with and without backdoors: which are found, at what cost (eleven minutes)
 	$(BIN)/python benchmarks/backdoor.py --fresh
@@ -117,8 +151,17 @@ bench-backdoor: $(VENV)/dev  ## small models with and without backdoors: which a
 bench-backdoor-texts: $(VENV)/dev  ## small text classifiers with and without a trigger word: which are found (3 minutes)
 	PYTHONPATH=. $(BIN)/python benchmarks/backdoor_texts.py
 
-freeze-rules: $(VENV)/dev  ## add the names of classes that libraries pickle to rules/globals, for several versions of them
-	$(BIN)/python tools/freeze_rules.py all
+PYTHONS ?= $(HOME)/.pyenv/versions
+FROZEN := build/frozen
+
+freeze-rules: $(VENV)/dev  ## make honest files with old and new libraries, and freeze the grammar of uses from them (hours; PYTHONS=DIR)
+	$(BIN)/python tools/honest/make.py tools/honest/environments_core.yaml --pythons $(PYTHONS) --out $(FROZEN)
+	$(BIN)/python tools/honest/make.py tools/honest/environments_third.yaml --pythons $(PYTHONS) --out $(FROZEN)
+	$(BIN)/python tools/freeze_names.py $(FROZEN)/*/about.json
+	$(BIN)/python tools/freeze_uses.py $(FROZEN) --only '*_pickle2.pkl' '*_joblib.joblib' '*.pt'
+
+redteam: $(VENV)/dev  ## search the grammar of uses for gadgets in the libraries that are installed; fails on what has no review
+	$(BIN)/python tools/redteam.py
 
 clean:  ## remove what was built
 	rm -rf $(VENV) build dist

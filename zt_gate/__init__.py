@@ -8,11 +8,12 @@ Data walks through the package once, from left to right: `intake` freezes a targ
 `report` and `audit` write it down. `gate.py` is the whole walk on one page.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: `python -m zt_gate` runs this while the working folder is still searched first, so that even
+# a `typing.py` or `__future__.py` of the repository would be run.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zt_gate.api import Finding, Reason, Result, ScanResult, check, scan
     from zt_gate.errors import ZtGateError
 
@@ -21,7 +22,7 @@ __version__ = "0.2.0"
 __all__ = ["Finding", "Reason", "Result", "ScanResult", "ZtGateError", "__version__", "check", "scan"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import what was asked for: `import zt_gate` alone stays next to nothing."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

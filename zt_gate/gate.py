@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 from zt_gate.domain import Decision, Digest, Evidence, Gap, Severity, Subject, Verdict, printable
 from zt_gate.errors import UsageError
 from zt_gate.intake import FastDigest, Freeze, Frozen, IntakeLimits
-from zt_gate.intake.containment import refuse_policy_inside
+from zt_gate.intake.containment import named_files, refuse_policy_inside
+from zt_gate.intake.mlflow_meta import META, leave_out_added_file
 from zt_gate.intake.remote import frozen_target
-from zt_gate.log import info
+from zt_gate.log import info, warning
 from zt_gate.policy.judge import AUDIT, INTAKE, judge
 from zt_gate.policy.model import LoadedPolicy, Stage
 from zt_gate.scan.plan import run_checks
@@ -118,6 +119,7 @@ def check(request: Request, clock: Callable[[], datetime], log: AuditLog | None,
         with _timed(seconds, "freeze", progress):
             store = stack.enter_context(_open_store(request))
             frozen = stack.enter_context(_freeze(request, stage, store))
+            _leave_out_added_file(request, frozen)
         with _timed(seconds, "scan"):
             # Before the statements: a replay loads the model only where the static checks passed.
             evidence = run_checks(frozen, stage.weights, progress, request.cache, _prepared_checks(request, stage, now))
@@ -189,14 +191,29 @@ def _freeze(request: Request, stage: Stage, store: SealedStore | None) -> contex
     """Freeze the target: as a private copy, unless the caller holds it already or the stage allows reusing hashes."""
     if request.held is not None:
         return contextlib.nullcontext(request.held)
+    outside = named_files(request.policy)
     if store is not None or not stage.reuse_hashes or request.cache is None or request.fast:
         into = None if store is None else store.incoming
-        return frozen_target(request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into)
+        return frozen_target(
+            request.targets, Freeze.COPY, request.limits, fast=request.fast, into=into, outside=outside
+        )
     from zt_gate.intake.hash_cache import HashCache
 
     # A copy would read every byte and gain nothing from known hashes. Held files are compared again before the verdict.
     memory = HashCache(request.cache.folder)
-    return frozen_target(request.targets, Freeze.HOLD, request.limits, hash_cache=memory)
+    return frozen_target(request.targets, Freeze.HOLD, request.limits, hash_cache=memory, outside=outside)
+
+
+def _leave_out_added_file(request: Request, frozen: Frozen) -> None:
+    """Judge a model that MLflow's client downloaded as it is registered, where the statements are about that."""
+    # The fast digest is already made, of all the files.
+    if request.fast or META not in frozen.files:
+        return
+    from zt_gate.trust.evidence_folder import is_mentioned, read_evidence_files
+
+    files = [item for folder in request.statements for item in read_evidence_files(folder)]
+    if told := leave_out_added_file(frozen, lambda digest: is_mentioned(digest, files)):
+        warning(__name__, "zt-gate: %s", told)
 
 
 def _descriptions(request: Request, frozen: Frozen) -> Mapping[str, bytes]:
@@ -256,6 +273,8 @@ def _intake_evidence(frozen: Frozen) -> Evidence:
         for path in frozen.changed()
     ]
     metrics = {"reused_hashes": str(frozen.reused)} if frozen.reused else {}
+    if frozen.left_out:
+        metrics["left_out"] = ", ".join(frozen.left_out)
     return Evidence.of(INTAKE, "1", frozen.subject.digest, findings=frozen.refusals, gaps=gaps, metrics=metrics)
 
 

@@ -19,3 +19,16 @@ def info(name: str, message: str, *values: object) -> None:
     logging = sys.modules.get("logging")
     if logging is not None:
         logging.getLogger(name).info(message, *values, stacklevel=2)
+
+
+def warning(name: str, message: str, *values: object) -> None:
+    """Log a message at level WARNING, which Python shows on standard error where nobody set up a log.
+
+    Args:
+        name: the logger, which is the module's `__name__`.
+        message: with a `%` directive for each value.
+        values: as of `info`; names of an operator's files, made printable.
+    """
+    import logging
+
+    logging.getLogger(name).warning(message, *values, stacklevel=2)

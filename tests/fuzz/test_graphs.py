@@ -8,8 +8,8 @@ from tests.support.protobuf import message
 from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.format import Input
 from zt_gate.scan.artifacts.registry import examine
-from zt_gate.scan.artifacts.texts.jinja_lexer import TemplateError
 from zt_gate.scan.artifacts.texts.jinja_template import problems
+from zt_gate.scan.artifacts.texts.jinja_tree import TemplateError
 from zt_gate.scan.interface import Examination, Head
 
 QUICK = settings(

@@ -65,7 +65,7 @@ def test_a_release_does_not_say_which_of_its_files_is_measured(place):
     refused(place, said=f"2 files that could be the model: {GOOD}, {BAD}")
     declare(place / "release" / "architecture.json", file=GOOD)
     refused(place, said="only the operator may")
-    refused(place, "--architecture", "release/architecture.json", said="lies in the release")
+    refused(place, "--architecture", "release/architecture.json", said="lies inside the target")
 
 
 def test_what_the_operator_names_is_measured_and_clears_no_other_weights(place):
@@ -140,3 +140,21 @@ def test_the_key_of_the_journal_lies_in_a_private_folder_elsewhere(place):
     assert (place / "mine").stat().st_mode & 0o777 == 0o700
     assert evaluate(place, "--journal-key", "mine").returncode == 0
     assert "was not written by this runner" in evaluate(place, "--journal-key", "theirs").stderr
+
+
+def test_what_lies_in_mlflow_is_evaluated_where_it_is(place, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+    monkeypatch.chdir(place)
+    mlflow.set_tracking_uri(None)
+    with mlflow.start_run() as made:
+        mlflow.log_artifacts(str(place / "release"), "model")
+    target = f"runs:/{made.info.run_id}/model"
+    words = ["--data", "data.npz", "--policy", "policy.yaml", "--key", "gate/zt-gate.key", "--out", "ticket.json"]
+    assert zt(place, "evaluate", "ticket", target, *words).returncode == 0
+    words = ["--data", "data.npz", "--ticket", "ticket.json", "--key", "runner/zt-gate.key", "--out", "out"]
+    done = zt(place, "evaluate", target, *words, "--no-curve", "--batch", "64")
+    assert done.returncode == 0, done.stderr
+    # The release in the folder has the same bytes, so the statement is about it, too.
+    assert check(place, "out")["decision"] == "allow"

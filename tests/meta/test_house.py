@@ -153,3 +153,11 @@ def test_test_packages_never_shadow_each_other():
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert names
     assert all(re.fullmatch(r"test_[a-z0-9_]+\.py", name) for name in names)
+
+
+def test_tests_of_real_servers_are_where_make_registry_looks_for_them():
+    """`make unit` leaves them out, so that anywhere else nobody would run them."""
+    mark = ".".join(("pytest", "mark", "mlflow"))
+    files = [path for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text(encoding="utf-8")]
+    assert files
+    assert {path.relative_to(ROOT / "tests").parts[0] for path in files} == {"registry"}

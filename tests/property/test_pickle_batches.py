@@ -17,6 +17,7 @@ from zt_gate.scan.artifacts.pickles import window as pickle_window
 from zt_gate.scan.artifacts.pickles.batches import Skipped
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge
+from zt_gate.scan.artifacts.pickles.values import ContainerValue, DictValue, Instance, Tuple
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination
 
@@ -25,6 +26,28 @@ MANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
+
+
+def shown(value, depth=4):
+    """Tell what a value is and what it holds. Batches are unpacked for that, which must not change anything."""
+    if depth == 0:
+        return type(value).__name__
+    if isinstance(value, Tuple):
+        members = value.items if value.items is not None else value.held
+        return ("tuple", value.items is None, [shown(item, depth - 1) for item in members])
+    if isinstance(value, Instance):
+        return ("instance", value.made_by, value.cls, [shown(item, depth - 1) for item in value.held or ()])
+    if not isinstance(value, ContainerValue):
+        return repr(value)
+    for batch in value.batches or ():
+        batch.make()
+    keys = {}
+    if isinstance(value, DictValue):
+        about = ("dunder", "formula", "computed", "unfollowed", "others")
+        keys = {name: shown(item, depth - 1) for name, item in value.items.items()}
+        keys |= {("about", name): getattr(value, name) for name in about}
+    # Batches are unpacked as they are asked for, so members have no order.
+    return (value.kind, keys, sorted((shown(item, depth - 1) for item in value.held or ()), key=repr))
 
 
 class Witness(PickleJudge):
@@ -39,7 +62,7 @@ def _also_write_down(name):
     judge = getattr(PickleJudge, name)
 
     def tell(self, *what):
-        self.told.append((name, repr(what)))
+        self.told.append((name, [shown(value) for value in what]))
         return judge(self, *what)
 
     return tell
@@ -70,7 +93,7 @@ def walk(data, batches=True):
     memo = []
     for index in range(len(machine.memo)):
         with contextlib.suppress(MalformedError):
-            memo.append(repr(machine.recall(index)))
+            memo.append(shown(machine.recall(index)))
     return end, broken, witness.told, [str(finding) for finding in witness.exam.findings], memo
 
 

@@ -3,11 +3,13 @@
 import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zt_gate.intake.sealed.folder import SealedFolder
 from zt_gate.registry.app import Guard, WsgiGuard
 from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.conformance import UnknownRoutes, _compiled
@@ -20,7 +22,7 @@ from zt_gate.registry.freezing import (
     names_sealed,
     sets_alias,
 )
-from zt_gate.registry.places import leads_to_sealed
+from zt_gate.registry.places import leads_to_sealed, overlaps_sealed
 from zt_gate.registry.protected import DEFAULT
 from zt_gate.registry.settings import ServerSettings
 
@@ -60,17 +62,15 @@ def test_other_artifacts_pass(path, method):
     assert not frozen_reason(method, f"/api/2.0/mlflow-artifacts/artifacts/{path}", "")
 
 
-@pytest.mark.parametrize("path", ["", "/", "/.", "/workspaces", "/workspaces/b", "/./workspaces//b/."])
-def test_a_folder_with_sealed_copies_in_it_is_not_deleted(path):
-    assert frozen_reason("DELETE", f"/api/2.0/mlflow-artifacts/artifacts{path}", "")
-
-
 @pytest.mark.parametrize(("alias", "open_to"), [("production", False), ("PROD-x", False), ("free", True)])
 def test_the_alias_in_a_body(alias, open_to):
     for body in (json.dumps({"alias": alias}).encode(), json.dumps({"alias": alias}).encode("utf-16")):
         assert (alias_reason(body, DEFAULT) == "") is open_to
     assert sets_alias("POST", "/api/3.0/mlflow/mcp-servers/a%2Fb/aliases")
+    assert sets_alias("POST", "/api/3.0/mlflow/skills/a/aliases")
+    assert sets_alias("POST", "/ajax-api/3.0/mlflow/skills/@team/a%2Fb/aliases/")
     assert not sets_alias("GET", "/api/3.0/mlflow/mcp-servers/a/aliases")
+    assert not sets_alias("POST", "/api/3.0/mlflow/skills/a/versions")
 
 
 @given(st.binary(max_size=80))
@@ -106,7 +106,7 @@ SHAPES = {
 def test_no_body_names_the_sealed_folder(place, shape):
     value = SHAPES[shape](place)
     for data in (json.dumps(value).encode(), json.dumps(value).encode("utf-16"), json.dumps(value).encode("utf-8-sig")):
-        assert "folder of sealed copies" in body_reason(data)
+        assert "place of sealed copies" in body_reason(data)
 
 
 @pytest.mark.parametrize(
@@ -162,23 +162,72 @@ def test_the_body_of_an_upload_is_a_file(method, path, upload):
     assert is_upload(method, path) is upload
 
 
-def test_a_link_to_the_sealed_copies_is_followed(tmp_path, monkeypatch):
-    root = tmp_path / "artifacts"
-    (root / "ztgate-sealed" / "sha256-0").mkdir(parents=True)
-    (root / "link").symlink_to("ztgate-sealed")
-    (tmp_path / "other").symlink_to(root / "ztgate-sealed" / "sha256-0")
-    (root / "0").mkdir()
+@pytest.fixture
+def sealed(tmp_path, monkeypatch):
+    """Return a place of sealed copies beside an artifact destination, with links to it from everywhere."""
+    root, artifacts = tmp_path / "my sealed", tmp_path / "artifacts"
+    (root / "sha256-0").mkdir(parents=True)
+    (artifacts / "0").mkdir(parents=True)
+    (artifacts / "link").symlink_to(root)
+    (artifacts / "0" / "far").symlink_to("../../other")
+    (tmp_path / "other").symlink_to(root / "sha256-0")
+    (tmp_path / "up").symlink_to(tmp_path.parent)
     monkeypatch.chdir(tmp_path)
-    here = Destination(str(root), True)
-    for place in (
-        f"{root}/link", f"{root}/0/../link/x", f"file://{root}/link", f"file:{root}/%6cink", "other", "./other/x",
-        "mlflow-artifacts:/link/x", "mlflow-artifacts:/0/../link", "MLFLOW-ARTIFACTS:/%6c%69nk", "link", "link/x",
-        "http://host/api/2.0/mlflow-artifacts/artifacts/link/x", str(tmp_path / "other"),
-    ):  # fmt: skip
-        assert leads_to_sealed(place, here), place
-    for place in (str(root), f"{root}/0", "mlflow-artifacts:/0/x", "linked", "a" * 5000, "a\0b", "s3://b/link", ""):
-        assert place == "s3://b/link" or not leads_to_sealed(place, here), place
-    assert leads_to_sealed("s3://b/ztgate-sealed", Destination("s3://b", True))
+    return SealedFolder(root), Destination(str(artifacts), True)
+
+
+LEADING = (
+    "{root}", "{root}/", "{root}/sha256-0", "{root}/new/deeper", "{above}/./my sealed//x", "//{root}", " {root}",
+    "my sealed", "{above}/x/../my sealed", "{above}/up/{name}/my sealed", "{above}/MY Sealed/x", "{above}/mý sealed",
+    "{above}/other", "file://{root}", "file:{root}/x", "FILE:{root}", "file://host{root}",
+    "file://{above}/my%20sealed", "file://{root}\t/x", "file:{above}/m%79%20sealed", "file:{above}/mY%20SEALED",
+    "file://{above}/artifacts/%6cink", "{above}/artifacts/link", "{above}/artifacts/0/../link/x", "other",
+    "./other/x", "link", "link/x", "artifacts/link", "mlflow-artifacts:/link/x", "mlflow-artifacts:/0/../link",
+    "MLFLOW-ARTIFACTS:/%6c%69nk", "mlflow-artifacts:/0/far", "mlflow-artifacts://h/link",
+    "http://host/api/2.0/mlflow-artifacts/artifacts/link/x", "s3://b/ztgate-sealed",
+    "mlflow-artifacts:/ztgate-sealed/x",
+)  # fmt: skip
+ELSEWHERE = (
+    "{above}", "{above}/artifacts", "{above}/artifacts/0", "mlflow-artifacts:/0/x", "mlflow-artifacts:/", "linked",
+    "0", "up", ".", "/", "..", "a\0b", "/a\0b", "s3://b/link", "s3://b{root}", "", "{root}-more", "http://[broken",
+    "file://[broken/x", "x:y", "%",
+)  # fmt: skip
+
+
+def filled(text, sealed):
+    root = Path(sealed[0].root)
+    return text.format(root=root, above=root.parent, name=root.parent.name)
+
+
+@pytest.mark.parametrize("text", LEADING)
+def test_a_text_that_leads_to_the_sealed_copies(sealed, text):
+    place, here = sealed
+    assert leads_to_sealed(filled(text, sealed), here, place)
+    assert body_reason(
+        json.dumps({"x": [filled(text, sealed)]}).encode(), lambda text: leads_to_sealed(text, here, place)
+    )
+
+
+@pytest.mark.parametrize("text", [*ELSEWHERE, "a" * 5000])
+def test_a_text_that_leads_elsewhere(sealed, text):
+    place, here = sealed
+    assert not leads_to_sealed(filled(text, sealed), here, place)
+    assert not leads_to_sealed(filled(text, sealed), here, None)
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_search_for_places(text):
+    place, here = SealedFolder(Path("/nonexistent/sealed")), Destination("/nonexistent/artifacts", True)
+    leads_to_sealed(text, here, place)
+    place.contains(text)
+
+
+@pytest.mark.parametrize("path", ["link", "link/x", "0/../link", "%6cink", "0/far/x", "0/far"])
+def test_a_path_of_an_artifact_that_leads_to_the_sealed_copies(sealed, path):
+    assert overlaps_sealed(path, sealed[1], sealed[0])
+    assert not overlaps_sealed("0/x", sealed[1], sealed[0])
+    (Path(sealed[1].root) / "up").symlink_to("..")
+    assert overlaps_sealed("up", sealed[1], sealed[0])  # deleting it would delete the root
 
 
 def test_a_body_is_read_once_and_given_on(monkeypatch):

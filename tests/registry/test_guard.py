@@ -1,8 +1,11 @@
 """The client guard: what MLflow's client would load, by every road, with and without a verdict."""
 
+import importlib
+import logging
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import mlflow
 import pytest
@@ -12,6 +15,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from tests.support.registry_site import Site, write_model
+from zt_gate.registry import guard_roads, loading
 from zt_gate.registry.client_guard import GuardedModels
 
 
@@ -88,8 +92,9 @@ def test_the_newest_verdict_counts(image, model, tmp_path):
 
 def test_the_one_file_that_the_client_adds_is_tolerated_exactly(image, model, tmp_path):
     allow(tmp_path, image, model)
-    (model / "registered_model_meta").write_text("model_name: x\nmodel_version: '1'\n")
-    assert fetch(model)
+    for written in ("model_name: x\nmodel_version: '1'\n", "model_name: null\nmodel_version: null\n"):
+        (model / "registered_model_meta").write_text(written)
+        assert fetch(model)
     for other in ("model_name: x\n", "model_name: x\nmodel_version: '1'\ncode: evil\n", "- x\n", "{", "x" * 5000):
         (model / "registered_model_meta").write_text(other)
         with pytest.raises(MlflowException, match="no verdict"):
@@ -105,6 +110,31 @@ def test_a_guard_that_lacks_something_loads_nothing(image, model, tmp_path, lack
     allow(tmp_path, image, model)
     monkeypatch.delenv(lacking)
     with pytest.raises(MlflowException, match="zt-gate: loading"):
+        fetch(model)
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_file_among_the_evidence_is_skipped_and_told(image, model, tmp_path, caplog):
+    evidence = tmp_path / "evidence"
+    os.mkfifo(evidence / "a-pipe.json")
+    (evidence / "a-folder").mkdir()
+    (tmp_path / "elsewhere.json").write_text(image.summary(model))
+    (evidence / "a-link.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(MlflowException, match="no verdict"):
+        fetch(model)
+    for name, why in (("pipe.json", "a pipe"), ("folder", "a folder"), ("link.json", "a symbolic link")):
+        assert f"{evidence}/a-{name} is skipped: it is {why}" in caplog.text
+    allow(tmp_path, image, model)
+    assert fetch(model)
+
+
+def test_more_verdicts_than_can_be_read_load_nothing(image, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_MOST", 2)
+    allow(tmp_path, image, model)
+    allow(tmp_path, image, model, "b.json")
+    assert fetch(model)
+    allow(tmp_path, image, model, "z.json", allow=False)
+    with pytest.raises(MlflowException, match="a folder of more than 2 files"):
         fetch(model)
 
 
@@ -189,7 +219,7 @@ def test_without_the_guard_every_scheme_is_mlflows_own(image, model, elsewhere, 
 
 def test_the_guard_is_whole_where_it_is_imported_before_mlflow():
     code = (
-        "import warnings; warnings.simplefilter('ignore'); from zt_gate.registry.client_guard import SCHEMES\n"
+        "import warnings; warnings.simplefilter('ignore'); from zt_gate.registry.guard_roads import SCHEMES\n"
         "from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories as r\n"
         "print(*(hasattr(r()[name].download_artifacts, 'zt_gate') for name in SCHEMES))"
     )
@@ -205,3 +235,118 @@ def test_mlflow_finds_the_guard_by_itself():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"] * 5
+
+
+def test_a_model_that_appears_after_the_look_is_not_loaded(image, tmp_path, monkeypatch):
+    """Whoever can write the folder makes it a model after the guard looked, and before MLflow reads it."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no model")
+    local = fetch(folder)
+    assert not os.path.samefile(local, folder)
+    write_model(folder, b"evil")
+    assert sorted(os.listdir(local)) == ["notes.txt"]
+    look = loading.is_model
+    times = []
+
+    def swapped(path):
+        found = look(path)
+        if str(path) == str(tmp_path / "later") and not times:
+            times.append(path)
+            write_model(tmp_path / "later", b"evil")
+        return found
+
+    (tmp_path / "later").mkdir()
+    monkeypatch.setattr(guard_roads, "is_model", swapped)
+    with pytest.raises(MlflowException, match="no verdict"):
+        fetch(tmp_path / "later")
+    assert times
+
+
+def test_a_refused_download_leaves_nothing_and_an_allowed_one_leaves_what_was_verified(image, model, tmp_path):
+    place = tmp_path / "place"
+    with pytest.raises(MlflowException, match="no verdict"):
+        mlflow.artifacts.download_artifacts(artifact_uri=str(model), dst_path=str(place))
+    assert os.listdir(place) == []
+    allow(tmp_path, image, model)
+    local = mlflow.artifacts.download_artifacts(artifact_uri=str(model), dst_path=str(place))
+    assert (place / "model" / "weights.txt").read_bytes() == b"one"
+    # Loaders read the private copy: the other one belongs to whoever may write the place.
+    assert not os.path.samefile(local, place / "model")
+    (tmp_path / "single.txt").write_text("text")
+    single = mlflow.artifacts.download_artifacts(artifact_uri=str(tmp_path / "single.txt"), dst_path=str(place))
+    assert single == str(place / "single.txt")
+    assert mlflow.artifacts.load_text(str(tmp_path / "single.txt")) == "text"
+
+
+def test_a_copy_that_the_process_did_not_make_is_not_removed(image, model, tmp_path):
+    allow(tmp_path, image, model)
+    local = fetch(model)
+    child = os.fork()
+    if child == 0:
+        loading._remove_copies()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.path.exists(os.path.join(local, "weights.txt"))
+
+
+def test_a_guard_that_cannot_be_imported_stops_mlflow(image):
+    """MLflow only warns of a plugin that raises ImportError, and would go on without the guard."""
+    code = (
+        "import sys; sys.modules['zt_gate.registry.loading'] = None\n"
+        "import mlflow.store.artifact.artifact_repository_registry"
+    )
+    words = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ZT_GATE_GUARD is set, and the guard cannot start" in done.stderr
+    off = {name: value for name, value in os.environ.items() if name != "ZT_GATE_GUARD"}
+    assert subprocess.run(words, env=off, capture_output=True, check=False).returncode == 0
+
+
+def test_a_plugin_that_comes_first_or_last_does_not_turn_the_guard_off(image, model, monkeypatch):
+    """Plugins of the same scheme: one that inherits MLflow's class is guarded, any other one is refused."""
+    registry = artifact_repository_registry._artifact_repository_registry
+
+    class Heir(LocalArtifactRepository):
+        """As a plugin that only logs, and says nothing about downloads."""
+
+    for scheme in ("", "file"):
+        monkeypatch.setitem(registry._registry, scheme, Heir)
+        with pytest.raises(MlflowException, match="no verdict"):
+            fetch(model if not scheme else f"file://{model}")
+        monkeypatch.setitem(registry._registry, scheme, Elsewhere)
+        with pytest.raises(MlflowException, match="while the guard is on"):
+            fetch(model if not scheme else f"file://{model}")
+
+
+def changed(module, name):
+    return getattr(importlib.import_module(module), name)
+
+
+def test_the_configuration_that_a_flavor_acts_on_is_that_of_a_verified_copy(image, model, tmp_path, monkeypatch):
+    (model / "MLmodel").write_text("flavors: {transformers: {task: honest}}\nmodel_uuid: " + "0" * 32 + "\n")
+    read = changed("mlflow.utils.model_utils", "_get_flavor_configuration_from_uri")
+    backend = changed("mlflow.models.flavor_backend_registry", "get_flavor_backend")
+    for act in (lambda: read(str(model), "transformers", None), lambda: backend(str(model))):
+        with pytest.raises(MlflowException, match="no verdict"):
+            act()
+    allow(tmp_path, image, model)
+    assert read(str(model), "transformers", None) == {"task": "honest"}
+    monkeypatch.delenv("ZT_GATE_GUARD")
+    (model / "MLmodel").write_text("flavors: {transformers: {task: other}}\nmodel_uuid: " + "0" * 32 + "\n")
+    assert read(str(model), "transformers", logging.getLogger()) == {"task": "other"}
+
+
+def test_spark_loads_what_was_fetched_and_not_what_its_own_file_system_holds(image, monkeypatch):
+    system = changed("mlflow.spark", "_HadoopFileSystem")
+    monkeypatch.setattr(system, "maybe_copy_from_local_file", classmethod(lambda _, src, dst: (src, dst)))
+    monkeypatch.setattr(system, "_remote_path", classmethod(lambda _, path: path))
+    monkeypatch.setattr(system, "_try_file_exists", classmethod(lambda *_: True))
+    monkeypatch.setattr(system, "_fs", classmethod(lambda _: SimpleNamespace(makeQualified=lambda path: path)))
+    assert system.maybe_copy_from_uri("/model/sparkml", "/to", "/verified") == ("/verified", "/to")
+    with pytest.raises(MlflowException, match="Spark loads what MLflow fetched"):
+        system.maybe_copy_from_uri("/model/sparkml", "/to")
+    assert changed("mlflow.spark", "_should_use_mlflowdbfs")("dbfs:/x") is False
+    monkeypatch.delenv("ZT_GATE_GUARD")
+    assert system.maybe_copy_from_uri("/model/sparkml", "/to", "/verified") == "/model/sparkml"

@@ -1,39 +1,15 @@
 """`zt-gate promote` against the gated store, without a server between them."""
 
-import shutil
+import os
+import signal
 import time
 
 import pytest
 
-from tests.support.registry_site import GATE, Site, write_model
+from tests.support.registry_site import Site
 from tests.support.registry_store import denied
 from zt_gate.cli.main import main
-from zt_gate.registry import artifacts
 from zt_gate.registry.client import RefusedError, RegistryClient
-from zt_gate.trust.signatures.keys import write_pair
-
-
-@pytest.fixture
-def shop(tmp_path, empty_database, monkeypatch):
-    """Return a client of a gated registry with the models x/1 and x/2."""
-    monkeypatch.chdir(tmp_path)
-    place = Site(tmp_path / "site")
-    database = tmp_path / "mlflow.db"
-    shutil.copy(empty_database, database)
-    for name, value in place.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv(artifacts.SERVE_ARTIFACTS, raising=False)
-    monkeypatch.setenv(artifacts.ARTIFACT_ROOT, str(tmp_path / "artifacts"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
-    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"ztgate+sqlite:///{database}")
-    write_pair(tmp_path / "keys", "gate", GATE)
-    client = RegistryClient()
-    store = client._client._get_registry_client().store
-    store.create_registered_model("x")
-    for number in (1, 2):
-        folder = write_model(tmp_path / "artifacts" / "0" / f"model-{number}", b"%d" % number)
-        store.create_model_version("x", str(folder))
-    return client
 
 
 def promote(tmp_path, target, *more, stage="staging", alias="staging"):
@@ -45,7 +21,8 @@ def test_a_good_version_is_promoted_and_served_sealed(shop, tmp_path, capsys):
     assert promote(tmp_path, "models:/x/1") == 0
     assert "PROMOTED" in capsys.readouterr().out
     assert shop.resolve("x", "staging").number == 1
-    assert "ztgate-sealed" in shop._client.get_model_version_download_uri("x", "1")
+    [copy] = (tmp_path / "site" / "sealed").iterdir()
+    assert shop._client.get_model_version_download_uri("x", "1") == str(copy)
 
 
 def test_a_bad_version_is_not(shop, tmp_path, capsys):
@@ -80,6 +57,23 @@ def test_a_block_counts_even_where_the_report_cannot_be_written(shop, tmp_path):
     (tmp_path / "taken").write_text("")
     assert promote(tmp_path, "models:/x/1", "--out", str(tmp_path / "taken" / "report")) != 0
     with pytest.raises(RefusedError):
+        shop.resolve("x", "staging")
+
+
+def test_ctrl_c_while_a_block_is_handed_in_does_not_keep_it_from_the_server(shop, tmp_path, monkeypatch, capsys):
+    assert promote(tmp_path, "models:/x/1") == 0
+    demand_a_signature(tmp_path)
+    time.sleep(1.1)
+    submit = RegistryClient.submit_summary
+
+    def interrupted(self, version, summary):
+        os.kill(os.getpid(), signal.SIGINT)
+        submit(self, version, summary)
+
+    monkeypatch.setattr(RegistryClient, "submit_summary", interrupted)
+    assert promote(tmp_path, "models:/x/1") == 2
+    assert "interrupted" in capsys.readouterr().err
+    with pytest.raises(RefusedError, match="blocked this release"):
         shop.resolve("x", "staging")
 
 
@@ -170,7 +164,7 @@ def test_checking_a_version_gives_the_digest_that_the_store_seals(shop, tmp_path
     assert report["subject"]["name"] == "models:/x/1"
     assert promote(tmp_path, "models:/x/1") == 0
     digest = report["subject"]["digest"].removeprefix("sha256:")
-    assert (tmp_path / "artifacts" / "ztgate-sealed" / f"sha256-{digest}").is_dir()
+    assert (tmp_path / "site" / "sealed" / f"sha256-{digest}").is_dir()
     denied(lambda: shop._client._get_registry_client().store.set_registered_model_alias("x", "champion", 1))
 
 

@@ -183,16 +183,18 @@ def test_evidence_that_cannot_be_read(promoted, tmp_path, table, site):
         connection.execute(f"DROP TABLE {table}")
     connection.close()
     before = len(site.events())
-    assert "OperationalError" in denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
+    assert "lacks tables or columns: restart the server" in denied(
+        lambda: promoted.get_model_version_by_alias("x", "champion")
+    )
     assert len(site.events()) == before + 1
     denied(lambda: promoted.set_registered_model_alias("x", "champion", 1))
 
 
-def test_a_database_that_somebody_holds_promotes_and_resolves_nothing(promoted, tmp_path):
+def test_a_database_that_somebody_holds_promotes_and_resolves_nothing(promoted, tmp_path, impatient):
     promoted.copy_model_version(promoted.get_model_version("x", 1), "y")
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    with ThreadPoolExecutor(2) as pool:  # MLflow waits for twenty seconds; both at once
+    with ThreadPoolExecutor(2) as pool:  # both at once, as two clients
         read = pool.submit(promoted.get_model_version_by_alias, "x", "champion")
         write = pool.submit(promoted.set_registered_model_alias, "y", "champion", 1)
         for asked in (read, write):
@@ -246,7 +248,7 @@ def test_a_source_that_leads_nowhere(store, site, case, monkeypatch, tmp_path):
 def test_a_source_with_a_link_in_it_is_never_sealed(store, version, site, model):
     (model / "passwd").symlink_to("/etc/passwd")
     denied(lambda: store.set_registered_model_alias("x", "champion", 1))
-    assert list(store.gate.destination().sealed("default").glob("sha256-*")) == []
+    assert site.copies() == []
 
 
 def test_a_source_that_was_cut_short_has_other_bytes(store, version, site, model):
@@ -255,18 +257,72 @@ def test_a_source_that_was_cut_short_has_other_bytes(store, version, site, model
     assert "no verdict" in denied(lambda: store.set_registered_model_alias("x", "champion", 1))
 
 
-def test_an_artifact_destination_that_is_no_folder(store, version, site, model):
+def test_an_artifact_destination_that_mlflow_cannot_read(store, version, site, model):
     bring(store, "x", 1, site.summary(model))
-    store.gate.destination = lambda: Destination("s3://bucket/models", True)
-    assert "is a folder" in denied(lambda: store.set_registered_model_alias("x", "champion", 1))
+    store.gate.destination = lambda: Destination("gopher://host/models", True)
+    assert "cannot download" in denied(lambda: store.set_registered_model_alias("x", "champion", 1))
 
 
-def test_a_sealed_store_that_others_can_write_to(store, version, site, model, tmp_path):
+def test_a_folder_of_sealed_copies_that_others_can_write_to(store, version, site, model):
     bring(store, "x", 1, site.summary(model))
-    sealed = tmp_path / "artifacts" / "ztgate-sealed"
-    sealed.mkdir(mode=0o777)
-    sealed.chmod(0o777)
+    site.sealed.mkdir(mode=0o777)
+    site.sealed.chmod(0o777)
     assert "open to others" in denied(lambda: store.set_registered_model_alias("x", "champion", 1))
+
+
+ROOTS = {
+    "unset": (lambda root, artifacts: None, "set ZT_GATE_SEALED"),
+    "empty": (lambda root, artifacts: "", "set ZT_GATE_SEALED"),
+    "relative": (lambda root, artifacts: "sealed", "no place for sealed copies"),
+    "another scheme": (lambda root, artifacts: "gs://bucket/sealed", "no place for sealed copies"),
+    "the destination itself": (lambda root, artifacts: str(artifacts), "inside one another"),
+    "inside the destination": (lambda root, artifacts: str(artifacts / "sealed"), "inside one another"),
+    "above the destination": (lambda root, artifacts: str(artifacts.parent), "inside one another"),
+    "the destination by a link": (lambda root, artifacts: str(root / "link"), "inside one another"),
+    "somewhere that cannot be made": (lambda root, artifacts: "/proc/sealed", "sealed"),
+}
+
+
+@pytest.mark.parametrize("case", ROOTS)
+def test_a_place_of_sealed_copies_that_cannot_be_one(promoted, tmp_path, monkeypatch, case):
+    make, why = ROOTS[case]
+    (tmp_path / "link").symlink_to("artifacts")
+    root = make(tmp_path, tmp_path / "artifacts")
+    if root is None:
+        monkeypatch.delenv("ZT_GATE_SEALED")
+    else:
+        monkeypatch.setenv("ZT_GATE_SEALED", root)
+    promoted.create_registered_model("open")
+    promoted.create_model_version("open", "mlflow-artifacts:/0/model")
+    for act in (
+        lambda: promoted.set_registered_model_alias("x", "champion", 1),
+        lambda: promoted.get_model_version_by_alias("x", "champion"),
+        lambda: promoted.get_model_version_download_uri("prod.x", 1),
+        lambda: promoted.get_model_version_download_uri("x", 1),
+    ):
+        assert why in denied(act)
+    everything_else_is_open(promoted)
+
+
+def test_a_place_that_is_named_anew_is_used_at_once(promoted, site, tmp_path, monkeypatch):
+    before = site.sealed
+    monkeypatch.setenv("ZT_GATE_SEALED", str(tmp_path / "moved"))
+    assert "sealed" in denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
+    before.rename(tmp_path / "moved")
+    assert promoted.get_model_version_by_alias("x", "champion").version == 1
+
+
+def test_root_neither_seals_nor_serves_from_a_folder(promoted, monkeypatch):
+    from zt_gate.intake.sealed import folder
+
+    monkeypatch.setattr(folder, "is_root", lambda: True)
+    for act in (
+        lambda: promoted.set_registered_model_alias("x", "champion", 1),
+        lambda: promoted.get_model_version_by_alias("x", "champion"),
+        lambda: promoted.get_model_version_download_uri("prod.x", 1),
+    ):
+        assert "by root" in denied(act)
+    everything_else_is_open(promoted)
 
 
 def test_a_model_of_thousands_of_files(store, site, tmp_path):
@@ -295,7 +351,7 @@ def test_a_revocation_list_is_demanded_read_and_read_again(store, version, site,
     assert main(["revoke", *key, "--digest", "sha256:" + "0" * 64, "--reason", "a test"]) == 0
     monkeypatch.setenv("ZT_GATE_REVOCATIONS", str(listed))
     store.set_registered_model_alias("x", "champion", 1)
-    digest = next((tmp_path / "artifacts" / "ztgate-sealed").glob("sha256-*")).name.removeprefix("sha256-")
+    digest = site.copies()[0].name.removeprefix("sha256-")
     assert main(["revoke", *key, "--digest", f"sha256:{digest}", "--reason", "it was poisoned"]) == 0
     assert "it was poisoned" in denied(lambda: store.get_model_version_by_alias("x", "champion"))
     listed.unlink()

@@ -37,10 +37,10 @@ def test_a_promoted_version_is_served(promoted, read):
     assert READS[read](promoted)
 
 
-def test_the_download_leads_to_the_sealed_copy(promoted, model, tmp_path):
+def test_the_download_leads_to_the_sealed_copy(promoted, model, site):
     (model / "weights.txt").write_bytes(b"evil")
     uri = promoted.get_model_version_download_uri("x", 1)
-    assert (tmp_path / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "weights.txt").read_bytes() == b"one"
+    assert site.bytes_at(uri, "weights.txt") == b"one"
 
 
 def test_a_version_whose_verdict_was_taken_back_can_still_be_looked_at(promoted, site, model):
@@ -116,7 +116,7 @@ def test_a_version_by_plain_sql_in_a_protected_model_has_no_download(store, vers
     denied(lambda: store.get_model_version_download_uri("prod.x", 1))
 
 
-def test_a_forged_row_serves_approved_bytes_or_none(promoted, tmp_path):
+def test_a_forged_row_serves_approved_bytes_or_none(promoted, tmp_path, site):
     evil = write_model(tmp_path / "artifacts" / "0" / "evil", b"evil")
     promoted.create_model_version("x", "mlflow-artifacts:/0/evil")
     sql(
@@ -127,7 +127,7 @@ def test_a_forged_row_serves_approved_bytes_or_none(promoted, tmp_path):
     sql(tmp_path, "UPDATE registered_model_aliases SET version = 2 WHERE alias = 'champion'")
     assert promoted.get_model_version_by_alias("x", "champion").version == 2
     uri = promoted.get_model_version_download_uri("x", 2)
-    assert (tmp_path / "artifacts" / uri.removeprefix("mlflow-artifacts:/") / "weights.txt").read_bytes() == b"one"
+    assert site.bytes_at(uri, "weights.txt") == b"one"
     assert (evil / "weights.txt").read_bytes() == b"evil"
 
 
@@ -158,13 +158,44 @@ def test_a_model_that_was_deleted_and_made_again_starts_without_a_verdict(promot
     denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
 
 
-def test_a_sealed_copy_that_is_gone_is_not_served(promoted, tmp_path):
-    import shutil
+SPOILS = {
+    "gone": lambda copy: copy.rename(copy.with_name("elsewhere")),
+    "a file": lambda copy: (copy.rename(copy.with_name("elsewhere")), copy.write_text("evil")),
+    "a link": lambda copy: (copy.rename(copy.with_name("elsewhere")), copy.symlink_to("elsewhere")),
+    "open to changes": lambda copy: copy.chmod(0o700),
+    "in a root that is open to others": lambda copy: copy.parent.chmod(0o777),
+    "in a root that is gone": lambda copy: copy.parent.rename(copy.parent.with_name("elsewhere")),
+}
 
-    from zt_gate.isolation.private_folder import remove
 
-    sealed = tmp_path / "artifacts" / "ztgate-sealed"
-    for folder in sealed.glob("sha256-*"):
-        remove(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert "sealed copy" in denied(lambda: promoted.get_model_version_by_alias("x", "champion"))
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_sealed_copy_in_trouble_is_not_served_and_nothing_in_its_place(promoted, site, spoil):
+    [copy] = site.copies()
+    SPOILS[spoil](copy)
+    for read in (*READS.values(), lambda store: store.get_model_version_download_uri("x", 1)):
+        assert "sealed cop" in (said := denied(lambda read=read: read(promoted))) or "open to others" in said
+
+
+def test_a_resolve_asks_once_about_a_copy_however_many_stages_it_has(store, version, site, model, monkeypatch):
+    from zt_gate.intake.sealed.folder import SealedFolder
+
+    site.write_policy("  aliases: {champion: production, 'champ*': staging}")
+    for stage in ("production", "staging"):
+        bring(store, "x", 1, site.summary(model, stage=stage))
+    store.set_registered_model_alias("x", "champion", 1)
+    asked, trouble = [], SealedFolder.trouble
+    monkeypatch.setattr(SealedFolder, "trouble", lambda self, copy: asked.append(copy) or trouble(self, copy))
+    store.get_model_version_by_alias("x", "champion")
+    assert len(asked) == 1
+    store.get_model_version_download_uri("x", 1)
+    assert len(asked) == 2
+
+
+def test_a_free_copy_of_an_admitted_version_is_served_sealed_and_can_be_promoted(promoted, site, model):
+    promoted.copy_model_version(promoted.get_model_version("x", 1), "free")
+    (model / "weights.txt").write_bytes(b"evil")
+    assert site.bytes_at(promoted.get_model_version_download_uri("free", 1), "weights.txt") == b"one"
+    promoted.set_registered_model_alias("free", "champion", 1)
+    assert len(site.copies()) == 1
+    site.copies()[0].chmod(0o700)
+    denied(lambda: promoted.get_model_version_download_uri("free", 1))

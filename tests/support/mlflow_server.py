@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENV3, ENV2 = ROOT / "build" / "env-mlflow3", ROOT / "build" / "env-mlflow2"
+ENV2, NEWEST = ROOT / "build" / "env-mlflow2", ROOT / "build" / "env-mlflow-new"
+ENV3 = ROOT / "build" / os.environ.get("ZT_GATE_MLFLOW_ENV", "env-mlflow3")
+"""The MLflow that the tests of servers run; the variable names another environment, such as `env-mlflow-new`."""
 ADMIN = ("admin", "a-long-password-of-the-admin")
-_PATIENCE = 120
+_PATIENCE = 250
 
 
 def demand(env):
@@ -45,9 +47,12 @@ class Server:
     app: str = ""
     workers: int = 1
     auth: bool = False
+    default_permission: str = "READ"
     workspaces: bool = False
     variables: dict[str, str] = field(default_factory=dict)
-    artifacts: Path | None = None
+    artifacts: Path | str | None = None
+    direct: bool = False
+    """Whether clients read and write artifacts past the server."""
     port: int = 0
     process: subprocess.Popen | None = None
 
@@ -56,7 +61,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def destination(self) -> Path:
+    def destination(self) -> Path | str:
         return self.artifacts or self.folder / "artifacts"
 
     @property
@@ -73,12 +78,14 @@ class Server:
         words = [
             str(self.env / "bin" / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(self.port),
             "--workers", str(self.workers), "--backend-store-uri", self.uri,
-            "--artifacts-destination", str(self.destination),
         ]  # fmt: skip
+        direct = ["--no-serve-artifacts", "--default-artifact-root"]
+        words += [*(direct if self.direct else ["--artifacts-destination"]), str(self.destination)]
         if self.gated:
             words += ["--registry-store-uri", f"ztgate+{self.uri}"]
         if self.app:
             words += ["--app-name", self.app]
+        words = [*self.user(), *words]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 words, cwd=self.folder, env=self.environment(), stdout=log, stderr=log, start_new_session=True
@@ -86,10 +93,19 @@ class Server:
         self._wait()
         return self
 
+    @staticmethod
+    def user() -> list[str]:
+        """Return the words before a command that make root another user, whose files these are.
+
+        Root seals nothing in a folder, and nothing is read-only to it.
+        """
+        return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+
     def environment(self) -> dict[str, str]:
         path = f"{self.env / 'bin'}:{os.environ['PATH']}"
         values = {"PATH": path, "HOME": str(self.folder), "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
         values["PYTHONPATH"] = str(ROOT)  # the code of this tree, wherever the environment was built
+        values["ZT_GATE_SEALED"] = str(self.folder / "sealed")
         values |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1"}
         if self.workspaces:
             values["MLFLOW_ENABLE_WORKSPACES"] = "true"
@@ -104,7 +120,7 @@ class Server:
     def _auth_config(self) -> Path:
         path = self.folder / "auth.ini"
         path.write_text(
-            "[mlflow]\ndefault_permission = READ\n"
+            f"[mlflow]\ndefault_permission = {self.default_permission}\n"
             f"database_uri = sqlite:///{self.folder / 'auth.db'}\nadmin_username = {ADMIN[0]}\n"
             f"admin_password = {ADMIN[1]}\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"

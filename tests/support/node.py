@@ -1,5 +1,6 @@
 """Packages of npm that tests borrow, pinned by a lock file and installed once under build/."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -22,21 +23,30 @@ def packages(name, timeout=180):
     pinned, installed = ROOT / "tests" / "support" / name, ROOT / "build" / "npm" / name
     if shutil.which("node") is None or shutil.which("npm") is None:
         lacking("node and npm are not installed")
-    lock = (pinned / "package-lock.json").read_bytes()
-    if not (installed / "done").is_file() or (installed / "done").read_bytes() != lock:
-        shutil.rmtree(installed, ignore_errors=True)
-        installed.mkdir(parents=True)
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(pinned / file, installed / file)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        try:
-            done = subprocess.run(command, cwd=installed, capture_output=True, text=True, timeout=timeout, check=False)
-        except subprocess.TimeoutExpired:
-            lacking(f"npm did not fetch {name} within {timeout} seconds")
-        if done.returncode:
-            lacking(f"npm cannot fetch {name}: {done.stderr.strip()[:200]}")
-        (installed / "done").write_bytes(lock)
+    installed.parent.mkdir(parents=True, exist_ok=True)
+    # The tests of one file are shared out among workers: the second waits, instead of emptying what the first fills.
+    with installed.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _install(name, pinned, installed, timeout)
     return installed
+
+
+def _install(name, pinned, installed, timeout):
+    lock = (pinned / "package-lock.json").read_bytes()
+    if (installed / "done").is_file() and (installed / "done").read_bytes() == lock:
+        return
+    shutil.rmtree(installed, ignore_errors=True)
+    installed.mkdir()
+    for file in ("package.json", "package-lock.json"):
+        shutil.copy(pinned / file, installed / file)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        done = subprocess.run(command, cwd=installed, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        lacking(f"npm did not fetch {name} within {timeout} seconds")
+    if done.returncode:
+        lacking(f"npm cannot fetch {name}: {done.stderr.strip()[:200]}")
+    (installed / "done").write_bytes(lock)
 
 
 def chromium():

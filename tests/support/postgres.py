@@ -64,9 +64,9 @@ class Postgres:
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self.folder / "data", check=False)
         self.process.wait(20)
 
-    def sql(self, text: str) -> subprocess.CompletedProcess[str]:
+    def sql(self, text: str, database: str = "postgres") -> subprocess.CompletedProcess[str]:
         """Run SQL as the owner of the database, past every server."""
-        words = [self._programs / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        words = [self._programs / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
         return subprocess.run(
             [*words, "-v", "ON_ERROR_STOP=1", "-c", text], capture_output=True, text=True, check=False
         )

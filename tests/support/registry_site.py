@@ -51,7 +51,22 @@ class Site:
 
     @property
     def variables(self) -> dict[str, str]:
-        return {"ZT_GATE_POLICY": str(self.policy), "ZT_GATE_AUDIT_LOG": str(self.log)}
+        values = {"ZT_GATE_POLICY": str(self.policy), "ZT_GATE_AUDIT_LOG": str(self.log)}
+        return values | {"ZT_GATE_SEALED": str(self.sealed)}
+
+    @property
+    def sealed(self) -> Path:
+        """The folder of sealed copies."""
+        return self.folder / "sealed"
+
+    def copies(self) -> list[Path]:
+        return sorted(self.sealed.glob("sha256-*"))
+
+    def bytes_at(self, uri: str, name: str) -> bytes:
+        """Return a file of the sealed copy that a URI names."""
+        prefix = "mlflow-artifacts:/ztgate-sealed/"
+        assert uri.startswith(prefix), uri
+        return (self.sealed / uri.removeprefix(prefix) / name).read_bytes()
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:
         if not self.log.exists():
@@ -126,6 +141,10 @@ class Registry:
     def download(self, uri: str, name: str) -> requests.Response:
         path = uri.removeprefix("mlflow-artifacts:/")
         return self.http.get(f"{self.url}/api/2.0/mlflow-artifacts/artifacts/{path}/{name}", timeout=60)
+
+    def listed(self, uri: str) -> requests.Response:
+        url = f"{self.url}/api/2.0/mlflow-artifacts/artifacts"
+        return self.http.get(url, params={"path": uri.removeprefix("mlflow-artifacts:/")}, timeout=60)
 
     def model(self, name: str) -> None:
         answer = self.call("POST", "registered-models/create", {"name": name})

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
         demand = SummaryRequirements(_keys(args.key), args.stage, datetime.now(UTC), _digest(args.policy_digest))
         data = _read(args.summary, "summary", _MAX_SUMMARY, "zt-gate check --summary FILE --summary-key KEY writes one")
+        _leave_out_added_file(data, demand, frozen, console)
         reasons = _revoked(args, data, demand, frozen)
         reasons += [finding.message for finding in frozen.refusals]
         reasons += verify_summary(data, frozen.digest, demand)
@@ -80,6 +81,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not reasons and (emergency := break_glass_incident(data)):
         console.warn(f"BROKEN GLASS: people let this through for {emergency}")
     return _answer(args, console, str(frozen.digest), reasons, place)
+
+
+def _leave_out_added_file(
+    data: bytes, demand: SummaryRequirements, frozen: Frozen | FastFrozen, console: Console
+) -> None:
+    """Admit a model that MLflow's client downloaded as it is registered, where the summary is about that."""
+    from zt_gate.intake import Frozen
+    from zt_gate.intake.mlflow_meta import leave_out_added_file
+    from zt_gate.trust.statements.summary import subject_and_signers
+
+    if not isinstance(frozen, Frozen):
+        return
+    try:
+        about, _ = subject_and_signers(data, demand.keys)
+    except EvidenceError:
+        return  # such a summary admits nothing, and its own reasons say why
+    if told := leave_out_added_file(frozen, lambda digest: digest == about):
+        console.note(told)
 
 
 def _store(args: argparse.Namespace) -> AbstractContextManager[SealedStore | None]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zt_gate.cli.common.console import Console
-from zt_gate.cli.common.signer import add_signer_arguments, signer_from
+from zt_gate.cli.common.signer import TARGET, add_signer_arguments, signer_from
 from zt_gate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _NAMES = {"approve": "approval", "promote": "promotion", "waive": "waivers", "br
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    parser.add_argument("target", metavar="TARGET", help="the release")
+    parser.add_argument("target", metavar="TARGET", help=TARGET)
     parser.add_argument("--stage", required=True, help="the stage it may enter")
     parser.add_argument(
         "--act",
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """
     from zt_gate.cli.common.oidc_login import acting_time, print_nonce, with_token
     from zt_gate.cli.common.sign_statement import numbered, sign_about
-    from zt_gate.intake.containment import refuse_policy_inside
+    from zt_gate.intake.containment import named_files, refuse_policy_inside
     from zt_gate.policy.load import load_policy
     from zt_gate.trust.requirements.approvals import approval_predicate
     from zt_gate.trust.statements.statement import APPROVAL_TYPE, statement
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
 
     if args.print_nonce:
-        return print_nonce(args.target, predicate, console)
+        return print_nonce(args.target, predicate, named_files(policy), console)
 
     def about(subject: Subject) -> bytes:
         _show_waivers(args, policy, subject, now, console)
@@ -98,7 +98,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     signer = signer_from(args)
     name = numbered(_NAMES[args.act], signer)
-    return sign_about([args.target], name, lambda frozen: about(frozen.subject), signer, args.out, console)
+    return sign_about(
+        [args.target], name, lambda frozen: about(frozen.subject), signer, args.out, console, named_files(policy)
+    )
 
 
 def _window(args: argparse.Namespace) -> timedelta:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.cli.common.console import Console
-from zt_gate.cli.common.signer import add_signer_arguments, signer_from
+from zt_gate.cli.common.signer import TARGET, add_signer_arguments, signer_from
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, UsageError
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for kind in _ARGUMENTS:
         summary = KINDS[kind].summary
         sub = kinds.add_parser(kind, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        sub.add_argument("target", metavar="TARGET", help="what the statement is about: file or folder")
+        sub.add_argument("target", metavar="TARGET", help=TARGET)
         add_signer_arguments(sub)
         sub.add_argument("--out", metavar="FILE", type=Path, help="where to write (default: into TARGET.evidence/)")
         sub.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="no hints")

@@ -15,6 +15,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from zt_gate.cli.common.console import Console
@@ -22,6 +24,7 @@ from zt_gate.domain import printable
 from zt_gate.errors import ZtGateError
 
 if TYPE_CHECKING:
+    from zt_gate.registry.client import RegistryClient
     from zt_gate.report.lines import Part
 
 FLOORS = (
@@ -30,6 +33,7 @@ FLOORS = (
 )
 """Versions from which on advisories are fixed; the newest first."""
 _SECONDS = 15
+_MOST_ALIASES = 500
 
 
 def mlflow_lines(uri: str) -> Iterator[DoctorLine]:
@@ -75,7 +79,8 @@ def _gate(uri: str) -> Iterator[DoctorLine]:
     from zt_gate.registry.client import RegistryClient
 
     try:
-        said = RegistryClient(uri).gate()
+        client = RegistryClient(uri)
+        said = client.gate()
     except ZtGateError as error:
         fix = "start it with --registry-store-uri ztgate+…; is zt-gate installed there?"
         yield DoctorLine(False, "store", error.message, fix)
@@ -87,6 +92,38 @@ def _gate(uri: str) -> Iterator[DoctorLine]:
     yield DoctorLine(True, "store", said.partition("; trouble")[0])
     fix = "nothing protected is let through until this is fixed"
     yield DoctorLine(trouble == "none", "policy", f"trouble: {trouble}", fix)
+    try:
+        yield from _sealed(client)
+        yield from _ending(client)
+    except ZtGateError as error:
+        yield DoctorLine(False, "gate", error.message, error.advice)
+
+
+def _sealed(client: RegistryClient) -> Iterator[DoctorLine]:
+    """Show what the server saw its place of sealed copies do, and for a bucket the policy to set."""
+    probes = client.sealed_probes()
+    for probe in probes:
+        yield DoctorLine(probe.ok, "sealed copies", f"{probe.name}: {probe.fact}", probe.fix)
+    policy = client.bucket_policy() if probes else ""
+    if policy:
+        yield DoctorLine(True, "bucket policy", "set this, and name the role that the server runs as:")
+    for line in policy.splitlines():
+        yield DoctorLine(True, "", printable(line, 200))
+
+
+def _ending(client: RegistryClient) -> Iterator[DoctorLine]:
+    """Warn of verdicts that end soon: from then on their aliases resolve to nothing."""
+    from zt_gate.policy.waivers import SOON
+
+    aliases = ((name, alias) for name, stored in client.models() for alias in sorted(stored))
+    now, fix = datetime.now(UTC), "promote it again before then: zt-gate promote"
+    for name, alias in islice(aliases, _MOST_ALIASES):
+        end = client.until(name, alias)
+        if end is not None and end <= now + SOON:
+            fact = f"models:/{printable(name, 120)} @{printable(alias, 80)}: the verdict ends on {end:%Y-%m-%d}"
+            yield DoctorLine(end > now, "verdict", fact, fix, soon=True)
+    if next(aliases, None) is not None:
+        yield DoctorLine(True, "verdict", f"{_MOST_ALIASES} aliases were asked for; zt-gate watch asks for all")
 
 
 def _wrapper(uri: str) -> DoctorLine:
@@ -145,9 +182,11 @@ class DoctorLine:
     name: str
     fact: str
     fix: str = ""
+    soon: bool = False
+    """Whether what is good now will be bad soon."""
 
 
-_REQUIRED = ("pydantic", "pyyaml", "rich", "securesystemslib", "sigstore", "bandit", "zstandard")
+_REQUIRED = ("jinja2", "pydantic", "pyyaml", "rich", "securesystemslib", "sigstore", "bandit", "zstandard")
 _ENGINES = ("modelscan",)
 _OPTIONAL = ("picklescan", "fickling", "modelaudit")
 _SPARE_DISK = 5 << 30
@@ -165,8 +204,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     lines = _mlflow() if args.about == "mlflow" else [*_python(), *_packages(), *_machine(), *_rules()]
     rows: list[tuple[Part, ...]] = []
     for line in lines:
-        rows.append((("✓", "good") if line.ok else ("✗", "bad"), line.name, line.fact))
-        if not line.ok and line.fix:
+        mark = ("✗", "bad") if not line.ok else ("!", "doubt") if line.soon else ("✓", "good")
+        rows.append((mark, line.name, line.fact))
+        if (line.soon or not line.ok) and line.fix:
             rows.append(("", "", f"→ {line.fix}"))
     console.table(rows)
     return 0 if all(line.ok for line in lines) else 1

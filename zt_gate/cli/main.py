@@ -34,6 +34,7 @@ VERBS = {
     "promote": "check an MLflow model version and set an alias on it, or roll back to the last admitted version",
     "admit": "at deploy time, verify that these bytes have a signed verdict for this stage",
     "watch": "keep re-checking promoted MLflow versions and withdraw those whose verdict no longer holds",
+    "registry": "remove sealed copies that nothing needs any more",
     "audit": "verify, prove, merge, export and chart an audit log",
     "explain": "explain a rule: what it means, why it matters and how to fix it",
     "policy": "write, validate, lint, compare, test and sign policies",

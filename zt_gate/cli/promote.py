@@ -58,21 +58,34 @@ def _demand_gate(client: RegistryClient) -> None:
 
 
 def _promote(args: argparse.Namespace, client: RegistryClient, version: Version, console: Console) -> int:
-    code = _checked(args, client, version, console)
+    code, expires = _checked(args, client, version, console)
     if code:
         return code
     if args.dry_run:
-        console.result(f"would set @{args.alias} on {printable(version.uri)}")
+        console.result(f"would set @{args.alias} on {printable(version.uri)}{_until(expires)}")
         return 0
     client.set_alias(version, args.alias)
     _record(args, version, "promotion.done", "done")
-    console.result(("PROMOTED", "good"), f"  {printable(version.uri)} → @{args.alias}")
+    # The server's policy may end a verdict sooner than it says itself.
+    ends = [end for end in (expires, client.until(version.name, args.alias)) if end is not None]
+    until = _until(min(ends, default=None))
+    console.result(("PROMOTED", "good"), f"  {printable(version.uri)} → @{args.alias}{until}")
     return 0
 
 
-def _checked(args: argparse.Namespace, client: RegistryClient, version: Version, console: Console) -> int:
-    """Check a version, and hand the signed verdict in whatever it is: after a block an older allow no longer counts."""
-    from zt_gate.cli.common.files import write_atomically
+def _until(end: datetime | None) -> str:
+    return f" until {end:%Y-%m-%d}" if end is not None else ""
+
+
+def _checked(
+    args: argparse.Namespace, client: RegistryClient, version: Version, console: Console
+) -> tuple[int, datetime | None]:
+    """Check a version, and hand the signed verdict in whatever it is: after a block an older allow no longer counts.
+
+    Returns:
+        The exit code, and when the verdict ends; None where there is none.
+    """
+    from zt_gate.cli.common.interrupts import finished_first
 
     wanted = args.summary
     with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
@@ -81,17 +94,31 @@ def _checked(args: argparse.Namespace, client: RegistryClient, version: Version,
         try:
             code = check.run(args, console)
         finally:
-            if args.summary.is_file():
-                summary = args.summary.read_bytes()
-                if wanted is not None:
-                    write_atomically(wanted, summary)
-                if not args.dry_run:
-                    client.submit_summary(version, summary.decode())
+            # A Ctrl-C at the sight of a block must not keep it from the server.
+            with finished_first():
+                expires = _hand_in(args, client, version, wanted)
     if code and not args.dry_run:
         console.note(
             "the registry has this verdict; it replaces an earlier one that allowed these files and no longer counts",
         )
-    return code
+    return code, expires
+
+
+def _hand_in(
+    args: argparse.Namespace, client: RegistryClient, version: Version, wanted: Path | None
+) -> datetime | None:
+    """Hand in the verdict that a check has signed, if it came to one; return when it ends."""
+    from zt_gate.cli.common.files import write_atomically
+    from zt_gate.trust.statements.summary import stated_expiry
+
+    if not args.summary.is_file():
+        return None
+    summary = args.summary.read_bytes()
+    if wanted is not None:
+        write_atomically(wanted, summary)
+    if not args.dry_run:
+        client.submit_summary(version, summary.decode())
+    return stated_expiry(summary)
 
 
 def _roll_back(args: argparse.Namespace, client: RegistryClient, console: Console) -> int:

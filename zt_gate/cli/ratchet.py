@@ -32,10 +32,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         TargetError: a release cannot be read, or was written to meanwhile.
         ToolError: the disk failed.
     """
-    from zt_gate.intake import Freeze, freeze
+    from zt_gate.intake import Freeze
+    from zt_gate.intake.remote import frozen_target
     from zt_gate.scan.inventory import compare, take_inventory, to_json
 
-    with freeze([args.old], Freeze.HOLD) as old, freeze([args.new], Freeze.HOLD) as new:
+    with frozen_target([args.old], Freeze.HOLD) as old, frozen_target([args.new], Freeze.HOLD) as new:
         difference = compare(take_inventory(old), take_inventory(new))
         _refuse_changed([*old.changed(), *new.changed()])
         document = to_json(difference, old, new)

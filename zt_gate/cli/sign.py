@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zt_gate.cli.common.console import Console
 from zt_gate.cli.common.sign_statement import sign_about
-from zt_gate.cli.common.signer import StatementSigner, add_signer_arguments, signer_from
+from zt_gate.cli.common.signer import TARGET, StatementSigner, add_signer_arguments, signer_from
 from zt_gate.errors import UsageError
 from zt_gate.trust.signatures.model_signing import model_bundle, model_statement
 from zt_gate.trust.statements.statement import manifest_statement
@@ -16,7 +16,12 @@ from zt_gate.trust.statements.statement import manifest_statement
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="file or folder; several make one bundle")
+    parser.add_argument(
+        "targets",
+        metavar="TARGET",
+        nargs="+",
+        help=f"{TARGET}; several make one bundle",
+    )
     add_signer_arguments(parser)
     parser.add_argument("--format", choices=("dsse", "oms"), default="dsse", help="oms: OpenSSF Model Signing")
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write (default: into TARGET.evidence/)")
@@ -47,11 +52,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _model_signature(args: argparse.Namespace, signer: StatementSigner, console: Console) -> int:
     if len(args.targets) > 1:
         raise UsageError("OMS signs one folder or one file", "name one, or leave out --format oms")
-    single_file = Path(args.targets[0]).is_file()
     return sign_about(
         args.targets,
         lambda _: f"model.{signer.mark}",
-        lambda frozen: model_statement(frozen.subject, single_file=single_file),
+        lambda frozen: model_statement(frozen.subject, single_file=frozen.single_file),
         replace(signer, sign=lambda payload: model_bundle(signer.sign(payload), signer.public)),
         args.out,
         console,

@@ -77,6 +77,7 @@ def _look(
     from zt_gate.audit import Event
     from zt_gate.inputs import current_actor, open_audit_log
     from zt_gate.policy.registry import Registry
+    from zt_gate.policy.waivers import SOON
     from zt_gate.registry.protected import Protected
     from zt_gate.registry.reconciliation import reconcile
     from zt_gate.registry.refusal import new_run
@@ -86,6 +87,8 @@ def _look(
     withdraw = bool(registry.withdraw)
     for seen in reconcile(client, Protected.of(registry), withdraw=withdraw, recheck=recheck, only=only):
         console.result(("✗", "bad") if seen.why else ("✓", "good"), f" {seen.text}")
+        if seen.ends_by(datetime.now(UTC) + SOON):
+            console.warn(f"zt-gate: {seen.text} only: promote it again before then, or it stops resolving")
         if seen.why:
             code = 1
             kind = "promotion.withdrawn" if seen.withdrawn else "promotion.unheld"

@@ -10,19 +10,25 @@ from zt_gate.corpus import (
     credentials,
     formats,
     pickle_callables,
+    pickle_holdings,
     pickle_machine,
     placement,
     releases,
+    schemas,
     tensors,
+    trees,
 )
 from zt_gate.corpus.construct import Construct
 
 _MODULES = (
     pickle_callables,
+    pickle_holdings,
     pickle_machine,
     placement,
     containers,
     tensors,
+    trees,
+    schemas,
     formats,
     configured,
     releases,

@@ -18,6 +18,17 @@ _COMMANDS = re.compile(r"(?m)^([^\S\n]*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))")
 _LINE_BREAKS = ("Cc", "Cs", "Zl", "Zp")
 
 
+def fold_name(name: str) -> str:
+    """Return what a file name is to the file system that tells the fewest names apart.
+
+    Some fold by upper and some by lower case (a dotless i and an i have one capital), and some compare composed letters
+    with decomposed ones.
+    """
+    if name.isascii():
+        return name.casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).upper().casefold())
+
+
 def is_unsafe(char: str) -> bool:
     """Whether a character may not be printed: controls, surrogates, line separators, direction marks."""
     return char in BIDI or unicodedata.category(char) in _LINE_BREAKS

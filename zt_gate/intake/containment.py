@@ -42,8 +42,12 @@ def refuse_policy_inside(policy: LoadedPolicy, targets: Iterable[Path]) -> None:
         UsageError: as `refuse_inside`.
     """
     for target in targets:
-        for file in policy.files:
-            refuse_inside(file.path, target, file.what)
+        refuse_named_inside(target, named_files(policy))
+
+
+def named_files(policy: LoadedPolicy) -> list[tuple[str, Path]]:
+    """Return every file that a policy consists of, each with what it is."""
+    return [(file.what, file.path) for file in policy.files]
 
 
 def refuse_named_inside(target: Path, named: Iterable[tuple[str, Path | None]]) -> None:

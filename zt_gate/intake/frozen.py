@@ -50,10 +50,14 @@ class Frozen:
     """Entries that were never opened: links, devices, unsafe names."""
     root: Path | None
     """The private copy of the whole target, or None when descriptors on the originals are held."""
+    single_file: bool = False
+    """Whether the target is one file and not a folder."""
     fast: FastDigest | None = None
     """The fast digest, if requested."""
     reused: int = 0
     """How many files were not read, since an earlier run hashed them and they have not changed."""
+    left_out: tuple[str, ...] = ()
+    """Files that were found and are not the target's own (`leave_out`)."""
     _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
     _hashing: Hashing = field(default_factory=Hashing, repr=False)
     _identities: dict[str, FileIdentity | None] = field(default_factory=dict, repr=False)
@@ -105,6 +109,25 @@ class Frozen:
         release(self.files.values(), self._scratch)
         self.files.clear()
         self._scratch.clear()
+
+    def leave_out(self, path: str) -> None:
+        """Take one file out, as if the target had never held it; raises as `subject` does.
+
+        Only for a file that is known not to be the target's own: what is left out is neither examined nor sealed.
+        """
+        entries = [entry for entry in self.subject.manifest.entries if entry.path != path]
+        file = self.files.pop(path)
+        release([file], ())
+        if file.private is not None:
+            folder = file.private.parent
+            with disk_errors(path, folder):
+                folder.chmod(0o700)
+                file.private.unlink()
+                folder.chmod(0o500)
+        self._entries.pop(path)
+        self._identities.pop(path, None)
+        self._subject = Subject(self.name, Manifest.of(entries))
+        self.left_out = (*self.left_out, path)
 
     def changed(self) -> list[str]:
         """Return the files that were written to since they were hashed; empty if none was."""
@@ -212,7 +235,8 @@ def _freeze(targets: Sequence[str | os.PathLike[str]], options: WalkOptions, bas
     walk = Walk(options)
     # BaseException: a Ctrl-C in the middle of a walk must not leave private copies or descriptors behind.
     try:
-        for path, name in _roots(targets, base):
+        roots = _roots(targets, base)
+        for path, name in roots:
             walk.add_root(path, name)
         if options.copies and walk.copy is not None:
             make_read_only(walk.copy)
@@ -221,6 +245,7 @@ def _freeze(targets: Sequence[str | os.PathLike[str]], options: WalkOptions, bas
             files=walk.files,
             refusals=tuple(sorted(walk.refusals, key=lambda finding: finding.sort_key)),
             root=walk.copy if options.copies else None,
+            single_file=base is None and len(targets) == 1 and bool(roots[0][1]),
             fast=fast_digest(walk.entries.values(), walk.contents) if Algorithm.BLAKE3 in options.algorithms else None,
             reused=walk.reused,
             _entries=walk.entries,

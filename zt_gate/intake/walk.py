@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zt_gate.domain import Digest, Entry, Finding, Mode, printable
-from zt_gate.domain.text import BIDI
+from zt_gate.domain.text import BIDI, fold_name
 from zt_gate.errors import TargetError, ToolError
 from zt_gate.intake.hash_cache import HashCache
 from zt_gate.intake.hasher import Algorithm, Hasher
@@ -143,7 +143,7 @@ class Walk:
         if problem:
             self._refuse("INT-003", path, problem, "rename it; use letters, digits, dot, dash and underscore")
         # Where a file system ignores case, one of the two would replace the other.
-        elif (other := self._folded.setdefault(path.casefold(), path)) != path:
+        elif (other := self._folded.setdefault(fold_name(path), path)) != path:
             self._refuse("INT-004", path, f"differs from {other} only in letter case", "rename one of the two")
         else:
             self._visit(parent, name, path, depth)

@@ -21,12 +21,11 @@ from zt_gate.errors import PolicyError
 from zt_gate.policy.catalog import rule_ids, rule_page
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.model import LoadedPolicy, Policy, Stage
+from zt_gate.policy.people import key_texts, persons_of, same_person
 from zt_gate.policy.requirements import REQUIREMENTS
 from zt_gate.policy.roles import ACT_OF, DUTY_OF
-from zt_gate.policy.trust_roots import Certificate, Identity, Key
+from zt_gate.policy.trust_roots import Entry, Identity, Key
 from zt_gate.policy.waivers import is_never_waived
-
-Entry = Key | Certificate | Identity
 
 _WORKLOADS = {
     "https://token.actions.githubusercontent.com": "https://github.com/",
@@ -224,8 +223,9 @@ def _may(context: LintContext, entry: Entry, act: str) -> bool:
 
 def _people(context: LintContext, by: tuple[str, ...], act: str) -> set[str]:
     """Return the different persons of a `by` list who may do an act."""
-    entries = context.effective.trust.entries
-    return {entry.person or entry.id for entry in entries if entry.id in by and _may(context, entry, act)}
+    trust = context.effective.trust
+    persons = persons_of(trust.entries, key_texts(trust))
+    return {persons[entry.id] for entry in trust.entries if entry.id in by and _may(context, entry, act)}
 
 
 def _named(value: Any) -> Iterator[str]:
@@ -242,13 +242,17 @@ def _named(value: Any) -> Iterator[str]:
 
 
 def _same_key(context: LintContext) -> Iterator[LintProblem]:
-    held: dict[str, str] = {}
+    held: dict[str, Key] = {}
+    texts = key_texts(context.effective.trust)
     for index, key in enumerate(context.effective.trust.keys):
-        pem = "".join((key.pem or "").split())
-        other = held.setdefault(pem, key.id)
-        if other != key.id:
-            message = f"{key.id} is the same key as {other}; it counts once"
-            yield context.problem("same-key", ("trust", "keys", index), message, "remove one of the two")
+        other = held.setdefault(texts[key.id], key)
+        if other is key:
+            continue
+        message, fix = f"{key.id} is the same key as {other.id}; it counts once", "remove one of the two"
+        if not same_person(key.person or "", other.person or ""):
+            message = f"{key.id} and {other.id} are one key, registered for two persons"
+            fix = "give each person a key of their own"
+        yield context.problem("same-key", ("trust", "keys", index), message, fix)
 
 
 def _impossible(context: LintContext, identity: Identity, at: tuple[str | int, ...]) -> Iterator[LintProblem]:

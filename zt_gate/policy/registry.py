@@ -13,11 +13,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from zt_gate.codecs.authored_yaml import Path
 from zt_gate.policy.fields import STRICT, Checked, Days, Identifier
 from zt_gate.policy.strictness import (
+    NO_DEFAULT,
     AllowedList,
     Comparison,
     HigherIsStricter,
     Loosening,
     LowerIsStricter,
+    Obligation,
     Order,
     effective_value,
     ordered,
@@ -38,6 +40,7 @@ def _glob(text: str) -> None:
 Glob = Annotated[str, Checked(_glob, {"pattern": _GLOB})]
 """A name in which `*` stands for any text."""
 MlflowStage = Literal["Production", "Staging", "Archived"]
+LockMode = Literal["governance", "compliance"]
 
 _DEFAULTS = {
     "aliases": {"champion": "production", "live": "production", "prod*": "production", "staging*": "staging"},
@@ -70,6 +73,25 @@ class ProtectedOrder(Order):
         return dict(sorted({**known, **own}.items()))
 
 
+_MODES: dict[LockMode, Literal["GOVERNANCE", "COMPLIANCE"]] = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
+"""Modes of S3 Object Lock, the laxer first: some accounts may end a lock of the first, and nobody one of the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """For how long a bucket of sealed copies may not let go of them (S3 Object Lock)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    mode: LockMode = ordered(HigherIsStricter(rank=lambda mode: list(_MODES).index(mode)), NO_DEFAULT)
+    days: Days = ordered(HigherIsStricter(), NO_DEFAULT)
+    """Days for which each new copy is locked."""
+
+    @property
+    def retention(self) -> tuple[Literal["GOVERNANCE", "COMPLIANCE"], int]:
+        """The mode as S3 spells it, and the days."""
+        return _MODES[self.mode], self.days
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """What is protected in a model registry. Each protected name demands a verdict for a stage of the policy."""
@@ -92,7 +114,10 @@ class Registry:
     withdraw: bool | None = ordered(HigherIsStricter(default=False))
     """Whether `zt-gate watch` takes away a protected name whose verdict no longer holds; it only tells otherwise."""
     trigger: bool | None = ordered(HigherIsStricter(default=False))
-    """Whether the database itself refuses protected names without a record of the gate (sqlite and PostgreSQL)."""
+    """Whether the database itself refuses protected names without a record of the gate, by triggers."""
+
+    lock: Lock | None = ordered(Obligation(what="lock"))
+    """For how long a bucket keeps each sealed copy, whoever wants to delete it; until somebody may, when not said."""
 
     def protected(self, kind: str) -> dict[str, str]:
         """Return the stage by name of `aliases`, `models`, `stages` or `tags`; the defaults where nothing was said."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from zt_gate.domain import Severity
 from zt_gate.policy.model import LoadedPolicy, Policy, Stage, Weight
+from zt_gate.policy.people import key_texts, persons_of
 
 _ENGINES = frozenset({"modelscan", "picklescan", "fickling", "modelaudit", "unpickler"})
 _LEVELS = ("low", "medium", "high", "critical")
@@ -113,5 +114,6 @@ def _signature(policy: Policy, stage: Stage, history: History) -> Any:
     if stage.signature is None:
         return None
     by = tuple(name for name in stage.signature.by if name in history.signers)
-    people = {entry.person or entry.id for entry in policy.trust.entries if entry.id in by}
-    return replace(stage.signature, by=by) if len(people) >= stage.signature.needed else stage.signature
+    people = persons_of([entry for entry in policy.trust.entries if entry.id in by], key_texts(policy.trust))
+    enough = len(set(people.values())) >= stage.signature.needed
+    return replace(stage.signature, by=by) if enough else stage.signature

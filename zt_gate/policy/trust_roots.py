@@ -110,6 +110,10 @@ class Identity(Login):
             raise ValueError("an identity needs either `subject` or `subject_pattern`")
 
 
+Entry = Key | Certificate | Identity
+"""Whom a `by` list can name."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedRoot:
     """The pinned Sigstore trusted root. Nothing is fetched; an update is a change of the policy."""
@@ -154,7 +158,7 @@ class Trust:
     revocations: Revocations | None = None
 
     @property
-    def entries(self) -> list[Key | Certificate | Identity]:
+    def entries(self) -> list[Entry]:
         """Everybody, in the order of the file."""
         return [*self.keys, *self.certificates, *self.identities]
 

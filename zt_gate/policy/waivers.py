@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from zt_gate.domain import Digest, WaivedFinding
 from zt_gate.policy.fields import STRICT, Checked, Identifier, Instant, Text, at_least, parse_instant
+from zt_gate.policy.people import same_person
 from zt_gate.policy.requirements import REQUIREMENTS
 
 SOON = timedelta(days=14)
@@ -40,7 +41,7 @@ class Waiver:
         if not 0 <= days <= 90:
             raise ValueError(f"waiver {self.id} runs for {days:.0f} days; it must end within 90 days of its creation")
         # Names alone; whether two ids are one person is asked when signatures are verified (`governance`).
-        if self.owner == self.approved_by:
+        if same_person(self.owner, self.approved_by):
             raise ValueError(f"waiver {self.id}: owner and approver are the same person")
 
     def is_active(self, subject: Digest, now: datetime) -> bool:

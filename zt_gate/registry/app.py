@@ -19,17 +19,21 @@ from typing import Any
 from zt_gate.audit import Event
 from zt_gate.domain import printable
 from zt_gate.errors import UsageError, ZtGateError
+from zt_gate.intake.sealed import SealedPlace
 from zt_gate.registry.artifacts import Destination
 from zt_gate.registry.conformance import UnknownRoutes
 from zt_gate.registry.freezing import MAX_BODY, READS, alias_reason, body_reason, frozen_reason, is_upload, sets_alias
 from zt_gate.registry.gatekeeper import PAGES
-from zt_gate.registry.page import BASIC_AUTH, add_pages
-from zt_gate.registry.places import leads_to_sealed
+from zt_gate.registry.page import PAGE, add_pages, page_asked
+from zt_gate.registry.places import leads_to_sealed, overlaps_sealed
 from zt_gate.registry.protected import DEFAULT
 from zt_gate.registry.refusal import DENIED, new_run, sentence
+from zt_gate.registry.sealed_route import FILE, LIST, PRESIGNED, WINDOW, Window, add_sealed_routes, sealed_read
 from zt_gate.registry.settings import ServerSettings
 from zt_gate.registry.verdicts import utc_now
 
+BASIC_AUTH = "ZT_GATE_BASIC_AUTH"
+"""Set where MLflow's basic-auth stands below the wrapper."""
 SERVER_KIND = "_MLFLOW_SGI_NAME"
 REGISTRY_URI = "_MLFLOW_SERVER_REGISTRY_STORE"
 _LOG = logging.getLogger("zt_gate.registry")
@@ -52,8 +56,9 @@ def create_app() -> Any:
         )
     from mlflow.server import app as flask_app
 
-    os.environ[PAGES] = "/zt-gate/version"
+    os.environ[PAGES] = PAGE
     add_pages(flask_app)
+    add_sealed_routes(flask_app)
     guard = Guard(ServerSettings(os.environ))
     inner = _inner(flask_app)
     if inner is flask_app:
@@ -65,9 +70,16 @@ def create_app() -> Any:
 def _inner(flask_app: Any) -> Any:
     """Return MLflow's own application, with basic-auth where it is asked for."""
     if os.environ.get(BASIC_AUTH, "") not in ("", "0", "false"):
-        from mlflow.server.auth import create_app as create_auth_app
-
-        return create_auth_app(flask_app)
+        try:
+            from mlflow.server import auth
+        except ImportError as error:
+            why = f"{BASIC_AUTH} is set, and MLflow's basic-auth lacks a package: {error}"
+            raise UsageError(why, "pip install 'zt-gate[mlflow]'") from error
+        # Its fail-closed mode denies routes that it has no rule for. Ours decide by the model that is asked for.
+        auth.BEFORE_REQUEST_VALIDATORS |= {
+            (path, method): lambda: True for path in (PAGE, LIST, FILE, PRESIGNED) for method in ("GET", "HEAD")
+        }
+        return auth.create_app(flask_app)
     if os.environ.get(SERVER_KIND) != "uvicorn":
         return flask_app
     from mlflow.server.fastapi_app import create_fastapi_app
@@ -92,14 +104,27 @@ class Guard:
         if why or method in READS or "mlflow-artifacts/" not in path:
             return why
         inside = path.split("mlflow-artifacts/", 1)[1].partition("/")[2].removeprefix("create/")
-        return "this path leads to the sealed copies" if leads_to_sealed(inside, Destination.of_server()) else ""
+        leads = overlaps_sealed(inside, Destination.of_server(), self._place())
+        return "this path leads to the sealed copies" if leads else ""
+
+    def route(self, method: str, path: str, query: str) -> tuple[str, str]:
+        """Return the path and query that answer a request: the gate's own for its page and for sealed copies."""
+        own = (page_asked(path) or sealed_read(path, query)) if method in ("GET", "HEAD") else None
+        return own or (path, query)
 
     def body(self, body: bytes) -> str:
         """Say why a request may not pass by its body."""
         if len(body) > MAX_BODY:
             return f"its body is larger than {MAX_BODY >> 20} MiB"
-        destination = Destination.of_server()
-        return body_reason(body, lambda text: leads_to_sealed(text, destination))
+        destination, place = Destination.of_server(), self._place()
+        return body_reason(body, lambda text: leads_to_sealed(text, destination, place))
+
+    def _place(self) -> SealedPlace | None:
+        """Return the place of the sealed copies; None where it is not set or cannot be used: then nothing is sealed."""
+        try:
+            return self.settings.sealed_place()
+        except ZtGateError:
+            return None
 
     def refuse(self, what: str, why: str, authorization: str, address: str) -> bytes:
         """Put a refusal on record, and return the body that says so."""
@@ -128,8 +153,8 @@ class AsgiGuard:
             await self._inner(scope, receive, send)
             return
         # ASGI decodes a path once; `frozen_reason` decodes what is left, as the routes behind do.
-        method, path = scope["method"], scope["path"]
-        why = self._guard.path(method, path, scope.get("query_string", b"").decode("latin-1"))
+        method, path, query = scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1")
+        why = self._guard.path(method, path, query)
         why = why or self._unknown.reason(method, path)
         if not why and method not in READS and not is_upload(method, path):
             body = await _read(receive)
@@ -141,6 +166,11 @@ class AsgiGuard:
         if why:
             await self._refuse(scope, send, f"{method} {path}", why)
             return
+        own, asked = self._guard.route(method, path, query)
+        if own != path:
+            path = scope.get("root_path", "") + own
+            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": asked.encode()}
+            send = _windowed(send)
         await self._inner(scope, receive, send)
 
     async def _refuse(self, scope: Message, send: Send, what: str, why: str) -> None:
@@ -161,17 +191,35 @@ class WsgiGuard:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Pass a request on, or refuse it."""
-        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        why = self._guard.path(method, path, environ.get("QUERY_STRING", ""))
+        # PEP 3333: the bytes of the path, each as a letter.
+        path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        why = self._guard.path(method, path, query)
         if not why and method not in READS and not is_upload(method, path):
             why = self._guard.body(_taken(environ))
         if not why:
+            own, asked = self._guard.route(method, path, query)
+            if own != path:
+                environ = {**environ, "PATH_INFO": own, "QUERY_STRING": asked}
             answer: Iterable[bytes] = self._inner(environ, start_response)
             return answer
         login, address = environ.get("HTTP_AUTHORIZATION", ""), environ.get("REMOTE_ADDR", "somewhere")
         body = self._guard.refuse(f"{method} {path}", why, login, address)
         start_response("403 Forbidden", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _windowed(send: Send) -> Send:
+    """Return a `send` that tells the file that is being served how far the network is."""
+    window = Window()
+    WINDOW.set(window)
+
+    async def sending(message: Message) -> None:
+        await send(message)
+        if message["type"] == "http.response.body":
+            window.sent()
+
+    return sending
 
 
 def _taken(environ: dict[str, Any]) -> bytes:

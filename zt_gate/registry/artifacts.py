@@ -1,12 +1,13 @@
-"""Where MLflow keeps a version's bytes, and where their sealed copy lies: `ztgate-sealed/sha256-…` beside them.
+"""Where MLflow keeps a version's own bytes, how to read them as local files, and how a sealed copy is named.
 
 The server reads its own artifact destination, not its own HTTP. What lies elsewhere is downloaded first, and never
-deserialised.
+deserialised. Sealed copies lie apart, in a `SealedPlace`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -16,17 +17,20 @@ from pathlib import Path
 
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import TargetError
-from zt_gate.intake import Freeze, freeze
-from zt_gate.intake.sealed import SealedStore
+from zt_gate.intake.sealed import SealedPlace
+from zt_gate.intake.sealed.folder import local_path
+from zt_gate.intake.sealed.place import PREFIX
 
 SEALED = "ztgate-sealed"
-"""The folder of sealed copies. The server wrapper freezes every path below it."""
+"""The name below which a server that serves artifacts serves sealed copies. Nothing is stored under it."""
 DEFAULT_WORKSPACE = "default"
 # MLflow hands its command line to its workers in these variables; there is no public way to ask for it.
 SERVE_ARTIFACTS = "_MLFLOW_SERVER_SERVE_ARTIFACTS"
 ARTIFACTS_DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
 ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
-_API = "/mlflow-artifacts/artifacts/"
+API = "/mlflow-artifacts/artifacts/"
+"""The part of an HTTP address after which the path of an artifact follows."""
+_COPY = re.compile(rf"/{PREFIX}([0-9a-f]{{64}})/?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,85 +51,81 @@ class Destination:
         serves = os.environ.get(SERVE_ARTIFACTS) == "true"
         return cls(os.environ.get(ARTIFACTS_DESTINATION if serves else ARTIFACT_ROOT, ""), serves)
 
-    def folder(self) -> Path:
-        """Return the destination as a folder.
-
-        Raises:
-            TargetError: it is none of this machine.
-        """
-        scheme = urllib.parse.urlparse(self.root).scheme
-        if not self.root or scheme not in ("", "file"):
-            shown = printable(self.root or "none", 60)
-            raise TargetError(
-                f"sealed copies need an artifact destination that is a folder, not {shown}",
-                "start the server with --artifacts-destination FOLDER, such as a mounted volume",
-            )
-        return Path(os.path.abspath(urllib.parse.unquote(urllib.parse.urlparse(self.root).path)))
-
-    def sealed(self, workspace: str) -> Path:
-        """Return the folder of a workspace's sealed copies."""
-        return self._workspace(workspace) / SEALED
-
-    def sealed_uri(self, workspace: str, digest: str) -> str:
-        """Return where clients find a sealed copy."""
-        place = self.sealed(workspace) / f"sha256-{digest}"
-        if not self.serves:
-            return str(place)
-        return f"mlflow-artifacts:/{place.relative_to(self.folder()).as_posix()}"
-
-    def _workspace(self, workspace: str) -> Path:
-        return self.folder() if workspace == DEFAULT_WORKSPACE else self.folder() / "workspaces" / workspace
-
-    def is_sealed(self, workspace: str, digest: str) -> bool:
-        """Whether there is a copy under a digest. What it holds was hashed when it got its name."""
-        return (self.sealed(workspace) / f"sha256-{digest}").is_dir()
-
-    def seal(self, workspace: str, uri: str, admit: Callable[[Digest], None]) -> Digest:
-        """Copy what a URI names under its digest, sealed, and return that.
-
-        Args:
-            workspace: whose sealed copies these are.
-            uri: where the bytes are.
-            admit: raises where the digest has no verdict; then no copy stays.
-
-        Raises:
-            ZtGateError: it cannot be read, holds links or the like, the disk refused, or `admit` did.
-        """
-        with (
-            SealedStore(self.sealed(workspace)) as store,
-            self._local(uri) as source,
-            freeze([source], Freeze.COPY, into=store.incoming) as frozen,
-        ):
-            if not frozen.subject.manifest.content:
-                raise TargetError("the version has no files", "register it again")
-            admit(frozen.digest)
-            store.keep(frozen)
-            return frozen.digest
+    def below(self, path: str) -> str:
+        """Return where a path below the destination is: a path of this machine, or a URI."""
+        folder = local_path(self.root)
+        return f"{self.root.rstrip('/')}/{path}" if folder is None else os.path.join(os.path.abspath(folder), path)
 
     @contextmanager
-    def _local(self, uri: str) -> Iterator[Path]:
+    def local(self, uri: str) -> Iterator[Path]:
+        """Yield a version's own files as a path of this machine: where they lie, or a download.
+
+        Raises:
+            TargetError: they cannot be found or downloaded.
+        """
+        where = self._direct(uri)
+        path = local_path(where)
+        if path is not None:
+            yield Path(path)
+            return
+        with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
+            yield _downloaded(where, folder)
+
+    def _direct(self, uri: str) -> str:
+        """Return where the bytes of a URI are, with no MLflow server in between."""
         parsed = urllib.parse.urlparse(uri)
-        if parsed.scheme == "mlflow-artifacts" or (parsed.scheme in ("http", "https") and _API in parsed.path):
-            path = parsed.path if parsed.scheme == "mlflow-artifacts" else parsed.path.split(_API, 1)[1]
-            yield self._inside(urllib.parse.unquote(path).lstrip("/"))
-        elif parsed.scheme in ("", "file"):
-            # A plain path is no URI: a percent sign in it is part of the name.
-            yield Path(urllib.parse.unquote(parsed.path) if parsed.scheme else uri)
+        if parsed.scheme == "mlflow-artifacts":
+            path = parsed.path
+        elif parsed.scheme in ("http", "https") and API in parsed.path:
+            path = parsed.path.split(API, 1)[1]
         else:
-            with tempfile.TemporaryDirectory(prefix="zt-gate-") as folder:
-                yield Path(_downloaded(uri, folder))
-
-    def _inside(self, path: str) -> Path:
-        if ".." in path.split("/") or "\0" in path or not path:
-            raise TargetError(f"{printable(path, 80)} leads out of the artifact destination")
-        return self.folder() / path
+            return uri
+        inside = urllib.parse.unquote(path).lstrip("/")
+        if ".." in inside.split("/") or "\0" in inside or not inside or not self.root:
+            raise TargetError(f"{printable(inside, 80)} leads out of the artifact destination")
+        return self.below(inside)
 
 
-def _downloaded(uri: str, folder: str) -> str:
+def _downloaded(uri: str, folder: str) -> Path:
+    if uri.startswith("s3://"):
+        return _snapshot(uri, folder)
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     try:
-        return str(get_artifact_repository(uri).download_artifacts("", folder))
+        return Path(get_artifact_repository(uri).download_artifacts("", folder))
     except (MlflowException, OSError) as error:
         raise TargetError(f"cannot download {printable(uri, 80)}: {printable(str(error), 60)}") from error
+
+
+def _snapshot(uri: str, folder: str) -> Path:
+    """Download a snapshot from a bucket; MLflow's own download reads names, which may change meanwhile."""
+    from zt_gate.intake.places.s3 import fetched
+
+    fetched(uri, Path(folder))
+    return Path(folder)
+
+
+def sealed_uri(digest: Digest, place: SealedPlace, *, serves: bool) -> str:
+    """Return what the files of an admitted version resolve to.
+
+    Args:
+        digest: of the sealed copy.
+        place: where it lies.
+        serves: whether clients get it through the server.
+    """
+    return f"mlflow-artifacts:/{SEALED}/{PREFIX}{digest.hex}" if serves else place.location(digest)
+
+
+def named_copy(uri: str, place: Callable[[], SealedPlace]) -> Digest | None:
+    """Return the digest of the sealed copy that a URI names, as `sealed_uri` made it; None where it names none.
+
+    Args:
+        uri: such as a copied version has, whose original was admitted.
+        place: returns where sealed copies lie; it is only asked where a URI looks like one.
+    """
+    found = _COPY.search(uri)
+    if found is None:
+        return None
+    digest, here = Digest(found.group(1)), place()
+    return digest if uri in {sealed_uri(digest, here, serves=serves) for serves in (True, False)} else None

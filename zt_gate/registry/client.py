@@ -6,14 +6,29 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from zt_gate.codecs.strict_json import parse_json
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError, UsageError
+from zt_gate.intake.sealed.place import Probe
+from zt_gate.policy.fields import parse_instant
 from zt_gate.registry.protected import PROMPT, PROMPT_TAG, SUMMARY_TAG
 
 PROBE = "zt-gate.probe"
 """Resolving an alias of this name tells whether the gate is active."""
+ACTIVE = "zt-gate is active: "
+"""How the gate begins the answer to a question about itself (`registry.probes`)."""
+UNTIL = "zt-gate.until."
+"""Before an alias of a model, this asks when its verdict ends."""
+SEALED, BUCKET_POLICY = "sealed", "policy"
+"""With a number after a dot, these ask what the place of sealed copies was seen to do, and for its policy."""
+NO_END = "no verdict ends"
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+PAGE = 250
+"""Characters of a text that one answer holds; MLflow's errors are cut at 400."""
+_MOST_PAGES = 60
 _VERSION = re.compile(r"models:/+([^/@]+)/([1-9][0-9]{0,9})")
 _NAMED = re.compile(r"models:/+([^/@]+)(?:@([^/@]+)|/([A-Za-z]+))?")
 
@@ -158,12 +173,54 @@ class RegistryClient:
         Raises:
             TargetError: the server does not answer.
         """
+        return self._ask(PROBE, "probe")
+
+    def until(self, name: str, alias: str) -> datetime | None:
+        """Return when the verdict ends that an alias rests on; None where it rests on none, or the gate does not say.
+
+        Raises:
+            TargetError: the server does not answer.
+        """
         try:
-            self._inner.get_model_version_by_alias(PROBE, "probe")
+            return parse_instant(self._ask(name, UNTIL + alias))
+        except ValueError:
+            return None
+
+    def sealed_probes(self) -> list[Probe]:
+        """Return what the server's place of sealed copies was seen to do; nothing where its gate does not say.
+
+        Raises:
+            TargetError: the server does not answer, or with something else.
+        """
+        try:
+            found = [parse_json(page.encode()) for page in self._pages(SEALED)]
+            return [Probe(ok is True, str(name), str(fact), str(fix)) for ok, name, fact, fix in found]
+        except (TypeError, ValueError) as error:
+            raise TargetError(f"the gate's answer about sealed copies cannot be read: {error}") from error
+
+    def bucket_policy(self) -> str:
+        """Return the policy to set on the bucket of sealed copies; empty where they lie in none. Errors as above."""
+        try:
+            return str(parse_json(text.encode())) if (text := "".join(self._pages(BUCKET_POLICY))) else ""
+        except ValueError as error:
+            raise TargetError(f"the gate's answer about its bucket cannot be read: {error}") from error
+
+    def _pages(self, kind: str) -> Iterator[str]:
+        for number in range(1, _MOST_PAGES + 1):
+            head, _, page = self._ask(PROBE, f"{kind}.{number}").partition(" ")
+            at, slash, count = head.partition("/")
+            if not slash or at != str(number) or not count.isdecimal() or number > int(count):
+                return
+            yield page
+
+    def _ask(self, name: str, question: str) -> str:
+        """Return what the gate answers; empty where there is no gate, or no such model."""
+        try:
+            self._inner.get_model_version_by_alias(name, question)
         except self._error as error:
             text = _message(error)
-            if text.startswith("zt-gate is active: "):
-                return printable(text.removeprefix("zt-gate is active: "), 400)
+            if text.startswith(ACTIVE):
+                return printable(text.removeprefix(ACTIVE), 400)
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
                 return ""
             raise TargetError(f"the registry does not answer: {printable(text, 160)}") from error

@@ -82,7 +82,8 @@ def _fastapi(routes: Iterable[Any], prefix: str = "") -> Iterator[str]:
 
 def known_routes() -> frozenset[str]:
     """Return the routes that somebody looked at."""
-    return frozenset(frozen_list("routes")["mutating"])
+    listed = frozen_list("routes")
+    return frozenset({*listed["mutating"], *listed["added_in_3_18"]})
 
 
 def graphql_mutations() -> list[str]:

@@ -18,9 +18,7 @@ from zt_gate.registry.artifacts import SEALED
 from zt_gate.registry.protected import Protected
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-_ARTIFACTS = re.compile(r"/mlflow-artifacts/artifacts(?:/(?P<path>.*))?$", re.DOTALL)
-_ALIASES = re.compile(r"/mcp-servers/.+/aliases/?$", re.DOTALL)
-_WHOLE = re.compile(r"(?:workspaces(?:/[^/]*)?)?")
+_ALIASES = re.compile(r"/(?:mcp-servers|skills)/.+/aliases/?$", re.DOTALL)
 _UPLOAD = re.compile(r"/(?:ajax-)?api/2\.0/mlflow-artifacts/artifacts/")
 _NESTED = re.compile(r"%(?:25)+")
 _UNSEEN = re.compile(r"[\x00-\x20]")
@@ -45,9 +43,6 @@ def frozen_reason(method: str, path: str, query: str) -> str:
     plain = decoded(path)
     if names_sealed(plain) or names_sealed(query):
         return "sealed copies are never written to or deleted: register a new version"
-    found = _ARTIFACTS.search(plain)
-    if method == "DELETE" and found is not None and _WHOLE.fullmatch((found.group("path") or "").strip("/")):
-        return "sealed copies lie below this folder, and are never deleted"
     return ""
 
 
@@ -79,10 +74,10 @@ def body_reason(body: bytes, leads: Callable[[str], bool] = names_sealed) -> str
         leads: whether a text leads to the sealed copies.
     """
     try:
-        found = any(leads(text) for text in _texts(body))
+        found = any(leads(text) for text in set(_texts(body)))
     except RecursionError:
         return "its body is nested too deeply to be looked at"
-    return "it names the folder of sealed copies, which nobody writes to: choose another place" if found else ""
+    return "it names the place of sealed copies, which nobody writes to: choose another place" if found else ""
 
 
 def _texts(body: bytes) -> Iterator[str]:
@@ -126,5 +121,5 @@ def alias_reason(body: bytes, protected: Protected) -> str:
         return ""
     alias = value.get("alias") if isinstance(value, dict) else None
     if isinstance(alias, str) and protected.demanded("aliases", alias):
-        return f"@{alias} is protected, and an MCP server has no files that a gate could look at"
+        return f"@{alias} is protected, and no verdict is about an MCP server or a skill"
     return ""

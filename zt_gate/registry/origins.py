@@ -14,7 +14,10 @@ import sqlalchemy as sa
 
 from zt_gate.errors import TargetError
 from zt_gate.policy.registry import fold
-from zt_gate.registry.ledger import (
+from zt_gate.registry.ledger import Ledger, facts
+from zt_gate.registry.protected import PROMPT_TAG, Protected
+from zt_gate.registry.schema import exist, prepare, reason
+from zt_gate.registry.tables import (
     ALIASES,
     BOUND,
     MODEL_TAGS,
@@ -24,10 +27,7 @@ from zt_gate.registry.ledger import (
     PROMPTS,
     VERSION_TAGS,
     VERSIONS,
-    Ledger,
-    facts,
 )
-from zt_gate.registry.protected import PROMPT_TAG, Protected
 
 PLACEHOLDERS = frozenset({"prompt-template", "dummy-source"})
 """What MLflow's server and its client store as the source of a prompt, which has no files that anything could load."""
@@ -70,27 +70,38 @@ class Origins:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._engine = ledger.engine
+        self._database = ledger.database
 
-    def create(self) -> None:
-        """Create what is missing. Versions that an older zt-gate admitted are bound to what they are now."""
-        older = not sa.inspect(self._engine).has_table(BOUND.name)
-        self._ledger.create()
-        # Only once, on the upgrade: later, what an attacker changed meanwhile would be taken for the origin.
-        if not older:
-            return
-        with self._engine.connect() as connection:
-            kept = connection.execute(sa.select(VERSIONS)).mappings().all()
-        for row in kept:
-            self.promoted(row["workspace"], row["name"], row["version"], row["created"], [row["stage"]])
+    def prepare(self) -> str:
+        """Create what is missing, and return why the records cannot be used; empty when they can.
+
+        Versions that an older zt-gate admitted are bound to what they are now.
+        """
+        try:
+            # Only once, on the upgrade: later, what an attacker changed meanwhile would be taken for the origin.
+            older = not sa.inspect(self._database.engine).has_table(BOUND.name)
+            trouble = prepare(self._database)
+            if trouble or not older:
+                return trouble
+            with self._database.reading() as connection:
+                kept = connection.execute(sa.select(VERSIONS)).mappings().all()
+            for row in kept:
+                self.bind_once(row["workspace"], row["name"], row["version"], row["created"])
+                self.promoted(row["workspace"], row["name"], row["version"], row["created"], [row["stage"]])
+        except sa.exc.SQLAlchemyError as error:
+            return reason(error)
+        return ""
+
+    def exist(self) -> bool:
+        """Whether there are records at all; False means that nothing was ever promoted."""
+        return exist(self._database)
 
     def created_model(self, workspace: str, name: str, created: int | None) -> None:
         """Record that a model was created as a prompt; with None, drop the record of an earlier model of this name."""
         if created is not None:
             self._keep(PROMPTS, {"workspace": workspace, "name": name}, {"created": created})
             return
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(PROMPTS.delete().where(PROMPTS.c.workspace == workspace, PROMPTS.c.name == name))
 
     def was_created_as_prompt(self, workspace: str, name: str) -> bool:
@@ -98,9 +109,11 @@ class Origins:
         query = (
             sa.select(PROMPTS.c.name)
             .select_from(PROMPTS.join(MODELS, MODELS.c.creation_time == PROMPTS.c.created))
-            .where(PROMPTS.c.workspace == workspace, PROMPTS.c.name == name, *self._of(MODELS, workspace, name))
+            .where(
+                PROMPTS.c.workspace == workspace, PROMPTS.c.name == name, *self._database.of(MODELS, workspace, name)
+            )
         )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
     def is_prompt(self, workspace: str, name: str) -> bool:
@@ -108,7 +121,7 @@ class Origins:
         if not self.was_created_as_prompt(workspace, name):
             return False
         mark = sa.select(MODEL_TAGS.c.value).where(
-            *self._of(MODEL_TAGS, workspace, name), MODEL_TAGS.c.key == PROMPT_TAG
+            *self._database.of(MODEL_TAGS, workspace, name), MODEL_TAGS.c.key == PROMPT_TAG
         )
         known, places = MODEL_VERSIONS.c, sorted(PLACEHOLDERS)
         names_files = sa.and_(
@@ -116,9 +129,9 @@ class Origins:
         )
         holds_files = sa.func.coalesce(known.storage_location, known.source, "").not_in(places)
         files = sa.select(known.version).where(
-            *self._of(MODEL_VERSIONS, workspace, name), sa.or_(names_files, holds_files)
+            *self._database.of(MODEL_VERSIONS, workspace, name), sa.or_(names_files, holds_files)
         )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             if str(connection.execute(mark).scalar()).lower() != "true":
                 return False
             return connection.execute(files.limit(1)).first() is None
@@ -137,11 +150,14 @@ class Origins:
         if bound is not None and bound[0] == stored.created and bound[1] != stored.facts:
             raise TargetError(CHANGED)
 
-    def promoted(self, workspace: str, name: str, version: int, created: int, stages: Iterable[str]) -> None:
-        """Record that a version gets a protected mark, and where its files come from if that is not recorded yet."""
+    def bind_once(self, workspace: str, name: str, version: int, created: int) -> None:
+        """Record where a version's files come from, if that is not recorded yet."""
         bound = self._bound(workspace, name, version)
         if bound is None or bound[0] != created:
-            self._bind(workspace, name, self._stored(workspace, name, version))
+            self.bind(workspace, name, version)
+
+    def promoted(self, workspace: str, name: str, version: int, created: int, stages: Iterable[str]) -> None:
+        """Record that a version gets a protected mark."""
         for stage in sorted(stages):
             key = {"workspace": workspace, "name": name, "version": version, "stage": stage, "created": created}
             self._keep(PROMOTED, key, {})
@@ -149,72 +165,94 @@ class Origins:
     def promoted_before(self, workspace: str, name: str, version: int) -> frozenset[str]:
         """Return the stages to which another version of this name and number was promoted."""
         known = MODEL_VERSIONS.c
-        now = (
-            sa.select(known.creation_time)
-            .where(*self._of(MODEL_VERSIONS, workspace, name), known.version == version)
-            .scalar_subquery()
+        query = (
+            sa.select(PROMOTED.c.stage)
+            .select_from(PROMOTED.join(MODEL_VERSIONS, self._database.equal_names(PROMOTED.c.name, known.name)))
+            .where(*self._database.of(MODEL_VERSIONS, workspace, name), known.version == version)
+            .where(PROMOTED.c.workspace == workspace, PROMOTED.c.version == version)
+            .where(PROMOTED.c.created != known.creation_time)
         )
-        query = sa.select(PROMOTED.c.stage).where(
-            PROMOTED.c.workspace == workspace,
-            PROMOTED.c.name == name,
-            PROMOTED.c.version == version,
-            PROMOTED.c.created != now,
-        )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             return frozenset(connection.execute(query).scalars())
 
     def renamed(self, workspace: str, name: str, new_name: str) -> None:
         """Move the records of a model to its new name. Promotions stay recorded under both names."""
         if name == new_name:
             return
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             for table in (PROMPTS, BOUND):
                 here = [table.c.workspace == workspace]
                 connection.execute(table.delete().where(*here, table.c.name == new_name))
                 connection.execute(table.update().where(*here, table.c.name == name).values(name=new_name))
-            query = sa.select(VERSIONS).where(VERSIONS.c.workspace == workspace, VERSIONS.c.name == new_name)
-            kept = connection.execute(query).mappings().all()
-        for row in kept:
-            self.promoted(workspace, new_name, row["version"], row["created"], [row["stage"]])
+            for row in connection.execute(self._promotions(workspace, name)).mappings().all():
+                self._database.put(connection, PROMOTED, {**row, "name": new_name}, {})
+
+    def _promotions(self, workspace: str, name: str) -> sa.Select[Any]:
+        """Return the query for the promotions of a model's versions, and not of those that had its name before."""
+        same = sa.and_(
+            MODEL_VERSIONS.c.version == PROMOTED.c.version, MODEL_VERSIONS.c.creation_time == PROMOTED.c.created
+        )
+        return (
+            sa.select(PROMOTED)
+            .select_from(PROMOTED.join(MODEL_VERSIONS, same))
+            .where(PROMOTED.c.workspace == workspace, PROMOTED.c.name == name)
+            .where(*self._database.of(MODEL_VERSIONS, workspace, name))
+        )
 
     def numbers(self, workspace: str, name: str) -> list[int]:
         """Return the versions of a model. MLflow's own search leaves those out that call themselves prompts."""
         known = MODEL_VERSIONS.c
-        where = [*self._of(MODEL_VERSIONS, workspace, name), sa.func.coalesce(known.current_stage, "") != _DELETED]
-        with self._engine.connect() as connection:
+        here = self._database.of(MODEL_VERSIONS, workspace, name)
+        where = [*here, sa.func.coalesce(known.current_stage, "") != _DELETED]
+        with self._database.reading() as connection:
             return sorted(
                 int(number) for number in connection.execute(sa.select(known.version).where(*where)).scalars()
             )
 
-    def mark(self, workspace: str, name: str, protected: Protected) -> str:
-        """Return a protected mark that a model or a version of it carries, for people; empty where it has none."""
-        if protected.demanded("models", name):
+    def mark(self, workspace: str, name: str, protected: Protected, version: int | None = None) -> str:
+        """Return a protected mark that a model or a version of it carries, for people; empty where it has none.
+
+        Args:
+            workspace: of the model.
+            name: of the model. A protected name counts as a mark of the model, and of no version by itself.
+            protected: the names.
+            version: looks at the marks of this version alone.
+        """
+        if version is None and protected.demanded("models", name):
             return "a protected name"
         lists = (
             ("aliases", ALIASES, ALIASES.c.alias, "the protected alias @"),
             ("stages", MODEL_VERSIONS, MODEL_VERSIONS.c.current_stage, "the protected stage "),
             ("tags", VERSION_TAGS, VERSION_TAGS.c.key, "the protected tag "),
-            ("tags", MODEL_TAGS, MODEL_TAGS.c.key, "the protected tag "),
+            *([("tags", MODEL_TAGS, MODEL_TAGS.c.key, "the protected tag ")] if version is None else []),
         )
-        with self._engine.connect() as connection:
+        alive = self.numbers(workspace, name)
+        with self._database.reading() as connection:
             for kind, table, column, words in lists:
-                query = sa.select(column).where(*self._of(table, workspace, name)).distinct()
+                query = sa.select(column).where(*self._database.of(table, workspace, name)).distinct()
+                if version is not None:
+                    query = query.where(table.c.version == version)
+                if table is VERSION_TAGS:
+                    # MLflow keeps the tags of a deleted version, and nobody can take them away.
+                    query = query.where(table.c.version.in_(alive))
                 for found in connection.execute(query).scalars():
                     if found and protected.demanded(kind, str(found)):
                         return f"{words}{found}"
         return ""
 
-    def _of(self, table: Any, workspace: str, name: str) -> list[sa.ColumnElement[bool]]:
-        """Return the condition for one model's rows in a table of MLflow's; 2.x knows no workspaces."""
-        where = [table.c.name == name]
-        return [*where, table.c.workspace == workspace] if self._ledger.has_workspaces() else where
+    def in_stages(self, workspace: str, name: str) -> dict[int, str]:
+        """Return the stage of every version of a model."""
+        known = MODEL_VERSIONS.c
+        query = sa.select(known.version, known.current_stage).where(*self._database.of(MODEL_VERSIONS, workspace, name))
+        with self._database.reading() as connection:
+            return {int(row.version): str(row.current_stage) for row in connection.execute(query)}
 
     def _stored(self, workspace: str, name: str, version: int) -> Stored:
         known = MODEL_VERSIONS.c
         query = sa.select(known.creation_time, known.source, known.storage_location, known.run_id).where(
-            *self._of(MODEL_VERSIONS, workspace, name), known.version == version
+            *self._database.of(MODEL_VERSIONS, workspace, name), known.version == version
         )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).first()
         if row is None:
             raise TargetError("there is no such version")
@@ -224,7 +262,7 @@ class Origins:
         query = sa.select(BOUND.c.created, BOUND.c.facts).where(
             BOUND.c.workspace == workspace, BOUND.c.name == name, BOUND.c.version == version
         )
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).first()
         return (row.created, row.facts) if row is not None else None
 
@@ -233,10 +271,5 @@ class Origins:
         self._keep(BOUND, key, {"created": stored.created, "facts": stored.facts})
 
     def _keep(self, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-        """Write a row in the place of an older one of the same key."""
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(table.delete().where(*(table.c[part] == value for part, value in key.items())))
-                connection.execute(table.insert().values(**key, **values))
-        except sa.exc.IntegrityError:
-            return  # another worker inserted the same key between our DELETE and INSERT
+        with self._database.writing() as connection:
+            self._database.put(connection, table, key, values)

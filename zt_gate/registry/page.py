@@ -6,22 +6,22 @@ to read the model.
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, TargetError
 from zt_gate.pages import Markup, document, element
 from zt_gate.registry.gatekeeper import Gatekeeper
 from zt_gate.registry.ledger import Kept, VersionEvent
+from zt_gate.registry.permissions import may_read_model
 from zt_gate.registry.verdicts import utc_now
 from zt_gate.trust.signatures.envelope import read_envelope
 from zt_gate.trust.statements.statement import parse_statement
 from zt_gate.trust.statements.summary import EXTENSION
 
-BASIC_AUTH = "ZT_GATE_BASIC_AUTH"
-"""Set where MLflow's basic-auth stands below the wrapper."""
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#57606a;--rule:#d8dee4;--yes:#1a7f37;--no:#b42318}
 @media (prefers-color-scheme:dark){:root{--bg:#0f1318;--fg:#e6e9ee;--soft:#9aa4af;--rule:#2d343c;--yes:#4ac26b;
@@ -147,17 +147,31 @@ def _table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Markup:
     return element("div", element("table", element("thead", head), element("tbody", *body)), class_="scroll")
 
 
+PAGE = "/zt-gate/version"
+_NAMED = re.compile(rf"{PAGE}/(?P<name>.+)/(?P<version>[0-9]{{1,10}})", re.DOTALL)
+
+
+def page_asked(path: str) -> tuple[str, str] | None:
+    """Return the path and query of the page that a path names; None for any other path.
+
+    MLflow's basic-auth denies any path that it has no exact rule for, so the page has one, with a query.
+    """
+    found = _NAMED.fullmatch(path)
+    return (PAGE, urlencode(found.groupdict())) if found is not None else None
+
+
 def add_pages(app: Any) -> None:
     """Add the page to MLflow's Flask application, below its authentication."""
-    app.add_url_rule("/zt-gate/version/<path:name>/<int:version>", "zt_gate_version", _answer, methods=["GET"])
+    app.add_url_rule(PAGE, "zt_gate_version", _answer, methods=["GET"])
 
 
-def _answer(name: str, version: int) -> Any:
-    from flask import Response
+def _answer() -> Any:
+    from flask import Response, request
     from mlflow.exceptions import MlflowException
     from mlflow.server import handlers
 
-    if not _may_read():
+    name, version = request.args.get("name", ""), request.args.get("version", "")
+    if not version.isdecimal() or not may_read_model(name, int(version)):
         return Response("Permission denied", 403, mimetype="text/plain")
     store = handlers._get_model_registry_store()  # noqa: SLF001 - the one store of this worker
     try:
@@ -169,13 +183,3 @@ def _answer(name: str, version: int) -> Any:
     headers = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
     headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     return Response(text, 200, headers=headers, mimetype="text/html")
-
-
-def _may_read() -> bool:
-    """Whether whoever asks may read the model; everybody where MLflow has no authentication."""
-    if os.environ.get(BASIC_AUTH, "") in ("", "0", "false"):
-        return True
-    from mlflow.server import auth
-
-    # MLflow reads the model's name from the route of this page, as from its own.
-    return bool(auth.sender_is_admin() or auth.validate_can_read_registered_model())

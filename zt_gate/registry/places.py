@@ -3,49 +3,68 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
-from zt_gate.errors import TargetError
-from zt_gate.policy.registry import fold
-from zt_gate.registry.artifacts import SEALED, Destination
+from zt_gate.intake.sealed import SealedPlace
+from zt_gate.registry.artifacts import API, Destination
 from zt_gate.registry.freezing import names_sealed, spelt_out
 
 _LONGEST = 4096
 """Letters of a path on Linux; a longer text leads nowhere."""
-_API = "/mlflow-artifacts/artifacts/"
+_CHILD = ".zt-gate-child"
+_SERVED = ("", "mlflow-artifacts", "http", "https")
+"""The schemes of addresses whose path may be relative to the artifact destination."""
+_STRIPPED = "".join(map(chr, range(33)))
 
 
-def leads_to_sealed(text: str, destination: Destination) -> bool:
-    """Whether a text names the folder of sealed copies, or a path that ends up in it."""
+def leads_to_sealed(text: str, destination: Destination, place: SealedPlace | None) -> bool:
+    """Whether a text names the sealed copies, or a place that is their root or lies below it.
+
+    Args:
+        text: any text of a request.
+        destination: what paths of artifacts are relative to.
+        place: of the sealed copies; None where none is set.
+    """
     if names_sealed(text):
         return True
-    if len(text) > _LONGEST:
+    if place is None or len(text) > _LONGEST:
         return False
-    return any(SEALED in fold(real) for path in _paths(text) for real in _real(path, destination))
+    # What would lie inside the named place is what matters: the folder above the root is a fine place for others.
+    return any(place.contains(f"{named}/{_CHILD}") for named in _named(text, destination))
 
 
-def _paths(text: str) -> Iterator[str]:
-    """Yield the paths that a text may mean: itself, and what stands in it as an address."""
-    yield text
-    plain = spelt_out(text)
-    path = urllib.parse.urlparse(plain).path if ":" in plain else plain
-    yield path.split(_API, 1)[1] if _API in path else path
+def overlaps_sealed(path: str, destination: Destination, place: SealedPlace | None) -> bool:
+    """Whether a path of an artifact is the root of the sealed copies, or lies below or above it."""
+    return place is not None and any(place.contains(destination.below(one)) for one in {path, spelt_out(path)})
 
 
-def _real(path: str, destination: Destination) -> Iterator[str]:
-    """Yield where a path leads, from the server's folder and from its artifact destination."""
-    bases = [Path.cwd()]
-    with suppress(TargetError):  # it may be no folder of this machine, and then has no links in it
-        bases.append(destination.folder())
-    for base in bases:
-        for inside in {path, path.lstrip("/")}:
-            place = os.path.join(base, inside)
-            # A name alone is nearly always none of a file; only a link may lead elsewhere.
-            try:
-                if "/" in inside or os.path.islink(place):
-                    yield os.path.realpath(place)
-            except (OSError, ValueError):
-                continue
+def _named(text: str, destination: Destination) -> Iterator[str]:
+    """Yield the places that a text may mean: as a path, as an address, below the destination."""
+    for spelling in {text, _parsed(text), spelt_out(text)} - {""}:
+        scheme, path = _parted(spelling)
+        if "/" in spelling or os.path.lexists(_safe(spelling)):
+            yield spelling
+        inside = path.split(API, 1)[1] if API in path else path.lstrip("/")
+        below = destination.below(inside)
+        if scheme in _SERVED and destination.root and (scheme or "/" in spelling or os.path.lexists(_safe(below))):
+            yield below
+
+
+def _parted(text: str) -> tuple[str, str]:
+    try:
+        parsed = urllib.parse.urlparse(text)
+    except ValueError:
+        return "", text
+    return parsed.scheme, parsed.path if parsed.scheme else text
+
+
+def _parsed(text: str) -> str:
+    """Return a text as Python's urlparse takes it, spaces inside left alone."""
+    return re.sub("[\t\r\n]", "", text).strip(_STRIPPED)
+
+
+def _safe(path: str) -> str:
+    # lexists raises for NUL, which no path contains.
+    return path.replace("\0", "")

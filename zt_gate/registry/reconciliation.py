@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from zt_gate.domain import printable
 from zt_gate.errors import ZtGateError
@@ -23,13 +24,19 @@ class Seen:
     why: str = ""
     """Why it no longer holds; empty when it does."""
     withdrawn: bool = False
+    until: datetime | None = None
+    """When its verdict ends; None where the gate does not say."""
+
+    def ends_by(self, time: datetime) -> bool:
+        """Whether it holds now, and its verdict will have ended at a time."""
+        return not self.why and self.until is not None and self.until <= time
 
     @property
     def text(self) -> str:
         """The line that people read."""
         what = f"{printable(self.version.uri)} @{printable(self.alias)}"
         if not self.why:
-            return f"{what} holds"
+            return f"{what} holds" + (f" until {self.until:%Y-%m-%d}" if self.until is not None else "")
         return f"{what} {'withdrawn' if self.withdrawn else 'does not hold'}: {self.why}"
 
 
@@ -78,7 +85,7 @@ def _look(
     except RefusedError as refusal:
         why = why or str(refusal)
     if not why:
-        return Seen(version, alias)
+        return Seen(version, alias, until=client.until(version.name, alias))
     if withdraw:
         client.delete_alias(version.name, alias)
     return Seen(version, alias, why, withdraw)

@@ -1,4 +1,4 @@
-"""How a registry server is told what to enforce: a policy, an audit log, a revocation list, by environment variables.
+"""How a registry server is told what to enforce, by environment variables: a policy, an audit log, and so on.
 
 Every worker reads them by itself, and again when a file changes; so it does with the files that the policy names. What
 cannot be read closes the protected names, and nothing else: the trouble is a sentence for whoever asks.
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from zt_gate.audit import AuditLog
 from zt_gate.domain import printable
-from zt_gate.errors import ZtGateError
+from zt_gate.errors import UsageError, ZtGateError
+from zt_gate.intake.sealed import SealedPlace, sealed_place
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.model import LoadedPolicy
@@ -30,6 +31,8 @@ POLICY_KEY = "ZT_GATE_POLICY_KEY"
 AUDIT_LOG = "ZT_GATE_AUDIT_LOG"
 AUDIT_KEY = "ZT_GATE_AUDIT_KEY"
 REVOCATIONS = "ZT_GATE_REVOCATIONS"
+SEALED = "ZT_GATE_SEALED"
+"""The root of the sealed copies: a folder, or `s3://BUCKET/PREFIX`."""
 _MAX_LIST = 64 << 20
 
 Stamp = tuple[int, ...]
@@ -104,6 +107,20 @@ class ServerSettings:
         """Return what changes whenever the revocation list does."""
         named = self._environment.get(REVOCATIONS, "")
         return _stamp(Path(named)) if named else ()
+
+    def sealed_place(self) -> SealedPlace:
+        """Return the place of the sealed copies.
+
+        Raises:
+            UsageError: none is named, or it cannot be one.
+        """
+        named = self._environment.get(SEALED, "")
+        if not named:
+            raise UsageError(f"the server has no place for sealed copies; set {SEALED}")
+        loaded = self.rules().loaded
+        registry = loaded.policy.registry if loaded is not None else None
+        lock = registry.lock if registry is not None else None
+        return sealed_place(named, lock.retention if lock is not None else None)
 
     def audit_log(self) -> AuditLog | None:
         """Return the audit log; None where none is named.

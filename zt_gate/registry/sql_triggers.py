@@ -1,118 +1,118 @@
-"""Database triggers, so that raw SQL, or a server without the plugin, cannot set a protected alias or stage.
+"""Database triggers, so that raw SQL, or a server without the plugin, cannot set a protected mark or change a version.
 
-A trigger cannot verify a signature. It requires the row that the store writes when it admits a version. A forged row
-gets past the trigger and not past the store, which requires the verdict on every read.
+What they refuse is in `sql_conditions`. A trigger is named by a hash of its text: a new one is in force before an old
+one is dropped, also in MySQL, where neither can be part of a transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 
+from zt_gate.domain import Digest
 from zt_gate.registry.protected import Protected
+from zt_gate.registry.sql_conditions import Rule, Words, quoted, rules
 
-TEXT = "zt-gate: this version was not admitted; see docs/mlflow.md"
 _LOCK = 0x7A746761
+_PATIENCE = 30
+"""Seconds to wait for another worker that does the same."""
 
 
-def install(engine: sa.Engine, protected: Protected, *, workspaces: bool) -> bool:
-    """Create the triggers, or replace those of an older policy; False where the database has none of ours.
+def install(engine: sa.Engine, protected: Protected | None, *, workspaces: bool) -> None:
+    """Create the triggers, or replace those of an older policy; drop them without names.
 
     Args:
         engine: MLflow's own engine; its role needs the right to create triggers.
-        protected: the names.
+        protected: the names; None where the policy wants no triggers.
         workspaces: whether MLflow's tables have the column `workspace`.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database refuses.
     """
-    alias = _condition(protected, "aliases", "NEW.alias", workspaces=workspaces)
-    stage = _condition(protected, "stages", "NEW.current_stage", workspaces=workspaces)
-    kind = engine.dialect.name
-    if kind == "sqlite":
-        _sqlite(engine, alias, stage)
-    elif kind == "postgresql":
-        _postgresql(engine, alias, stage)
-    return kind in ("sqlite", "postgresql")
-
-
-def _condition(protected: Protected, kind: str, column: str, *, workspaces: bool) -> str:
-    """Return the SQL condition under which a row is refused. Every literal is quoted by `_quoted`."""
-    workspace = "NEW.workspace" if workspaces else "'default'"
-    of = f"m.workspace = {workspace} AND " if workspaces else ""
-    same = "m.name = v.name AND m.version = v.version AND m.creation_time = v.created"
-    new = f"{of}v.workspace = {workspace} AND v.name = NEW.name AND v.version = NEW.version"
-    row = f"SELECT 1 FROM zt_gate_promoted v JOIN model_versions m ON {same} WHERE {new}"  # noqa: S608 - texts of ours
-    parts = [
-        # MLflow keeps `Champion` and `champion` apart, and people do not, so both are protected.
-        f"(lower({column}) LIKE {_like(glob)} ESCAPE '!' AND NOT EXISTS ({row} AND v.stage = {_quoted(stage)}))"
-        for names in (protected, *protected.more)
-        for glob, stage in getattr(names, kind).items()
-    ]
-    # SQL's lower() folds ASCII only. A name with other letters may fold to a protected one (`policy.registry.fold`),
-    # so it requires that the version was admitted to some stage.
-    return " OR ".join([*parts, f"({column} <> %ascii% AND NOT EXISTS ({row}))"])
-
-
-def _like(glob: str) -> str:
-    escaped = glob.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return _quoted(escaped.replace("*", "%"))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _sqlite(engine: sa.Engine, alias: str, stage: str) -> None:
-    wanted = {}
-    for event, name, table, condition in (
-        ("INSERT", "zt_gate_alias_insert", "registered_model_aliases", alias),
-        # An update of `version` alone would move a protected alias to other bytes.
-        ("UPDATE OF alias, version", "zt_gate_alias_update", "registered_model_aliases", alias),
-        ("UPDATE OF current_stage", "zt_gate_stage_update", "model_versions", stage),
-        # MLflow creates versions in the stage None; one that starts in a protected stage comes from raw SQL.
-        ("INSERT", "zt_gate_stage_insert", "model_versions", stage),
-    ):
-        ascii_only = condition
-        for column in ("NEW.alias", "NEW.current_stage"):
-            # sqlite has no regular expressions unless a program brings them; GLOB is built in.
-            ascii_only = ascii_only.replace(f"({column} <> %ascii%", f"({column} GLOB '*[^ -~]*'")
-        wanted[name] = (
-            f"CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN {ascii_only}"
-            f" BEGIN SELECT RAISE(ABORT, {_quoted(TEXT)}); END"
-        )
+    words = Words(engine.dialect.name, workspaces)
+    wanted = {_name(rule): rule for rule in (rules(protected, words) if protected is not None else [])}
     with engine.connect() as connection:
-        query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'zt_gate_%'")
-        found = {row.name: row.sql for row in connection.execute(query)}
-        if found == wanted:  # the usual start of a server: no write lock is taken
-            return
-        # The query above began a transaction, and BEGIN inside another one is an error.
-        connection.rollback()
-        # The write lock comes first: two workers that start together must not drop each other's triggers.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        for name, text in wanted.items():
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-            connection.exec_driver_sql(text)
-        connection.commit()
+        if _found(connection, words.kind) == {name: _body(rule, words.kind) for name, rule in wanted.items()}:
+            return  # the usual start of a server: no lock is taken
+    with _locked(engine, words.kind) as connection:
+        found = _found(connection, words.kind)
+        for name, rule in wanted.items():
+            body = _body(rule, words.kind)
+            if found.get(name) != body:
+                if name in found:  # somebody wrote another text under this name
+                    _drop(connection, words.kind, name)
+                for text in _create(name, rule, body, words.kind):
+                    _execute(connection, text)
+        for name in found.keys() - wanted.keys():
+            _drop(connection, words.kind, name)
 
 
-def _postgresql(engine: sa.Engine, alias: str, stage: str) -> None:
-    with engine.begin() as connection:
-        # MLflow starts several workers at once, and PostgreSQL fails when two replace one function together.
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        for name, events, table, condition in (
-            ("zt_gate_alias", "INSERT OR UPDATE OF alias, version", "registered_model_aliases", alias),
-            ("zt_gate_stage", "INSERT OR UPDATE OF current_stage", "model_versions", stage),
-        ):
-            ascii_only = condition.replace("<> %ascii%", "~ '[^ -~]'")
-            body = f"BEGIN IF {ascii_only} THEN RAISE EXCEPTION {_quoted(TEXT)}; END IF; RETURN NEW; END"
-            known = connection.execute(sa.text("SELECT prosrc FROM pg_proc WHERE proname = :name"), {"name": name})
-            if known.scalar() == body:
-                continue
-            # The driver takes a percent sign for a parameter, so each is doubled.
-            create = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $zt_gate${body}$zt_gate$"
-            connection.exec_driver_sql(create.replace("%", "%%"))
-            # CREATE OR REPLACE TRIGGER exists from PostgreSQL 14 on.
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
-            )
+def _name(rule: Rule) -> str:
+    return f"{rule.name}_{Digest.of((rule.condition + rule.text).encode()).hex[:8]}"
+
+
+def _body(rule: Rule, kind: str) -> str:
+    if kind == "sqlite":
+        return _create(_name(rule), rule, "", kind)[0]
+    if kind == "postgresql":
+        return f"BEGIN IF {rule.condition} THEN RAISE EXCEPTION {quoted(rule.text)}; END IF; RETURN NEW; END"
+    signal = f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = {quoted(rule.text)}"
+    return f"BEGIN IF {rule.condition} THEN {signal}; END IF; END"
+
+
+def _create(name: str, rule: Rule, body: str, kind: str) -> list[str]:
+    head = f"CREATE TRIGGER {name} BEFORE {rule.event} ON {rule.table}"
+    if kind == "sqlite":
+        return [f"{head} WHEN {rule.condition} BEGIN SELECT RAISE(ABORT, {quoted(rule.text)}); END"]
+    if kind == "mysql":
+        return [f"{head} FOR EACH ROW {body}"]
+    function = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $zt_gate${body}$zt_gate$"
+    return [function, f"{head} FOR EACH ROW EXECUTE FUNCTION {name}()"]
+
+
+def _drop(connection: sa.Connection, kind: str, name: str) -> None:
+    if kind == "postgresql":
+        _execute(connection, f"DROP FUNCTION {name}() CASCADE")  # with its trigger
+    else:
+        _execute(connection, f"DROP TRIGGER {name}")
+
+
+def _execute(connection: sa.Connection, text: str) -> None:
+    # The drivers of PostgreSQL and MySQL take a percent sign for a parameter, so each is doubled.
+    connection.exec_driver_sql(text if connection.dialect.name == "sqlite" else text.replace("%", "%%"))
+
+
+_FOUND = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "mysql": "SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()",
+    # A trigger that somebody disabled, or a function without one, counts as another text.
+    "postgresql": (
+        "SELECT p.proname, CASE WHEN bool_or(t.tgenabled = 'O') THEN p.prosrc ELSE '' END FROM pg_proc p"
+        " LEFT JOIN pg_trigger t ON t.tgfoid = p.oid WHERE p.pronamespace = current_schema()::regnamespace"
+        " GROUP BY p.proname, p.prosrc"
+    ),
+}
+
+
+def _found(connection: sa.Connection, kind: str) -> dict[str, str]:
+    rows = connection.exec_driver_sql(_FOUND[kind]).all()
+    return {str(name): str(text) for name, text in rows if str(name).startswith("zt_gate_")}
+
+
+@contextmanager
+def _locked(engine: sa.Engine, kind: str) -> Iterator[sa.Connection]:
+    """Open a transaction that one worker at a time is in: two that start together must not drop each other's."""
+    with engine.connect() as connection:
+        if kind == "mysql":
+            connection.exec_driver_sql(f"SELECT GET_LOCK('zt_gate', {_PATIENCE})")
+        else:
+            lock = "BEGIN IMMEDIATE" if kind == "sqlite" else f"SELECT pg_advisory_xact_lock({_LOCK})"
+            connection.exec_driver_sql(lock)
+        try:
+            yield connection
+            connection.commit()
+        finally:
+            if kind == "mysql":
+                connection.exec_driver_sql("SELECT RELEASE_LOCK('zt_gate')")

@@ -114,14 +114,18 @@ class Verdicts:
     @staticmethod
     def _until(data: bytes, rules: Rules, now: datetime) -> datetime:
         """Until when a verification may be remembered. A revocation list ages, so with one it is a minute."""
-        read = read_summary(data, rules, now)
-        ends = [read.expires]
-        days = _max_age(rules)
-        if days is not None:
-            ends.append(read.verified + timedelta(days=days))
-        if rules.revocations is not None:
-            ends.append(now + _SOON)
-        return min(ends)
+        end = verdict_end(data, rules, now)
+        return min(end, now + _SOON) if rules.revocations is not None else end
+
+
+def verdict_end(data: bytes, rules: Rules, now: datetime) -> datetime:
+    """Return when a verdict ends: by its own expiry, or by the age that the policy lets it reach.
+
+    Raises:
+        EvidenceError: it is not by a gate of the policy.
+    """
+    read, days = read_summary(data, rules, now), _max_age(rules)
+    return read.expires if days is None else min(read.expires, read.verified + timedelta(days=days))
 
 
 def demanded(rules: Rules, stage: str, now: datetime) -> SummaryRequirements:

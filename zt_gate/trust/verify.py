@@ -6,8 +6,8 @@ and the bytes alone. Each requirement then counts only the signers of its own `b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zt_gate.codecs.strict_json import parse_object
@@ -38,6 +38,8 @@ class VerifiedStatement:
     """Signers of the policy whose signature over the statement verified."""
     in_toto: Statement | None = None
     """The parsed in-toto statement; None for a bare signature over the manifest, and if there is a problem."""
+    workflow: Mapping[str, str] = field(default_factory=dict)
+    """What the certificate of a CI workflow that signed says about its source, by the names of `CLAIMS`."""
     problem: str = ""
     """Why the file does not count: it is malformed, or its signature does not verify."""
     untrusted_signer: str = ""
@@ -115,7 +117,7 @@ def _bundle(value: dict[str, Any], signers: Signers, subject: Subject) -> Verifi
         mismatch = f", without the claim {claims} as it should be" if claims else ""
         return VerifiedStatement("", kind, untrusted_signer=f"{verified.certificate_name}{mismatch}")
     statement = None if verified.payload is None else parse_statement(verified.payload)
-    return VerifiedStatement("", kind, signers.of_bundle(verified), statement)
+    return VerifiedStatement("", kind, signers.of_bundle(verified), statement, verified.workflow)
 
 
 def _by_key(bundle: BundleWithoutLog, signers: Signers) -> VerifiedStatement:

@@ -4,23 +4,11 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.support import node
-from tests.support.mlflow_server import ENV3, Server, demand
 from tests.support.registry_site import Registry, write_model
 
 ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "build" / "mlflow-ui"
-
-
-@pytest.fixture(scope="module")
-def open_server(tmp_path_factory, site):
-    """Return a server without a login, which a headless browser can use."""
-    demand(ENV3)
-    made = Server(tmp_path_factory.mktemp("open"), app="ztgate", variables=site.variables)
-    yield made.start()
-    made.stop()
 
 
 def test_the_dialog_and_the_page(open_server, site, tmp_path):
@@ -41,3 +29,27 @@ def test_the_dialog_and_the_page(open_server, site, tmp_path):
     assert (seen["page"]["active"], seen["page"]["wide"]) == (0, 0)
     assert "shown version 1" in seen["page"]["text"]
     assert all((PICTURES / name).stat().st_size > 5000 for name in ("refused.png", "page.png"))
+
+
+def test_mlflows_own_page_shows_the_verdict(open_server, site, tmp_path):
+    """The tags and the note of the gate, as MLflow draws them: Markdown without its markers, and a link that works."""
+    packages = node.packages("report_checks")
+    registry = Registry(open_server.url)
+    folder = write_model(tmp_path / "noted", b"noted")
+    version = registry.register(folder, "noted")
+    registry.must("PATCH", "model-versions/update", {"name": "noted", "version": version, "description": "Our words."})
+    for summary in (site.summary(folder), site.summary(folder, stage="staging", allow=False)):
+        assert registry.bring("noted", version, summary).status_code == 200
+    assert registry.set_alias("noted", "champion", version).status_code == 200
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    words = ["node", ROOT / "tests" / "support" / "mlflow_ui" / "note.js", packages, node.chromium()]
+    words += [open_server.url, "noted", PICTURES / "note.png"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    for text in ("Our words.", "allow production until 20", "block staging: ", "What holds now", "zt-gate.verdict"):
+        assert text in seen["text"], seen["text"]
+    assert "<!--" not in seen["text"]
+    assert seen["link"] == f"{open_server.url}/zt-gate/version/noted/1"
+    assert "noted version 1" in seen["page"]
+    assert (PICTURES / "note.png").stat().st_size > 5000

@@ -80,10 +80,10 @@ def test_an_alias_that_gets_past_the_trigger_does_not_resolve(gated, database, t
     registry = Registry(gated.url)
     registry.register(write_model(tmp_path / "past", b"past"), "past")
     done = database.sql(
-        "ALTER TABLE registered_model_aliases DISABLE TRIGGER zt_gate_alias;"
+        "ALTER TABLE registered_model_aliases DISABLE TRIGGER USER;"
         "INSERT INTO registered_model_aliases (workspace, name, alias, version)"
         " VALUES ('default', 'past', 'champion', 1);"
-        "ALTER TABLE registered_model_aliases ENABLE TRIGGER zt_gate_alias;"
+        "ALTER TABLE registered_model_aliases ENABLE TRIGGER USER;"
     )
     assert done.returncode == 0, done.stderr
     assert "never admitted" in refused(registry.resolve("past", "champion"))
@@ -163,8 +163,7 @@ def test_a_server_that_is_killed_leaves_nothing_half_promoted(gated, site, tmp_p
         assert answer.status_code in (400, 403), answer.text
     assert registry.set_alias(name, "champion", version).status_code == 200
     assert registry.resolve(name, "champion").status_code == 200
-    sealed = gated.destination / "ztgate-sealed"
-    assert list(sealed.glob(".incoming-*")) == []
+    assert list(site.sealed.glob(".incoming-*")) == []
 
 
 def test_a_database_that_goes_away_promotes_nothing(gated, database, site, tmp_path):

@@ -6,41 +6,25 @@ import pytest
 import requests
 
 from tests.support.mlflow_server import ADMIN
+from tests.support.registry_roads import ALIAS, PROMOTIONS, Version, body_of_alias, post_raw, spellings
 from tests.support.registry_site import Registry, refused, write_model
-
-ALIAS = "registered-models/alias"
 
 
 @pytest.fixture(scope="module")
 def versions(admin, tmp_path_factory):
-    """Return the model `bad`, which has no verdict."""
-    folder = write_model(tmp_path_factory.mktemp("models") / "bad", b"bad")
-    return {"folder": folder, "bad": admin.register(folder, "bad")}
+    """Return the version of the model `bad`, which has no verdict."""
+    model, _ = admin.logged(write_model(tmp_path_factory.mktemp("models") / "bad", b"bad"))
+    more = {"model_id": model}
+    return Version("bad", admin.version("bad", f"models:/{model}", **more), f"models:/{model}", more)
 
 
-def post_raw(registry, path, data, api="api", **headers):
-    request = requests.Request("POST", registry.url, data=data, headers={"content-type": "application/json", **headers})
-    prepared = registry.http.prepare_request(request)
-    prepared.url = f"{registry.url}/{api}/2.0/mlflow/{path}"
-    return registry.http.send(prepared, timeout=60)
-
-
-BODY = {"name": "bad", "alias": "champion", "version": "1"}
-SPELLINGS = {
-    "plain": (ALIAS, json.dumps(BODY).encode()),
-    "double-encoded body": (ALIAS, json.dumps(json.dumps(BODY)).encode()),
-    "utf-16 body": (ALIAS, json.dumps(BODY).encode("utf-16")),
-    "escaped letters": (ALIAS, json.dumps(BODY).replace("champion", "\\u0063hampion").encode()),
-    "percent-encoded path": ("registered%2Dmodels/alias", json.dumps(BODY).encode()),
-    "capitals": (ALIAS, json.dumps({**BODY, "alias": "Champion"}).encode()),
-    "number for a version": (ALIAS, json.dumps({**BODY, "version": 1}).encode()),
-}
+SPELLINGS = tuple(spellings(Version("bad", "1", "", {})))
 
 
 @pytest.mark.parametrize("api", ["api", "ajax-api"])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_the_request_sets_the_alias(admin, versions, spelling, api):
-    path, body = SPELLINGS[spelling]
+    path, body = spellings(versions)[spelling]
     answer = post_raw(admin, path, body, api)
     assert answer.status_code >= 400, answer.text
     if answer.status_code == 403:
@@ -49,45 +33,16 @@ def test_no_spelling_of_the_request_sets_the_alias(admin, versions, spelling, ap
 
 
 def test_double_slashes_lead_nowhere(admin, versions):
-    answer = post_raw(admin, f"/{ALIAS}", json.dumps(BODY).encode())
+    answer = post_raw(admin, f"/{ALIAS}", json.dumps(body_of_alias(versions)).encode())
     assert "champion" not in admin.call("GET", "registered-models/get", {"name": "bad"}).text
     assert answer.status_code >= 400
 
 
-def tag(registry, key, value="approved"):
-    body = {"name": "bad", "version": "1", "key": key, "value": value}
-    return registry.call("POST", "model-versions/set-tag", body)
-
-
-ROADS = {
-    "stage": lambda r, s: r.transition("bad", "1", "Production"),
-    "tag": lambda r, s: tag(r, "validation_status"),
-    "tag at creation": lambda r, s: r.call(
-        "POST",
-        "model-versions/create",
-        {"name": "bad", "source": s, "model_id": s[8:], "tags": [{"key": "validation_status", "value": "approved"}]},
-    ),
-    "create in a protected model": lambda r, s: r.call(
-        "POST", "model-versions/create", {"name": "prod.bad", "source": s, "model_id": s[8:]}
-    ),
-    "copy to a protected model": lambda r, s: r.call(
-        "POST", "model-versions/create", {"name": "prod.bad", "source": "models:/bad/1"}
-    ),
-    "rename to a protected name": lambda r, s: r.call(
-        "POST", "registered-models/rename", {"name": "bad", "new_name": "prod.other"}
-    ),
-    "tag of the whole model": lambda r, s: r.call(
-        "POST", "registered-models/set-tag", {"name": "bad", "key": "validation_status", "value": "1"}
-    ),
-}
-
-
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", PROMOTIONS)
 def test_no_other_road_promotes(admin, versions, road, site):
     admin.model("prod.bad")
-    source = admin.must("GET", "model-versions/get", {"name": "bad", "version": "1"})["model_version"]["source"]
     before = len(site.events("promotion.denied"))
-    refused(ROADS[road](admin, source))
+    refused(PROMOTIONS[road](admin, versions))
     [event] = site.events("promotion.denied")[before:]
     assert event["who"].startswith("mlflow:admin from 127.0.0.1")
 
@@ -148,7 +103,9 @@ def test_a_verdict_counts_in_the_workspace_where_it_was_handed_in(server, admin,
     assert other.bring("both", there, site.summary(folder)).status_code == 200
     assert other.set_alias("both", "champion", there).status_code == 200
     uri = other.location("both", there).json()["artifact_uri"]
-    assert "workspaces/team-b/ztgate-sealed" in uri
+    assert uri.startswith("mlflow-artifacts:/ztgate-sealed/sha256-")  # one copy serves every workspace
+    assert [entry["path"] for entry in other.listed(uri).json()["files"]] == ["MLmodel", "weights.txt"]
+    assert Registry(server.url, ADMIN, "team-c").download(uri, "weights.txt").status_code in (400, 403, 404)
     assert other.download(uri, "weights.txt").content == b"both"
 
 

@@ -68,6 +68,12 @@ def identity(text):
         ("unpinned", with_stage("    provenance: {by: [ann], builders: [b]}\n"), 16, "any"),
         ("unused", HONEST.replace("by: [ann]", "by: []"), 7, "nothing asks for 'ann'"),
         ("same-key", HONEST.replace("stages:", f"    - id: ann2\n      pem: |\n{PEM}stages:"), 12, "counts once"),
+        (
+            "same-key",
+            HONEST.replace("stages:", f"    - id: bob\n      person: bob\n      pem: |\n{PEM}stages:"),
+            12,
+            "bob and ann are one key, registered for two persons",
+        ),
         ("no-required-check", HEAD + "stages: {s: {checks: {code: opinion}}}\n", 4, "requires no check"),
         ("no-stage", HEAD, 1, "no stage"),
         ("root-undated", BASE + "trust:\n" + ROOT % "", 6, "how fresh"),

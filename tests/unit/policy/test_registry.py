@@ -10,7 +10,7 @@ from zt_gate.policy.diff import compare
 from zt_gate.policy.load import load_policy
 from zt_gate.policy.merge import merge
 from zt_gate.policy.model import Metadata, Policy
-from zt_gate.policy.registry import Registry, fold, glob_regex
+from zt_gate.policy.registry import Lock, Registry, fold, glob_regex
 from zt_gate.policy.strictness import Loosening
 from zt_gate.registry.protected import DEFAULT, Protected, is_reserved
 
@@ -83,6 +83,54 @@ def test_a_pack_may_only_be_tightened():
 def test_a_difference_has_a_direction(old, new, setting, direction):
     changes = compare(policy(**old), policy(**new))
     assert [(change.setting, change.direction) for change in changes] == [(setting, direction)]
+
+
+def lock(mode, days):
+    return policy(lock=Lock(mode, days))
+
+
+def test_a_lock_is_read_for_the_store(tmp_path):
+    text = "registry: {by: [gate], lock: {mode: compliance, days: 400}}\n"
+    assert load_policy(written(tmp_path, text)).policy.registry.lock.retention == ("COMPLIANCE", 400)
+    assert lock("governance", 1).registry.lock.retention == ("GOVERNANCE", 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["{mode: legal, days: 3}", "{mode: governance}", "{days: 3}", "{mode: governance, days: 0}",
+             "{mode: governance, days: 3651}", "{mode: governance, days: 3, who: me}", "governance", "{}"]
+)  # fmt: skip
+def test_a_lock_that_means_nothing_is_an_error(tmp_path, text):
+    with pytest.raises(PolicyError):
+        load_policy(written(tmp_path, f"registry: {{by: [gate], lock: {text}}}\n"))
+
+
+def test_a_child_may_only_lengthen_or_strengthen_a_lock():
+    pack = lock("governance", 30)
+    for child in (lock("governance", 31), lock("compliance", 30), lock("compliance", 90), lock("governance", 30)):
+        assert merge(pack, child, "pack:p").registry.lock == child.registry.lock
+    assert merge(pack, policy(), "pack:p").registry.lock == pack.registry.lock
+    assert merge(policy(), pack, "pack:p").registry.lock == pack.registry.lock
+    for strict, looser in (
+        (pack, lock("governance", 29)),
+        (lock("compliance", 30), lock("governance", 30)),
+        (lock("compliance", 30), lock("governance", 900)),
+        (lock("compliance", 30), lock("compliance", 29)),
+    ):
+        with pytest.raises(Loosening):
+            merge(strict, looser, "pack:p")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "direction"),
+    [
+        (None, Lock("governance", 1), "stricter"),
+        (Lock("governance", 1), None, "looser"),
+        (Lock("governance", 1), Lock("compliance", 1), "stricter"),
+        (Lock("governance", 9), Lock("governance", 8), "looser"),
+    ],
+)
+def test_a_different_lock_has_a_direction(old, new, direction):
+    assert [change.direction for change in compare(policy(lock=old), policy(lock=new))] == [direction]
 
 
 def test_a_section_that_appears_lets_something_through_that_was_closed():

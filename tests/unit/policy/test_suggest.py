@@ -7,7 +7,7 @@ from zt_gate.policy.suggest import StageHistory, suggest
 
 POLICY = loaded(
     policy(
-        trust={"keys": [{"id": who, "pem": KEY} for who in ("ann", "bob", "eve")]},
+        trust={"keys": [{"id": who, "pem": KEY + who} for who in ("ann", "bob", "eve")]},
         stages={
             "s": {
                 "block_at": "high",

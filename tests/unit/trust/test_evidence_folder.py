@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -34,13 +38,68 @@ def test_a_missing_folder_is_an_error(tmp_path) -> None:
         read_evidence_files(tmp_path / "file")
 
 
-def test_links_and_pipes_are_refused_without_hanging(tmp_path) -> None:
-    (tmp_path / "x.json").symlink_to("/dev/zero")
-    with pytest.raises(EvidenceError, match="symbolic link"):
-        read_evidence_files(tmp_path)
-    (tmp_path / "x.json").unlink()
-    os.mkfifo(tmp_path / "y.json")
-    with pytest.raises(EvidenceError, match="not a regular file"):
+def hostile_entries(folder) -> dict[str, str]:
+    """Put what is no regular file into a folder, and return why each is skipped."""
+    (folder / "link.json").symlink_to("/dev/zero")
+    (folder / "dangling.sig").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.dsse")
+    (folder / "folder.json").mkdir()
+    (folder / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket.json"))
+    told = {"link.json": "it is a symbolic link", "dangling.sig": "it is a symbolic link", "pipe.dsse": "it is a pipe"}
+    told |= {"folder.json": "it is a folder", "folder": "it is a folder", "socket.json": "it is a socket"}
+    with suppress(OSError):  # needs the right to make devices
+        os.mknod(folder / "device.json", stat.S_IFCHR | 0o600, os.makedev(1, 5))
+        told["device.json"] = "it is a device"
+    return told
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_skipped_and_told_without_hanging(tmp_path, caplog, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the address of a socket has at most 107 letters
+    (tmp_path / "good.json").write_bytes(b"{}")
+    told = hostile_entries(Path())
+    assert read_evidence_files(tmp_path) == (EvidenceFile("good.json", b"{}"),)
+    lines = sorted(record.getMessage() for record in caplog.records)
+    want = [f"zt-gate: {tmp_path}/{name} is skipped: {why}; put the file itself there" for name, why in told.items()]
+    assert lines == sorted(want)
+
+
+def test_many_that_are_skipped_are_eleven_lines(tmp_path, caplog) -> None:
+    for number in range(40):
+        (tmp_path / f"a\n{number}.json").symlink_to("x")
+    assert read_evidence_files(tmp_path) == ()
+    assert len(caplog.records) == 11
+    assert caplog.records[10].getMessage() == f"zt-gate: {tmp_path}: 30 more are skipped"
+    assert "\n" not in caplog.text.removesuffix("\n").replace("\nWARNING", "")
+
+
+def test_a_file_that_takes_the_place_of_another_is_no_evidence(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+    (tmp_path / "b.json").write_bytes(b"{}")
+    plain = os.stat
+
+    def swapped(name, **named):
+        found = plain(name, **named)
+        for path, make in ((tmp_path / "a.json", os.mkfifo), (tmp_path / "b.json", lambda path: path.symlink_to("/"))):
+            if name == path.name:
+                path.unlink()
+                make(path)
+        return found
+
+    monkeypatch.setattr(os, "stat", swapped)
+    assert read_evidence_files(tmp_path) == ()
+
+
+def test_a_file_that_cannot_be_read_is_an_error_since_it_may_block(tmp_path, monkeypatch) -> None:
+    (tmp_path / "a.json").write_bytes(b"{}")
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module.os, "fdopen", refused)
+    with pytest.raises(EvidenceError, match=r"cannot read a\.json: Permission denied"):
         read_evidence_files(tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from zt_gate.domain import Severity, Status
 from zt_gate.policy.requirements import Provenance, Source
 from zt_gate.trust.signatures.envelope import sign_payload
-from zt_gate.trust.statements.build import SourceRef, parse_build
+from zt_gate.trust.statements.build import SourceRef, contradictions, parse_build
 from zt_gate.trust.statements.statement import (
     PROVENANCE_TYPE,
     PROVENANCE_TYPE_02,
@@ -110,7 +110,7 @@ def test_github_names_its_source_in_the_workflow(world) -> None:
 
     assert judge(repository=REPOSITORY, ref="refs/heads/main") == (Status.PASS, set())
     # The checkout among the dependencies is another one than the workflow's: it is no longer exempt.
-    assert judge(repository=REPOSITORY, ref="refs/tags/v1") == (Status.FAIL, {"PRV-002"})
+    assert judge(repository=REPOSITORY, ref="refs/tags/v1") == (Status.FAIL, {"PRV-002", "PRV-008"})
     assert judge(repository=REPOSITORY, ref="refs/heads/evil")[1] == {"PRV-008", "PRV-002"}
     assert judge(repository=REPOSITORY) == (Status.FAIL, {"PRV-004"})
 
@@ -186,3 +186,81 @@ def test_no_malformed_predicate_is_read(world) -> None:
     for kind in (PROVENANCE_TYPE, PROVENANCE_TYPE_02):
         with pytest.raises(ValueError, match="missing"):
             parse_build(Statement((), kind, {}))
+
+
+GITHUB_TYPE = "https://actions.github.io/buildtypes/workflow/v1"
+WORKFLOW = {"workflow": {"repository": REPOSITORY, "ref": "refs/heads/main", "path": ".github/workflows/release.yml"}}
+EVIL = "git+https://forge.test/evil/other@refs/heads/main"
+SUBMODULE = {"uri": "git+https://forge.test/acme/submodule@refs/tags/v3", "digest": {"gitCommit": "b" * 40}}
+LOOSE = replace(WANTED, build_types=(GITHUB_TYPE,), materials=(), sources=())
+
+
+def github(*dependencies):
+    return v1(*dependencies, build_type=GITHUB_TYPE, parameters=WORKFLOW)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "said"),
+    [
+        (github({"uri": EVIL, "digest": {"gitCommit": "a" * 40}}), "forge.test/evil/other"),
+        (github({"uri": EVIL}), "forge.test/evil/other"),
+        (github({"uri": EVIL.removeprefix("git+"), "digest": {"gitCommit": "a" * 40}}), "forge.test/evil/other"),
+        (github(SUBMODULE), "submodule"),
+        (github(COMMIT | {"uri": f"git+{REPOSITORY}@refs/heads/evil"}), "refs/heads/evil"),
+        (github(COMMIT, COMMIT | {"digest": {"gitCommit": "c" * 40}}), "names the commits"),
+        (github(COMMIT | {"digest": {"sha1": "c" * 40}}, SUBMODULE, COMMIT), "names the commits"),
+        (v02(materials=[CHECKOUT_02 | {"uri": EVIL}]), "forge.test/evil/other"),
+        (v02(materials=[CHECKOUT_02 | {"digest": {"sha1": "c" * 40}}]), "names the commits"),
+    ],
+)
+def test_a_provenance_that_contradicts_itself_about_its_source(world, predicate, said) -> None:
+    wanted = replace(LOOSE, build_types=())
+    kind = PROVENANCE_TYPE if "buildDefinition" in predicate else PROVENANCE_TYPE_02
+    evidence = world.judge(wanted, world.attest(kind, predicate))
+    assert outcome(evidence) == (Status.FAIL, {"PRV-008"})
+    assert any("contradicts itself" in item.message and said in item.message for item in evidence.findings)
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        github(COMMIT),
+        github(COMMIT, SUBMODULE, DATA),
+        github(SUBMODULE, DATA, COMMIT),
+        github(DATA),
+        github({"uri": f"git+{REPOSITORY}", "digest": {"gitCommit": "a" * 40}}),
+        github({"uri": f"git+{REPOSITORY.upper().replace('HTTPS', 'https')}.git@refs/heads/main"}),
+        github({"uri": f"git+{REPOSITORY}@v1.2", "digest": {"gitCommit": "a" * 40}}),
+        github(COMMIT, COMMIT | {"uri": f"git+{REPOSITORY}@refs/tags/v1", "digest": {"gitCommit": "c" * 40}}),
+        v02(),
+        v02(materials=[CHECKOUT_02, CHECKOUT_02 | {"uri": EVIL}]),
+        v02(materials=[]),
+    ],
+)
+def test_what_honest_builders_write_is_no_contradiction(world, predicate) -> None:
+    kind = PROVENANCE_TYPE if "buildDefinition" in predicate else PROVENANCE_TYPE_02
+    assert world.judge(replace(LOOSE, build_types=()), world.attest(kind, predicate)).status is Status.PASS
+
+
+CERTIFICATE = {
+    "source_repository_uri": REPOSITORY,
+    "source_repository_ref": "refs/heads/main",
+    "source_repository_digest": "a" * 40,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"source_repository_uri": REPOSITORY + "-fork"}, "-fork"),
+        ({"source_repository_ref": "refs/pull/1/merge"}, "refs/pull/1/merge"),
+        ({"source_repository_digest": "c" * 40}, "c" * 40),
+    ],
+)
+def test_the_certificate_of_the_workflow_has_to_say_the_same(changes, said) -> None:
+    predicate = github(COMMIT, SUBMODULE)
+    build = parse_build(Statement((), PROVENANCE_TYPE, predicate))
+    found = list(contradictions(build, CERTIFICATE | changes))
+    assert bool(found) == bool(said)
+    assert all(said in why for why in found)

@@ -72,6 +72,24 @@ def test_another_key_does_not_verify_and_no_folder_is_an_error(release, tmp_path
     assert "no signature found" in out
 
 
+def test_a_link_or_a_pipe_beside_the_signature_changes_nothing(release, tmp_path, caplog) -> None:
+    call(sign, release, "--key", tmp_path / "team.key")
+    place = tmp_path / "model.evidence"
+    (place / "a.json").symlink_to("/dev/zero")
+    os.mkfifo(place / "b.json")
+    code, out, _ = call(verify, release, "--key", tmp_path / "team.pub")
+    assert (code, out.split()[0]) == (0, "VERIFIED")
+    assert "a.json is skipped: it is a symbolic link" in caplog.text
+    assert "b.json is skipped: it is a pipe" in caplog.text
+    # A link to the only signature is no signature.
+    signed = next(path for path in place.iterdir() if path.name.startswith("manifest."))
+    signed.rename(tmp_path / "elsewhere")
+    signed.symlink_to(tmp_path / "elsewhere")
+    code, out, _ = call(verify, release, "--key", tmp_path / "team.pub")
+    assert code == 1
+    assert "no signature found" in out
+
+
 def test_a_link_in_the_release_is_neither_signed_nor_verified(release, tmp_path) -> None:
     call(sign, release, "--key", tmp_path / "team.key")
     (release / "link").symlink_to("/etc/hostname")

@@ -10,21 +10,33 @@ from zt_gate.audit.event import TIME, event_time, split
 from zt_gate.audit.export.kinds import PRODUCT, VENDOR, denied, severity, title
 
 ECS_VERSION = "8.11.0"
+_KINDS = {
+    "run.started": ("process", "start"),
+    "run.finished": ("process", "end"),
+    "promotion.done": ("configuration", "change"),
+    "promotion.denied": ("configuration", "info"),
+    "promotion.removed": ("configuration", "deletion"),
+    "promotion.withdrawn": ("configuration", "deletion"),
+    "sealed.removed": ("package", "deletion"),
+}
+"""Category and type of an event: ECS expects only some types in each category, and `denied` in none of these; that it
+was a refusal is in the outcome. Other events are `process` and `info`."""
 
 
 def ecs(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return one event of an intact log as an ECS document."""
     kind, details = event["event"], event.get("details", {})
+    category, subcategory = _KINDS.get(kind, ("process", "info"))
     value: dict[str, Any] = {
         "@timestamp": event_time(event).strftime(TIME),
         "ecs": {"version": ECS_VERSION},
         "message": f"{title(event)}: {event['what']}",
         "event": {
             "kind": "alert" if denied(event) or severity(event) > 3 else "event",
-            "category": ["configuration"] if kind.startswith(("run.", "promotion.")) else ["process"],
-            "type": _type(event),
+            "category": [category],
+            "type": [subcategory],
             "action": kind,
-            "outcome": "failure" if denied(event) else "success",
+            "outcome": "failure" if denied(event) else "unknown" if subcategory == "start" else "success",
             "reason": event["why"],
             "sequence": event["seq"],
             "id": f"{event['run']}:{event['seq']}",
@@ -36,15 +48,10 @@ def ecs(event: Mapping[str, Any]) -> dict[str, Any]:
         "zt_gate": {"run": event["run"], "outcome": event["outcome"], "prev": event["prev"], "details": dict(details)},
     }
     if details.get("subject", "").startswith("sha256:"):
-        value["file"] = {"name": details.get("name", ""), "hash": {"sha256": details["subject"][7:]}}
+        # The digest of a manifest is no file's hash, so that a search for `file.hash` would never find its file.
+        value["package"] = {"name": details.get("name", ""), "type": "model", "checksum": details["subject"]}
+        value["related"] = {"hash": [details["subject"].removeprefix("sha256:")]}
     rules = [part.rpartition(":")[0] for part in split(details.get("rules", ""))]
     if rules:
         value["rule"] = {"id": rules}
     return value
-
-
-def _type(event: Mapping[str, Any]) -> list[str]:
-    kinds = {"run.started": "start", "run.finished": "end"}
-    if event["event"] in kinds:
-        return [kinds[event["event"]], *(["denied"] if denied(event) else [])]
-    return ["denied"] if denied(event) else ["info"]

@@ -7,6 +7,7 @@ then with `--id-token-file`.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from zt_gate.cli.common.console import Console
 from zt_gate.cli.common.sign_statement import read_input
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, TargetError, UsageError
-from zt_gate.intake import Freeze, freeze
+from zt_gate.intake import Freeze
+from zt_gate.intake.remote import frozen_target
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.model import Policy
 from zt_gate.trust.people.login import FIELD, MAX_TOKEN, WINDOW, act_nonce, token_nonce
@@ -47,13 +49,14 @@ def acting_time(args: argparse.Namespace, policy: Policy, console: Console) -> d
     return made
 
 
-def print_nonce(target: str, predicate: dict[str, Any], console: Console) -> int:
+def print_nonce(target: str, predicate: dict[str, Any], outside: Sequence[tuple[str, Path]], console: Console) -> int:
     """Print the nonce of an act on a target; nothing is signed.
 
     Raises:
         TargetError: the target cannot be read, or holds what is never signed.
+        UsageError: one of the files `outside` lies inside the target.
     """
-    with freeze([target], Freeze.HOLD) as frozen:
+    with frozen_target([target], Freeze.HOLD, outside=outside) as frozen:
         if frozen.refusals:
             first = frozen.refusals[0]
             raise TargetError(f"{first.message}: zt-gate never signs such a release", first.fix)

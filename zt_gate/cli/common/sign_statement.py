@@ -10,17 +10,20 @@ from zt_gate.cli.common.files import write_atomically
 from zt_gate.cli.common.signer import StatementSigner
 from zt_gate.domain import Digest, printable
 from zt_gate.errors import EvidenceError, TargetError, UsageError
-from zt_gate.intake import Freeze, Frozen, freeze
+from zt_gate.intake import Freeze, Frozen
+from zt_gate.intake.mlflow_meta import META, registered_digest
+from zt_gate.intake.remote import frozen_target, pinned, remote_uri
 from zt_gate.trust.evidence_folder import evidence_folder
 
 
 def sign_about(
-    targets: Sequence[str],
+    targets: Sequence[str | Path],
     name: Callable[[bytes], str],
     payload: Callable[[Frozen], bytes],
     signer: StatementSigner,
     out: Path | None,
     console: Console,
+    outside: Sequence[tuple[str, Path | None]] = (),
 ) -> int:
     """Sign a statement about a target and write it, into the target's evidence folder unless `out` says otherwise.
 
@@ -31,6 +34,7 @@ def sign_about(
         signer: signs it.
         out: the file to write; needed where there are several targets.
         console: shows the digest and the file.
+        outside: files of the signer's that may not lie inside the target, each with what it is.
 
     Raises:
         UsageError: several targets without `out`, or an output inside the target.
@@ -40,21 +44,27 @@ def sign_about(
     """
     if len(targets) > 1 and out is None:
         raise UsageError("several targets have no evidence folder in common", "name the file with --out FILE")
-    place = out or evidence_folder(Path(targets[0])) / "statement"
-    _refuse_inside(place, targets)
-    with freeze(targets, Freeze.HOLD) as frozen:
+    # An alias is resolved once, so that the evidence is filed under the version that is signed.
+    fixed = [pinned(target) for target in targets]
+    place = out or evidence_folder(fixed[0]) / "statement"
+    # A signature inside what it signs would change the digest that it signs.
+    with frozen_target(fixed, Freeze.HOLD, outside=[("signature", place), *outside]) as frozen:
         if frozen.refusals:
             first = frozen.refusals[0]
             raise TargetError(f"{first.message}: zt-gate never signs such a release", first.fix)
+        if registered_digest(frozen) is not None:
+            console.warn(
+                f"{META} is signed as well, which MLflow's client added: sign models:/NAME/VERSION, or remove it"
+            )
         data = payload(frozen)
         # The files are held and not copied, so a writer could have changed them since they were hashed.
         if changed := frozen.changed():
             raise TargetError(f"{changed[0]} changed while it was signed", "let the writer finish, then sign again")
-        digest = frozen.subject.digest
+        digest, name_of = frozen.subject.digest, frozen.name
     if out is None:
         place = place.with_name(f"{name(data)}.dsse.json")
     write_atomically(place, signer.sign(data))
-    console.note(f"signed {digest} with {signer.label}")
+    console.note(f"signed {digest} with {signer.label}" + (f": {name_of}" if remote_uri(targets[0]) else ""))
     console.result(printable(place, 4096))
     return 0
 
@@ -80,12 +90,3 @@ def read_input(path: Path, limit: int, advice: str = "check the path") -> bytes:
     if len(data) > limit:
         raise EvidenceError(f"{shown} has more than {limit} bytes", "this is probably the wrong file")
     return data
-
-
-def _refuse_inside(out: Path, targets: Sequence[str]) -> None:
-    """A signature inside what it signs would change the digest that it signs."""
-    place = out.resolve()
-    for target in targets:
-        root = Path(target).resolve()
-        if place == root or root in place.parents:
-            raise UsageError(f"{printable(out)} lies inside the target", "write the signature beside the target")

@@ -15,6 +15,8 @@ from zt_gate.trust.signatures.envelope import sign_payload
 from zt_gate.trust.signatures.keys import PASSPHRASE_VARIABLE, PublicKey, load_private, passphrase_from, read_key_file
 from zt_gate.trust.signatures.pkcs11 import PIN_VARIABLE, token_key
 
+TARGET = "file, folder, models:/NAME/VERSION, models:/NAME@ALIAS or runs:/ID/PATH"
+"""What a statement can be about, for the help of every verb that signs or verifies one."""
 _MAX_TEXT = 4 << 20
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.cli.common.console import Console
-from zt_gate.cli.common.signer import StatementSigner, add_signer_arguments, signer_from
+from zt_gate.cli.common.signer import TARGET, StatementSigner, add_signer_arguments, signer_from
 from zt_gate.domain import printable
 from zt_gate.errors import TargetError, ToolError, UsageError
 
 if TYPE_CHECKING:
+    from zt_gate.evaluate.adapters.declaration import Declaration
     from zt_gate.evaluate.evaluation import Evaluation
     from zt_gate.evaluate.robustness_check import Progress
     from zt_gate.intake import Frozen
@@ -34,7 +35,7 @@ _NAME_KEY = "name a folder of your own outside of --out: --journal-key DIR"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("target", metavar="TARGET", type=Path, help="the release: file or folder")
+    parser.add_argument("target", metavar="TARGET", type=Path, help=TARGET)
     parser.add_argument("--data", metavar="NPZ", type=Path, required=True, help="the test set that the ticket names")
     parser.add_argument("--checks", default="robustness", help="robustness, backdoor, or both with a comma between")
     parser.add_argument("--ticket", metavar="FILE", type=Path, required=True, help="from: zt-gate evaluate ticket")
@@ -87,13 +88,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         ToolError: no sandbox that is good enough, or a file cannot be written.
     """
     from zt_gate.cli.evaluate.ticket import read_ticket
-    from zt_gate.intake import Freeze, freeze
+    from zt_gate.evaluate.evaluation import evaluate
+    from zt_gate.intake import Freeze
+    from zt_gate.intake.containment import named_files
+    from zt_gate.intake.remote import frozen_target
 
     checks = _checks(args.checks)
     ticket, about = read_ticket(args.ticket)
     signer = signer_from(args)
+    policy, declared = _scan_policy(args.policy, ticket, args.target), _declared(args.architecture)
+    outside = named_files(policy)
+    # The author could otherwise name a harmless file and have another one served.
+    outside += [("architecture", args.architecture)] if declared is not None and declared.file else []
     # A copy: the model that is loaded has to be the one whose digest is signed.
-    with freeze([args.target], Freeze.COPY) as frozen, _progress(console) as progress:
+    with frozen_target([args.target], Freeze.COPY, outside=outside) as frozen, _progress(console) as progress:
         if not about.is_about(frozen.digest):
             raise UsageError(
                 f"the ticket is about another release than {frozen.digest}", "ask for a ticket for this one"
@@ -103,8 +111,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         # The gate would refuse a measurement after this time (EVL-007), so the hours of attacks are saved.
         if datetime.now(UTC) >= ticket.expires:
             raise UsageError("the ticket has expired", "ask for a new one: zt-gate evaluate ticket")
-        _scan(frozen, "target", _scan_policy(args.policy, ticket, args.target), progress)
-        code = _evaluate(args, checks, ticket, frozen, signer, progress, console)
+        _scan(frozen, "target", policy, progress)
+        with _reference(args, policy, progress) as reference:
+            found = evaluate(frozen, _settings(args, checks, ticket, declared, console), reference, progress)
+        code = _write_all(args.out, checks, found, frozen, signer, console)
     shutil.copyfile(args.ticket, args.out / "ticket.dsse.json")
     return code
 
@@ -134,7 +144,7 @@ def _scan_policy(path: str | None, ticket: Ticket, target: Path) -> LoadedPolicy
     if found.digest != ticket.policy:
         raise UsageError("--policy is not the policy that the ticket names", "name the file that it was made with")
     waivers, never = found.policy.waivers, found.policy.never_waive
-    return replace(SCAN, policy=replace(SCAN.policy, waivers=waivers, never_waive=never))
+    return replace(SCAN, policy=replace(SCAN.policy, waivers=waivers, never_waive=never), files=found.files)
 
 
 def _scan(frozen: Frozen, what: str, policy: LoadedPolicy, progress: Progress) -> None:
@@ -155,32 +165,39 @@ def _scan(frozen: Frozen, what: str, policy: LoadedPolicy, progress: Progress) -
         )
 
 
-def _evaluate(
-    args: argparse.Namespace,
-    checks: list[str],
-    ticket: Ticket,
-    frozen: Frozen,
-    signer: StatementSigner,
-    progress: Progress,
-    console: Console,
-) -> int:
-    from zt_gate.evaluate.evaluation import evaluate
-    from zt_gate.intake import Freeze, freeze
+@contextlib.contextmanager
+def _reference(args: argparse.Namespace, policy: LoadedPolicy, progress: Progress) -> Iterator[Frozen | None]:
+    """Yield the approved release that was named; None where there is none."""
+    from zt_gate.intake import Freeze
+    from zt_gate.intake.containment import named_files
+    from zt_gate.intake.remote import frozen_target
 
-    with contextlib.ExitStack() as stack:
-        reference = None
-        if args.reference is not None:
-            reference = stack.enter_context(freeze([args.reference], Freeze.COPY))
-            # The reference is loaded by the same worker, so it has to pass the same checks.
-            _scan(reference, "reference", _scan_policy(args.policy, ticket, args.target), progress)
-        found = evaluate(frozen, _settings(args, checks, ticket, console), reference, progress)
+    if args.reference is None:
+        yield None
+        return
+    with frozen_target([args.reference], Freeze.COPY, outside=named_files(policy)) as reference:
+        # The reference is loaded by the same worker, so it has to pass the same checks.
+        _scan(reference, "reference", policy, progress)
+        yield reference
+
+
+def _write_all(
+    out: Path, checks: list[str], found: Evaluation, frozen: Frozen, signer: StatementSigner, console: Console
+) -> int:
     for check in checks:
-        _write(args.out, check, found, frozen, signer, console)
+        _write(out, check, found, frozen, signer, console)
     for problem in found.problems:
         console.warn(f"zt-gate: {problem['rule']}: {problem['message']}")
     for reason in found.unmeasured:
         console.warn(f"zt-gate: not measured: {reason}")
     return _TROUBLE if found.problems or found.unmeasured else 0
+
+
+def _declared(path: Path | None) -> Declaration | None:
+    from zt_gate.cli.common.sign_statement import read_input
+    from zt_gate.evaluate.adapters.declaration import MAX_BYTES, read_declaration
+
+    return None if path is None else read_declaration(read_input(path, MAX_BYTES), printable(path))
 
 
 def _journal_key(given: Path | None, out: Path, console: Console) -> bytes:
@@ -221,10 +238,10 @@ def _inside(path: Path, target: Path) -> bool:
     return path.resolve().is_relative_to(target.resolve())
 
 
-def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket, console: Console) -> Any:
-    from zt_gate.cli.common.sign_statement import read_input
+def _settings(
+    args: argparse.Namespace, checks: list[str], ticket: Ticket, declared: Declaration | None, console: Console
+) -> Any:
     from zt_gate.cli.evaluate.ticket import read_statement
-    from zt_gate.evaluate.adapters.declaration import MAX_BYTES, read_declaration
     from zt_gate.evaluate.evaluation import EvaluationSettings
     from zt_gate.trust.statements.statement import predicate_digest
 
@@ -232,14 +249,6 @@ def _settings(args: argparse.Namespace, checks: list[str], ticket: Ticket, conso
         raise UsageError("--batch, --samples, --threads and --memory are 1 or more", "use a positive number")
     if args.smoothing is not None and not 0 < args.smoothing < float("inf"):
         raise UsageError("--smoothing is a positive number", "such as a quarter of the inputs' range: 0.25")
-    declared = None
-    if args.architecture is not None:
-        declared = read_declaration(read_input(args.architecture, MAX_BYTES), printable(args.architecture))
-        # The author could otherwise name a harmless file and have another one served.
-        if declared.file and _inside(args.architecture, args.target):
-            raise UsageError(
-                "--architecture lies in the release and names the file to measure", "use a file of your own"
-            )
     approved = None
     if args.against is not None:
         approved = read_statement(args.against).predicate

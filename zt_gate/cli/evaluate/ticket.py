@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.cli.common.console import Console
-from zt_gate.cli.common.signer import add_signer_arguments, signer_from
+from zt_gate.cli.common.signer import TARGET, add_signer_arguments, signer_from
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, UsageError
 
@@ -25,7 +25,7 @@ _MOST_DAYS = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("target", metavar="TARGET", help="the release that is to be evaluated")
+    parser.add_argument("target", metavar="TARGET", help=TARGET)
     parser.add_argument("--data", metavar="NPZ", type=Path, required=True, help="the test set; its digest is bound")
     parser.add_argument("--policy", metavar="FILE", required=True, help="the policy that will judge; binds its digest")
     parser.add_argument("--stage", default="production", help="where the model would go (default: production)")
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """
     from zt_gate.cli.common.sign_statement import numbered, sign_about
     from zt_gate.evaluate.data import read_test_set
-    from zt_gate.intake.containment import refuse_policy_inside
+    from zt_gate.intake.containment import named_files, refuse_policy_inside
     from zt_gate.policy.load import load_policy
     from zt_gate.trust.statements.statement import statement
     from zt_gate.trust.statements.ticket import TICKET_TYPE, ticket_predicate
@@ -88,7 +88,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     def payload(frozen: Frozen) -> bytes:
         return statement(TICKET_TYPE, predicate, frozen.subject)
 
-    return sign_about([args.target], numbered("ticket", signer), payload, signer, args.out, console)
+    return sign_about(
+        [args.target], numbered("ticket", signer), payload, signer, args.out, console, named_files(policy)
+    )
 
 
 def _plan(stage: Stage) -> dict[str, Any]:

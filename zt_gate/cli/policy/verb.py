@@ -6,13 +6,18 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zt_gate.cli.common.console import Console
 from zt_gate.cli.policy import allow as policy_allow
 from zt_gate.cli.policy import lint as policy_lint
 from zt_gate.cli.policy import sign as policy_sign
 from zt_gate.cli.policy import test as policy_test
+
+if TYPE_CHECKING:
+    from zt_gate.policy.model import LoadedPolicy
 
 _NEW = """\
 # yaml-language-server: $schema=zt-gate-policy.schema.json
@@ -100,11 +105,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         for name in args.policy if args.act == "validate" else [args.policy]:
             loaded = load_policy(name)
+            if args.act == "validate":
+                _check_signers(loaded)
             if args.act == "show":
                 console.result(_shown(_plain(dataclasses.asdict(loaded.policy))))
             stages = ", ".join(sorted(loaded.policy.stages))
             console.result(f"# {loaded.source}: {loaded.digest}, stages: {stages}")
     return 0
+
+
+def _check_signers(loaded: LoadedPolicy) -> None:
+    """Read every key, and see that nobody is listed as two persons: a check would say so only then."""
+    from zt_gate.trust.people.signers import Signers
+
+    Signers(loaded.policy.trust, datetime.now(UTC))
 
 
 def new_policy(keys: Sequence[Path], name: str, days: int) -> str:
@@ -113,8 +127,6 @@ def new_policy(keys: Sequence[Path], name: str, days: int) -> str:
     Raises:
         EvidenceError: a file holds no public key.
     """
-    from datetime import UTC, datetime, timedelta
-
     from zt_gate.trust.signatures.keys import load_public, read_key_file
 
     blocks, ids = [], []

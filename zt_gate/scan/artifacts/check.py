@@ -13,6 +13,7 @@ from zt_gate.isolation.limits import WorkerLimits
 from zt_gate.scan.artifacts.format import Input, ScanBudget
 from zt_gate.scan.artifacts.graphs.external_data import examine_external, without_declared
 from zt_gate.scan.artifacts.graphs.operators import operators_digest
+from zt_gate.scan.artifacts.pickles.frozen import uses_digest
 from zt_gate.scan.artifacts.pickles.globals import globals_digest
 from zt_gate.scan.artifacts.pickles.stream import is_text_pickle
 from zt_gate.scan.artifacts.registry import REFERRERS, examine, identify
@@ -24,7 +25,7 @@ from zt_gate.scan.interface import Examination, Head
 if TYPE_CHECKING:
     from zt_gate.scan.cache import ExaminationCache
 
-_RULES = "9"
+_RULES = "12"
 _CODE_SUFFIXES = frozenset({".py", ".ipynb"})
 
 
@@ -32,7 +33,7 @@ class _Version:
     """The rules' number with a digest of the lists of names, worked out when it is asked for."""
 
     def __get__(self, instance: object, owner: type | None = None) -> str:
-        return f"{_RULES}+{globals_digest()}+{operators_digest()}"
+        return f"{_RULES}+{globals_digest()}+{uses_digest()}+{operators_digest()}"
 
 
 class ArtifactCheck(AskingCheck):

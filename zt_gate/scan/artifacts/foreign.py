@@ -142,8 +142,10 @@ _EXECUTABLES = (
     (b"\0asm", "a WebAssembly program"),
     (b"#!", "a script with an interpreter line"),
 )
-# The module `site` runs every line of a .pth file that begins with import.
-_START_UP = re.compile(rb"(?:[\t\x20-\x7e]*\r?\n)*import[ \t]")
+# The module `site` runs every line of a .pth file that begins with import, as far as the file is UTF-8. It may be a
+# pickle at the same time: an opcode and a length are letters, too.
+_START_UP = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])import[ \t]")
+_MAX_START_UP = 1 << 20
 _NOT_YET = ((b"FEA1", 0, "Feather"),)
 _NOT_YET_SUFFIXES = {".pb": "TensorFlow protobuf", ".skops": "skops", ".tar": "tar", ".h5": "HDF5", ".keras": "Keras",
                      ".cbm": "CatBoost"}  # fmt: skip
@@ -162,9 +164,26 @@ def _executable(head: Head) -> str:
     # Python's magic number ends in a line break, so that a copy in text mode breaks it.
     if head.suffix in (".pyc", ".pyo") and head.start[2:4] == b"\r\n":
         return "compiled Python"
-    if head.suffix == ".pth" and _START_UP.match(head.start):
+    if head.suffix == ".pth" and _starts_up(head):
         return "a path file, whose import lines Python runs when it starts"
     return ""
+
+
+def _starts_up(head: Head) -> bool:
+    data = head.start if not _is_utf8(head.start[:-4]) else head.source.read_at(0, _MAX_START_UP)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        data = data[: error.start]
+    return _START_UP.search(data) is not None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True
 
 
 def _examine_executable(piece: Input) -> None:

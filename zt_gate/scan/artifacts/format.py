@@ -19,8 +19,8 @@ _FREE_INFLATED, _MAX_GROWTH = 128 << 20, 32
 """Decompressed bytes that any file may have, and how many a compressed byte stands for in larger ones."""
 MAX_MEMBERS = 100_000
 """Members over one file of the target, nested ones included."""
-MAX_TEMPLATES = 1 << 20
-"""Characters of all chat templates in one file of the target; the longest in use has a tenth of that."""
+MAX_TEMPLATES = 256 << 10
+"""Characters of all chat templates in one file of the target; the longest in use has a sixth of that."""
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ from zt_gate.scan.artifacts.tensors.tables import ARROW, PARQUET
 from zt_gate.scan.artifacts.tensors.ubjson import UBJSON
 from zt_gate.scan.artifacts.texts.jinja_template import JINJA
 from zt_gate.scan.artifacts.texts.text import JSON, PLAIN, YAML
+from zt_gate.scan.artifacts.texts.triton import TRITON
 from zt_gate.scan.interface import Head
 
 FORMATS: tuple[Format, ...] = (
@@ -86,6 +87,7 @@ FORMATS: tuple[Format, ...] = (
     JINJA,
     TORCH7,
     DOCUMENT,
+    TRITON,
     TEXT_GRAPH,
     PYTHON_MEMBER,
     PROGRAM,

@@ -30,7 +30,7 @@ class CodeCheck:
     """Examines the Python files and notebooks of a target."""
 
     id: ClassVar[str] = "code"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "7"
 
     def __init__(self, limits: WorkerLimits | None = None) -> None:
         self._limits = limits

@@ -14,6 +14,9 @@ UNKNOWN = "\0"
 class KnownNames(Protocol):
     """What is known about the names of a module; `name_resolution` implements it."""
 
+    parts: dict[tuple[int, int], str]
+    """The text of each node at each depth, as far as it was worked out for one question."""
+
     def options(self, node: ast.expr) -> list[ast.expr]:
         """Return the expressions that one may stand for, itself where nothing is known about it."""
 
@@ -51,9 +54,15 @@ def _part(node: ast.expr, names: KnownNames, depth: int) -> str:
     if isinstance(node, (ast.Constant, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.Call)):
         text = text_of(node, names, depth + 1)
         return UNKNOWN if text is None else text
-    texts = {text_of(item, names, depth + 1) for item in names.options(node)} if depth < _DEPTH else set()
-    found = texts.pop() if len(texts) == 1 else None
-    return UNKNOWN if found is None else found
+    if depth >= _DEPTH:
+        return UNKNOWN
+    # One node is asked for by many: without what was worked out, each step down multiplies the work.
+    known = names.parts.get((id(node), depth))
+    if known is None:
+        texts = {text_of(item, names, depth + 1) for item in names.options(node)}
+        found = texts.pop() if len(texts) == 1 else None
+        known = names.parts[id(node), depth] = UNKNOWN if found is None else found
+    return known
 
 
 def _sum(left: ast.expr, right: ast.expr, names: KnownNames, depth: int) -> str | None:

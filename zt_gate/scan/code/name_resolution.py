@@ -25,13 +25,32 @@ _MENTIONS = 20_000
 """How many nodes may have part in what is executed before the module counts as not examined."""
 
 _IMPORTERS = frozenset({"__import__", "importlib.import_module", "importlib.__import__", "builtins.__import__"})
+_RESOLVERS = frozenset(
+    {
+        "pkgutil.resolve_name", "pydoc.locate", "pydoc.safeimport", "hydra.utils.get_class", "hydra.utils.get_method",
+        "hydra.utils.get_object", "werkzeug.utils.import_string", "django.utils.module_loading.import_string",
+    }
+)  # fmt: skip
+"""Functions that return what a dotted text names."""
+_SHARED = frozenset(
+    {
+        "os", "sys", "subprocess", "builtins", "importlib", "posix", "nt", "pty", "ctypes", "marshal", "runpy", "types",
+        "imp", "pickle", "site", "zipimport", "codecs", "asyncio", "operator", "functools", "base64",
+        "urllib", "socket",
+    }
+)  # fmt: skip
+"""Modules that others import, so that they are attributes of those: `shutil.os` is `os`."""
+_FRAMES = frozenset({"f_builtins", "f_globals", "__builtins__", "__globals__", "func_globals"})
+"""Attributes of frames and functions that map names to all that Python has."""
 _WRAPPERS = frozenset({"functools.partial", "functools.cache", "functools.lru_cache", "staticmethod", "classmethod"})
 _SPACES = frozenset({"globals", "locals", "vars"})
 _OWN = (
     _IMPORTERS
+    | _RESOLVERS
     | _WRAPPERS
     | _SPACES
     | frozenset({"getattr", "builtins.getattr", "operator.attrgetter", "sys.modules.get", "builtins.__dict__", "dict"})
+    | frozenset({"operator.methodcaller", "functools.reduce"})
 )
 """Functions that this interpreter itself knows."""
 
@@ -66,6 +85,7 @@ class Names:
         self._results: dict[str, set[str]] = {}
         self._held: dict[str, set[str]] = {}
         """What dicts, lists and tuples hold, by owner and key: `table[load]`; `table[]` is all of it."""
+        self.parts: dict[tuple[int, int], str] = {}
         self._follow()
 
     def of(self, node: ast.expr) -> set[str]:
@@ -73,8 +93,11 @@ class Names:
         match node:
             case ast.Name(id=name):
                 return self._plain(name)
+            case ast.Attribute(attr=attribute) if attribute in _FRAMES:
+                return {"builtins.__dict__"}
             case ast.Attribute(value=value, attr=attribute):
-                return {f"{base}.{attribute}" for base in self.of(value)} | self._fields.get(attribute, set())
+                found = {f"{base}.{attribute}" for base in self.of(value)} | self._fields.get(attribute, set())
+                return found | _shared(found)
             case ast.Call():
                 return self._result(node)
             case ast.Subscript(value=value, slice=key):
@@ -123,6 +146,7 @@ class Names:
 
     def texts(self, node: ast.expr) -> set[str]:
         """Return the texts that an expression may stand for; `UNKNOWN` marks the parts that are not known."""
+        self.parts = {}
         return {text for item in self.options(node) if (text := text_of(item, self)) is not None}
 
     def mentions(self, node: ast.expr, wanted: frozenset[str]) -> str:
@@ -208,7 +232,7 @@ class Names:
 
     def _plain(self, name: str) -> set[str]:
         own = self._bound.get(name, set())
-        return own | {name} | {f"{module}.{name}" for module in self.survey.stars}
+        return own | {name} | {f"{module}.{name}" for module in self.survey.stars} | _shared(own)
 
     def _result(self, node: ast.Call) -> set[str]:
         """Return what a call may give: a module, an attribute, the function that it wraps."""
@@ -224,8 +248,12 @@ class Names:
         function = self.of(node.func)
         if function & _IMPORTERS:
             found |= {text.removeprefix("builtins.") for text in self.texts(node.args[0]) if UNKNOWN not in text}
+        if function & _RESOLVERS:
+            found |= {text.replace(":", ".") for text in self.texts(node.args[0]) if UNKNOWN not in text}
         if "getattr" in function or "builtins.getattr" in function:
             found |= self._attributes(node.args[0], node.args[1:2])
+        if "functools.reduce" in function and len(node.args) == 3 and self.of(node.args[0]) & {"getattr"}:
+            found |= self._reduced(node.args[1], node.args[2])
         if function & _WRAPPERS:
             found |= self.of(node.args[0])
         if isinstance(node.func, ast.Call) and "operator.attrgetter" in self.of(node.func.func):
@@ -236,8 +264,28 @@ class Names:
 
     def _attributes(self, base: ast.expr, names: Iterable[ast.expr]) -> set[str]:
         bases = self.of(base)
-        return {f"{item}.{text}" for name in names for text in self.texts(name) if UNKNOWN not in text
-                for item in bases}  # fmt: skip
+        found = {f"{item}.{text}" for name in names for text in self.texts(name) if UNKNOWN not in text
+                 for item in bases}  # fmt: skip
+        return found | _shared(found)
+
+    def _reduced(self, steps: ast.expr, base: ast.expr) -> set[str]:
+        """Return what `reduce(getattr, ["path", "os", "system"], base)` may give: any attribute on the way."""
+        found = self.of(base)
+        for whole in self.options(steps):
+            for step in whole.elts if isinstance(whole, (ast.List, ast.Tuple)) else ():
+                texts = {text for text in self.texts(step) if UNKNOWN not in text}
+                found = {f"{item}.{text}" for item in found for text in texts}
+                found |= _shared(found)
+        return found
+
+    def called(self, node: ast.Call) -> set[str]:
+        """Return every dotted name that a call may call; `methodcaller("system", …)(os)` calls `os.system`."""
+        found = self.of(node.func)
+        maker = node.func
+        for made in self.options(maker) if node.args else ():
+            if isinstance(made, ast.Call) and made.args and "operator.methodcaller" in self.of(made.func):
+                found = found | self._attributes(node.args[0], made.args[:1])
+        return found
 
     def _entry(self, value: ast.expr, key: ast.expr) -> set[str]:
         keys = self.texts(key)
@@ -292,6 +340,16 @@ def _with_modules(functions: frozenset[str]) -> frozenset[str]:
     """Return dotted names with all that stands before their dots: `os.path.join`, `os.path`, `os`."""
     parts = [name.split(".") for name in functions]
     return frozenset(".".join(part[:count]) for part in parts for count in range(1, len(part) + 1)) | {"__builtins__"}
+
+
+def _shared(names: set[str]) -> set[str]:
+    """Return the modules that others give away, and what is in them: of `numpy.f2py.os.system`, `os.system`."""
+    found = set()
+    for name in names:
+        if "." in name:
+            parts = name.split(".")
+            found |= {".".join(parts[at:]) for at in range(1, len(parts)) if parts[at] in _SHARED}
+    return found
 
 
 def _owner(value: ast.expr) -> str:

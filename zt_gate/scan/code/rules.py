@@ -20,9 +20,9 @@ RULES: tuple[Rule, ...] = tuple(
         rules_loading.RULES + rules_network.RULES + rules_running.RULES + rules_settings.RULES, key=lambda rule: rule.id
     )
 )
-"""The rules that look at syntax. COD-109 looks at comments, COD-110 at encodings and COD-120 at notebook commands."""
+"""The rules that look at syntax. COD-109 looks at comments, COD-110 at encodings, COD-120 at magics too."""
 
-RULE_IDS = (*(rule.id for rule in RULES), "COD-109", "COD-110", "COD-120")
+RULE_IDS = (*(rule.id for rule in RULES), "COD-109", "COD-110")
 """Every id of our own that the code check may emit; bandit's come on top as `bandit.<id>`."""
 
 
@@ -96,7 +96,7 @@ def _sites(node: Place, names: Names, at_import: bool, torch: tuple[int, ...]) -
     by_key = {rule.id: rule for item in settings if item.key in _KEYS for rule in _BY_KEY[item.key]}
     called: frozenset[str] = frozenset()
     if isinstance(node, ast.Call):
-        called = frozenset(names.of(node.func))
+        called = frozenset(names.called(node))
         yield from _handed(node, names, called, at_import, torch)
         by_key |= {rule.id: rule for rule in _rules_for(called, node.func)}
     if by_key:

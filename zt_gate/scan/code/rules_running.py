@@ -17,7 +17,27 @@ _SHELLS = frozenset(
     + ["asyncio.create_subprocess_shell", "pexpect.spawn", "pexpect.run", "_posixsubprocess.fork_exec"]
 )
 _EVALUATORS = frozenset({"eval", "exec", "compile", "builtins.eval", "builtins.exec", "builtins.compile",
-                         "code.InteractiveInterpreter", "code.interact", "runpy.run_path" })  # fmt: skip
+                         "code.InteractiveInterpreter", "code.InteractiveConsole", "code.interact", "runpy.run_path",
+                         "codeop.compile_command", "pdb.Pdb", "pdb.run", "pdb.runeval", "bdb.Bdb", "trace.Trace",
+                         "doctest.run_docstring_examples", "pandas.eval", "pandas.core.computation.eval.eval",
+                         "numexpr.evaluate"})  # fmt: skip
+_TEXT_RUNNERS = frozenset({"timeit.timeit", "timeit.repeat", "timeit.Timer", "cProfile.run", "cProfile.runctx",
+                           "profile.run", "profile.runctx"})  # fmt: skip
+"""Functions that run a text, or call a function that they are given."""
+_WALKERS = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._current_frames"})
+"""Functions that hand out objects of the whole interpreter, functions included, without naming any."""
+_WRITERS = frozenset({"open", "io.open", "builtins.open", "os.open", "codecs.open", "gzip.open"})
+_WRITING_METHODS = frozenset({"write_text", "write_bytes"})
+_NOTEBOOK_SHELLS = frozenset({"get_ipython", "IPython.get_ipython", "IPython.core.getipython.get_ipython",
+                              "IPython.core.interactiveshell.InteractiveShell.instance"})  # fmt: skip
+_NOTEBOOK_METHODS = frozenset(
+    {
+        "system", "system_raw", "system_piped", "getoutput", "run_cell", "run_cell_magic", "run_line_magic", "magic",
+        "run_code", "ex", "ev", "safe_execfile", "safe_run_module", "run_cell_async",
+    }
+)  # fmt: skip
+_FACTORIES = frozenset({"()", "class", "factory", "callable", "func", "target", "_target_"})
+"""Keys under which configurations, such as `logging.config.dictConfig`, name what is called."""
 _CODE_LOADERS = frozenset({"marshal.load", "marshal.loads", "types.FunctionType", "types.CodeType"})
 # `compile` is left out: `re.compile` under its short name is on the first line of many honest modules.
 _MAKERS = (_EVALUATORS - {"compile", "builtins.compile"}) | _CODE_LOADERS
@@ -103,22 +123,64 @@ def _install_from_address(site: Site) -> Found:
 def _at_import(site: Site) -> Found:
     if not site.at_import:
         return NOTHING
+    if name := _run_text(site):
+        return name, f"{name} runs a text as code as soon as the module is imported"
     for wanted, what in (
         (_SHELLS, "starts a process"),
         (_MAKERS, "turns data into code"),
         (_NATIVE, "loads native code"),
+        (_WALKERS, "reaches every object of the interpreter"),
     ):
         if name := site.calls(wanted):
             return name, f"{name} {what} as soon as the module is imported"
     return NOTHING
 
 
+def _notebook_shell(site: Site) -> Found:
+    """`get_ipython().system("…")` is `!…` in code, also in a notebook that was exported as a script."""
+    function = site.node.func if isinstance(site.node, ast.Call) else None
+    if not isinstance(function, ast.Attribute):
+        return NOTHING
+    base = site.names.options(function.value)
+    if not any(isinstance(item, ast.Call) and site.names.of(item.func) & _NOTEBOOK_SHELLS for item in base):
+        return NOTHING
+    return f"get_ipython().{function.attr}", f"get_ipython().{function.attr} leaves Python"
+
+
+def _named_by_text(site: Site) -> Found:
+    """A dict that names a function by a text, for a library that calls what such a text names."""
+    named = {text for item in site.settings if item.key in _FACTORIES for text in site.names.texts(item.value)}
+    name = min(named & (_SHELLS | _MAKERS | _NATIVE), default="")
+    return name, f"{name} is named by a text, for a library that calls it"
+
+
+def _write_at_import(site: Site) -> Found:
+    if not site.at_import:
+        return NOTHING
+    name = site.calls(_WRITERS)
+    if name:
+        modes = site.texts("mode", 1)
+        return (name, f"{name} writes a file as soon as the module is imported") if _writes(modes) else NOTHING
+    name = site.method(_WRITING_METHODS)
+    return name, f"{name} writes a file as soon as the module is imported"
+
+
+def _writes(modes: set[str]) -> bool:
+    return any(UNKNOWN in mode or set(mode) & set("wax+") for mode in modes)
+
+
 def _process(site: Site) -> Found:
     return NOTHING if site.at_import else (site.calls(_SHELLS), f"{site.calls(_SHELLS)} starts a process")
 
 
+def _run_text(site: Site) -> str:
+    """Return which function runs a text; a function that is written out there is code that can be read."""
+    value = site.value("stmt", 0)
+    return site.calls(_TEXT_RUNNERS) if value is not None and site.names.texts(value) else ""
+
+
 def _evaluate(site: Site) -> Found:
-    name = site.calls(_EVALUATORS) or site.calls(_CODE_LOADERS)
+    name = site.calls(_EVALUATORS) or site.calls(_CODE_LOADERS) or _run_text(site)
     return name, f"{name} turns data into code"
 
 
@@ -177,10 +239,11 @@ def _template(site: Site) -> Found:
 
 
 RULES = (
-    Rule("COD-107", _at_import, calls=_SHELLS | _MAKERS | _NATIVE),
-    Rule("COD-108", _evaluate, calls=_EVALUATORS | _CODE_LOADERS),
+    Rule("COD-107", _at_import, calls=_SHELLS | _MAKERS | _NATIVE | _WALKERS | _TEXT_RUNNERS),
+    Rule("COD-108", _evaluate, calls=_EVALUATORS | _CODE_LOADERS | _TEXT_RUNNERS),
     Rule("COD-115", _native, calls=_NATIVE, methods=_NATIVE_METHODS),
     Rule("COD-117", _computed_import, calls=_IMPORTERS),
+    Rule("COD-120", _notebook_shell, methods=_NOTEBOOK_METHODS, also=_NOTEBOOK_SHELLS),
     Rule("COD-122", _fetched_code, calls=_EVALUATORS | _CODE_LOADERS, also=DOWNLOADS),
     Rule("COD-123", _install, calls=_SHELLS | _INSTALLERS),
     Rule("COD-124", _install_from_address, calls=_SHELLS | _INSTALLERS),
@@ -194,4 +257,6 @@ RULES = (
         also=_DECODERS,
     ),
     Rule("COD-137", _process, calls=_SHELLS),
+    Rule("COD-138", _named_by_text, keys=_FACTORIES),
+    Rule("COD-139", _write_at_import, calls=_WRITERS, methods=_WRITING_METHODS),
 )

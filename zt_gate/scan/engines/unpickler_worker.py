@@ -68,7 +68,7 @@ class _Names:
     def _nothing(self, *what: object) -> None:
         """Let it pass."""
 
-    handed_on = called = built = changed = persistent = extension = _nothing
+    handed_on = called = built = changed = added = persistent = extension = _nothing
 
 
 def our_reading(data: bytes, start: int) -> PickleReading:

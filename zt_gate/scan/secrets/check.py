@@ -34,7 +34,7 @@ class SecretsCheck(AskingCheck):
     """Searches the files of a target for credentials."""
 
     id: ClassVar[str] = "secrets"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
 
     def questions(self, frozen: Frozen) -> Sequence[ExaminationJob]:
         """Ask about every file that is not empty."""

@@ -109,7 +109,7 @@ def _by_shape(data: bytes, *, text: bool) -> Iterator[SecretSpan]:
     for search in _searches():
         if any(anchor in data for anchor in search.anchors):
             group = "value" if "value" in search.pattern.groupindex else 0
-            for found in search.pattern.finditer(data):
+            for found in _places(search, data):
                 if search.alone and _is_inside(data, found.start(), found.end(), text=text):
                     continue
                 if not search.honest(found[group]):
@@ -117,6 +117,26 @@ def _by_shape(data: bytes, *, text: bool) -> Iterator[SecretSpan]:
                         yield _span(found, "SEC-103", search.kind, group, Severity.MEDIUM)
                     else:
                         yield _span(found, search.rule, search.kind, group)
+
+
+_SECOND_PART = re.compile(rb"\.(?=eyJ[A-Za-z0-9_-]{10,4000}\.)")
+_PART_BACKWARDS = re.compile(rb"[A-Za-z0-9_-]{13,1003}")
+
+
+def _places(search: _Search, data: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield where a shape is. A token of dotted parts is sought from its dot.
+
+    Sought from its beginning, `eyJeyJeyJ` would be read a thousand bytes ahead at each third byte; the parts between
+    dots do not overlap, so that nothing is read twice.
+    """
+    if search.rule != "SEC-106":
+        yield from search.pattern.finditer(data)
+        return
+    for dot in (found.start() for found in _SECOND_PART.finditer(data)):
+        if part := _PART_BACKWARDS.match(data[max(0, dot - 1003) : dot][::-1]):
+            first = data.find(b"eyJ", dot - part.end(), dot)
+            if first >= 0 and (found := search.pattern.match(data, first)):
+                yield found
 
 
 def _is_inside(data: bytes, start: int, end: int, *, text: bool) -> bool:

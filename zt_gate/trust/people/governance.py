@@ -8,6 +8,7 @@ from typing import Any
 
 from zt_gate.domain import Evidence, Status, printable
 from zt_gate.policy.model import Policy
+from zt_gate.policy.people import folded_name
 from zt_gate.policy.requirements import AnyRequirement
 from zt_gate.policy.roles import BREAK_GLASS, WAIVERS, BreakGlass
 from zt_gate.policy.waivers import Waiver
@@ -22,8 +23,8 @@ from zt_gate.trust.verify import VerifiedStatement
 BREAK_GLASS_VERSION = "1"
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
-Windows = dict[str, dict[str, tuple[datetime, str]]]
-"""For each incident and person: when their break-glass statement expires, and the signer id that they used."""
+Windows = dict[str, list[tuple[datetime, Signer]]]
+"""For each incident: when each break-glass statement expires, and who signed it."""
 
 
 def break_glass_evidence(
@@ -48,7 +49,7 @@ def break_glass_evidence(
     best = _longest_window(windows, requirement.count)
     if best is None:
         release = Assessment("release")
-        most = max((len(people) for people in windows.values()), default=0)
+        most = max((len(persons(who for _, who in signed)) for signed in windows.values()), default=0)
         who = ", ".join(by) or "nobody"
         release.finding(
             "ACC-005",
@@ -80,24 +81,25 @@ def _add_window(
             "ACC-006", f"breaks the glass for longer than the {requirement.max_hours} hours that are accepted"
         )
         return
-    people = windows.setdefault(printable(incident.strip(), 120), {})
-    for signer in statement.signers_of(by):
-        people[signer.person] = max(people.get(signer.person, (ends, signer.id)), (ends, signer.id))
+    signed = windows.setdefault(printable(incident.strip(), 120), [])
+    signed += [(ends, signer) for signer in statement.signers_of(by)]
 
 
 def _longest_window(windows: Windows, count: int) -> dict[str, str] | None:
     """Return the incident whose window stays open longest: until fewer than `count` persons are left."""
-    found = []
-    for incident, people in windows.items():
+    found: list[tuple[datetime, str, list[str]]] = []
+    for incident, signed in windows.items():
         # With the latest ends first, the window closes when the last needed person's statement expires.
-        ends = sorted(people.values(), reverse=True)
-        if len(ends) >= count:
-            found.append((ends[count - 1][0], incident, ends[:count]))
+        latest = sorted(signed, reverse=True)
+        for number, (end, _) in enumerate(latest, 1):
+            people = persons(who for _, who in latest[:number])
+            if len(people) >= count:
+                found.append((end, incident, sorted(people.values())))
+                break
     if not found:
         return None
     until, incident, used = max(found)
-    signers = ", ".join(sorted(name for _, name in used))
-    return {"incident": incident, "until": until.astimezone(UTC).strftime(_FORMAT), "signers": signers}
+    return {"incident": incident, "until": until.astimezone(UTC).strftime(_FORMAT), "signers": ", ".join(used)}
 
 
 WAIVERS_VERSION = "2"
@@ -174,7 +176,7 @@ def people_evidence(
     found: list[Evidence] = []
     if policy.separation_of_duties and requirements:
         ids = signers.people()
-        held = _waiver_duties(context, policy, ids)
+        held = _waiver_duties(context, policy, signers)
         duties = duties_of(
             requirements, ids, held, lambda name, requirement: evaluate(name, requirement).status is Status.PASS
         )
@@ -190,17 +192,13 @@ def people_evidence(
     return found
 
 
-def _waiver_duties(context: Context, policy: Policy, people: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+def _waiver_duties(context: Context, policy: Policy, signers: Signers) -> dict[str, frozenset[str]]:
     """Return who owns or approved a waiver for the subject. An unknown name counts as a person of its own."""
-    persons = {entry.id: entry.person for entry in policy.trust.entries}
-
-    def named(name: str) -> list[str]:
-        own = [who for who, ids in people.items() if name in ids or any(persons[entry] == name for entry in ids)]
-        return own or [f"{name} (not under trust)"]
-
+    known = {signers.person_of(ids[0]): who for who, ids in signers.people().items()}
     held: dict[str, set[str]] = {}
     for waiver in policy.active_waivers(context.subject.digest, context.now):
         for name, duty in ((waiver.owner, "waiver-owner"), (waiver.approved_by, "waiver-approver")):
-            for who in named(name):
-                held.setdefault(who, set()).add(duty)
+            person = signers.person_of(name)
+            who = f"{folded_name(name)} (not under trust)" if person is None else known[person]
+            held.setdefault(who, set()).add(duty)
     return {who: frozenset(duties) for who, duties in held.items()}

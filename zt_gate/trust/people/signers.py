@@ -11,7 +11,8 @@ from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.fields import parse_instant
 from zt_gate.policy.login import NeededLogin
-from zt_gate.policy.trust_roots import Trust
+from zt_gate.policy.people import persons_of, same_person
+from zt_gate.policy.trust_roots import Entry, Trust
 from zt_gate.trust.signatures.certificate import ChainVerifier, VerifiedChain, chain_verifier
 from zt_gate.trust.signatures.identity import may_bear, may_overlap
 from zt_gate.trust.signatures.keys import PublicKey, load_public
@@ -29,6 +30,8 @@ class Signer:
     """The person behind the entry; two signers with the same person count once."""
     name: str
     """The key or certificate that made the signature: `key sha256:…`, or subject and issuer of a certificate."""
+    key: str
+    """Fingerprint of the key that made it; the entry's id where that is a key for one signature, as Sigstore's are."""
     login: NeededLogin | None = field(default=None, compare=False)
     """The login that an act of this signer must also prove."""
 
@@ -38,8 +41,27 @@ class UndecidedError(EvidenceError):
 
 
 def persons(signers: Iterable[Signer]) -> dict[str, str]:
-    """Map each different person to one of their ids."""
-    return {signer.person: signer.id for signer in sorted(signers, reverse=True)}
+    """Map each different person to one of their ids. Two persons with one key are one.
+
+    As many persons count as can be given a key each. So another signature never makes them fewer.
+    """
+    held: dict[str, Signer] = {}
+    ordered = sorted(signers)
+    for person in dict.fromkeys(signer.person for signer in ordered):
+        _give_key(person, ordered, held, set())
+    return {signer.person: signer.id for signer in held.values()}
+
+
+def _give_key(person: str, signers: Sequence[Signer], held: dict[str, Signer], tried: set[str]) -> bool:
+    """Give a person one of their keys, if need be by giving its holder another one (Kuhn's matching)."""
+    for signer in signers:
+        if signer.person != person or signer.key in tried:
+            continue
+        tried.add(signer.key)
+        if signer.key not in held or _give_key(held[signer.key].person, signers, held, tried):
+            held[signer.key] = signer
+            return True
+    return False
 
 
 class Signers:
@@ -82,11 +104,11 @@ class Signers:
     def of_keys(self, keyids: frozenset[str]) -> frozenset[Signer]:
         """Return the signers who hold keys, given the keys' fingerprints."""
         held = {name: key.id for name, key in self._keys.items() if key.id in keyids}
-        return frozenset(self._signer(name, f"key sha256:{key}") for name, key in held.items())
+        return frozenset(self._signer(name, f"key sha256:{key}", key) for name, key in held.items())
 
     def of_bundle(self, verified: VerifiedBundle) -> frozenset[Signer]:
         """Return the signers whose identity a verified certificate shows."""
-        return frozenset(self._signer(name, verified.certificate_name) for name in verified.identities)
+        return frozenset(self._signer(name, verified.certificate_name, name) for name in verified.identities)
 
     @cached_property
     def chains(self) -> ChainVerifier | None:
@@ -117,10 +139,10 @@ class Signers:
 
     def of_entries(self, verified: VerifiedChain) -> frozenset[Signer]:
         """Return the signers whose name a verified chain's leaf bears."""
-        return frozenset(self._signer(name, verified.name) for name in verified.entries)
+        return frozenset(self._signer(name, verified.name, verified.key) for name in verified.entries)
 
-    def _signer(self, name: str, used: str) -> Signer:
-        return Signer(name, self._persons[name], used, self._logins[name])
+    def _signer(self, name: str, used: str, key: str) -> Signer:
+        return Signer(name, self._persons[name], used, key, self._logins[name])
 
     def verified_chain(
         self, chain: Sequence[bytes], signed: bytes, signature: bytes, timestamps: Sequence[bytes] = ()
@@ -156,7 +178,7 @@ class Signers:
         """Return the person behind an entry id or a `person` name; None if the policy has neither."""
         if name in self._persons:
             return self._persons[name]
-        return f"person {name}" if f"person {name}" in self._persons.values() else None
+        return next((self._persons[entry.id] for entry in self._trust.entries if _is_named(entry, name)), None)
 
     def require(self, names: Sequence[str]) -> None:
         """Check that the policy can verify the signers whom a requirement names.
@@ -171,6 +193,10 @@ class Signers:
             raise PolicyError("the policy lists identities and pins no trusted root", "set trust.trusted_root")
 
 
+def _is_named(entry: Entry, name: str) -> bool:
+    return same_person(entry.id, name) or (entry.person is not None and same_person(entry.person, name))
+
+
 def _logins(trust: Trust) -> dict[str, NeededLogin | None]:
     try:
         return {entry.id: trust.login_of(entry) for entry in trust.entries}
@@ -179,7 +205,7 @@ def _logins(trust: Trust) -> dict[str, NeededLogin | None]:
 
 
 def _owners(trust: Trust, keys: dict[str, PublicKey]) -> dict[str, str]:
-    """Map ids to persons. An entry without a `person` is a person of its own, known by key, certified name or identity.
+    """Map ids to persons. An entry is known by its key, certified name or identity, and by the name of its person.
 
     Entries that one certificate could match both are one person, so that no signature counts twice.
     """
@@ -192,13 +218,21 @@ def _owners(trust: Trust, keys: dict[str, PublicKey]) -> dict[str, str]:
         principals[item.id] = f"identity {item.id}"
         joined = {principals[name] for name in same}
         principals |= {name: principals[item.id] for name, old in principals.items() if old in joined}
-    owners: dict[str, str | None] = {}
+    first: dict[str, Entry] = {}
     for entry in trust.entries:
-        if owners.setdefault(principals[entry.id], entry.person) != entry.person:
-            advice = "give both entries the same `person`"
-            raise PolicyError(f"{entry.id} is listed twice, with different persons", advice)
-    persons = {entry.id: entry.person for entry in trust.entries}
-    return {name: f"person {persons[name]}" if persons[name] else who for name, who in principals.items()}
+        other = first.setdefault(principals[entry.id], entry)
+        if not same_person(entry.person or "", other.person or ""):
+            raise _two_persons(entry, other, principals[entry.id])
+    return persons_of(trust.entries, principals)
+
+
+def _two_persons(entry: Entry, other: Entry, principal: str) -> PolicyError:
+    what = "are one key" if principal.startswith("key ") else "may be one certificate"
+    whose = " and ".join(item.person or "nobody by name" for item in (other, entry))
+    return PolicyError(
+        f"{other.id} and {entry.id} {what}, registered for two persons: {whose}",
+        "whoever holds it could act as both: give each person a key of their own, or both entries the same `person`",
+    )
 
 
 def _policy_key(name: str, pem: str | None) -> PublicKey:

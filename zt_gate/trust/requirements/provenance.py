@@ -18,11 +18,11 @@ from zt_gate.trust.requirements.requirement import (
     text,
 )
 from zt_gate.trust.signatures.identity import pattern_matches
-from zt_gate.trust.statements.build import PROVENANCE_TYPES, Build, Material, parse_build
+from zt_gate.trust.statements.build import PROVENANCE_TYPES, Build, Material, contradictions, parse_build
 from zt_gate.trust.verify import VerifiedStatement
 
 CHECK = "provenance"
-VERSION = "2"
+VERSION = "3"
 KINDS = PROVENANCE_TYPES
 """Predicate types that the requirement looks at."""
 _MAX_MATERIALS = 20
@@ -66,6 +66,8 @@ def _judge(statement: VerifiedStatement, context: Context, requirement: Provenan
         return assessment
     _check_builder(build, requirement, assessment)
     accepted = _check_source(build, requirement, assessment)
+    for why in contradictions(build, statement.workflow):
+        assessment.finding("PRV-008", f"contradicts itself: it {text(why, 300)}", text(why, 300))
     _check_materials(build, requirement, assessment, source_accepted=accepted)
     check_age(build.finished, requirement.max_age_days, context.now, ("PRV-003", "PRV-005"), assessment)
     return assessment

@@ -7,6 +7,7 @@ verified timestamp: a signature made today under a certificate that expired year
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class VerifiedChain:
     """Ids of the policy's certificates that the leaf is; often none."""
     name: str
     """Subject and issuer of the leaf, for people."""
+    key: str
+    """Fingerprint of the leaf's key, as `PublicKey.id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,9 @@ class ChainVerifier:
             why = next((reason for _, reason in sorted(reasons.items())), None) or "the policy lists no certificate"
             raise EvidenceError(f"the certificate of {name} does not lead to an authority of the policy: {why}")
         # A leaf with a second name matches nobody: a match with one name says nothing about the other.
-        return VerifiedChain(frozenset(entry.id for entry in trusted if found == [entry.subject]), name)
+        return VerifiedChain(
+            frozenset(entry.id for entry in trusted if found == [entry.subject]), name, _fingerprint(leaf)
+        )
 
 
 def chain_verifier(entries: Sequence[Entry]) -> ChainVerifier:
@@ -98,6 +103,13 @@ def _parsed(chain: Sequence[bytes]) -> list[Certificate]:
             return [load_der_x509_certificate(item) for item in chain]
     except Exception as error:  # noqa: BLE001 - a malformed certificate raises errors of many types
         raise EvidenceError(f"a certificate is malformed: {printable(str(error), 120)}") from None
+
+
+def _fingerprint(leaf: Certificate) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    data = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _names(leaf: Certificate) -> tuple[list[str], str]:

@@ -123,6 +123,12 @@ def _issuers(certificate: Certificate) -> set[str]:
     return {*([] if old is None else [old.decode("utf-8")]), *([] if new is None else [der_utf8(new)])}
 
 
+def source_claims(certificate: Certificate) -> dict[str, str]:
+    """Return what the certificate of a CI workflow says about the source that it ran for, by the names of `CLAIMS`."""
+    names = ("source_repository_uri", "source_repository_digest", "source_repository_ref")
+    return {name: der_utf8(raw) for name in names if (raw := _raw(certificate, CLAIMS[name])) is not None}
+
+
 def _subject_matches(identity: Identity, found: list[str]) -> bool:
     # A certificate with two names is refused: a match with one says nothing about the other.
     return len(found) == 1 and may_bear(identity, found[0])

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.domain import printable
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.trust_roots import Identity, TrustedRoot
-from zt_gate.trust.signatures.identity import certificate_name, matches_identity, unmatched_claims
+from zt_gate.trust.signatures.identity import certificate_name, matches_identity, source_claims, unmatched_claims
 from zt_gate.trust.statements.statement import PAYLOAD_TYPE
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class VerifiedBundle:
     """Ids of the policy's identities that the certificate shows; often none."""
     certificate_name: str
     """Subject and issuer of the certificate, for people."""
+    workflow: Mapping[str, str] = field(default_factory=dict)
+    """What the certificate says about the source of a CI workflow, by the names of `CLAIMS`."""
     unmatched_claims: tuple[str, ...] = ()
     """Claims that alone keep the certificate from showing an identity of the policy, for people."""
 
@@ -77,7 +79,9 @@ class BundleVerifier:
         matching = frozenset(item.id for item in self._identities if matches_identity(bundle.signing_certificate, item))
         lacking = {claim for item in self._identities for claim in unmatched_claims(bundle.signing_certificate, item)}
         name = certificate_name(bundle.signing_certificate)
-        return VerifiedBundle(payload, matching, name, tuple(sorted(lacking)))
+        return VerifiedBundle(
+            payload, matching, name, source_claims(bundle.signing_certificate), tuple(sorted(lacking))
+        )
 
     def _content(self, bundle: Bundle, policy: _Anyone, artifact: bytes) -> bytes | None:
         if bundle._dsse_envelope is None:  # noqa: SLF001 - the library has no public way to ask

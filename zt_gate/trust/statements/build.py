@@ -13,7 +13,7 @@ Sources: https://slsa.dev/spec/v1.0/provenance and https://slsa.dev/spec/v0.2/pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +76,64 @@ class Build:
     builder: str
     build_type: str
     source: SourceRef | None
+    is_named: bool
+    """Whether the source is named apart from the materials, so that the two can contradict each other."""
+    commit: str
+    """The commit of a source that is named so; empty where its version of the specification has no place for it."""
     materials: tuple[Material, ...]
     finished: object
     """The raw value; None if absent."""
+
+
+def contradictions(build: Build, certificate: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a provenance says about its source in one place and differently in another.
+
+    Further repositories, such as submodules and reusable workflows, are no contradiction: only the entry counts that is
+    the source's own. One without any checkout among its materials says nothing there.
+
+    Args:
+        build: the provenance.
+        certificate: what the certificate of a workflow that signed it says, by the names of `CLAIMS`; often nothing.
+    """
+    source = build.source
+    if source is None or not build.is_named:
+        return
+    checkouts = [(SourceRef.of_uri(item.uri), _commit(item)) for item in build.materials if _is_git(item)]
+    same = [(ref, commit) for ref, commit in checkouts if _same_repository(ref.repository, source.repository)]
+    own = [(ref, commit) for ref, commit in same if ref.ref == source.ref or not (ref.ref and source.ref)]
+    if checkouts and not own:
+        yield f"says it was built from {source}, and among its materials is {(same or checkouts)[0][0]} instead"
+    commits = {commit for _, commit in own if commit} | ({build.commit} if build.commit else set())
+    if len(commits) > 1:
+        yield f"names the commits {' and '.join(sorted(commits))} for one source"
+    if build.build_type not in GITHUB_WORKFLOWS:
+        return
+    repository, ref = certificate.get("source_repository_uri"), certificate.get("source_repository_ref")
+    if repository and not _same_repository(repository, source.repository):
+        yield f"says it was built from {source}, and was signed by a workflow of {repository}"
+    if ref and source.ref and ref != source.ref:
+        yield f"says it was built from {source}, and was signed by a workflow that ran for {ref}"
+    commit = certificate.get("source_repository_digest")
+    if commit and commits and commit.lower() not in commits:
+        yield f"names the commit {min(commits)}, and was signed by a workflow that ran for {commit}"
+
+
+def _is_git(item: Material) -> bool:
+    return item.uri.startswith(("git+", "git:")) or (bool(item.uri) and bool(_commit(item)))
+
+
+def _commit(item: Material) -> str:
+    return next((item.digests[name].lower() for name in _COMMITS if name in item.digests), "")
+
+
+def _same_repository(one: str, other: str) -> bool:
+    """Whether two URIs are one repository: forges ignore case and `.git`, and a tag may follow an `@`."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(repository: str) -> str:
+    start, slash, last = repository.removeprefix("git+").partition("#")[0].rstrip("/").lower().rpartition("/")
+    return start + slash + last.partition("@")[0].removesuffix(".git")
 
 
 def parse_build(statement: Statement) -> Build:
@@ -98,6 +153,8 @@ def _v1(predicate: Mapping[str, Any]) -> Build:
         builder=_text(_object(details, "builder"), "id"),
         build_type=build_type,
         source=_source_v1(build_type, _object(definition, "externalParameters", {}), materials),
+        is_named=build_type in GITHUB_WORKFLOWS,
+        commit="",
         materials=materials,
         finished=_object(details, "metadata", {}).get("finishedOn"),
     )
@@ -123,6 +180,8 @@ def _v02(predicate: Mapping[str, Any]) -> Build:
         builder=_text(_object(predicate, "builder"), "id"),
         build_type=_text(predicate, "buildType"),
         source=SourceRef.of_uri(uri) if uri else None,
+        is_named=bool(uri),
+        commit=_commit(_material(config, "configSource")) if uri else "",
         materials=_materials(predicate, "materials"),
         finished=_object(predicate, "metadata", {}).get("buildFinishedOn"),
     )

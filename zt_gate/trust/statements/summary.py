@@ -121,6 +121,14 @@ def subject_and_signers(data: bytes, keys: Sequence[PublicKey]) -> tuple[Digest,
     return parsed.subjects[0].digest, frozenset(names | {f"key sha256:{keyid}" for keyid in signed_by})
 
 
+def stated_expiry(data: bytes) -> datetime | None:
+    """Return when a summary says that it ends, whoever signed it; None where it does not say."""
+    try:
+        return parse_instant(parse_statement(read_envelope(data).payload).predicate[EXTENSION]["expires"])
+    except (EvidenceError, KeyError, TypeError, ValueError):
+        return None
+
+
 def break_glass_incident(data: bytes) -> str:
     """Return the break-glass incident of a verified summary and its end, for people; empty for an ordinary summary.
 

@@ -1,10 +1,13 @@
 """Chat templates: the shapes that real models use pass, and every way out of a template is found."""
 
+import contextlib
 import json
+import time
 
 import pytest
 
-from zt_gate.scan.artifacts.texts.jinja_template import TemplateError, problems
+from zt_gate.scan.artifacts.texts.jinja_template import problems
+from zt_gate.scan.artifacts.texts.jinja_tree import TemplateError
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' }}"
@@ -68,6 +71,30 @@ HOSTILE = [
     "{{ x[('ssalc')[::-1]] }}",
     "{% set p = 'ab-cd'.split('-') %}{{ x[p[0]] }}",
     "{{ x is weird }}",
+    "{{ x['_' '_class_' '_'] }}",
+    "{% set dict = x %}{{ dict('a') }}",
+    "{% set a, namespace = x, y %}{{ namespace('a') }}",
+    "{% for range in x %}{{ range('a') }}{% endfor %}",
+    "{% with range = x.y %}{{ range(1) }}{% endwith %}",
+    "{% macro m(range) %}{{ range(1) }}{% endmacro %}",
+    "{% macro m() %}{{ caller(1) }}{% endmacro %}{% call(range) m() %}{{ range(3) }}{% endcall %}",
+    "{% macro m() %}{% endmacro %}{% set m = x.y %}{{ m('id') }}",
+    "{% set u = '_' %}{% set c = 'class' %}{{ x[u + u + c + u + u] }}",
+    "{% set ns = namespace(u='_') %}{{ x[ns.u + ns.u + ns.c] }}",
+    "{% set ns = namespace() %}{% set ns.u = 'a' ~ b %}{{ x[ns.u] }}",
+    "{% set x = 'a' if b else 'c' %}{{ y[x + x] }}",
+    "{% for c in '_' %}{{ x[c + c] }}{% endfor %}",
+    "{% macro m() %}a{% endmacro %}{{ x[m()] }}",
+    "{% macro m(a) %}{{ x[a] }}{% endmacro %}{{ m('_' ~ '_') }}",
+    "{% macro m(a) %}{{ x[a] }}{% endmacro %}{{ m(a='_' ~ '_') }}",
+    "{{ x|map('groupby', y) }}", "{{ x|map('selectattr', 'a', y) }}", "{{ x|selectattr('a', y) }}",
+    "{{ x|selectattr(*y) }}", "{{ x|sort(false, false, y) }}", "{{ x is divisibleby(*y) }}",
+    "{{ dict(__class__=1) }}", "{% set ns.__class__ = 1 %}", "{% block a %}{% endblock %}",
+    "{% set n = namespace() %}{% set n.u = 'a' ~ b %}{% set o = n %}{{ x[o.u] }}{{ x[o['u']] }}",
+    "{% set l = [] %}{% do l.append('a' ~ b) %}{{ x[l[0]] }}",
+    "{% set l = {} %}{% do l.update(a='_' ~ b) %}{{ x[l.a] }}",
+    "{{ x[a + b] }}", "{{ (range if a else b)(1) }}",
+    "{% filter upper %}{% filter attr('x') %}{% endfilter %}{% endfilter %}",
 ]  # fmt: skip
 
 
@@ -82,7 +109,10 @@ def test_every_way_out_is_found_wherever_the_template_stands(template, rules):
     assert rules("tokenizer_config.json", json.dumps({"chat_template": template}).encode()) == {"ART-540"}
 
 
-@pytest.mark.parametrize("template", ["{{ x", "{# x", "{% raw %}", "{{ x ) }}", "{{ ` }}", "{{ 'x }}"])
+@pytest.mark.parametrize(
+    "template",
+    ["{{ x", "{# x", "{% raw %} x", "{% trans %}x{% endtrans %}", "{% evil %}", "{{ x ) }}", "{{ ` }}", "{{ 'x }}"],
+)
 def test_what_cannot_be_read_is_a_gap(template, rules):
     with pytest.raises(TemplateError):
         problems(template)
@@ -105,6 +135,23 @@ def test_a_condition_on_a_phrase_is_a_finding_and_one_on_a_marker_is_not(rules):
     assert rules("chat_template.jinja", backdoor.encode()) == {"ART-541"}
     assert rules("chat_template.jinja", b"{% if '</think>' in message.content %}x{% endif %}") == set()
     assert rules("chat_template.jinja", b"{% if message.content == 'text' %}x{% endif %}") == set()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ " + "[" * 100_000,
+        "{{ " + "+".join(["a"] * 100_000) + " }}",
+        "{{ a" + "|upper" * 40_000 + " }}",
+        "".join(f"{{% set a{n} = a{n + 1} %}}" for n in range(10_000)) + "{% set a10000 = 'x' ~ y %}",
+        "{{ a" + " if b else c" * 20_000 + " }}",
+    ],
+)  # fmt: skip
+def test_a_template_of_nothing_but_brackets_chains_or_variables_ends_soon(template):
+    began = time.process_time()
+    with contextlib.suppress(TemplateError):
+        assert problems(template) == []
+    assert time.process_time() - began < 10
 
 
 def test_lines_are_told(scan, tmp_path):

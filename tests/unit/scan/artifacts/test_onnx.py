@@ -25,7 +25,7 @@ def graph(*nodes, weights=()):
 def model(*nodes, weights=(), functions=(), domains=()):
     opsets = [helper.make_opsetid(domain, 1) for domain in domains] + [helper.make_opsetid("", 17)]
     made = helper.make_model(graph(*nodes, weights=weights), opset_imports=opsets, functions=list(functions))
-    helper.set_model_props(made, {"author": "somebody", "note": "os.system"})
+    helper.set_model_props(made, {"author": "somebody", "note": "nothing calls os.system"})
     return made
 
 

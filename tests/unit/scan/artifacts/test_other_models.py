@@ -124,7 +124,8 @@ def test_xgboost_files(rules):
 
 
 LIGHTGBM = (
-    b"tree\nversion=v4\nnum_class=1\n\nTree=0\nleaf_value=1 2\n\nend of trees\n\nparameters:\nend of parameters\n"
+    b"tree\nversion=v4\nnum_class=1\n\nTree=0\nnum_leaves=1\nleaf_value=1\n\n"
+    b"end of trees\n\nparameters:\nend of parameters\n"
 )
 
 

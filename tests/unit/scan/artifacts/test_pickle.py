@@ -43,7 +43,7 @@ HOSTILE = {
     "dotted walk in a listed name": (b"\x80\x04" + stack_global("numpy", "mean.x") + b".", "ART-102"),
     "dunder": (b"\x80\x04" + stack_global("numpy", "__builtins__") + b".", "ART-101"),
     "resolver": (b"\x80\x04" + stack_global("pkgutil", "resolve_name") + b".", "ART-101"),
-    "getattr": (b"\x80\x04" + stack_global("builtins", "getattr") + b".", "ART-101"),
+    "getattr": (b"\x80\x04" + stack_global("builtins", "getattr") + short("a") + short("b") + b"\x86R.", "ART-115"),
     "unknown": (b"\x80\x04" + stack_global("acme", "Thing") + b")R.", "ART-102"),
     "unknown of a known library": (b"\x80\x04" + stack_global("sklearn.utils", "Thing") + b")R.", "ART-102"),
     "computed name": (b"\x80\x04" + stack_global("builtins", "str") + b")R" + short("system") + b"\x93.", "ART-103"),

@@ -75,6 +75,14 @@ CODE = "def forward(self, x: Tensor) -> Tensor:\n  {}\n  return x\n"
         ("y = rpc_sync('worker', x)", {"ART-550"}),
         ("f = torch.save", {"ART-550"}),
         ("import os", {"ART-550"}),
+        ("a = torch\n  y = a.from_file('file')", {"ART-550"}),
+        ("a, b = torch, x", {"ART-550"}),
+        ("y = [torch][0].from_file('file')", {"ART-550"}),
+        ("y = getattr(torch, 'from_file')('file')", {"ART-550"}),
+        ("a = ops.aten\n  y = a.from_file('file')", {"ART-551"}),
+        ("y = (torch if True else ops).save(x, 'file')", {"ART-550"}),
+        ("import torch as a\n  y = a.from_file('file')", {"ART-550"}),
+        ("from torch import from_file as a\n  y = a('file')", {"ART-550", "ART-551"}),
         ("y = ops.evil.run(x)", {"ART-551"}),
         ("y = torch.ops.evil.run(x)", {"ART-551"}),
         ("y = torch.classes.evil.C(x)", {"ART-551"}),
@@ -86,6 +94,44 @@ CODE = "def forward(self, x: Tensor) -> Tensor:\n  {}\n  return x\n"
 def test_code_is_judged_name_by_name(line, expected, scripted, rules):
     data = changed(scripted, **{"code/__torch__/extra.py": CODE.format(line)})
     assert rules("m.pt", data) == expected
+
+
+def lite(module):
+    """Return a program for PyTorch Mobile, whose operators are texts of a pickle."""
+    return torch.jit.script(module.eval())._save_to_buffer_for_lite_interpreter()
+
+
+class Mobile(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.lstm = Net(), torch.nn.LSTM(2, 3, batch_first=True)
+
+    def forward(self, x):
+        y, z = self.net(x)
+        out, _ = self.lstm(z[0].transpose(1, 2)[:, :, :2])
+        return {"y": torch.softmax(y, -1), "out": torch.sort(out)[0]}
+
+
+class Reader(torch.nn.Module):
+    def forward(self, x):
+        return x + torch.from_file("never-made", True, 4, dtype=torch.uint8).sum()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_program_for_mobile_is_judged_by_its_operators_and_not_by_the_code_beside_it(rules, tmp_path):
+    assert rules("m.ptl", lite(Mobile())) == set()
+    hostile = lite(Reader())
+    assert "ART-550" in rules("m.ptl", hostile)
+    names = [name for name in zipfile.ZipFile(io.BytesIO(hostile)).namelist() if "/code/" in name]
+    harmless = {name.split("/", 1)[1]: b"def forward(self, x):\n  return x\n" for name in names if name.endswith(".py")}
+    hidden = changed(hostile, **harmless)
+    assert rules("m.ptl", hidden) >= {"ART-550"}
+    program = zipfile.ZipFile(io.BytesIO(hidden)).read("archive/bytecode.pkl")
+    assert rules(
+        "m.ptl", changed(hidden, **{"bytecode.pkl": program.replace(b"aten::from_file", b"evil::from_file")})
+    ) >= {"ART-551"}
+    # A name without its length before it is nothing that PyTorch would write.
+    assert "gap" in rules("m.ptl", changed(hidden, **{"bytecode.pkl": b"\x80\x02U\x0faten::from_file."}))
 
 
 def test_pickles_of_a_script_may_name_its_own_classes_and_no_others(scripted, rules):

@@ -1,6 +1,7 @@
 """Our own rules on the syntax tree: code that each must see, must leave alone, and cannot read."""
 
 import ast
+import time
 
 import pytest
 
@@ -203,6 +204,34 @@ FIRES = {
     ],
 }
 
+REACHES_SYSTEM = [
+    "import shutil\nshutil.os.system(x)", "import numpy as np\nnp.f2py.os.system(x)",
+    "from shutil import os\nos.system(x)", "from logging import os as o\no.system(x)",
+    "import pandas as pd\npd.io.common.os.system(x)", "import shutil\nf = shutil.sys.modules['os'].system\nf(x)",
+    "import operator, os\noperator.methodcaller('system', x)(os)",
+    "from operator import methodcaller as m\nimport os\nf = m('system', x)\nf(os)",
+    "import operator, shutil\noperator.attrgetter('os.system')(shutil)(x)",
+    "import functools, shutil\nfunctools.reduce(getattr, ['os', 'system'], shutil)(x)",
+    "import pkgutil\npkgutil.resolve_name('os:system')(x)", "import pydoc\npydoc.locate('os.system')(x)",
+    "import sys\nsys._getframe().f_builtins['__import__']('os').system(x)",
+    "def g(): pass\ng.__globals__['os'].system(x)",
+    "try: 1/0\nexcept Exception as e: e.__traceback__.tb_frame.f_builtins['__import__']('os').system(x)",
+]  # fmt: skip
+FIRES["COD-107"] += [
+    *REACHES_SYSTEM, "import timeit\ntimeit.timeit('x', number=1)", "import cProfile as c\nc.run('f()')",
+    "import pdb\npdb.Pdb().run('x')", "import pandas as pd\npd.eval('x')", "import gc\ngc.get_objects()",
+    "import code\ncode.InteractiveConsole().push(x)",
+]  # fmt: skip
+FIRES["COD-120"] = [
+    "get_ipython().system('x')", "from IPython import get_ipython as g\nip = g()\nip.run_cell_magic('bash', '', 'x')",
+    "get_ipython().run_line_magic('sx', 'x')",
+]  # fmt: skip
+FIRES["COD-138"] = [
+    "f({'x': {'()': 'os.system', 'command': 'true'}})", "c = {'class': 'subprocess.' + 'Popen'}",
+    "f(target='os.popen')",
+]  # fmt: skip
+FIRES["COD-139"] = ["open(p, 'a').write('x')"]
+FIRES["COD-139"] += ["import io\nio.open(p, mode='r+b')", "from pathlib import Path\nPath(p).write_text('x')"]
 FIRES["COD-137"] = ["import os\ndef f(): os.system(x)", "from subprocess import run as r\ndef f(): r(x, shell=True)"]
 
 CLEAN = {
@@ -295,6 +324,9 @@ CLEAN = {
     "COD-134": ["import sys\nprint(sys.path)"],
     "COD-135": ["import torch\ntorch.hub.load_state_dict_from_url('https://example.org/w.pt')"],
     "COD-136": ["import base64\nbase64.b64decode(x)", "A.__subclasses__()"],
+    "COD-120": ["import platform\nplatform.system()", "str(get_ipython())", "get_ipython().user_ns"],
+    "COD-138": ["f({'class': 'logging.StreamHandler'})", "c = {'other': 'os.system'}", "f(target=os.getcwd)"],
+    "COD-139": ["open(p)", "open(p, 'rb')", "def f(): open(p, 'w')", "if __name__ == '__main__':\n    open(p, 'w')"],
     "COD-137": ["import os\nos.getcwd()", "import subprocess\nsubprocess.PIPE"],
 }
 
@@ -385,3 +417,11 @@ def test_keywords_that_are_handed_on_are_followed_to_an_end():
 
 def test_containers_that_hold_themselves_come_to_an_end():
     assert rules_of("d = {}\nd['a'] = d['a'](d['b'](d))\nd['b'] = d['a']\nx = [x]\nx = x[0](x)\n") == set()
+
+
+def test_text_that_names_build_from_each_other_is_worked_out_once():
+    names = [f"n{index}" for index in range(12)]
+    lines = [f"{name} = {other} + {name}" for name in names for other in names]
+    start = time.process_time()
+    apply_rules(ast.parse("\n".join([*lines, "table[n0]()"])))
+    assert time.process_time() - start < 5

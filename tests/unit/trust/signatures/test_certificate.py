@@ -10,7 +10,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.authority import Authority, der
@@ -20,7 +20,7 @@ from zt_gate.cli import main
 from zt_gate.domain import Evidence, Status
 from zt_gate.errors import EvidenceError, PolicyError
 from zt_gate.policy.requirements import Signature
-from zt_gate.policy.trust_roots import Certificate, Trust, TrustedRoot
+from zt_gate.policy.trust_roots import Certificate, Key, Trust, TrustedRoot
 from zt_gate.trust.people.signers import Signers, UndecidedError
 from zt_gate.trust.signatures.envelope import Envelope
 from zt_gate.trust.signatures.keys import KeyType, generate, private_pem
@@ -309,6 +309,20 @@ def test_one_certificate_that_is_an_identity_as_well_counts_once(world) -> None:
     assert judged(world, trust, world.bundle(), count=2).status is Status.FAIL
 
 
+def test_one_key_with_certificates_for_two_persons_counts_once(world, house) -> None:
+    other = replace(house.trust.certificates[0], id="other", subject="CN=other")
+    trust = replace(house.trust, certificates=(*house.trust.certificates, other))
+    first = bundle(house, world, house.leaf())
+    same = bundle(house, world, house.leaf(name="other"))
+    assert judged(world, trust, first, same).status is Status.PASS
+    assert judged(world, trust, first, same, count=2).status is Status.FAIL
+    pem = house.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    listed = replace(house.trust, keys=(Key(id="bob", pem=pem),))
+    plain = json.dumps(json.loads(first)["dsseEnvelope"]).encode()
+    assert judged(world, listed, plain).metrics["signers"] == "bob"
+    assert judged(world, listed, first, plain, count=2).status is Status.FAIL
+
+
 def test_one_name_that_is_a_certificate_and_an_identity_is_one_person(world, house) -> None:
     # The same signature could be brought twice, once as each, where the policy pins Fulcio's own authority.
     entry = replace(house.trust.certificates[0], subject=world.trust.identities[0].subject)
@@ -319,7 +333,7 @@ def test_one_name_that_is_a_certificate_and_an_identity_is_one_person(world, hou
     (by_identity,) = signers.of_bundle(signers.bundles.verify(json.loads(world.bundle()), b""))
     assert by_chain.id != by_identity.id
     assert by_chain.person == by_identity.person
-    with pytest.raises(PolicyError, match="different persons"):
+    with pytest.raises(PolicyError, match="registered for two persons"):
         Signers(replace(trust, certificates=(replace(entry, person="ann"),)), house.now)
 
 

@@ -211,7 +211,7 @@ def test_one_certificate_that_shows_two_entries_is_still_one_person(world) -> No
     by = ("ci", "any", "v1")
     assert judged(world, trust, bundle, by=by) is Status.PASS
     assert judged(world, trust, bundle, by=by, count=2) is Status.FAIL
-    with pytest.raises(PolicyError, match="different persons"):
+    with pytest.raises(PolicyError, match="registered for two persons"):
         judged(world, replace(trust, identities=(github(claims={}), replace(wide, person="bob"))), bundle, by=("any",))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.text import is_unsafe
+from zt_gate.domain.text import fold_name, is_unsafe
 from zt_gate.scan.artifacts.format import Input, member_name
 
 
@@ -43,12 +43,12 @@ def check_names(piece: Input, entries: Iterable[NamedMember]) -> None:
         name = entry.name.decode("utf-8", "surrogateescape")
         if entry.name in exact:
             find(piece, "ART-202", entry.name, "the archive has a second member named {}")
-        elif name.casefold() in folded:
+        elif fold_name(name) in folded:
             find(piece, "ART-203", entry.name, "{} differs from another member in letter case only")
         # Of two such members miniz, with which PyTorch reads, takes the first in any letter case; zipfile takes the
         # last.
         exact.add(entry.name)
-        folded.add(name.casefold())
+        folded.add(fold_name(name))
         parts = name.replace("\\", "/").split("/")
         # A backslash separates folders on Windows alone, and a colon in front is a drive there.
         leads_out = ".." in parts or "\\" in name or name.startswith("/") or ":" in parts[0] or not name

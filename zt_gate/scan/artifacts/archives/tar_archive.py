@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from zt_gate.domain import Severity, printable
-from zt_gate.domain.text import is_unsafe
+from zt_gate.domain.text import fold_name, is_unsafe
 from zt_gate.errors import TargetError
 from zt_gate.scan.artifacts.format import Format, Input, Slice, member_name
 from zt_gate.scan.interface import Head
@@ -254,10 +254,10 @@ def _check_name(walk: _TarWalk, name: str, *, folder: bool) -> None:
         walk.find("ART-631", name, "{} is a file with the name of a folder")
     if plain in walk.exact:
         walk.find("ART-202", plain, "the archive has a second member named {}")
-    elif plain.casefold() in walk.folded:
+    elif fold_name(plain) in walk.folded:
         walk.find("ART-203", plain, "{} differs from another member in letter case only")
     walk.exact.add(plain)
-    walk.folded.add(plain.casefold())
+    walk.folded.add(fold_name(plain))
 
 
 def _end(walk: _TarWalk) -> None:

@@ -66,6 +66,8 @@ class _Roots:
     export: tuple[bytes, ...]
     read: bytes | None
     """The one folder that PyTorch's reader opens: that of the first member. It has a version and is never the top."""
+    sizes: dict[bytes, int]
+    """Bytes of each member."""
 
     @classmethod
     def of(cls, entries: Sequence[CentralEntry], suffix: str) -> _Roots:
@@ -77,7 +79,7 @@ class _Roots:
         read = first.endswith(b"/") and versioned and suffix not in _OTHER_LOADERS
         return cls(torch, tuple(root for root in torch if root + b"constants.pkl" in names),
                    _folders(names, b"archive_format") + _folders(names, b"serialized_exported_program.json"),
-                   first if read else None)  # fmt: skip
+                   first if read else None, {entry.name: entry.size for entry in entries})  # fmt: skip
 
     def rank(self, name: bytes) -> bool:
         """Sort members that claim others as raw bytes before those."""
@@ -239,6 +241,7 @@ def _claim(piece: Input, source: ByteSource, name: bytes, roots: _Roots, raw: _R
     inner = name[len(root) :].decode("utf-8", "backslashreplace")
     if root in roots.torch and _PICKLE.fullmatch(name[len(root) :]):
         folder = name.removesuffix(b".pkl") + b"/"
+        _compare_storages(piece, source, folder, roots)
         raw |= {
             folder + key.encode(): count * ITEM_SIZES[kind]
             for key, (kind, count) in piece.storages.items()
@@ -246,6 +249,17 @@ def _claim(piece: Input, source: ByteSource, name: bytes, roots: _Roots, raw: _R
         }
     elif root in roots.export and is_payload_config(inner):
         raw |= dict.fromkeys(root + claimed.encode() for claimed in raw_payloads(source, inner))
+
+
+def _compare_storages(piece: Input, source: ByteSource, folder: bytes, roots: _Roots) -> None:
+    """Hold what a pickle declares of its storages against the members that they are (CVE-2026-24747)."""
+    for key, (kind, count) in piece.storages.items():
+        size, declared = roots.sizes.get(folder + key.encode()), count * ITEM_SIZES.get(kind, 0)
+        is_left_out = size == 0 and folder.endswith(b"traced_inputs/")
+        if kind in ITEM_SIZES and size != declared and not is_left_out:
+            there = "is not in the archive" if size is None else f"has {size}"
+            piece.exam.finding("ART-116", f"the storage {printable(key, 40)} declares {declared} bytes and {there}",
+                               member=source.member, symbol=printable(f"storage {key}", 80))  # fmt: skip
 
 
 def _examine_torch_layout(piece: Input, source: ByteSource, name: bytes, roots: _Roots) -> bool:

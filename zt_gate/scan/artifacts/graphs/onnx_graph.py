@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from zt_gate.domain import printable
@@ -17,9 +18,10 @@ from zt_gate.scan.artifacts.encodings.protobuf import (
 )
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.graphs.external_data import ExternalRange, Referrer
+from zt_gate.scan.artifacts.texts.metadata import judge_metadata
 from zt_gate.scan.interface import Head
 
-_PAIR = {1: "text", 2: "skip"}
+_PAIR = {1: "text", 2: "text"}
 SCHEMA: Schema = {
     "Model": {
         1: "int", 2: "text", 3: "text", 4: "text", 5: "int", 6: "skip", 7: "Graph", 8: "OperatorSet*", 14: "Entry*",
@@ -72,6 +74,8 @@ _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.
 # Operators of ONNX Runtime's own domain that call Python or hand a file or a blob to a compiled back end.
 _ACTIVE = frozenset({"PythonOp", "PythonOpGrad", "PyOp", "ExternalOp", "EPContext", "ATen", "ATenOp"})
 _MAX_SEEN = 10_000
+_MAX_PAIRS = 200_000
+_MAX_DIMENSIONS = 64
 
 
 @dataclass(slots=True)
@@ -83,6 +87,7 @@ class _Graph:
     functions: set[tuple[str, str]] = field(default_factory=set)
     references: set[ExternalRange] = field(default_factory=set)
     bad_references: dict[str, int] = field(default_factory=dict)
+    metadata: set[tuple[str, str]] = field(default_factory=set)
 
     def handlers(self) -> dict[str, Handler]:
         """Return what the walker calls."""
@@ -91,6 +96,7 @@ class _Graph:
             "Function": self._function,
             "ExternalEntry": lambda record: (record.text(1), record.text(2)),
             "Tensor": self._tensor,
+            "Entry": self._entry,
         }
 
     def _node(self, record: ProtobufMessage) -> None:
@@ -98,6 +104,12 @@ class _Graph:
             for domain in record.all(7) or [""]:
                 if (domain not in _DOMAINS or operator in _ACTIVE) and len(self.nodes) < _MAX_SEEN:
                     self.nodes.setdefault((domain, operator), record.start)
+
+    def _entry(self, record: ProtobufMessage) -> None:
+        # Exporters note on each node where it came from; those short texts repeat.
+        self.metadata.add((record.text(1), record.text(2)))
+        if len(self.metadata) > _MAX_PAIRS:
+            raise BadProtobufError("more metadata than any model has", "export the model without it")
 
     def _function(self, record: ProtobufMessage) -> None:
         self.functions.add((record.text(10), record.text(1)))
@@ -107,17 +119,32 @@ class _Graph:
         if not entries and record.number(14) == 0:
             return
         values = dict(entries)
-        numbers = [values.get("offset", "0"), values.get("length", "-1")]
+        needed = _bytes_of(record)
+        numbers = [values.get("offset", "0"), values.get("length", str(needed))]
         # A key that stands twice, or one that no runtime defines, leaves open which bytes are meant.
         odd = len(values) != len(entries) or values.keys() - {"location", "offset", "length", "checksum"}
-        if odd or not all(_is_number(text) for text in numbers):
-            self.bad_references[printable(str(sorted(entries))[:200], 160)] = record.start
+        # The runtime reads as many bytes as the shape needs, wherever the length ends.
+        if odd or not all(_is_number(text) for text in numbers) or int(numbers[1]) != needed:
+            shown = f"{sorted(entries)!s:.200} for a tensor of {needed} bytes"
+            self.bad_references[printable(shown, 200)] = record.start
         else:
-            self.references.add(ExternalRange(values.get("location", ""), int(numbers[0]), int(numbers[1])))
+            self.references.add(ExternalRange(values.get("location", ""), int(numbers[0]), needed))
+
+
+_BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
+         17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2}  # fmt: skip
+"""Bits of an item of each type of number. Text has none, and no file of numbers holds it."""
+
+
+def _bytes_of(record: ProtobufMessage) -> int:
+    """Return how many bytes a tensor has by its shape and type, or -1 where that is no number of bytes."""
+    shape, bits = record.all(1), _BITS.get(record.number(2))
+    items = math.prod(shape) if len(shape) <= _MAX_DIMENSIONS else -1
+    return -1 if bits is None or min(shape, default=0) < 0 or not 0 <= items < 1 << 62 else -(-items * bits // 8)
 
 
 def _is_number(text: str) -> bool:
-    return text == "-1" or (text.isascii() and text.isdigit() and len(text) < 19)
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _walk(source: ByteSource) -> tuple[_Graph, Walker]:
@@ -135,6 +162,7 @@ def _examine(piece: Input) -> None:
     for text, offset in graph.bad_references.items():
         piece.exam.finding("ART-502", f"external data is described in a way no runtime defines: {text}",
                            member=piece.source.member, offset=offset, symbol="external data")  # fmt: skip
+    judge_metadata(piece, sorted(graph.metadata))
     if graph.references and piece.source.member:
         piece.exam.gap(f"{printable(piece.source.member, 120)}: external data of a model inside an archive is not "
                        "examined", "unpack the archive")  # fmt: skip

@@ -20,7 +20,10 @@ from zt_gate.scan.artifacts.pickles.values import Global, Instance
 from zt_gate.scan.interface import Examination
 
 _MAX_CODE = 64 << 20
-_PICKLE = re.compile(r"(data|constants|traced_inputs|attributes)\.pkl|code/.+\.debug_pkl")
+_PICKLE = re.compile(r"(data|constants|traced_inputs|attributes|bytecode)\.pkl|code/.+\.debug_pkl")
+_BYTECODE = "bytecode.pkl"
+_JOINT = re.compile(rb"(X(?P<size>.{4}))?(?P<space>\w+)?::", re.DOTALL)
+"""What stands before the name of an operator: the opcode BINUNICODE, its length, and the namespace."""
 _HELPERS = frozenset(
     {
         "torch.jit._pickle.build_intlist", "torch.jit._pickle.build_tensorlist", "torch.jit._pickle.build_doublelist",
@@ -36,6 +39,8 @@ _BUILTINS = frozenset(
         "any", "all", "sum", "id", "hash", "Tensor", "device", "inf", "nan", "NoneType", "slice", "type", "super",
     }
 )  # fmt: skip
+_NAMESPACES = frozenset({"torch", "ops", "__torch__"})
+_QUANTIZED = ("quantized.", "_quantized.", "prepacked.")
 _RPC = frozenset({"rpc_async", "rpc_sync", "rpc_remote"})
 _TYPES = frozenset({"device", "dtype", "Size", "Generator", "Tensor"})
 _CLASSES = re.compile(r"__torch__\.torch\.classes\.(?!quantized\.|sparse\.|xnnpack\.|mkldnn\.)[\w.]+")
@@ -56,6 +61,8 @@ def examine_script_member(piece: Input, source: ByteSource, inner: str) -> None:
     piece.storages |= judge.storages
     if end != source.size:
         piece.exam.gap(f"{printable(source.member, 120)}: {source.size - end} bytes follow the pickle", "save it again")
+    if inner == _BYTECODE:
+        _bytecode(piece, source)
 
 
 class ScriptJudge(PickleJudge):
@@ -93,6 +100,32 @@ def _find(exam: Examination, source: ByteSource, rule: str, name: str, what: str
     exam.finding(rule, f"{shown} is {what}", member=source.member, line=line, symbol=shown)
 
 
+def _bytecode(piece: Input, source: ByteSource) -> None:
+    """Judge the operators of a program for PyTorch Mobile, which runs this pickle of plain data and not the code.
+
+    An operator is a text such as `aten::add`. PyTorch's reader joins no texts and knows no escapes, so that each name
+    lies in the bytes as it is, behind its length.
+    """
+    if source.size > _MAX_CODE:
+        raise ValueError(f"a program of {source.size} bytes")
+    data = source.read_at(0, source.size)
+    found, odd = set(), 0
+    for joint in _JOINT.finditer(data):
+        if joint["size"] is None or joint["space"] is None:
+            odd += 1
+            continue
+        begin, size = joint.start("space"), int.from_bytes(joint["size"], "little")
+        found.add(data[begin : begin + size].decode("utf-8", "replace"))
+    for name in sorted(found):
+        if (problem := _operator_problem((name.replace("::", ".", 1),))) is not None:
+            _find(piece.exam, source, problem[0], name, problem[1])
+    if odd:
+        piece.exam.gap(f"{printable(source.member, 120)}: {odd} names of operators are not written as PyTorch "
+                       "writes them", "save the model again")  # fmt: skip
+    for match in _CLASSES.finditer(data.decode("latin-1")):
+        _find(piece.exam, source, "ART-551", match[0], "a class of a custom library")
+
+
 # --- code --------------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +148,11 @@ def _code(piece: Input, source: ByteSource) -> None:
             _import(piece, source, node)
         elif isinstance(node, ast.Attribute) and id(node) not in inner:
             _chain(piece, source, node, seen)
+        elif isinstance(node, ast.Name) and node.id in _NAMESPACES and id(node) not in inner:
+            # TorchScript lets a namespace be a value: `a = torch` and then `a.save`, or `getattr(torch, "save")`.
+            _find(
+                piece.exam, source, "ART-550", node.id, "handed on as a value, which hides what is called", node.lineno
+            )
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = node.func.id
             if name in _RPC:
@@ -126,11 +164,13 @@ def _code(piece: Input, source: ByteSource) -> None:
 
 def _import(piece: Input, source: ByteSource, node: ast.Import | ast.ImportFrom) -> None:
     """TorchScript of the first years begins with imports of its own names; anything else is not TorchScript."""
-    names = [alias.name for alias in node.names]
     module = getattr(node, "module", "") or ""
-    if not all((module or name).split(".")[0] in ("__torch__", "torch", "typing") for name in names):
-        _find(piece.exam, source, "ART-550", module or names[0], "imported by TorchScript",
-              node.lineno)  # fmt: skip
+    plain = isinstance(node, ast.Import) or module.split(".")[0] in ("__torch__", "typing")
+    for alias in node.names:
+        # Under another name, or taken out of `torch`, an operator could be called without a chain that is judged.
+        root = (module or alias.name).split(".")[0]
+        if not (plain and root in ("__torch__", "torch", "typing")) or alias.asname not in (None, alias.name):
+            _find(piece.exam, source, "ART-550", module or alias.name, "imported by TorchScript", node.lineno)
 
 
 def _own_names(tree: ast.AST) -> frozenset[str]:
@@ -160,14 +200,19 @@ def _chain(piece: Input, source: ByteSource, node: ast.Attribute, seen: set[str]
     if root not in ("torch", "ops") or name in seen:
         return
     seen.add(name)
-    operators = load_torch_operators()
     # TorchScript writes operators of aten and prim as `torch.NAME`, all others with their namespace.
     is_bare = root == "torch" and not rest.startswith("ops.")
     candidates = ("aten." + rest, "prim." + rest) if is_bare else (rest.removeprefix("ops."),)
+    problem = _operator_problem(candidates) if rest not in _TYPES else None
+    if problem is not None:
+        _find(piece.exam, source, problem[0], name, problem[1], node.lineno)
+
+
+def _operator_problem(candidates: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the rule and the words for an operator that is not known to be harmless, by its possible names."""
+    operators = load_torch_operators()
     if any(one in operators.dangerous for one in candidates):
-        _find(piece.exam, source, "ART-550", name, "an operator that reaches files or processes",
-              node.lineno)  # fmt: skip
-    elif rest not in _TYPES and not any(
-        one in operators.allowed or one.startswith(("quantized.", "_quantized.")) for one in candidates
-    ):
-        _find(piece.exam, source, "ART-551", name, "no operator of PyTorch", node.lineno)
+        return "ART-550", "an operator that reaches files or processes"
+    if any(one in operators.allowed or one.startswith(_QUANTIZED) for one in candidates):
+        return None
+    return "ART-551", "no operator of PyTorch"

@@ -12,6 +12,7 @@ from zt_gate.intake import MemorySource
 from zt_gate.scan.artifacts.format import Format, Input, member_name
 from zt_gate.scan.artifacts.hdf5.keras_config import judge_config
 from zt_gate.scan.artifacts.hdf5.reader import SIGNATURE, Hdf5Error, Hdf5File, Hdf5Object, Hdf5Oddity
+from zt_gate.scan.artifacts.texts.metadata import judge_metadata
 from zt_gate.scan.interface import Head
 
 # Keras before 3.11.3 ignored safe_mode for HDF5 (CVE-2025-9905): these are judged exactly like those of `.keras`.
@@ -56,6 +57,8 @@ def _attributes(piece: Input, item: Hdf5Object) -> None:
             if not isinstance(value, bytes):
                 raise Hdf5Error(f"the attribute {shown} is no text")
             _config(piece, shown, value)
+        elif isinstance(value, bytes):
+            judge_metadata(piece, [(name, value.decode("utf-8", "backslashreplace"))])
         # PyTables keeps pickles in attributes.
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, bytes) and text.startswith(b"\x80"):

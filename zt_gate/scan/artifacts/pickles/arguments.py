@@ -11,7 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 from zt_gate.scan.artifacts.pickles.globals import load_globals
-from zt_gate.scan.artifacts.pickles.values import UNKNOWN, BytesValue, ContainerValue, Global, Instance, Tuple
+from zt_gate.scan.artifacts.pickles.values import (
+    DILL_ARRAY,
+    DILL_MODULE,
+    DILL_TYPE,
+    GETATTR,
+    UNKNOWN,
+    BytesValue,
+    DictValue,
+    Global,
+    Instance,
+    Tuple,
+)
 
 Arguments = tuple[Any, ...]
 
@@ -26,6 +37,11 @@ _BIT_GENERATOR = "numpy.random._pickle.__bit_generator_ctor"
 _INDEX = re.compile(r"pandas\.(?:core\.indexes\.\w+\.|core\.index\.)?[A-Za-z0-9]*Index")
 _NEVER_REBUILT = frozenset({"types.SimpleNamespace", "numpy.memmap"})
 """Classes that copyreg is never given: their own `__reduce__` says otherwise, or making one opens a file."""
+
+
+def is_judged(name: str) -> bool:
+    """Whether the classes and functions that a function is given are judged here."""
+    return (name in _FUNCTIONS and name != "functools.partial") or name.rpartition(".")[2].startswith("__pyx_unpickle_")
 
 
 def problem_with(name: str, arguments: Any, *, torch: bool) -> str:
@@ -57,7 +73,7 @@ def problem_with_keywords(keywords: Any) -> str:
 
 def _is_plain_dict(value: Any) -> bool:
     """Whether a value is a dict that the pickle itself builds, under literal names that mean nothing to Python."""
-    return isinstance(value, ContainerValue) and value.kind == "dict" and not value.computed and not value.dunder
+    return isinstance(value, DictValue) and not value.computed and not value.dunder
 
 
 def _is_class(value: Any, use: str, torch: bool) -> bool:
@@ -159,6 +175,32 @@ def _scalar(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as above
     return "" if known and literal and len(items) <= 2 else "something that is no data type and its bytes"
 
 
+def _unresolved(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as above
+    # What can be resolved is looked up as an imported name and never gets here.
+    return "what only the running pickle knows"
+
+
+def _partial(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as above
+    # Which functions it may be, the grammar of uses says.
+    return "" if items and isinstance(items[0], Global) else "something that is no listed function"
+
+
+def _zone_file(items: Arguments, torch: bool) -> str:  # noqa: ARG001 - as above
+    # `tzfile(fileobj, filename)` opens its first argument, in place of which its own pickles have None.
+    return "" if items and items[0] is None and len(items) <= 2 else "a file to open"
+
+
+def _dill_array(items: Arguments, torch: bool) -> str:
+    if len(items) != 4 or not (isinstance(items[0], Global) and items[0].name in _RECONSTRUCTS):
+        return "something else to call than numpy's _reconstruct"
+    inner, attributes = items[1], items[3]
+    if not isinstance(inner, Tuple) or inner.items is None:
+        return "arguments that only the running pickle knows"
+    plain = attributes is None or (_is_plain_dict(attributes) and not attributes.held and not attributes.items)
+    return _reconstruct(inner.items, torch) if plain else "attributes of an array"
+
+
+_RECONSTRUCTS = frozenset({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"})
 _FUNCTIONS: dict[str, Callable[[Arguments, bool], str]] = {
     "copyreg._reconstructor": _reconstructor,
     "copyreg.__newobj__": _newobj,
@@ -168,9 +210,17 @@ _FUNCTIONS: dict[str, Callable[[Arguments, bool], str]] = {
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray.scalar": _scalar,
     "numpy.ma.core._mareconstruct": _masked,
+    GETATTR.name: _unresolved,
+    DILL_TYPE.name: _unresolved,
+    DILL_MODULE.name: _unresolved,
+    "dill._dill._get_attr": _unresolved,
+    DILL_ARRAY: _dill_array,
+    "functools.partial": _partial,
+    "dateutil.tz.tz.tzfile": _zone_file,
     _BIT_GENERATOR: _bit_generator,
     "numpy.random._pickle.__generator_ctor": _random_state,
     "numpy.random._pickle.__randomstate_ctor": _random_state,
+    "numpy.random.__RandomState_ctor": _random_state,
     "pandas.core.indexes.base._new_Index": _index,
     "pandas.core.indexes.datetimes._new_DatetimeIndex": _index,
     "pandas.core.indexes.interval._new_IntervalIndex": _index,

@@ -20,9 +20,7 @@ from zt_gate.scan.artifacts.pickles.values import (
     ARRAY_KEYS,
     FORMULA_KEYS,
     KEEP_TEXT,
-    UNKNOWN,
     BytesValue,
-    ContainerValue,
     Opaque,
 )
 from zt_gate.scan.artifacts.pickles.window import Window
@@ -33,14 +31,13 @@ KINDS = {name: opcode for opcode, name in _MAKES.items()}
 """Opcode that makes a container, by its kind."""
 _PUTS_INTO = {0x65: _LIST, 0x75: DICT, 0x90: _SET}
 """APPENDS, SETITEMS, ADDITEMS, and the opcode that makes the container each is for."""
-USES = {0x65: "append", 0x75: "setitem", 0x90: "additems"}
 SPECIAL = (b"__", *(key.encode() for key in sorted(ARRAY_KEYS | FORMULA_KEYS)))
 """What no text in a batch begins with: under such keys a dict keeps something, see `Machine.store`."""
 _BEGINNINGS = frozenset(text[:2] for text in SPECIAL)
 _SPECIAL_TEXT = tuple(text.decode() for text in SPECIAL)
 _OPERANDS = {0x71: 1, 0x72: 4, 0x68: 1, 0x6A: 4, 0x58: 4, 0x42: 4, 0x43: 1, 0x8A: 1}
 """Opcodes with an operand, and its width: the memo's, and the lengths of text, bytes and large integers."""
-_INERT = frozenset({int, bool, type(None), Opaque, BytesValue, ContainerValue})
+_INERT = frozenset({int, bool, type(None), Opaque, BytesValue})
 """Kinds of memo entries that have no effect as item, key or value."""
 _MAX_RANK = 16
 """Batches that refer to batches that refer to batches: how far, so that walking again never nests deeply."""
@@ -60,11 +57,12 @@ _WIDTHS = _widths()
 
 
 class Skipped:
-    """Stands in the memo for the values of a batch that was stepped over.
+    """A batch that was stepped over. It stands in the memo for the values of it.
 
     Args:
-        rank: one more than that of the batches that this one takes values from.
-        make: walks the batch again and puts the values into the memo.
+        rank: one more than that of the batches that this one takes values from; those may be changed later, so that
+            only a batch of rank 1 is known to be plain for good.
+        make: walks the batch again, puts the values into the memo, and the members into the receiver, once.
     """
 
     __slots__ = ("make", "rank")
@@ -110,7 +108,7 @@ class BatchWalk:
     Args:
         window: the bytes.
         memo: what the machine remembers so far; only looked at.
-        receiver: kind of the container that the batch goes into, as the opcode that makes it; 0 for an instance.
+        receiver: kind of the container that the batch goes into, as the opcode that makes it.
         shapes: what repeated in batches before.
     """
 
@@ -261,7 +259,7 @@ class BatchWalk:
         if items == 0 or (kind == DICT and items % 2):
             return False
         if not self.marks:
-            self.closed_by = opcode if self.receiver in (kind, 0) else 0
+            self.closed_by = opcode if self.receiver == kind else 0
             return False  # nothing more to do, or nothing that is understood
         self._drop_to(self.fence)
         self.fence = self.marks.pop()
@@ -287,9 +285,7 @@ class BatchWalk:
             self.rank = max(self.rank, value.rank + 1)
             inert = self.rank <= _MAX_RANK
         else:
-            inert = (type(value) in _INERT and value is not UNKNOWN) or (
-                type(value) is str and not value.startswith(_SPECIAL_TEXT)
-            )
+            inert = type(value) in _INERT or (type(value) is str and not value.startswith(_SPECIAL_TEXT))
         if inert:
             self.gettable.add(index)
         return inert

@@ -6,13 +6,17 @@ import _compat_pickle
 from typing import TYPE_CHECKING, Any
 
 from zt_gate.scan.artifacts.pickles.arguments import problem_with_keywords
+from zt_gate.scan.artifacts.pickles.globals import is_module
 from zt_gate.scan.artifacts.pickles.opcodes import CONSTANTS, HANDLERS, Handler, number, opcode, text_line
 from zt_gate.scan.artifacts.pickles.values import (
+    DILL_MODULE,
     KEEP_TEXT,
     UNKNOWN,
     Global,
     Instance,
+    Module,
     Tuple,
+    attribute_of,
     module_class,
     result_of,
 )
@@ -66,9 +70,17 @@ def _stack_global(m: Machine) -> None:
     m.stack.append(UNKNOWN)
 
 
-def _call(m: Machine, callee: Any, args: Any, use: str) -> None:
+def _call(m: Machine, callee: Any, args: Any, use: str, keywords: Any = None) -> None:
+    if found := attribute_of(callee, args):
+        m.stack.append(_import(m, found.module, found.qualname))
+        return
+    if callee == DILL_MODULE and isinstance(args, Tuple) and args.items and is_module(args.items[0]):
+        m.stack.append(Module(args.items[0]))
+        return
     # Told at the opcode and not at STOP: a result that POP removes has run all the same, which fickling once missed.
     m.listener.called(callee, args, m.offset, use)
+    if keywords is not None:
+        m.listener.added(result_of(callee, args), [keywords], m.offset)
     m.stack.append(result_of(callee, args))
 
 
@@ -91,7 +103,7 @@ def _newobj_ex(m: Machine) -> None:
     keywords, args, callee = m.pop(), m.pop(), m.pop()
     if keywords and (problem := problem_with_keywords(keywords)):
         m.listener.unresolved(problem, m.offset)
-    _call(m, callee, args, "newobj")
+    _call(m, callee, args, "newobj", keywords)
 
 
 def _instantiation(args: Tuple) -> str:
@@ -155,7 +167,7 @@ def _binpersid(m: Machine) -> None:
     pid = m.pop()
     m.listener.persistent(pid, m.offset)
     module = module_class(pid)
-    m.stack.append(module or Instance("torch.storage.UntypedStorage", "torch.storage.UntypedStorage"))
+    m.stack.append(module or Instance("torch.storage.UntypedStorage", "torch.storage.UntypedStorage", pid))
 
 
 def _extension_of(width: int) -> Handler:

@@ -16,6 +16,7 @@ from typing import Any
 from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.errors import ParseError, ToolError
 from zt_gate.policy.rules_folder import rules_folder
+from zt_gate.scan.artifacts.pickles.frozen import library_of
 
 _USES = frozenset({"call", "newobj", "build", "append", "setitem", "additems", "value"})
 _CALL_ONLY = frozenset({"call"})
@@ -40,7 +41,7 @@ class Globals:
         """Return what a name may be used for, or None where it may not even be imported."""
         if name in self.torch_only and not torch:
             return None
-        return self.allowed.get(name)
+        return self.allowed.get(name) or library_of(name).uses.get(name, self.allowed.get(name))
 
     def is_call_only(self, name: str) -> bool:
         """Whether a name may be called here and not handed on: a function that others could call with other things."""
@@ -83,6 +84,16 @@ def load_globals() -> Globals:
         dangerous=frozenset(danger["names"].split()),
         dangerous_modules=tuple(danger["modules"].split()),
     )
+
+
+def is_module(name: object) -> bool:
+    """Whether something is the name of a module that a listed name is in, so that importing it is as good as listed."""
+    return type(name) is str and name in _modules()
+
+
+@cache
+def _modules() -> frozenset[str]:
+    return frozenset(name.rpartition(".")[0] for name in load_globals().allowed)
 
 
 def _content(file: Path) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.intake import ByteSource
-from zt_gate.scan.artifacts.pickles.values import ContainerValue, Instance, Tuple
+from zt_gate.scan.artifacts.pickles.values import DictValue, Instance, Tuple
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 
 _MAX_DEPTH = 8
@@ -86,7 +86,7 @@ def _check_fields(details: tuple[Any, ...], size: int, budget: FieldBudget, dept
 
 def _is_followed(state: Any) -> bool:
     """Whether every key of a dict is known, so that what it holds under them is what Python will have."""
-    return isinstance(state, ContainerValue) and not (state.computed or state.unfollowed)
+    return isinstance(state, DictValue) and not (state.computed or state.unfollowed)
 
 
 def _dtype(state: Any) -> Any:

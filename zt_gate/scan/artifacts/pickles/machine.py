@@ -7,38 +7,46 @@ listener at the opcode, so that a popped or broken-off call counts as much as on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableSequence
+from collections.abc import Callable, Iterable, MutableSequence
 from itertools import repeat
 from typing import Any, NoReturn, Protocol
 
 from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.pickles import calls as ops
-from zt_gate.scan.artifacts.pickles.batches import DICT, KINDS, SPECIAL, USES, BatchWalk, Behind, Skipped
+from zt_gate.scan.artifacts.pickles.batches import KINDS, SPECIAL, BatchWalk, Behind, Skipped
+from zt_gate.scan.artifacts.pickles.opcodes import TEXT_COST
 from zt_gate.scan.artifacts.pickles.shapes import Shapes
 from zt_gate.scan.artifacts.pickles.values import (
-    ARRAY_KEYS,
     FLOAT,
     FORMULA_KEYS,
     HEADER_KEYS,
     INERT_DUNDERS,
     KEEP_ITEMS,
-    LIST,
+    KEEP_KEYS,
+    NO_ITEMS,
+    NUMBERS,
     BytesValue,
     ContainerValue,
+    DictValue,
     Global,
     Instance,
     Tuple,
-    is_field,
     is_literal,
 )
 from zt_gate.scan.artifacts.pickles.window import SLACK, MalformedError, Window
 
 MAX_WALKED = 1 << 30
 """Bytes of opcodes and short operands in one pickle; skipped constants do not count."""
-MAX_STACK = 20_000_000
+MAX_STACK = 2_000_000
 MAX_MEMO = 50_000_000
 MAX_TEXT = 512 << 20
 """Bytes of text kept for the memo, over a whole pickle."""
+
+
+_SMALL = 192
+"""Bytes below which a batch is not worth stepping over."""
+_MAX_WAIT = 1024
+"""Bytes that the machine goes on without looking for a batch, after many small ones."""
 
 
 class Listener(Protocol):
@@ -64,6 +72,9 @@ class Listener(Protocol):
 
         Also on a dict that the listener has looked into, once a key in it matters; see `values.unreached`.
         """
+
+    def added(self, target: ContainerValue | Instance, values: list[Any], offset: int) -> None:
+        """Something more than numbers was put into an instance, or into a container that has owners."""
 
     def persistent(self, pid: Any, offset: int) -> None:
         """The loader is asked for an object by an id."""
@@ -93,7 +104,8 @@ class Machine:
         self.marks: list[int] = []
         self.fence = 0
         self.memo: MutableSequence[Any] = []
-        self.skipped = False
+        self.later: list[Skipped] = []
+        self.small = 0
         self.batches_from = start
         self.shapes = Shapes(SPECIAL)
         self.far_memo: dict[int, Any] = {}
@@ -104,6 +116,8 @@ class Machine:
         self.kept_text = 0
         self.max_text = MAX_TEXT
         self.watch = False
+        self.result: Any = None
+        """What the pickle leaves behind, once it ran."""
 
     def run(self) -> int:
         """Walk to STOP and return the offset behind it.
@@ -117,7 +131,7 @@ class Machine:
             raise MalformedError(f"stack underflow at offset {self.offset}") from None
         return self.window.base + self.position
 
-    def _walk(self) -> None:  # noqa: PLR0912 - one loop is three times as fast as a call per opcode
+    def _walk(self) -> None:  # noqa: PLR0912, PLR0915 - one loop is three times as fast as a call per opcode
         """Run the loop. The opcodes that honest pickles consist of are inlined; the rest is in `pickle_opcodes`."""
         window, stack, memo, handlers = self.window, self.stack, self.memo, ops.HANDLERS
         data, safe, position, constants = window.data, window.safe, 0, ops.CONSTANTS
@@ -131,14 +145,15 @@ class Machine:
                 stack.append(data[position])
                 position += 1
             elif opcode == 0x94 and not self.far_memo and len(stack) > self.fence:  # MEMOIZE
-                # MEMOIZE counts entries to get its index, which the length of the list only equals while no index lies
-                # far out.
+                # Its index is the number of entries: the length of the list, while no index lies far out.
                 memo.append(stack[-1])
             elif opcode == 0x68 and data[position] < len(memo):  # BINGET
                 # An entry of a batch that was stepped over is made now, when the pickle asks for it.
                 value = memo[data[position]]
                 stack.append(value if type(value) is not Skipped else self.recall(data[position]))
                 position += 1
+            elif opcode == 0x8C and (stop := self._short_text(data, position, safe)):  # SHORT_BINUNICODE
+                position = stop
             elif opcode == 0x4A:  # BININT
                 stack.append(int.from_bytes(data[position : position + 4], "little", signed=True))
                 position += 4
@@ -177,6 +192,16 @@ class Machine:
                     return
                 data, safe, position = window.data, window.safe, self.position
 
+    def _short_text(self, data: bytes, position: int, safe: int) -> int:
+        """Push a short ASCII text and return the position behind it; 0 where the handler has to look."""
+        stop = position + 1 + data[position]
+        raw = data[position + 1 : stop]
+        if stop > safe or not raw.isascii() or self.kept_text >= self.max_text:
+            return 0
+        self.stack.append(raw.decode("ascii"))
+        self.kept_text += len(raw) + TEXT_COST
+        return stop
+
     def _mark(self, position: int) -> None:
         """Do MARK, or step over the whole batch that it begins. `position` is the one behind it."""
         self.position = position
@@ -184,15 +209,13 @@ class Machine:
         # With entries far out, those of a batch would not be numbered on; below the fence there is no receiver to fill.
         if len(stack) > self.fence and self.window.base + position >= self.batches_from and not self.far_memo:
             receiver = stack[-1]
-            if type(receiver) is ContainerValue:
-                if self._step_over(receiver, KINDS[receiver.kind]):
-                    return
-            elif type(receiver) is Instance and self._step_over(receiver, 0):
+            kind = KINDS.get(receiver.kind) if isinstance(receiver, ContainerValue) else None
+            if kind and self._step_over(receiver, kind):
                 return
         self.marks.append(len(stack))
         self.fence = len(stack)
 
-    def _step_over(self, receiver: Any, kind: int) -> bool:
+    def _step_over(self, receiver: ContainerValue, kind: int) -> bool:
         """Step over a batch where it only holds data; else say no, and for how long not to try again."""
         window = self.window
         if window.full - self.position < window.full // 2 and window.base + window.full < window.end:
@@ -213,29 +236,41 @@ class Machine:
             # quadratic.
             self.batches_from = start + (batch.end - self.position) // 8
             return False
+        if batch.end - self.position <= _SMALL:
+            # Quicker done than remembered; and where one small batch follows another, no look at each of them.
+            self.small = min(2 * self.small + 16, _MAX_WAIT)
+            self.batches_from = window.base + batch.end + self.small
+            return False
+        self.small = 0
         self.position = batch.end
         window.frame_end, window.safe = batch.frame_end, batch.safe
-        if batch.memoized:
-            base, count, end = len(self.memo), batch.memoized, window.base + batch.end
-            # Few entries of a batch are ever asked for, so none of them is made before that.
-            later = Skipped(batch.rank, lambda: self._make(start, end - 1, base))
-            self.memo.extend(repeat(later, count))
-            self.skipped = True
-        if kind == DICT:
+        # Few entries of a batch are ever asked for, so none of them is made before that.
+        later = Skipped(batch.rank, self._unpacked(receiver, start, window.base + batch.end))
+        receiver.batches = receiver.batches or []
+        receiver.batches.append(later)
+        self.later.append(later)
+        self.memo.extend(repeat(later, batch.memoized))
+        if isinstance(receiver, DictValue):
             receiver.others = True
-        # A container takes any item; of an instance, the lists say whether items may be added at all.
-        if not kind:
-            self.offset = window.base + batch.end - 1
-            self.listener.changed(receiver, USES[batch.closed_by], self.offset)
         return True
 
-    def _make(self, start: int, end: int, base: int) -> None:
-        """Make the memo entries from `base` on: walk what stands between two offsets again, this time in full."""
+    def _unpacked(self, receiver: Any, start: int, end: int) -> Callable[[], None]:
+        """Return what walks a batch in full, once: it makes the memo entries and puts the members into the receiver."""
+        base, waiting = len(self.memo), [receiver]
+
+        def unpack() -> None:
+            if waiting:
+                self._unpack(waiting.pop(), start, end, base)
+
+        return unpack
+
+    def _unpack(self, receiver: Any, start: int, end: int, base: int) -> None:
         again = Machine(self.source, self.listener, start, self.window.end)
         # The second walk has to see every opcode: stepping over the batch again would make no entry.
         again.batches_from = end
         behind = again.memo = Behind(self.memo, base)
         again.kept_text, again.protocol = self.kept_text, self.protocol
+        again.stack, again.marks, again.fence = [receiver], [1], 1
         while again.window.base + again.position < end:
             again.step()
         self.kept_text = again.kept_text
@@ -268,9 +303,12 @@ class Machine:
             return False
         mark = marks[-1]
         below = marks[-2] if len(marks) > 1 else 0
-        # All plain lists are one shared value, so identity is a sufficient test.
-        if not below < mark < len(stack) or stack[mark - 1] is not LIST:
+        if not below < mark < len(stack):
             return False
+        target = stack[mark - 1]
+        if type(target) is not ContainerValue or target.kind != "list":
+            return False
+        self.put(target, stack[mark:])
         del stack[mark:]
         marks.pop()
         self.fence = below
@@ -353,10 +391,9 @@ class Machine:
 
     def _settle(self) -> None:
         """Make every value that is still due: what they are made from is about to change, which no pickler does."""
-        if self.skipped:
-            for index in range(len(self.memo)):
-                self.recall(index)
-            self.skipped = False
+        for later in self.later:
+            later.make()
+        self.later.clear()
         self.batches_from = self.window.end
 
     @property
@@ -375,38 +412,66 @@ class Machine:
         """Make a tuple value."""
         if self.watch:
             self.hand_on(items)
-        return Tuple(tuple(items) if len(items) <= KEEP_ITEMS else None)
+        if len(items) <= KEEP_ITEMS:
+            return Tuple(tuple(items))
+        return Tuple(None, [item for item in items if type(item) not in NUMBERS])
+
+    def put(self, target: Any, values: list[Any]) -> None:
+        """Keep what a container or an object was given beside numbers, and tell of it where somebody looked into it."""
+        more = [value for value in values if type(value) not in NUMBERS]
+        if not more or not isinstance(target, (ContainerValue, Instance)):
+            return
+        if target.held is None:
+            target.held = more
+        else:
+            target.held += more
+        if target.owners is not None or type(target) is Instance:
+            self.listener.added(target, more, self.offset)
 
     def store(self, target: Any, pairs: list[Any]) -> None:
         """Keep what array headers need, and notice names in double underscores."""
         if self.watch:
             self.hand_on(pairs)
-        if not isinstance(target, ContainerValue) or target.kind != "dict":
+        if type(target) is not DictValue:
             self.listener.changed(target, "setitem", self.offset)
+            self.put(target, pairs)
             return
+        others: list[Any] = []
         for index in range(0, len(pairs), 2):
-            key = pairs[index]
-            if type(key) is not str:
-                target.others = True
-                # A literal number or tuple is never equal to text; what a call returns may be `dtype` or `__class__`.
-                target.computed |= not is_literal(key)
+            key, value = pairs[index], pairs[index + 1]
+            if type(key) is str:
+                self._keep(target, key, value, others)
                 continue
-            target.others |= key not in HEADER_KEYS
-            # BUILD makes attributes of keys, and for the second half of a state pair by setattr, where `__class__`
-            # takes effect.
-            if key[:2] == "__" and not target.dunder and key not in INERT_DUNDERS:
-                target.dunder = key
-            elif key in FORMULA_KEYS:
-                target.formula = key
-            value = pairs[index + 1]
-            if key in ARRAY_KEYS or key in target.items or is_field(value):
-                # Python keeps the last of two equal keys, so a repeated one would make what is kept here wrong.
-                target.unfollowed |= key in target.items or len(target.items) >= KEEP_ITEMS
-                if not target.unfollowed:
-                    target.items[key] = value
+            target.others = True
+            # A literal number or tuple is never equal to text; what a call returns may be `dtype` or `__class__`.
+            target.computed |= not is_literal(key)
+            others += (key, value)
+        self.put(target, others)
+        if target.owners is not None or target.state_of is not None:
+            self.listener.added(target, pairs, self.offset)
         # A pickle can fetch a dict from the memo and add a key after a call or BUILD was judged with it.
         if target.reached and (target.dunder or target.formula or target.computed):
             self.listener.changed(target, "setitem", self.offset)
+
+    def _keep(self, target: DictValue, key: str, value: Any, others: list[Any]) -> None:
+        """Keep a value under its key. Where a key came before, both values are kept, and the dict is not followed."""
+        target.others |= key not in HEADER_KEYS
+        # BUILD makes attributes of keys, and for the second half of a state pair by setattr, where `__class__` takes
+        # effect.
+        if key[:2] == "__" and not target.dunder and key not in INERT_DUNDERS:
+            target.dunder = key
+        elif key in FORMULA_KEYS:
+            target.formula = key
+        if target.items is NO_ITEMS:
+            target.items = {}
+        if key in target.items:
+            target.unfollowed = True
+            target.items[key] = Tuple((target.items[key], value))
+        elif len(target.items) < KEEP_KEYS:
+            target.items[key] = value
+        else:
+            target.unfollowed = True
+            others.append(value)
 
     def bytes_here(self, length: int) -> BytesValue:
         """Step over a bytes constant."""

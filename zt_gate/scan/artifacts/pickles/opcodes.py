@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from zt_gate.scan.artifacts.pickles.values import (
     FLOAT,
-    FROZENSET,
     KEEP_LINE,
     KEEP_TEXT,
-    LIST,
     LONG_INT,
     LONG_TEXT,
-    SET,
     ContainerValue,
+    DictValue,
     Tuple,
 )
 
@@ -31,10 +29,12 @@ Handler = Callable[["Machine"], "bool | None"]
 HANDLERS: list[Handler | None] = [None] * 256
 
 CONSTANTS: dict[int, Any] = {
-    0x4E: None, 0x88: True, 0x89: False, 0x5D: LIST, 0x8F: SET, 0x29: Tuple(())
+    0x4E: None, 0x88: True, 0x89: False, 0x29: Tuple(())
 }  # fmt: skip
 """Opcodes without an operand that push a value which never changes: the machine's loop does them itself."""
 
+TEXT_COST = 50
+"""Bytes that a Python text costs besides its characters."""
 _INTEGER = re.compile(rb"[ \t]*[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9_]+)[lL]?[ \t\r]*\Z")
 
 
@@ -139,8 +139,7 @@ def _keep(m: Machine, text: str) -> None:
     if len(text) > KEEP_TEXT:
         m.stack.append(LONG_TEXT)
         return
-    # A Python text costs about 50 bytes besides its characters.
-    m.kept_text += len(text) + 50
+    m.kept_text += len(text) + TEXT_COST
     if m.kept_text > m.max_text:
         m.refuse("more text than the limit")
     m.stack.append(text)
@@ -301,7 +300,7 @@ def _memoize(m: Machine) -> None:
 
 @opcode(b".")
 def _stop(m: Machine) -> bool:
-    m.pop()
+    m.result = m.pop()
     m.window.leave_frame(m.window.base + m.position)
     return True
 
@@ -327,7 +326,17 @@ HANDLERS[0x85], HANDLERS[0x86], HANDLERS[0x87] = (_tuple_of(count) for count in 
 
 @opcode(b"}")
 def _empty_dict(m: Machine) -> None:
-    m.stack.append(ContainerValue("dict"))
+    m.stack.append(DictValue())
+
+
+@opcode(b"]")
+def _empty_list(m: Machine) -> None:
+    m.stack.append(ContainerValue("list"))
+
+
+@opcode(b"\x8f")
+def _empty_set(m: Machine) -> None:
+    m.stack.append(ContainerValue("set"))
 
 
 @opcode(b"t")
@@ -337,8 +346,7 @@ def _tuple(m: Machine) -> None:
 
 @opcode(b"l")
 def _list(m: Machine) -> None:
-    m.hand_on(m.pop_to_mark())
-    m.stack.append(LIST)
+    _collect(m, "list")
 
 
 @opcode(b"d")
@@ -346,30 +354,39 @@ def _dict(m: Machine) -> None:
     items = m.pop_to_mark()
     if len(items) % 2:
         m.refuse("an odd number of items for DICT")
-    target = ContainerValue("dict")
+    target = DictValue()
     m.store(target, items)
     m.stack.append(target)
 
 
 @opcode(b"\x91")
 def _frozenset(m: Machine) -> None:
-    m.hand_on(m.pop_to_mark())
-    m.stack.append(FROZENSET)
+    _collect(m, "frozenset")
 
 
-def _add(m: Machine, kinds: str, use: str) -> None:
+def _collect(m: Machine, kind: str) -> None:
+    """Make a container of what stands above the last mark."""
+    items, made = m.pop_to_mark(), ContainerValue(kind)
+    m.hand_on(items)
+    m.put(made, items)
+    m.stack.append(made)
+
+
+def _add(m: Machine, kinds: str, use: str, items: list[Any]) -> None:
     target = m.stack[-1]
     # On anything but a plain list or set CPython calls a method of the object: `extend`, `append` or `add`.
-    if not (isinstance(target, ContainerValue) and target.kind == kinds):
+    if not (type(target) is ContainerValue and target.kind == kinds):
         m.listener.changed(target, use, m.offset)
+    m.put(target, items)
 
 
 @opcode(b"a")
 def _append(m: Machine) -> None:
     if len(m.stack) - m.fence < 2:
         m.refuse("stack underflow")
-    m.hand_on([m.pop()])
-    _add(m, "list", "append")
+    item = [m.pop()]
+    m.hand_on(item)
+    _add(m, "list", "append", item)
 
 
 def _many(m: Machine) -> list[Any]:
@@ -383,15 +400,15 @@ def _many(m: Machine) -> list[Any]:
 
 @opcode(b"e")
 def _appends(m: Machine) -> None:
-    if _many(m):
+    if items := _many(m):
         # With no items CPython returns before it looks at the receiver.
-        _add(m, "list", "append")
+        _add(m, "list", "append", items)
 
 
 @opcode(b"\x90")
 def _additems(m: Machine) -> None:
-    if _many(m):
-        _add(m, "set", "additems")
+    if items := _many(m):
+        _add(m, "set", "additems", items)
 
 
 @opcode(b"s")

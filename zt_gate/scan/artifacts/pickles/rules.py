@@ -8,8 +8,10 @@ from typing import Any
 
 from zt_gate.domain import printable
 from zt_gate.intake import ByteSource, MemorySource
-from zt_gate.scan.artifacts.pickles.arguments import problem_with
+from zt_gate.scan.artifacts.pickles import uses
+from zt_gate.scan.artifacts.pickles.arguments import is_judged, problem_with
 from zt_gate.scan.artifacts.pickles.globals import load_globals
+from zt_gate.scan.artifacts.pickles.holdings import Holdings
 from zt_gate.scan.artifacts.pickles.joblib_array import FieldBudget, array_end, is_object_array
 from zt_gate.scan.artifacts.pickles.machine import Machine
 from zt_gate.scan.artifacts.pickles.values import (
@@ -21,11 +23,15 @@ from zt_gate.scan.artifacts.pickles.values import (
     UNKNOWN,
     BytesValue,
     ContainerValue,
+    DictValue,
     Global,
     Instance,
+    Slot,
     Tuple,
     describe,
+    is_see_through,
     module_class,
+    result_of,
     unreached,
 )
 from zt_gate.scan.artifacts.pickles.window import MalformedError
@@ -46,6 +52,7 @@ _STORAGE = re.compile(r"torch\.(?:cuda\.)?([A-Za-z0-9]+Storage)|torch\.storage\.
 # torch.save numbers its storages; older versions use their addresses. Anything else would name another member.
 _STORAGE_KEY = re.compile(r"[A-Za-z0-9]{1,64}")
 
+_WHAT_ATOM = {"?": "what only the running pickle knows", '"': "the text "}
 
 Nested = Callable[[ByteSource], object]
 
@@ -86,6 +93,8 @@ class PickleJudge:
         self._changes: set[tuple[str, str]] = set()
         self._payloads: set[tuple[int, int]] = set()
         self._fields = fields if fields is not None else FieldBudget()
+        self._holdings = Holdings(self._held)
+        self._permitted: set[tuple[Slot, str]] = set()
 
     def _find(self, rule: str, symbol: str, message: str, offset: int) -> None:
         key = (rule, symbol)
@@ -145,15 +154,55 @@ class PickleJudge:
             self._find("ART-109", describe(callee), message, offset)
             return
         name = callee.name
-        uses = load_globals().uses(name, torch=self.torch)
-        if uses is not None and use not in uses:
+        allowed = load_globals().uses(name, torch=self.torch)
+        if allowed is not None and use not in allowed:
             message = f"the pickle calls {printable(name, 120)}, which may be named but not called ({use})"
             self._find("ART-104", name, message, offset)
         problem = problem_with(name, args, torch=self.torch)
-        if problem and uses is not None:
+        if problem and allowed is not None:
             self._find("ART-115", name, f"the pickle gives {printable(name, 120)} {problem}", offset)
         items = args.items if isinstance(args, Tuple) else None
-        self._arguments(name, items, uses is not None and use in uses, offset)
+        self._arguments(name, items, allowed is not None and use in allowed, offset)
+        self._give_arguments(callee, args, offset)
+
+    def _give_arguments(self, callee: Global, args: Any, offset: int) -> None:
+        """Judge what a class or a function is given, as the grammar of uses says."""
+        owner = result_of(callee, args).cls
+        if is_see_through(owner):
+            return  # whoever holds the result is judged for it
+        items = args.items if isinstance(args, Tuple) and args.items is not None else (args,)
+        judged = is_judged(callee.name)
+        for index, item in enumerate(items):
+            # Classes and functions that a function may be given are known to `arguments`, where it calls them.
+            if not (judged and type(item) is Global):
+                self._holdings.give(owner, f"({index})", item, offset)
+
+    def _held(self, slot: Slot, atom: str, offset: int) -> None:
+        """Judge what a slot holds."""
+        if (slot, atom) in self._permitted:
+            return
+        owner, name = slot
+        lists = load_globals()
+        # Of a name that no list knows, its import tells.
+        listed = lists.uses(owner, torch=self.torch) is not None
+        known = atom[:1] in ("?", '"') or lists.uses(atom.lstrip("="), torch=self.torch) is not None
+        if listed and known and not uses.permits(slot, atom):
+            what = _WHAT_ATOM.get(atom[:1], "") + atom.lstrip("=?")
+            given = f"{printable(owner, 120)} gets {printable(what, 120)} as {printable(name, 60)}"
+            message = f"{given}, which no known version of its library writes"
+            self._find("ART-117", f"{owner} {name} {atom}", message, offset)
+        self._permitted.add((slot, atom))
+
+    def added(self, target: ContainerValue | Instance, values: list[Any], offset: int) -> None:
+        """Judge what is put into something that was handed on before, or into an instance."""
+        if isinstance(target, Instance) and not is_see_through(target.cls):
+            for value in values:
+                self._holdings.give(target.cls or uses.COMPUTED_VALUE, "[]", value, offset)
+            return
+        self._holdings.added(target, values, offset)
+        if isinstance(target, DictValue):
+            for cls in target.state_of or ():
+                self._attributes(cls, target, offset)
 
     def _arguments(self, name: str, items: tuple[Any, ...] | None, allowed: bool, offset: int) -> None:
         """Look into what a call is given: pickles in bytes, and state under names in double underscores."""
@@ -176,10 +225,10 @@ class PickleJudge:
                     self._payloads.add((purpose, item.offset))
                     self._bytes(name, item, offset)
         for item in unreached(items, ARGUMENT) if items else ():
-            if isinstance(item, ContainerValue) and item.dunder:
+            if isinstance(item, DictValue) and item.dunder:
                 self._given(name, item, offset)
 
-    def _given(self, name: str, state: ContainerValue, offset: int) -> None:
+    def _given(self, name: str, state: DictValue, offset: int) -> None:
         message = f"{printable(name, 120)} is given state that sets {printable(state.dunder, 60)}"
         self._find("ART-105", f"{name}.{state.dunder}", message, offset)
 
@@ -192,26 +241,53 @@ class PickleJudge:
             message = f"the pickle overwrites the state of {shown}, which no list allows"
             self._find("ART-105", shown, message, offset)
         kind = type(state)
-        for part in unreached((state,), STATE) if kind is ContainerValue or kind is Tuple else ():
-            if isinstance(part, ContainerValue):
+        for part in unreached((state,), STATE) if kind is DictValue or kind is Tuple else ():
+            if isinstance(part, DictValue):
                 self._state(name, part, offset)
-        if kind is not ContainerValue and self._is_computed(state):
+        if kind is not DictValue and self._is_computed(state):
             message = f"the state of {printable(name, 120)} is computed by a call, and may set anything"
             self._find("ART-105", f"{name} computed", message, offset)
         if isinstance(state, Instance) and not self._doubtful[0]:
             self._doubtful = (name, offset)
         if self._statsmodels:
             self._formula()
+        if isinstance(receiver, Instance) and not is_see_through(name):
+            self._give_state(name, state, offset)
+        elif isinstance(receiver, Instance):
+            receiver.held = [*(receiver.held or ()), state]
+            self._holdings.added(receiver, [state], offset)
+
+    def _give_state(self, name: str, state: Any, offset: int) -> None:
+        """Judge the attributes that a state sets, as the grammar of uses says."""
+        items = state.items if isinstance(state, Tuple) and state.items is not None else (state,)
+        # `copyreg` writes a pair of dicts for classes with slots.
+        if len(items) <= 2 and all(item is None or type(item) is DictValue for item in items):
+            for item in items:
+                if type(item) is DictValue:
+                    self._attributes(name, item, offset)
+            return
+        for index, item in enumerate(items):
+            self._holdings.give(name, f"#{index}", item, offset)
+
+    def _attributes(self, name: str, state: DictValue, offset: int) -> None:
+        for batch in state.batches or ():
+            batch.make()
+        state.state_of = (state.state_of or set()) | {name}
+        for key, value in list(state.items.items()):
+            self._holdings.give(name, key, value, offset)
+        for value in state.held or ():
+            if type(value) is not str:
+                self._holdings.give(name, "[]", value, offset)
 
     def _may(self, name: str, use: str) -> bool:
         """Whether objects of a class may be changed like that. Of a class that is not on any list, its import tells."""
         key = (name, use)
         if key not in self._uses:
-            uses = load_globals().uses(name, torch=self.torch)
-            self._uses[key] = uses is None or use in uses
+            allowed = load_globals().uses(name, torch=self.torch)
+            self._uses[key] = allowed is None or use in allowed
         return self._uses[key]
 
-    def _state(self, name: str, state: ContainerValue, offset: int) -> None:
+    def _state(self, name: str, state: DictValue, offset: int) -> None:
         """Judge the keys of a dict that is state, or part of it."""
         if state.dunder:
             message = f"the state of {printable(name, 120)} sets {printable(state.dunder, 60)}"
@@ -241,7 +317,7 @@ class PickleJudge:
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
         """Judge APPEND, SETITEM or ADDITEMS on no plain container, or on a dict that was looked into before."""
-        if isinstance(receiver, ContainerValue) and receiver.kind == "dict" and use == "setitem":
+        if isinstance(receiver, DictValue) and use == "setitem":
             if receiver.reached & STATE:
                 self._state("an object that was made before", receiver, offset)
                 self._formula()
@@ -253,9 +329,9 @@ class PickleJudge:
                 return
             if receiver.cls.endswith(".Bunch"):  # a dict whose keys, which are not seen here, are attributes as well
                 self._doubtful = (receiver.cls, offset)
-            uses = load_globals().uses(receiver.cls, torch=self.torch)
+            allowed = load_globals().uses(receiver.cls, torch=self.torch)
             self._changes.add((receiver.cls, use))
-            if uses is not None and use in uses:
+            if allowed is not None and use in allowed:
                 return
         what = printable(receiver.cls, 120) if isinstance(receiver, Instance) else describe(receiver)
         message = f"the pickle does {use} on {what or 'a computed object'}, which is no plain container"
@@ -289,7 +365,10 @@ class PickleJudge:
                                 fields=self._fields)  # fmt: skip
             if self.depth >= _NESTED_DEPTH:
                 raise MalformedError(f"pickles nested deeper than {_NESTED_DEPTH} at offset {offset}")
-            return Machine(self.source, judge, offset).run()
+            inner = Machine(self.source, judge, offset)
+            end = inner.run()
+            receiver.held = [inner.result]
+            return end
         return array_end(self.source, receiver.state, offset, self._fields)
 
     # --- bytes that are pickles ----------------------------------------------------------------------------------
@@ -343,6 +422,9 @@ class PlainReading(PickleJudge):
         """Say nothing: it is noise."""
 
     def changed(self, receiver: Any, use: str, offset: int) -> None:
+        """Say nothing: it is noise."""
+
+    def added(self, target: ContainerValue | Instance, values: list[Any], offset: int) -> None:
         """Say nothing: it is noise."""
 
     def persistent(self, pid: Any, offset: int) -> None:

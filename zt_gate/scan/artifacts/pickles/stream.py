@@ -9,6 +9,7 @@ from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.pickles.machine import Listener, Machine
 from zt_gate.scan.artifacts.pickles.prefilter import WORTHWHILE, data_only_end
 from zt_gate.scan.artifacts.pickles.rules import PickleJudge, PlainReading
+from zt_gate.scan.artifacts.pickles.tensors import TensorJudge
 from zt_gate.scan.artifacts.pickles.values import Global, Instance
 from zt_gate.scan.artifacts.pickles.window import MalformedError
 from zt_gate.scan.interface import Examination, Head
@@ -32,7 +33,7 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 
 def _judge(piece: Input) -> PickleJudge:
-    return PickleJudge(piece.exam, piece.source, torch=piece.torch, nested=piece.inside)
+    return TensorJudge(piece.exam, piece.source, torch=piece.torch, nested=piece.inside)
 
 
 def examine_pickle(piece: Input) -> None:

@@ -6,8 +6,8 @@ themselves, since imports, storage tuples and array headers are made of them; ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,9 @@ KEEP_TEXT = 256
 KEEP_LINE = KEEP_TEXT * len(r"\U00000041")
 """Bytes that a text protocol may spend on that, since the length is judged once the escapes are undone."""
 KEEP_ITEMS = 64
-"""Items of a tuple, or string keys of a dict, that are kept."""
+"""Items of a tuple that are kept in their places."""
+KEEP_KEYS = 4096
+"""Text keys of a dict that are kept."""
 ARRAY_KEYS = frozenset({"shape", "dtype", "numpy_array_alignment_bytes"})
 """What a joblib array header says under keys that are known beforehand."""
 HEADER_KEYS = ARRAY_KEYS | {"subclass", "order", "allow_mmap"}
@@ -38,8 +40,13 @@ class Opaque:
 FLOAT = Opaque("float")
 LONG_INT = Opaque("int")
 LONG_TEXT = Opaque("str")
-FROZENSET = Opaque("frozenset")
-UNKNOWN = Opaque("unknown")
+
+
+class _Unknown(Opaque):
+    """A type of its own, so that what is told by its type alone never takes it for plain data."""
+
+
+UNKNOWN = _Unknown("unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +61,88 @@ ARGUMENT, STATE, PAYLOAD, LOADED, COMPUTED = 1, 2, 4, 8, 16
 """What a value was looked into for: names in what a call is given and in state, bytes that are pickles, and calls."""
 
 
-@dataclass(slots=True, eq=False)  # frozen ones take three times as long to make, and there are millions
-class Tuple:
+Slot = tuple[str, str]
+"""An owner, which is a class or a function, and the attribute or argument of it under which a value is held."""
+PLAIN = frozenset({int, bool, type(None), str, Opaque, BytesValue})
+"""Types of the values that are nothing but data."""
+
+
+NUMBERS = PLAIN - {str}
+"""Types of the values that no library takes for the name of anything."""
+
+
+class Holder:
+    """What holds other values."""
+
+    __slots__ = ("owners",)
+
+    owners: Slot | set[Slot] | None
+    """The slots that it is held under itself, as far as they were looked into; one without a set around it."""
+
+
+class Tuple(Holder):
     """A tuple; never changed once made. `items` is None where there were more than `KEEP_ITEMS`.
 
     Equal to itself alone: tuples of shared tuples would never be compared or hashed to the end.
     """
 
-    items: tuple[Any, ...] | None
-    reached: int = 0
-    """What it was looked into for."""
+    __slots__ = ("held", "items", "reached")
+
+    def __init__(self, items: tuple[Any, ...] | None, held: Sequence[Any] = ()) -> None:
+        self.owners = None
+        self.items = items
+        self.held = held
+        """Of a long one: what is more than a number."""
+        self.reached = 0
+        """What it was looked into for."""
 
 
-@dataclass(slots=True)
-class ContainerValue:
-    """A list, dict or set that the pickle itself builds. Lists and sets have no content here, so all share one."""
+class ContainerValue(Holder):
+    """A list or set that the pickle itself builds; of dicts there are more to know, see `DictValue`.
 
-    kind: str
-    items: dict[str, Any] = field(default_factory=dict)
-    """Of a dict: what array headers are made of, under string keys; nothing else is ever asked for."""
-    dunder: str = ""
-    """Of a dict: the first key in double underscores that was stored."""
-    formula: str = ""
-    """Of a dict: the first key that was stored and under which statsmodels looks for code to evaluate."""
-    computed: bool = False
-    """Of a dict: whether a key was stored whose value only the running pickle knows, so that it may be any text."""
-    unfollowed: bool = False
-    """Of a dict: whether `items` is not what Python would have: a kept key came again, or there were too many."""
-    others: bool = False
-    """Of a dict: whether a key was stored that no array header has."""
-    reached: int = 0
-    """Of a dict: what it was looked into for."""
+    Millions of them are made, so what most never need is None until then.
+    """
+
+    __slots__ = ("batches", "held", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.owners = None
+        self.kind = kind
+        self.held: list[Any] | None = None
+        """Members that are more than numbers; of a dict, those under keys that are no text, and such keys."""
+        self.batches: list[Any] | None = None
+        """Batches of plain data that were stepped over: making one (`batches.Skipped`) puts its members here."""
 
 
-LIST = ContainerValue("list")
-SET = ContainerValue("set")
+NO_ITEMS: dict[str, Any] = {}
+"""What every dict has before it is given a key; never filled."""
+
+
+class DictValue(ContainerValue):
+    """A dict that the pickle itself builds."""
+
+    __slots__ = ("computed", "dunder", "formula", "items", "others", "reached", "state_of", "unfollowed")
+
+    def __init__(self) -> None:
+        self.owners = None
+        self.kind = "dict"
+        self.held = self.batches = None
+        self.items = NO_ITEMS
+        """Values by text keys."""
+        self.dunder = ""
+        """The first key in double underscores that was stored."""
+        self.formula = ""
+        """The first key that was stored and under which statsmodels looks for code to evaluate."""
+        self.computed = False
+        """Whether a key was stored whose value only the running pickle knows, so that it may be any text."""
+        self.unfollowed = False
+        """Whether `items` is not what Python would have: a key came again, or there were too many."""
+        self.others = False
+        """Whether a key was stored that no array header has."""
+        self.reached = 0
+        """What it was looked into for."""
+        self.state_of: set[str] | None = None
+        """Classes whose attributes its keys become."""
 
 
 @lru_cache(4096)
@@ -110,6 +164,25 @@ class Global:
         return _dotted(self.module, self.qualname)
 
 
+GETATTR = Global("builtins", "getattr")
+DILL_TYPE = Global("dill._dill", "_load_type")
+DILL_ARRAY = "dill._dill._create_array"
+DILL_MODULE = Global("dill._dill", "_import_module")
+_DILL_ATTRIBUTE = Global("dill._dill", "_get_attr")
+_PLAIN_TYPES_TEXT = """
+bool bytearray bytes complex dict float frozenset int list object range set slice str tuple
+"""
+_PLAIN_TYPES = frozenset(_PLAIN_TYPES_TEXT.split())
+"""Types that dill names by text instead of importing them; only those that hold data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """An imported module, which dill fetches to look one name up in it; wherever else it is held, it is computed."""
+
+    name: str
+
+
 # Functions whose result is an instance of their first argument, so that a later BUILD is judged by that class.
 _MAKES_FIRST_ARGUMENT = frozenset(
     {
@@ -123,18 +196,39 @@ _MAKES_FIRST_ARGUMENT = frozenset(
 )
 
 
-@dataclass(slots=True)
-class Instance:
+class Instance(Holder):
     """The result of a call: what was called, and the class that the result has as far as it can be known."""
 
-    made_by: str
-    """Dotted name of the callable; empty where it was computed."""
-    cls: str
-    """Dotted name of the class, or of the function when it makes something of its own."""
-    args: Any = None
-    """The argument value, kept for array headers."""
-    state: Any = None
-    """The last BUILD state, kept for array headers."""
+    __slots__ = ("args", "cls", "held", "made_by", "state")
+
+    def __init__(self, made_by: str, cls: str, args: Any = None) -> None:
+        self.owners = None
+        self.made_by = made_by
+        """Dotted name of the callable; empty where it was computed."""
+        self.cls = cls
+        """Dotted name of the class, or of the function when it makes something of its own."""
+        self.args = args
+        """The argument value, kept for array headers, and of what holds others as a list does."""
+        self.state: Any = None
+        """The last BUILD state, kept for array headers."""
+        self.held: list[Any] | None = None
+        """Members that it was given as a list or a dict is, and the content of an array of objects."""
+
+
+_SEE_THROUGH_TEXT = """
+builtins.dict builtins.frozenset builtins.list builtins.set builtins.tuple collections.Counter collections.OrderedDict
+collections.defaultdict collections.deque joblib.numpy_pickle.NumpyArrayWrapper joblib.numpy_pickle.NDArrayWrapper
+numpy.ma.MaskedArray numpy.ma.core.MaskedArray numpy.ndarray numpy.matrix sklearn.utils.Bunch
+sklearn.utils._bunch.Bunch sklearn.datasets.base.Bunch torch.Size argparse.Namespace
+sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper sklearn.externals.joblib.numpy_pickle.NDArrayWrapper
+"""
+_SEE_THROUGH = frozenset(_SEE_THROUGH_TEXT.split())
+"""What holds anything as a list does: its members count as held by whoever holds it."""
+
+
+def is_see_through(cls: str) -> bool:
+    """Whether the members of an object count as held by whoever holds the object."""
+    return cls in _SEE_THROUGH
 
 
 def result_of(callee: Any, args: Any) -> Instance:
@@ -145,10 +239,36 @@ def result_of(callee: Any, args: Any) -> Instance:
     first = args.items[0] if isinstance(args, Tuple) and args.items else None
     # Cython writes one `__pyx_unpickle_X(type, checksum, state)` per class, which makes an object of the type that it
     # is given.
-    makes_first = cls in _MAKES_FIRST_ARGUMENT or callee.qualname.startswith("__pyx_unpickle_")
+    # scikit-learn's trees and distances have a `newObj(type)` that calls `__new__`.
+    makes_first = cls in _MAKES_FIRST_ARGUMENT or callee.qualname.startswith(("__pyx_unpickle_", "newObj"))
     if makes_first and isinstance(first, Global):
         cls = first.name
-    return Instance(callee.name, cls, args if cls == "numpy.dtype" else None)
+    if cls == DILL_ARRAY:
+        # `_create_array(_reconstruct, (class, shape, type), state, attributes)` does what NumPy's own pickles do.
+        inner = args.items[1] if isinstance(args, Tuple) and args.items and len(args.items) == 4 else None
+        kind = inner.items[0] if isinstance(inner, Tuple) and inner.items else None
+        return Instance(callee.name, kind.name if isinstance(kind, Global) else "", args.items[2] if kind else None)
+    return Instance(callee.name, cls, args if cls == "numpy.dtype" or cls in _SEE_THROUGH else None)
+
+
+def attribute_of(callee: Any, args: Any) -> Global | None:
+    """Return the name that `getattr` of a class or an object looks up, or a type that dill names by text; else nothing.
+
+    Pickles of bound methods, and of classes within classes, are written so.
+    """
+    items = args.items if isinstance(callee, Global) and isinstance(args, Tuple) else None
+    if not items:
+        return None
+    if callee == GETATTR and len(items) == 2 and type(items[1]) is str and items[1].isidentifier():
+        owner = items[0]
+        name = owner.name if isinstance(owner, Global) else owner.cls if isinstance(owner, Instance) else ""
+        module, _, last = name.rpartition(".")
+        return Global(module, f"{last}.{items[1]}") if module else None
+    if callee == _DILL_ATTRIBUTE and len(items) == 2 and type(items[1]) is str:
+        return Global(items[0].name, items[1]) if isinstance(items[0], Module) else None
+    if callee == DILL_TYPE and len(items) == 1 and type(items[0]) is str and items[0] in _PLAIN_TYPES:
+        return Global("builtins", items[0])
+    return None
 
 
 def module_class(pid: Any) -> Global | None:
@@ -161,10 +281,10 @@ def module_class(pid: Any) -> Global | None:
 
 def is_literal(value: Any) -> bool:
     """Whether a value stands in the pickle itself. Of those, only text is ever equal to text."""
-    return value is not UNKNOWN and (value is None or type(value) in _LITERALS)
+    return type(value) in _LITERALS or (type(value) is ContainerValue and value.kind == "frozenset")
 
 
-_LITERALS = frozenset({int, bool, str, Opaque, BytesValue, Tuple})
+_LITERALS = PLAIN | {Tuple}
 
 
 def is_field(value: Any) -> bool:
@@ -195,9 +315,7 @@ def unreached(items: Iterable[Any] | None, purpose: int) -> Iterator[Any]:
         item = waiting.pop()
         if type(item) is BytesValue:
             yield item
-        elif (
-            type(item) is Tuple or (type(item) is ContainerValue and item.kind == "dict")
-        ) and not item.reached & purpose:
+        elif (type(item) is Tuple or type(item) is DictValue) and not item.reached & purpose:
             item.reached |= purpose
             if type(item) is Tuple:
                 waiting += item.items or ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import Notes, Severity, printable
 from zt_gate.intake import Frozen, FrozenFile
+from zt_gate.scan.artifacts.tensors.gguf import split_count
+from zt_gate.scan.artifacts.tensors.safetensors import tensor_names
 from zt_gate.scan.interface import Examination
 
 _MAX_JSON = 64 << 20
@@ -20,7 +22,8 @@ _SENTENCE = re.compile(
 )
 _MEANT = ("config.json", "modules.json", "model_index.json", ".index.json")
 _LIBRARIES = frozenset({"diffusers", "transformers"})
-_PARENTS = re.compile(r"(transformers|diffusers|torch|timm)(\.[A-Za-z0-9_]+)*\Z")
+_PARENTS = re.compile(r"(transformers|diffusers|timm|torch\.nn)(\.[A-Za-z0-9_]+)*\Z|torch\Z")
+_CLASS = re.compile(r"[A-Z]\w*\Z")
 
 
 @dataclass(slots=True)
@@ -30,10 +33,15 @@ class _JsonFile:
     exam: Examination
     folder: str
     paths: frozenset[str]
+    files: Mapping[str, FrozenFile]
 
     def find(self, rule: str, message: str, symbol: str, *, severity: Severity | None = None, fix: str = "") -> None:
         """Note a finding."""
         self.exam.finding(rule, message, severity=severity, symbol=printable(symbol, 120), fix=fix)
+
+    def file(self, name: str) -> FrozenFile | None:
+        """Return a file of the release by its path relative to this one."""
+        return self.files.get(posixpath.normpath(posixpath.join(self.folder, name)))
 
     def has(self, name: str) -> bool:
         """Whether a path relative to this file is part of the release; a folder counts when something is in it."""
@@ -46,11 +54,16 @@ def examine_repository(frozen: Frozen) -> Notes:
     notes = Notes()
     paths = frozenset(_with_folders(frozen.files))
     for path, file in sorted(frozen.files.items()):
+        exam = Examination(path, file.size, notes)
+        if path.lower().endswith(".gguf"):
+            with exam.guarded(path):
+                _parts(_JsonFile(exam, posixpath.dirname(path), paths, frozen.files), posixpath.basename(path), file)
         if not path.lower().endswith(".json"):
             continue
-        exam = Examination(path, file.size, notes)
         with exam.guarded(path):
-            _examine(_JsonFile(exam, posixpath.dirname(path), paths), posixpath.basename(path).lower(), file)
+            _examine(
+                _JsonFile(exam, posixpath.dirname(path), paths, frozen.files), posixpath.basename(path).lower(), file
+            )
     return notes
 
 
@@ -144,6 +157,10 @@ def _adapter(here: _JsonFile, content: dict[str, Any]) -> None:
     if parent is not None and not _PARENTS.match(str(parent)):
         shown = printable(str(parent), 100)
         here.find("ART-661", f"adapter_config.json imports {shown}", str(parent))
+    base = mapping.get("base_model_class") if isinstance(mapping, dict) else None
+    if base is not None and not _CLASS.match(str(base)):
+        # `load` of `torch.hub` would be called like a class is.
+        here.find("ART-661", f"adapter_config.json calls {printable(str(base), 100)}, which is no class", str(base))
 
 
 def _components(here: _JsonFile, content: dict[str, Any]) -> None:
@@ -167,6 +184,8 @@ def _shards(here: _JsonFile, content: dict[str, Any]) -> None:
     if weights is None:
         return
     names = set(map(str, weights.values())) if isinstance(weights, dict) else {str(weights)}
+    if isinstance(weights, dict):
+        _tensors(here, weights)
     for name in sorted(names):
         shown = printable(name, 100)
         if "/" in name or not _is_inside(name):
@@ -176,3 +195,52 @@ def _shards(here: _JsonFile, content: dict[str, Any]) -> None:
         elif not here.has(name):
             here.find("ART-653", f"the index names {shown}, which is not part of the release", name,
                       fix="add the missing shard, or write the index again")  # fmt: skip
+
+
+def _tensors(here: _JsonFile, weights: dict[str, Any]) -> None:
+    """Hold the tensors that an index names against those that its shards have (huggingface_hub#4728).
+
+    A name without a tensor leaves random weights in the model, and one tensor in two shards is read by the loader that
+    goes by the index and by the one that goes by files as two different ones.
+    """
+    holders: dict[str, list[str]] = {}
+    shards = sorted({name for name in map(str, weights.values()) if name.endswith(".safetensors")})
+    for shard in shards:
+        file = here.file(shard)
+        for tensor in tensor_names(file) if file is not None else ():
+            holders.setdefault(tensor, []).append(shard)
+    for tensor, shard in sorted(weights.items()):
+        if here.file(str(shard)) is not None and str(shard) in shards and shard not in holders.get(tensor, ()):
+            shown, where = printable(tensor, 100), printable(str(shard), 100)
+            here.find("ART-653", f"the index names {shown} in {where}, which has no such tensor", tensor,
+                      fix="write the index again from the shards")  # fmt: skip
+    for tensor, found in sorted(holders.items()):
+        shown = printable(tensor, 100)
+        if len(found) > 1:
+            here.find("ART-656", f"{shown} is in {len(found)} shards, {printable(found[0], 60)} among them", tensor)
+        elif tensor not in weights:
+            here.find("ART-656", f"the shard {printable(found[0], 100)} has {shown}, which the index does not name",
+                      tensor)  # fmt: skip
+
+
+_PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf", re.IGNORECASE)
+
+
+def _parts(here: _JsonFile, name: str, file: FrozenFile) -> None:
+    """Every part of a split GGUF has to be there: llama.cpp opens the others by their names (llama.cpp#6187)."""
+    match = _PART.fullmatch(name)
+    declared = split_count(file)
+    if match is None and declared <= 1:
+        return
+    count = declared if declared > 1 or match is None else int(match[3])
+    if match is None or int(match[3]) != count or not 1 <= int(match[2]) <= count:
+        here.find("ART-653", f"the file is a part of {count} and is not named as one", "part")
+        return
+    missing = [at for at in range(1, min(count, _MAX_PARTS) + 1)
+               if not here.has(f"{match[1]}-{at:05}-of-{match[3]}.gguf")]  # fmt: skip
+    if missing or count > _MAX_PARTS:
+        here.find("ART-653", f"part {missing[0] if missing else _MAX_PARTS} of {count} is not part of the release",
+                  "part", fix="download every part")  # fmt: skip
+
+
+_MAX_PARTS = 10_000

@@ -6,12 +6,14 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from zt_gate.codecs.strict_yaml import load_one
 from zt_gate.codecs.yaml_events import TIMESTAMP, Odd, Oddity
 from zt_gate.domain import Notes, printable
 from zt_gate.intake import Frozen, FrozenFile
+from zt_gate.policy.rules_folder import rules_folder
 from zt_gate.scan.artifacts.pickles.globals import load_globals
 from zt_gate.scan.interface import Examination
 
@@ -36,6 +38,28 @@ _PATHS = frozenset(
         "tokenizer_path", "transformer_path", "virtualenv", "weights_path",
     }
 )  # fmt: skip
+_CLASS_NAME = re.compile(r"\w*")
+_IMPORTED = {
+    "engine_type": re.compile(r"chat|query|retriever"),
+    "instance_type": _CLASS_NAME,
+    "keras_module": re.compile(
+        r"keras|tensorflow\.keras|tf_keras|tensorflow\.python\.keras|keras\.api(?:\._v2\.keras)?"
+    ),
+    "model_class": re.compile(r"(?:xgboost|lightgbm|catboost|pyspark\.ml)\.(?:[a-z_]\w*\.)*[A-Z]\w*"),
+    "pickle_module_name": re.compile(r"mlflow\.pytorch\.pickle_module|cloudpickle(?:\.cloudpickle)?|pickle|dill"),
+}
+"""What MLflow imports or calls by a text, and what it writes there itself."""
+_TYPE = re.compile(r"\w+_type")
+_SIDE_FILES = {"keras_module.txt": "keras_module", "pickle_module_info.txt": "pickle_module_name"}
+"""Files beside a model whose whole content is the name of a module that MLflow imports."""
+_MAX_SIDE_FILE = 4096
+_H2O = "h2o.yaml"
+_WORD = re.compile(r"[\w+-]{0,100}|[0-9]+(?:\.[\w+]+)*")
+"""A word, or a number as versions are written: nothing that could be imported, fetched or opened."""
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?|true|false|null|none", re.IGNORECASE)
+_FIELDS = ""
+_SAVE_AGAIN = "save the model again with mlflow, or update zt-gate"
+_MAX_UNKNOWN = 20
 _SCHEMA_FIELDS = frozenset({"flavors", "signature", "metadata", "resources", "auth_policy", "prompts", "type_hint"})
 
 
@@ -71,7 +95,44 @@ def examine_models(frozen: Frozen) -> Notes:
         exam = Examination(path, file.size, notes)
         with exam.guarded(path):
             _model(_Model(folder, exam, paths), file)
+            for side in sorted(frozen.files):
+                if posixpath.basename(side).lower() in {*_SIDE_FILES, _H2O} and (
+                    not folder or side.startswith(f"{folder}/")
+                ):
+                    _side_file(_Model(folder, exam, paths), side, frozen.files[side])
     return notes
+
+
+def _side_file(model: _Model, path: str, file: FrozenFile) -> None:
+    if posixpath.basename(path).lower() == _H2O:
+        _h2o(model, printable(path, 100), load_one(file.read_at(0, min(file.size, _MAX_MLMODEL))))
+        return
+    text = file.read_at(0, min(file.size, _MAX_SIDE_FILE + 1)).decode("utf-8", "replace").strip()
+    _import(model, printable(path, 100), _SIDE_FILES[posixpath.basename(path).lower()], text)
+
+
+def _h2o(model: _Model, where: str, content: Any) -> None:
+    """MLflow starts a Java machine with what stands under `init`, and has it open the file that is named."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{where} is no map")  # noqa: TRY004 - a file that is not as it should be, not a caller
+    started = content.get("init")
+    for key, value in started.items() if isinstance(started, dict) else [("init", started)] if started else []:
+        if _NUMBER.fullmatch(str(value)) is None:
+            model.find("MLF-009", f"{where} starts H2O with {_text(key)}={_text(value)}", f"{where}.{_text(key)}")
+    for key in sorted(map(str, content.keys() - {"init", "full_file", "model_file", "model_dir"}))[:_MAX_UNKNOWN]:
+        model.exam.gap(f"{where} has the key {printable(key, 60)}, which is not known to this version", _SAVE_AGAIN)
+    for key in ("full_file", "model_file", "model_dir"):
+        path = content.get(key)
+        if path is not None and not re.fullmatch(r"[\w.-]+", str(path)) and posixpath.basename(str(path)) != path:
+            model.find("MLF-006", f"{where} names {_text(path)}, which leads out of its folder", f"{where}.{key}")
+
+
+def _import(model: _Model, where: str, key: str, value: Any) -> None:
+    """Refuse what MLflow would import by a text and does not write there itself."""
+    wanted = _IMPORTED.get(key) or (_CLASS_NAME if _TYPE.fullmatch(key) else None)
+    for item in value if isinstance(value, list) else [value]:
+        if wanted is not None and item is not None and wanted.fullmatch(str(item)) is None:
+            model.find("MLF-009", f"{where} names {_text(item)} to be imported", f"{where}={_text(item)}")
 
 
 def _with_folders(paths: Iterable[str]) -> Iterator[str]:
@@ -96,12 +157,49 @@ def _model(model: _Model, file: FrozenFile) -> None:
     if not isinstance(content, dict) or not isinstance(flavors, dict):
         model.exam.gap("MLmodel has no map of flavors", "save the model again with mlflow")
         return
+    _keys(model, "MLmodel", content, load_flavors()[_FIELDS])
     for name, flavor in flavors.items():
         if isinstance(flavor, dict):
+            known = load_flavors().get(str(name))
+            if known is None:
+                _own_flavor(model, printable(name, 60), flavor)
+            else:
+                _keys(model, f"flavor {printable(name, 60)}", flavor, known)
             _flavor(model, printable(name, 60), flavor)
         else:
             model.find("MLF-001", f"flavor {printable(name, 60)} is no map", name)
     _paths(model, "", {key: value for key, value in content.items() if key not in _SCHEMA_FIELDS})
+
+
+def _own_flavor(model: _Model, name: str, flavor: dict[str, Any]) -> None:
+    """Take a flavor of somebody's own, which MLflow does not read, where it says numbers, words and files.
+
+    Whatever reads it could import anything else, and nobody here knows how.
+    """
+    waiting = list(flavor.items())
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(key, item) for item in value]
+        elif isinstance(value, str) and not _WORD.fullmatch(value) and not model.has(value):
+            shown = f"{printable(key, 60)}: {printable(value, 60)}"
+            model.exam.gap(f"the flavor {name}, which MLflow does not know, says {shown}", _SAVE_AGAIN)
+
+
+def _keys(model: _Model, what: str, found: dict[str, Any], known: frozenset[str]) -> None:
+    """What no version of MLflow writes is something that somebody else reads, and nobody knows how."""
+    for key in sorted(map(str, found.keys() - known))[:_MAX_UNKNOWN]:
+        model.exam.gap(f"{what} has the key {printable(key, 60)}, which is not known to this version", _SAVE_AGAIN)
+
+
+@cache
+def load_flavors() -> dict[str, frozenset[str]]:
+    """Return the keys of each flavor, and under the empty name those of MLmodel outside of them."""
+    content = load_one((rules_folder() / "mlflow" / "flavors.yaml").read_bytes())
+    known = {name: frozenset(keys) for name, keys in content["flavors"].items()}
+    return {**known, _FIELDS: frozenset(content["model"])}
 
 
 def _flavor(model: _Model, name: str, flavor: dict[str, Any]) -> None:
@@ -120,6 +218,12 @@ def _flavor(model: _Model, name: str, flavor: dict[str, Any]) -> None:
     if trusted and not _all_listed(trusted):
         model.find("MLF-008", f"flavor {name} names the types to trust itself: {_text(trusted)}",
                    f"{name}.skops_trusted_types")  # fmt: skip
+    for key, value in flavor.items():
+        _import(model, f"{name}.{printable(str(key), 60)}", str(key), value)
+    if name == "transformers" and flavor.get("source_model_name") and not flavor.get("model_binary"):
+        # load_model calls from_pretrained with trust_remote_code for a class that Transformers does not know.
+        model.find("MLF-010", f"load_model fetches {_text(flavor['source_model_name'])}: the weights are not in the "
+                   "release", f"{name}.source_model_name")  # fmt: skip
     _paths(model, f"{name}.", flavor)
 
 

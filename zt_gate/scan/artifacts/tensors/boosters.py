@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.tensors.trees import note_trees, problems_of_lightgbm
 from zt_gate.scan.interface import Head
 
 _MAX_TEXT = 1 << 30
@@ -23,13 +24,14 @@ def _examine_lightgbm(piece: Input) -> None:
     if piece.source.size > _MAX_TEXT:
         raise ValueError(f"a LightGBM model of more than {_MAX_TEXT} bytes")
     data = piece.source.read_at(0, piece.source.size)
-    data.decode("utf-8")
+    text = data.decode("utf-8")
     if b"\0" in data or b"\x1b" in data:
         raise ValueError("control characters in what should be a LightGBM text")
     if b"\nend of trees\n" not in data:
         raise ValueError("the LightGBM text has no end of trees")
     if b"\nparameters:" in data and b"\nend of parameters" not in data:
         raise ValueError("the LightGBM text has no end of parameters")
+    note_trees(piece, problems_of_lightgbm(text))
     # LightGBM's Python package appends the categories of pandas behind the model, and takes the last such line.
     at = data.rfind(_CATEGORIES)
     if at >= 0:

@@ -11,6 +11,7 @@ from zt_gate.errors import TargetError
 from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.texts.jinja_template import examine_template
+from zt_gate.scan.artifacts.texts.metadata import judge_metadata
 from zt_gate.scan.interface import Head
 
 _CHUNK = 1 << 20
@@ -143,7 +144,7 @@ def _pairs(piece: Input, reader: _HeaderCursor, count: int) -> int:
         kind = reader.number("<L")
         # `tokenizer.chat_template.NAME` holds further templates beside the first.
         is_template = "chat_template" in key
-        value = _value(reader, kind, keep=is_template or key == "general.alignment")
+        value = _value(reader, kind, keep=not key.startswith("tokenizer.ggml.") or kind in _SCALARS)
         if key == "general.alignment" and isinstance(value, int):
             alignment = value
         elif is_template:
@@ -151,6 +152,9 @@ def _pairs(piece: Input, reader: _HeaderCursor, count: int) -> int:
                 # `tokenizer.chat_templates` lists the names of further templates, which are no templates themselves.
                 if isinstance(text, str) and not (isinstance(value, list) and text.isidentifier()):
                     examine_template(piece, text, key)
+        else:
+            texts = value if isinstance(value, list) else [value]
+            judge_metadata(piece, ((key, text) for text in texts if isinstance(text, str)))
     return alignment
 
 
@@ -204,6 +208,23 @@ def _layout(piece: Input, spans: list[tuple[int, int, str]], header: int, start:
 def _zeros(piece: Input, start: int, end: int, name: str, limit: int = 1 << 16) -> None:
     if end - start >= limit or piece.source.read_at(start, end - start).strip(b"\0"):
         _bad(piece, f"bytes {start} to {end} belong to no tensor", name)
+
+
+def split_count(source: ByteSource) -> int:
+    """Return into how many parts a model is split by its own word; 0 where it says nothing or is no GGUF."""
+    try:
+        reader = _HeaderCursor(source)
+        if reader.take(4) != b"GGUF" or reader.number("<L") not in (2, 3):
+            return 0
+        _, pairs = reader.number("<Q"), reader.number("<Q")
+        for _ in range(min(pairs, _MAX_PAIRS)):
+            key, kind = reader.text(), reader.number("<L")
+            value = _value(reader, kind, keep=False)
+            if key == "split.count":
+                return value if isinstance(value, int) else 0
+    except (BadGgufError, struct.error):
+        return 0  # its own examination says so
+    return 0
 
 
 def _matches(head: Head) -> bool:

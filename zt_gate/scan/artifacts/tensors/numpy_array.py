@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import math
 import re
+import struct
 from typing import Any
 
 from zt_gate.scan.artifacts.format import Format, Input, Slice
+from zt_gate.scan.artifacts.tensors.trees import NODE_FIELDS, note_trees, problem_of_nodes
 from zt_gate.scan.interface import BrokenFileError, Head
 
 _MAGIC = b"\x93NUMPY"
@@ -18,6 +20,8 @@ _DESCR = re.compile(r"[<>|=]([biufcSUVmMOt?])([0-9]{0,9})(\[[^\]]{1,20}\])?\Z")
 _NUMBERS = re.compile(r"[<>|=](?:[biufc][0-9]{1,2}|\?|b1|[mM]8(?:\[[A-Za-z0-9]{1,20}\])?)")
 _FIELDS = frozenset({"descr", "fortran_order", "shape"})
 _DEPTH = 16
+_WHOLE_NUMBER = re.compile(r"([<>])i([48])")
+_CODES = {"4": "i", "8": "q"}
 NUMBERS_START = 64 << 10
 """Bytes from the beginning in which the header of an array of numbers is looked for."""
 
@@ -117,7 +121,24 @@ def _examine(piece: Input) -> None:
             member=source.member,
             symbol="size",
         )
+    elif isinstance(header["descr"], list) and {field[0] for field in header["descr"]} >= NODE_FIELDS:
+        note_trees(piece, _nodes(source.read_at(start, end - start), header["descr"], itemsize))
     exam.cover_all()
+
+
+def _nodes(data: bytes, fields: list[tuple[str, str]], itemsize: int) -> list[str]:
+    """Return what is wrong with the nodes of a tree, which scikit-learn keeps as an array of records."""
+    columns, at = {}, 0
+    for name, kind in fields:
+        match = _WHOLE_NUMBER.fullmatch(kind)
+        if name in NODE_FIELDS - {"threshold"}:
+            if not match:
+                return [f"nodes whose {name} is {kind}"]
+            columns[name] = [each for (each,) in struct.iter_unpack(
+                f"{match[1]}{at}x{_CODES[match[2]]}{itemsize - at - int(match[2])}x", data)]  # fmt: skip
+        at += _itemsize(kind)[0]
+    problem = problem_of_nodes(columns["left_child"], columns["right_child"], columns["feature"])
+    return [problem] if problem else []
 
 
 def _matches(head: Head) -> bool:

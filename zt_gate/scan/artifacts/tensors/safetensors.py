@@ -10,7 +10,10 @@ from typing import Any
 
 from zt_gate.codecs.strict_json import DuplicateKeyError, parse_json
 from zt_gate.domain import printable
+from zt_gate.errors import ParseError
+from zt_gate.intake import ByteSource
 from zt_gate.scan.artifacts.format import Format, Input
+from zt_gate.scan.artifacts.texts.metadata import judge_metadata
 from zt_gate.scan.interface import Head
 
 # The limit of the safetensors library itself.
@@ -62,6 +65,8 @@ def _examine(piece: Input) -> None:
 def _metadata(piece: Input, value: Any) -> None:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         _bad(piece, "__metadata__ is not a map from text to text", "__metadata__")
+        return
+    judge_metadata(piece, value.items())
 
 
 def _span(piece: Input, name: str, entry: Any) -> tuple[int, int, str] | None:
@@ -99,6 +104,18 @@ def _layout(piece: Input, spans: list[tuple[int, int, str]], size: int) -> None:
     if position != size:
         what = f"{size - position} bytes follow the last tensor" if size > position else "the last tensor is cut off"
         _bad(piece, what, "end")
+
+
+def tensor_names(source: ByteSource) -> list[str]:
+    """Return the tensors that a file names; none where its header cannot be read, which its own examination says."""
+    length = int.from_bytes(source.read_at(0, 8), "little")
+    if length > _MAX_HEADER or 8 + length > source.size:
+        return []
+    try:
+        header = parse_json(source.read_at(8, length))
+    except (ValueError, ParseError):
+        return []
+    return [name for name in header if name != "__metadata__"] if isinstance(header, dict) else []
 
 
 SAFETENSORS = Format("safetensors", _matches, _examine)

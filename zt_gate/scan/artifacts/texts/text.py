@@ -13,12 +13,16 @@ from zt_gate.domain import printable
 from zt_gate.scan.artifacts.format import Format, Input
 from zt_gate.scan.artifacts.hdf5.keras_config import is_keras_object, judge_config
 from zt_gate.scan.artifacts.releases.skops_schema import is_schema, judge_schema
+from zt_gate.scan.artifacts.tensors.trees import note_trees, problems_of_catboost, problems_of_xgboost
 from zt_gate.scan.artifacts.texts.jinja_template import examine_templates
+from zt_gate.scan.artifacts.texts.loader_keys import demand_of, demands_of
+from zt_gate.scan.artifacts.texts.odd_values import odd_values
+from zt_gate.scan.artifacts.texts.project_files import fetched_by_build, started_by_document
 from zt_gate.scan.interface import Head
 
 
 def judge_json(piece: Input, root: Any) -> None:
-    """Look for Keras objects and skops nodes, and judge the document as what it is.
+    """Look for Keras objects, skops nodes and trees, and judge the document as what it is.
 
     Raises:
         ValueError: more values than the limit.
@@ -33,6 +37,7 @@ def judge_json(piece: Input, root: Any) -> None:
             stack.extend(value.values())
         elif isinstance(value, list):
             stack.extend(value)
+    note_trees(piece, problems_of_xgboost(root) + problems_of_catboost(root))
     if keras:
         judge_config(piece, root)
     if skops:
@@ -43,8 +48,6 @@ _MAX_TEXT = 256 << 20
 _MAX_SNIFFED = 16 << 20
 _FREE_LINES, _BYTES_A_LINE = 250_000, 16
 """Lines of JSON: so many in any file, and one more for so many bytes of it."""
-# `_attn_implementation_internal`: CVE-2026-4372, transformers 4.56 to 5.2.
-_REMOTE_CODE = frozenset({"auto_map", "_attn_implementation_internal", "trust_remote_code", "custom_pipelines"})
 _PLAIN_SUFFIXES = frozenset(
     {".txt", ".md", ".rst", ".csv", ".tsv", ".lock", ".toml", ".cfg", ".ini", ".gitkeep", ".vocab", ".merges", ".model"}
 )
@@ -69,12 +72,14 @@ def _find(piece: Input, rule: str, message: str, symbol: str, line: int | None =
 # --- JSON --------------------------------------------------------------------------------------------------------
 
 
-def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+def _templates(value: Any) -> Iterator[Any]:
+    """Yield what stands under `chat_template`, anywhere."""
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            yield from item.items()
+            if "chat_template" in item:
+                yield item["chat_template"]
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
@@ -95,18 +100,14 @@ def _examine_json(piece: Input) -> None:
             _find(piece, "ART-307", f"{error}; two readers see two values", "duplicate key")
             continue
         judge_json(piece, value)
-        for key, item in _pairs(value):
-            if key in _REMOTE_CODE and item not in (False, None, {}, []):
-                _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key)
-            elif key == "_target_":
-                _find(piece, "ART-303", f"_target_ names {_shown(item)} to be called", _shown(item))
-            elif key == "chat_template":
-                examine_templates(piece, item, key)
-
-
-def _shown(item: Any) -> str:
-    """Return a text as it is, and of anything else its type alone: a value may hold the rest of the file."""
-    return printable(item, 80) if isinstance(item, str) else f"a {type(item).__name__}"
+        for _, symbol, message in started_by_document(piece.head.name, value):
+            _find(piece, "ART-315", message, symbol)
+        for template in _templates(value):
+            examine_templates(piece, template, "chat_template")
+        for demand in demands_of(value):
+            _find(piece, demand.rule, demand.message, demand.symbol)
+        for demand in odd_values(piece.head.name, value):
+            _find(piece, demand.rule, demand.message, demand.symbol)
 
 
 def _is_json(head: Head) -> bool:
@@ -151,11 +152,9 @@ def _examine_yaml(piece: Input) -> None:
 
 
 def _judge_entry(piece: Input, entry: SurveyedEntry) -> None:
-    key, value, line = entry.key, entry.value, entry.line
-    if key in _REMOTE_CODE and value.lower() not in ("false", "null", "", "{}", "[]"):
-        _find(piece, "ART-301", f"{key} makes a loader run code that came with the model", key, line)
-    elif key == "_target_":
-        _find(piece, "ART-303", f"_target_ names {_shown(value)} to be called", value, line)
+    value = None if entry.value.lower() in ("false", "null", "~", "{}", "[]") else entry.value
+    if (demand := demand_of(entry.key, value)) is not None:
+        _find(piece, demand.rule, demand.message, demand.symbol, entry.line)
 
 
 # --- plain text --------------------------------------------------------------------------------------------------
@@ -175,8 +174,10 @@ def _examine_plain(piece: Input) -> None:
     found = _BREAKS.search(data)
     if found:
         raise ValueError(f"a control character at offset {found.start()} in what should be text")
-    data.decode("utf-8")
+    text = data.decode("utf-8")
     piece.exam.cover_all()
+    for line, symbol, message in fetched_by_build(piece.head.name, text):
+        _find(piece, "ART-315", message, symbol, line)
 
 
 JSON = Format("json", _is_json, _examine_json)

@@ -1,4 +1,4 @@
-"""The sealed store: approved bytes under their digest, so that what was verified is what is loaded.
+"""A folder of sealed copies.
 
     STORE/sha256-<digest of the manifest>/…     files 0400 (0500 where executable), folders 0500
     STORE/.incoming-<random>/                   an unfinished copy; ignored until it is renamed
@@ -24,7 +24,8 @@ from zt_gate.errors import TargetError, ToolError, UsageError
 from zt_gate.intake.frozen import Freeze, Frozen, freeze
 from zt_gate.isolation.private_folder import remove
 
-_INCOMING = ".incoming-"
+INCOMING = ".incoming-"
+"""What the name of an unfinished copy begins with, and of one that is being removed."""
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -47,11 +48,11 @@ class SealedStore:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             self._locks.append(os.open(self._folder, _OPEN_FOLDER))
             # What was opened is judged, not the path, which could be exchanged in between.
-            self._check(os.fstat(self._locks[0]))
+            demand_private(self._folder, os.fstat(self._locks[0]))
             # The store's lock serialises creating and removing folders; a new folder stays locked until its run ends.
             fcntl.flock(self._locks[0], fcntl.LOCK_EX)
             self._remove_abandoned()
-            self.incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self._folder))
+            self.incoming = Path(tempfile.mkdtemp(prefix=INCOMING, dir=self._folder))
             """An empty private folder for the copy, on the store's own disk."""
             self._locks.append(_locked(self.incoming))
             fcntl.flock(self._locks[0], fcntl.LOCK_UN)
@@ -92,7 +93,7 @@ class SealedStore:
         place = self._folder / f"sha256-{frozen.subject.digest.hex}"
         try:
             if not os.path.lexists(place):
-                _flush(self.incoming)
+                flush(self.incoming)
                 os.rename(self.incoming, place)
                 # A rename is durable only once the folder that holds the name is flushed.
                 os.fsync(self._locks[0])
@@ -104,17 +105,10 @@ class SealedStore:
         _verify(place, frozen.subject.digest)
         return place
 
-    def _check(self, status: os.stat_result) -> None:
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
-            raise UsageError(
-                f"the store {printable(self._folder)} is open to others, who could put other bytes there",
-                "name a folder that only you can write to, for instance one that zt-gate creates itself",
-            )
-
     def _remove_abandoned(self) -> None:
         """Remove the unfinished copies of killed runs: those that no running process has locked."""
         for name in os.listdir(self._locks[0]):
-            if name.startswith(_INCOMING):
+            if name.startswith(INCOMING):
                 try:
                     fd = _locked(self._folder / name)
                 except OSError:
@@ -129,6 +123,19 @@ class SealedStore:
     def _store_error(self, error: OSError) -> ToolError:
         message = f"cannot use the store {printable(self._folder)}: {error.strerror}"
         return ToolError(message, "name a folder of your own on a disk with room for the release")
+
+
+def demand_private(folder: Path, status: os.stat_result) -> None:
+    """Refuse a folder of sealed copies in which another user could put other bytes.
+
+    Raises:
+        UsageError: it is not this user's, or others can write to it.
+    """
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
+        raise UsageError(
+            f"the store {printable(folder)} is open to others, who could put other bytes there",
+            "name a folder that only you can write to, for instance one that zt-gate creates itself",
+        )
 
 
 def _unexpected_files(frozen: Frozen, root: Path) -> list[str]:
@@ -153,7 +160,7 @@ def _locked(folder: Path) -> int:
     return fd
 
 
-def _flush(root: Path) -> None:
+def flush(root: Path) -> None:
     """Bring every file and folder to the disk, so that a name never outlives its bytes in a power failure."""
     for folder, _, names in os.walk(root, topdown=False):
         for path in [*(os.path.join(folder, name) for name in names), folder]:
